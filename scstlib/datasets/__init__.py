@@ -1,0 +1,1 @@
+"""Data sets: manifests, files with checksums, loaders and the simulated organism."""
