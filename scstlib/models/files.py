@@ -1,0 +1,70 @@
+"""Model files: weights and JSON settings in one safetensors file, no code and no pickles."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+FILE_VERSION = 1
+
+
+def write_model(
+    path: str | Path, model: str, settings: Mapping[str, Any], tensors: Mapping[str, Tensor]
+) -> None:
+    """Write a model file, all or nothing.
+
+    Parameters
+    ----------
+    model : str
+        Name of the model class, checked on reading.
+    settings : mapping
+        Anything that JSON holds.
+    tensors : mapping of str to Tensor
+    """
+    from safetensors.torch import save_file
+
+    path = Path(path)
+    header = {"file_version": FILE_VERSION, "model": model, "settings": dict(settings)}
+    part = path.with_name(path.name + ".part")
+    save_file(
+        {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()},
+        part,
+        metadata={"scstlib": json.dumps(header)},
+    )
+    part.replace(path)
+
+
+def read_model(path: str | Path, model: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Return the settings and tensors of a file that :func:`write_model` wrote.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If the file is cut short, holds another model or was written by a newer version.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no model file {path}.")
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = json.loads((file.metadata() or {}).get("scstlib", "{}"))
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise ValueError(f"{path} is cut short or not a model file: {error}") from error
+    if header.get("model") != model:
+        raise ValueError(f"{path} holds {header.get('model') or 'no scstlib model'}, not {model}.")
+    if header["file_version"] > FILE_VERSION:
+        raise ValueError(
+            f"{path} was written by a newer scstlib (file version {header['file_version']}, this"
+            f" one reads {FILE_VERSION}); update scstlib."
+        )
+    return header["settings"], tensors

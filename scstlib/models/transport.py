@@ -1,0 +1,106 @@
+"""Optimal-transport displacement between neighbouring measured times."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+
+from scstlib.models.protocol import TrainingCells, check_request, training_cells
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+
+class DisplacementInterpolation:
+    """McCann's displacement interpolation; the outermost time is repeated outside the range.
+
+    The exact coupling between the two measured times around a requested time is computed with
+    squared Euclidean cost. Pairs are drawn from it, and each predicted cell stands on the
+    straight line between its pair (McCann 1997, https://doi.org/10.1006/aima.1997.1634).
+
+    Parameters
+    ----------
+    n_components : int or None
+        Number of principal components, of the training cells, in which cells are coupled and
+        moved. None: in gene space.
+    max_cells : int
+        At most so many cells of a time enter a coupling, whose cost grows with their product.
+    seed : int
+        Draws the cells where a time has more than ``max_cells``.
+    """
+
+    def __init__(
+        self, n_components: int | None = None, max_cells: int = 2000, seed: int = 0
+    ) -> None:
+        self.n_components = n_components
+        self.max_cells = max_cells
+        self.seed = seed
+        self.cells_: TrainingCells | None = None
+
+    def fit(self, adata: AnnData, time_key: str = "time") -> Self:
+        """Keep the cells of each time, in principal components if asked for."""
+        cells = training_cells(adata, time_key)
+        rng = np.random.default_rng(self.seed)
+        self.mean_ = cells.values.mean(0)
+        self.components_ = self._principal_components(cells.values - self.mean_)
+        self.points_ = {
+            float(time): self._project(_at_most(cells.at(time), self.max_cells, rng))
+            for time in cells.times
+        }
+        self.cells_ = cells
+        return self
+
+    def sample(
+        self, times: Sequence[float], n_cells: int, seed: int = 0, noise: bool = True
+    ) -> AnnData:
+        """Return ``n_cells`` predicted cells at each of ``times``.
+
+        ``noise`` makes no difference: in principal components the cells are de-noised, in gene
+        space they are not.
+        """
+        requested = check_request(times, n_cells)
+        if self.cells_ is None:
+            raise ValueError("the model is not fitted; call fit(adata, time_key) first.")
+        rng = np.random.default_rng(seed)
+        populations = [self._restore(self._population(time, n_cells, rng)) for time in requested]
+        return self.cells_.as_anndata(populations, requested)
+
+    def _population(self, time: float, n_cells: int, rng: np.random.Generator) -> np.ndarray:
+        import ot
+
+        assert self.cells_ is not None
+        left, right, weight = self.cells_.between(time)
+        start, end = self.points_[left], self.points_[right]
+        if left == right:
+            return start[rng.choice(len(start), n_cells, replace=len(start) < n_cells)]
+        cost = ot.dist(start, end, metric="sqeuclidean")
+        plan = ot.emd(ot.unif(len(start)), ot.unif(len(end)), cost, numItermax=2_000_000)
+        pairs = rng.choice(plan.size, n_cells, p=(plan / plan.sum()).ravel())
+        from_row, to_row = np.unravel_index(pairs, plan.shape)
+        return (1 - weight) * start[from_row] + weight * end[to_row]
+
+    def _principal_components(self, centred: np.ndarray) -> np.ndarray | None:
+        if self.n_components is None:
+            return None
+        from sklearn.decomposition import PCA
+
+        largest = min(centred.shape)
+        if not 1 <= self.n_components <= largest:
+            raise ValueError(f"n_components must be 1 to {largest} here, not {self.n_components}.")
+        return PCA(self.n_components, random_state=self.seed).fit(centred).components_
+
+    def _project(self, values: np.ndarray) -> np.ndarray:
+        if self.components_ is None:
+            return values.astype(np.float64)
+        return ((values - self.mean_) @ self.components_.T).astype(np.float64)
+
+    def _restore(self, points: np.ndarray) -> np.ndarray:
+        if self.components_ is None:
+            return points
+        return points @ self.components_ + self.mean_
+
+
+def _at_most(cells: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
+    return cells if len(cells) <= n else cells[rng.choice(len(cells), n, replace=False)]
