@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from scstlib.models.protocol import TrainingCells, check_request, training_cells
+from scstlib.models.protocol import MeasuredCells, check_request, measured_cells
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -18,11 +18,11 @@ class _Baseline(ABC):
     """Fit by keeping the cells; sample each requested time with ``_population``."""
 
     def __init__(self) -> None:
-        self.cells_: TrainingCells | None = None
+        self.cells_: MeasuredCells | None = None
 
     def fit(self, adata: AnnData, time_key: str = "time") -> Self:
         """Keep the cells of ``adata`` with their times in ``adata.obs[time_key]``."""
-        self.cells_ = training_cells(adata, time_key)
+        self.cells_ = measured_cells(adata, time_key)
         return self
 
     def sample(
@@ -41,7 +41,7 @@ class _Baseline(ABC):
 
     @abstractmethod
     def _population(
-        self, cells: TrainingCells, time: float, n_cells: int, rng: np.random.Generator
+        self, cells: MeasuredCells, time: float, n_cells: int, rng: np.random.Generator
     ) -> np.ndarray:
         """Return the predicted values at ``time``, shape (n_cells, n_genes)."""
 
@@ -50,7 +50,7 @@ class CopyNearest(_Baseline):
     """Cells of the nearest measured time, drawn with replacement."""
 
     def _population(
-        self, cells: TrainingCells, time: float, n_cells: int, rng: np.random.Generator
+        self, cells: MeasuredCells, time: float, n_cells: int, rng: np.random.Generator
     ) -> np.ndarray:
         return draw(cells.at(cells.nearest(time)), n_cells, rng)
 
@@ -63,7 +63,7 @@ class ConstantMean(_Baseline):
     """
 
     def _population(
-        self, cells: TrainingCells, time: float, n_cells: int, rng: np.random.Generator
+        self, cells: MeasuredCells, time: float, n_cells: int, rng: np.random.Generator
     ) -> np.ndarray:
         return np.tile(cells.mean_at(time), (n_cells, 1))
 
@@ -76,7 +76,7 @@ class InterpolatedMean(_Baseline):
     """
 
     def _population(
-        self, cells: TrainingCells, time: float, n_cells: int, rng: np.random.Generator
+        self, cells: MeasuredCells, time: float, n_cells: int, rng: np.random.Generator
     ) -> np.ndarray:
         nearest = cells.at(cells.nearest(time))
         moved = draw(nearest, n_cells, rng) + (cells.mean_at(time) - nearest.mean(0))

@@ -5,7 +5,7 @@ time and returns the model. ``sample(times, n_cells, seed, noise)`` returns an A
 ``n_cells`` predicted cells at each of ``times``.
 
 Models work on *values*: for counts these are log1p of counts per 10,000, for anything else the
-numbers as they were given. :class:`TrainingCells` makes the one from the other and back.
+numbers as they were given. :class:`MeasuredCells` makes the one from the other and back.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class TemporalModel(Protocol):
 
 
 @dataclass(frozen=True)
-class TrainingCells:
+class MeasuredCells:
     """Measured cells as a temporal model sees them.
 
     Attributes
@@ -107,8 +107,8 @@ class TrainingCells:
         return AnnData(counts, obs=obs, var=var, layers={"log1p_cp10k": values})
 
 
-def training_cells(adata: AnnData, time_key: str) -> TrainingCells:
-    """Read and check the cells that a temporal model learns from.
+def measured_cells(adata: AnnData, time_key: str, min_times: int = 2) -> MeasuredCells:
+    """Read and check measured cells.
 
     ``adata.X`` holds counts if it has no negative and no fractional entry, or if
     ``adata.uns["value_kind"]`` says so.
@@ -118,12 +118,13 @@ def training_cells(adata: AnnData, time_key: str) -> TrainingCells:
     KeyError
         If ``adata.obs`` has no column ``time_key``.
     ValueError
-        If times are not numbers or fewer than two, values are not finite, counts are negative,
+        If times are not numbers or fewer than ``min_times``, values are not finite, counts are
+        negative,
         a gene name stands twice, or a cell has no counts at all.
     """
     from scipy.sparse import issparse
 
-    time = measured_time(adata, time_key)
+    time = measured_time(adata, time_key, min_times)
     matrix = adata.X.toarray() if issparse(adata.X) else np.asarray(adata.X)
     values = matrix.astype(np.float32)
     if not adata.var_names.is_unique:
@@ -147,7 +148,7 @@ def training_cells(adata: AnnData, time_key: str) -> TrainingCells:
             )
         depth = float(np.median(totals))
         values = np.log1p(values * (COUNTS_PER_CELL / totals)[:, None]).astype(np.float32)
-    return TrainingCells(
+    return MeasuredCells(
         values=values,
         time=time,
         times=np.unique(time),
@@ -157,7 +158,7 @@ def training_cells(adata: AnnData, time_key: str) -> TrainingCells:
     )
 
 
-def measured_time(adata: AnnData, time_key: str) -> np.ndarray:
+def measured_time(adata: AnnData, time_key: str, min_times: int = 2) -> np.ndarray:
     """Return the measured times as float64, shape (n_cells,), or say what is wrong with them."""
     import pandas as pd
 
@@ -174,10 +175,10 @@ def measured_time(adata: AnnData, time_key: str) -> np.ndarray:
     time = column.to_numpy(dtype=np.float64)
     if not np.isfinite(time).all():
         raise ValueError(f"adata.obs[{time_key!r}] has {np.sum(~np.isfinite(time))} missing times.")
-    if len(np.unique(time)) < 2:
+    if len(np.unique(time)) < min_times:
         raise ValueError(
-            f"adata.obs[{time_key!r}] holds {len(np.unique(time))} distinct time; a temporal model"
-            " needs at least two."
+            f"adata.obs[{time_key!r}] holds {len(np.unique(time))} distinct times; at least"
+            f" {min_times} are needed."
         )
     return time
 

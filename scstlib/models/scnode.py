@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from scstlib.models.files import read_model, write_model
-from scstlib.models.protocol import TrainingCells, check_request, training_cells
+from scstlib.models.protocol import MeasuredCells, check_request, measured_cells
 from scstlib.models.scnode_networks import ScNODENetwork, joint_loss
 from scstlib.training import minimise, resolve_device, seeded_weights
 
@@ -138,9 +138,9 @@ class ScNODE:
         Raises
         ------
         KeyError, ValueError
-            For input that :func:`scstlib.models.protocol.training_cells` refuses.
+            For input that :func:`scstlib.models.protocol.measured_cells` refuses.
         """
-        cells = training_cells(adata, time_key)
+        cells = measured_cells(adata, time_key)
         device = resolve_device(self.device)
         generator = torch.Generator(device=device).manual_seed(self.seed)
         with seeded_weights(self.seed):
@@ -194,12 +194,12 @@ class ScNODE:
             n_genes, self.latent_dim, self.drift_hidden, self.encoder_hidden, self.decoder_hidden
         )
 
-    def _fitted(self) -> tuple[ScNODENetwork, TrainingCells]:
+    def _fitted(self) -> tuple[ScNODENetwork, MeasuredCells]:
         if self.network_ is None:
             raise ValueError("the model is not fitted; call fit(adata, time_key) first.")
         return self.network_, self.cells_
 
-    def _keep(self, cells: TrainingCells) -> TrainingCells:
+    def _keep(self, cells: MeasuredCells) -> MeasuredCells:
         """Keep what prediction needs: the cells of the first time, and all training times."""
         first = cells.time == cells.times[0]
         return replace(cells, values=cells.values[first], time=cells.time[first])
@@ -286,7 +286,7 @@ class ScNODE:
         model = cls(**settings["model"], device=device)
         times, start = tensors.pop("training_times").numpy(), tensors.pop("start_cells").numpy()
         about = settings["cells"]
-        model.cells_ = TrainingCells(
+        model.cells_ = MeasuredCells(
             values=start,
             time=np.full(len(start), times[0]),
             times=times,

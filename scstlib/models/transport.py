@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from scstlib.models.protocol import TrainingCells, check_request, training_cells
+from scstlib.models.protocol import MeasuredCells, check_request, measured_cells
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -37,11 +37,11 @@ class DisplacementInterpolation:
         self.n_components = n_components
         self.max_cells = max_cells
         self.seed = seed
-        self.cells_: TrainingCells | None = None
+        self.cells_: MeasuredCells | None = None
 
     def fit(self, adata: AnnData, time_key: str = "time") -> Self:
         """Keep the cells of each time, in principal components if asked for."""
-        cells = training_cells(adata, time_key)
+        cells = measured_cells(adata, time_key)
         rng = np.random.default_rng(self.seed)
         self.mean_ = cells.values.mean(0)
         self.components_ = self._principal_components(cells.values - self.mean_)

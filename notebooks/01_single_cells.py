@@ -1,0 +1,292 @@
+# %% [markdown]
+# # Counts of single cells
+#
+# > **Learning goals**
+# > - say what a bulk measurement hides, and show it on one gene;
+# > - open an AnnData object and find out which numbers its matrix holds;
+# > - read depth and zeros, and tell how many zeros counting alone explains.
+# >
+# > **Before**: nothing but Python and a little statistics.
+# >
+# > **Time**: 20 min to read, 1 min to run.
+
+# %% tags=["colab"]
+# Google Colab only: install the book's package and keep the installed numpy and torch.
+import sys
+
+if "google.colab" in sys.modules:
+    import subprocess
+    from importlib.metadata import version
+
+    keep = [f"{name}=={version(name)}" for name in ("numpy", "torch")]
+    source = "scstlib @ git+https://github.com/scstlib/scstlib@main"
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", *keep, source], check=True)
+
+# %% tags=["parameters"]
+profile = "fast"
+seed = 0
+
+# %%
+import warnings
+
+import matplotlib.pyplot as plt
+import numpy as np
+from IPython.display import Markdown
+
+from scstlib.plots import BLUE, GREY, ORANGE, PALETTE, RED, book_style
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", FutureWarning)
+    import scanpy as sc
+
+plt.rcParams.update(book_style())
+
+# %% [markdown]
+# ## What a bulk measurement hides
+#
+# A bulk measurement grinds up a tissue and reports one number a gene: the mean over all cells. The
+# data set below has single blood cells instead, 700 of the 68,000 peripheral blood cells of
+# [Zheng et al. 2017](https://doi.org/10.1038/ncomms14049). It comes with
+# [scanpy](https://doi.org/10.1186/s13059-017-1382-0), so this part of the page runs without any
+# download.
+
+# %%
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # The file is in an old format, which scanpy reads.
+    blood = sc.datasets.pbmc68k_reduced()
+blood
+
+# %% [markdown]
+# This is an [AnnData](https://doi.org/10.21105/joss.04371) object: a matrix `X` of cells by genes,
+# a table `obs` with a row for each cell, a table `var` with a row for each gene, and boxes for
+# everything else that is aligned with them (`obsm`, `varm`, `obsp`) or not (`uns`).
+#
+# Take the gene *CD79A*. Its mean over all cells is what a bulk measurement would report.
+
+# %% caption="Expression of *CD79A*, part of the B-cell receptor, in 700 blood cells, beside the mean that a bulk measurement would report. Most cells have none of it; B cells have much. Almost no cell is like the mean." alt="A histogram with a tall peak of non-B cells at zero and a separate low hill of B cells between 2 and 4. A vertical line for the mean stands between the two where there are few cells." name="fig-bulk"
+gene = "CD79A"
+expression = blood.raw[:, gene].X.toarray().ravel()
+is_b_cell = (blood.obs["bulk_labels"] == "CD19+ B").to_numpy()
+
+fig, ax = plt.subplots()
+bins = np.linspace(0, 5, 41)
+ax.hist(expression[~is_b_cell], bins, color=GREY, label="other cells")
+ax.hist(expression[is_b_cell], bins, color=BLUE, alpha=0.8, label="cells labelled CD19+ B")
+ax.axvline(expression.mean(), color=RED, label="mean of all cells")
+ax.set(xlabel=f"{gene}, log(1 + counts per 10,000)", ylabel="cells", yscale="log")
+ax.legend()
+plt.show()
+
+# %% tags=["hide-input"]
+near = np.abs(expression - expression.mean()) < 0.25
+Markdown(
+    f"The mean is {expression.mean():.2f}. {np.mean(expression == 0):.0%} of the cells have no count of"
+    f" {gene} at all, the cells labelled B have {expression[is_b_cell].mean():.2f} on average, and"
+    f" {near.sum()} of {len(near)} cells lie within 0.25 of the mean."
+)
+
+# %% [markdown]
+# The mean of all cells also changes when nothing happens inside any cell: with twice as many B
+# cells in the tube it would nearly double. A bulk measurement cannot tell *more cells of a kind*
+# from *more expression in each cell*. Single cells can.
+#
+# ## Which numbers are in the matrix?
+#
+# The same AnnData layout carries raw counts, logarithms or standardised values, and nothing in the
+# file format says which. Look before you compute.
+
+# %%
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    raw = blood.raw.to_adata()
+for name, matrix in {"blood.X": blood.X, "blood.raw.X": raw.X.toarray()}.items():
+    whole = np.mean(matrix == np.rint(matrix))
+    print(f"{name:12} smallest {matrix.min():6.2f}  largest {matrix.max():5.2f}  whole numbers {whole:.0%}")
+
+# %% [markdown]
+# `X` has negative entries: each gene was standardised to mean 0 and variance 1, so a zero count is no
+# longer a zero. `raw.X` holds $\log(1 + 10^4\, c / n)$, with $c$ the count of the gene and $n$ the
+# total of the cell, which `obs["n_counts"]` still has. Both steps can be undone, and the counts come
+# back.
+
+# %%
+total = blood.obs["n_counts"].to_numpy()
+restored = np.expm1(raw.X.toarray()) * total[:, None] / 1e4
+counts = np.rint(restored).astype(int)
+print(f"largest distance of a restored count from a whole number: {np.abs(restored - counts).max():.3f}")
+counts[:4, :12]
+
+# %% [markdown]
+# > **Note** These are [UMI](../book/glossary.md#umi) counts: molecules, not reads. Counts are small
+# > whole numbers, most of them 0, 1 or 2, and methods that model counts start from here. The
+# > models of this book take raw counts by default and normalise by themselves, on training cells
+# > only.
+#
+# ## Depth
+#
+# The total of a cell is its [depth](../book/glossary.md#depth). It depends on how many molecules the
+# cell has *and* on how many of them were caught and sequenced. Cells of one depth are compared
+# directly; otherwise the depth comes first.
+
+# %% caption="Depth of 700 blood cells, by label. Depth differs several-fold between cells of one label, and its centre between labels: part of it is biology." alt="Box plots of total counts per cell for the six commonest labels on a logarithmic axis, from about 2,000 to 10,000 counts." name="fig-depth"
+labels = blood.obs["bulk_labels"].value_counts().index[:6]
+fig, ax = plt.subplots()
+depths = [total[(blood.obs["bulk_labels"] == label).to_numpy()] for label in labels]
+ax.boxplot(depths, orientation="horizontal", tick_labels=labels, flierprops={"markersize": 3})
+ax.set(xlabel="counts per cell", xscale="log")
+ax.set_xticks([2000, 3000, 5000, 9000], ["2,000", "3,000", "5,000", "9,000"])
+ax.minorticks_off()
+ax.invert_yaxis()
+plt.show()
+
+# %% [markdown]
+# ## Zeros
+#
+# Most entries of the matrix are zero. Is a zero a gene that is off, or a molecule that was missed?
+# Start with what counting alone explains. If every cell had a gene at the same level and molecules
+# were caught independently, its count in a cell of depth $n$ would be Poisson with mean
+# $\mu = p\,n$, where $p$ is the gene's share of all molecules, and a share $e^{-\mu}$ of such cells
+# would show a zero.
+
+# %% caption="Share of cells with a zero against the mean count, one dot a gene, and what Poisson counting of one common level predicts (line). Genes above the line vary between cells more than counting does." alt="A scatter plot on a logarithmic x axis. Genes form a band that falls from near 1 to near 0 as their mean count grows; most lie on or above the Poisson curve, marker genes far above." name="fig-zeros"
+share = counts.sum(0) / total.sum()
+expected = np.exp(-share[:, None] * total[None, :]).mean(1)
+observed = (counts == 0).mean(0)
+mean_count = counts.mean(0)
+
+order = np.argsort(mean_count)
+fig, ax = plt.subplots()
+ax.plot(mean_count, observed, ".", color=GREY, ms=4, label="genes")
+ax.plot(mean_count[order], expected[order], color="black", label="Poisson, one level for all cells")
+for name in ["CD79A", "LYZ", "NKG7"]:
+    i = raw.var_names.get_loc(name)
+    ax.annotate(name, (mean_count[i], observed[i]), xytext=(6, 4), textcoords="offset points")
+    ax.plot(mean_count[i], observed[i], "o", color=ORANGE)
+ax.set(xlabel="mean count per cell", ylabel="share of cells with a zero", xscale="log")
+ax.legend()
+plt.show()
+
+# %% tags=["hide-input"]
+Markdown(
+    f"{np.mean(counts == 0):.0%} of the entries are zero; Poisson counting of one common level explains"
+    f" {expected.mean():.0%}. The genes in this file were chosen because they vary between cell"
+    f" types: for {np.mean(observed > expected + 0.05):.0%} of them the share of zeros is more than five"
+    " points above the line, because the gene is off in some cells and on in others."
+)
+
+# %% [markdown]
+# No extra process that deletes molecules is needed for such data: counts from droplets are not
+# zero-inflated once the level may differ between cells
+# ([Svensson 2020](https://doi.org/10.1038/s41587-019-0379-5)). It helps to keep the two models
+# apart, one of how molecules are measured and one of how expression varies
+# ([Sarkar and Stephens 2021](https://doi.org/10.1038/s41588-021-00873-4)).
+#
+# ## A time course
+#
+# Now a series of snapshots: mouse embryonic stem cells under retinoic acid
+# ([Semrau et al. 2017](https://doi.org/10.1038/s41467-017-01076-4)), 41 genes, nine times. It is
+# fetched on first use; its entry on [the data page](../book/data.md) says from where, under which
+# terms, and with which traps.
+
+# %%
+from scstlib.datasets import load
+
+series = load("semrau2017")
+series
+
+# %%
+series.obs.groupby("time", observed=True).size().rename_axis("hours").to_frame("cells").T
+
+# %% [markdown]
+# `obs["time"]` is a real number in the unit that `uns["time_unit"]` names. Cells of different times
+# are different cells: each was destroyed when it was measured.
+
+# %% caption="*Left*: mean count of *Sparc* at each time. *Right*: share of cells that have at least ten molecules of it. The mean rises late because few cells turn it on strongly, not because all cells rise a little." alt="Two line charts over 96 hours. Both stay near zero up to 36 hours and rise steeply from 48 hours on." name="fig-series"
+table = series.to_df()
+hours = series.obs["time"]
+sparc = table["Sparc"]
+fig, axes = plt.subplots(1, 2, figsize=(6.4, 2.9), sharex=True)
+axes[0].plot(sparc.groupby(hours).mean(), "o-", color=BLUE)
+axes[0].set(xlabel="hours", ylabel="mean count of Sparc")
+axes[1].plot((sparc >= 10).groupby(hours).mean(), "o-", color=ORANGE)
+axes[1].set(xlabel="hours", ylabel="cells with 10 or more")
+axes[1].yaxis.set_major_formatter("{x:.0%}")
+plt.show()
+
+# %% caption="Variance against mean of each gene, over the cells of one time, for all nine times. Poisson counts would lie on the black line; the dashed curve is a negative binomial with one dispersion for all genes." alt="A scatter plot on logarithmic axes. At low means the dots lie near the line of equal mean and variance; at high means they rise above it, along a dashed curve." name="fig-variance"
+fig, ax = plt.subplots()
+means, variances = table.groupby(hours).mean(), table.groupby(hours).var()
+for color, time in zip([*PALETTE, "black"], means.index, strict=True):
+    ax.plot(means.loc[time], variances.loc[time], ".", ms=5, color=color, label=f"{time:.0f} h")
+mu = np.geomspace(3e-3, 40, 100)
+both = (means.to_numpy() > 0.05) & (variances.to_numpy() > 0)
+excess = (variances.to_numpy() - means.to_numpy())[both] / means.to_numpy()[both] ** 2
+dispersion = np.median(excess)
+ax.plot(mu, mu, color="black", lw=1)
+ax.plot(mu, mu + dispersion * mu**2, "--", color="black", lw=1)
+ax.set(xlabel="mean count", ylabel="variance", xscale="log", yscale="log")
+ax.legend(ncols=2, fontsize="small")
+plt.show()
+
+# %% tags=["hide-input"]
+Markdown(
+    rf"The dashed curve is $\mu + \phi\mu^2$ with $\phi = {dispersion:.1f}$, the median over genes and times."
+    f" {np.mean(table.to_numpy() == 0):.0%} of the entries of this panel are zero, although its genes were"
+    " chosen for this very process."
+)
+
+# %% [markdown]
+# Counting noise decides at low means, differences between cells at high means. A model of such
+# counts needs both terms, which is why the negative binomial is the usual choice for them.
+#
+# ## Key points
+#
+# - A mean over cells mixes how many cells there are of a kind with what each of them expresses.
+# - Ask of every matrix: counts, logarithms or standardised values? Which total was divided out?
+# - Depth is partly technique and partly biology.
+# - Most zeros come from counting few molecules; the surplus comes from differences between cells.
+#
+# ## Exercises
+#
+# > **Exercise** Draw *LYZ* in place of *CD79A* in the first figure, with monocytes and dendritic
+# > cells in colour. Would you call this gene on or off in a cell?
+#
+# <details><summary>Solution</summary>
+#
+# Set `gene = "LYZ"` and
+# `is_b_cell = blood.obs["bulk_labels"].isin(["CD14+ Monocyte", "Dendritic"]).to_numpy()`. There are
+# two hills again, but the high one is broad: "on" is not one level, and the two cell types
+# differ. A threshold would throw that away.
+#
+# </details>
+#
+# > **Exercise** Halve the depth of every cell: `rng.binomial(counts, 0.5)`. What happens to the share
+# > of zeros, and to the distance of the genes from the Poisson line?
+#
+# <details><summary>Solution</summary>
+#
+# With `thinned = np.random.default_rng(seed).binomial(counts, 0.5)` the share of zeros rises, and
+# every gene moves left along the figure. The line is computed from the new counts, so it moves too;
+# genes with few counts cannot be told from it any more. Thinning removes evidence, not biology.
+#
+# </details>
+#
+# > **Exercise** Which of the 41 genes of the series has the largest share of zeros at 96 h in spite of
+# > a mean count above 1? What does that say about the cells?
+#
+# <details><summary>Solution</summary>
+#
+# `late = table[hours == 96]`, then `(late == 0).mean()[late.mean() > 1].sort_values()`. The last
+# entry is a gene that few cells express strongly: the population at 96 h holds more than one kind of
+# cell.
+#
+# </details>
+#
+# ## Further reading
+#
+# - [Heumos et al. 2023](https://doi.org/10.1038/s41576-023-00586-w): best practice for single-cell
+#   analysis.
+# - [Jiang et al. 2022](https://doi.org/10.1186/s13059-022-02601-5): zeros depend on protocol and
+#   definition.
+# - [Townes et al. 2019](https://doi.org/10.1186/s13059-019-1861-6): what logarithms of normalised
+#   counts do to zeros.

@@ -1,0 +1,126 @@
+"""Figures of the book: arrays in, matplotlib Axes out, one palette, units on axes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.image import AxesImage
+
+# Okabe & Ito: told apart by readers with any common colour vision.
+BLUE, ORANGE, GREEN, RED, PURPLE, SKY, YELLOW, GREY = PALETTE = (
+    "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#F0E442", "#7F7F7F",
+)  # fmt: skip
+
+
+def book_style() -> dict[str, Any]:
+    """Return matplotlib settings for figures that are read at the width of a telephone too.
+
+    Use as ``plt.rcParams.update(book_style())``.
+    """
+    from cycler import cycler
+
+    return {
+        "figure.figsize": (6.4, 3.6),
+        "figure.dpi": 120,
+        "figure.constrained_layout.use": True,
+        "axes.prop_cycle": cycler(color=PALETTE),
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.titlesize": "medium",
+        "font.size": 11,
+        "legend.frameon": False,
+        "image.interpolation": "nearest",
+        "savefig.dpi": 120,
+    }
+
+
+def contact_map(
+    ax: Axes,
+    matrix: np.ndarray,
+    *,
+    start: float,
+    end: float,
+    label: str = "contacts",
+    log: bool = True,
+    limits: tuple[float, float] | None = None,
+    cmap: str | None = None,
+) -> AxesImage:
+    """Draw a contact map with its positions in Mb and a colour bar.
+
+    Parameters
+    ----------
+    matrix : numpy.ndarray, shape (bins, bins)
+        Contacts; NaN and, on a log scale, 0 are left white.
+    start, end : float
+        Where the map begins and ends on the chromosome, in bp.
+    label : str
+        What the colours stand for, with the unit.
+    log : bool
+        Logarithmic colours; otherwise linear, red-blue and centred on 0 unless ``cmap`` is given.
+    limits : tuple of float, optional
+        Lowest and highest value of the colours; None: the 1st and 99.5th percentile.
+    """
+    from matplotlib.colors import LogNorm, Normalize
+
+    shown = np.where(matrix > 0, matrix, np.nan) if log else np.asarray(matrix, dtype=float)
+    finite = shown[np.isfinite(shown)]
+    if finite.size == 0:
+        raise ValueError("the contact map has no value to draw: all entries are missing or 0.")
+    if limits is None:
+        low, high = np.percentile(finite, [1, 99.5])
+        limits = (low, high) if log else (-max(abs(low), abs(high)), max(abs(low), abs(high)))
+    norm = LogNorm(*limits) if log else Normalize(*limits)
+    image = ax.imshow(
+        shown,
+        norm=norm,
+        cmap=cmap or ("magma_r" if log else "RdBu_r"),
+        extent=(start / 1e6, end / 1e6, end / 1e6, start / 1e6),
+    )
+    ax.set(xlabel="position (Mb)", ylabel="position (Mb)")
+    ax.figure.colorbar(image, ax=ax, label=label, shrink=0.8)
+    return image
+
+
+def populations(
+    ax: Axes, measured: np.ndarray, predicted: np.ndarray, *, labels: tuple[str, str]
+) -> None:
+    """Draw predicted cells over measured ones in two coordinates.
+
+    Parameters
+    ----------
+    measured, predicted : numpy.ndarray, shapes (n, 2) and (m, 2)
+    labels : tuple of str
+        Names of the two axes.
+    """
+    ax.scatter(*measured.T, s=9, color=GREY, alpha=0.5, linewidths=0, label="measured")
+    ax.scatter(*predicted.T, s=9, color=RED, alpha=0.5, linewidths=0, label="predicted")
+    ax.set(xlabel=labels[0], ylabel=labels[1])
+
+
+def score_bars(
+    ax: Axes, scores: pd.DataFrame, *, label: str, colors: Mapping[str, str] | None = None
+) -> None:
+    """Draw the median score of each model as a bar, with every single score as a dot.
+
+    Parameters
+    ----------
+    scores : pandas.DataFrame
+        Columns ``model`` and ``value``; models are drawn in the order in which they come.
+    label : str
+        Name of the score, with its unit and which direction is better.
+    """
+    names: Sequence[str] = list(dict.fromkeys(scores["model"]))
+    for row, name in enumerate(names):
+        values = scores.loc[scores["model"] == name, "value"].to_numpy()
+        color = (colors or {}).get(name, BLUE)
+        ax.barh(row, np.median(values), color=color, alpha=0.75)
+        ax.scatter(values, np.full(len(values), row), s=10, color="black", linewidths=0, zorder=3)
+    ax.set_yticks(range(len(names)), names)
+    ax.invert_yaxis()
+    ax.set_xlabel(label)
