@@ -1,0 +1,206 @@
+"""Where the files of a data set lie: the cache folder, mirrors, and paths that cannot leave them.
+
+Three environment variables are read at every call:
+
+``SCST_DATA``
+    The cache folder; the platform's cache folder for ``scstlib`` where it is not set.
+``SCST_MIRROR``
+    One or more folders, separated as in ``PATH``, that hold ``dataset/file`` or
+    ``dataset/file.gz``. They are only read.
+``SCST_OFFLINE``
+    Any value but the empty one and ``0``: never try the network.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+from scstlib.datasets.manifests import Manifest, RemoteFile, is_confined
+
+# What the operating system says when a folder cannot take a file.
+NOT_WRITABLE = {errno.EROFS, errno.EACCES, errno.EPERM}
+FULL = {errno.ENOSPC, errno.EDQUOT}
+
+
+class ChecksumError(ValueError):
+    """A file is not the one that the manifest describes. Nothing is deleted."""
+
+
+class DataUnavailableError(FileNotFoundError):
+    """Files of a data set are not here and cannot be had now; the message says what to do.
+
+    Attributes
+    ----------
+    dataset : str
+        Name of the data set.
+    missing : list of tuple of str
+        Path in the data set's folder and url of every missing file.
+    """
+
+    def __init__(self, message: str, dataset: str, missing: list[tuple[str, str]]) -> None:
+        super().__init__(message)
+        self.dataset = dataset
+        self.missing = missing
+
+    def __reduce__(self) -> tuple[type, tuple[str, str, list[tuple[str, str]]]]:
+        # An exception crosses process borders (parallel loaders) by its constructor's arguments.
+        return type(self), (str(self), self.dataset, self.missing)
+
+
+def cache_folder() -> Path:
+    """Folder that holds downloaded files: ``SCST_DATA``, else the platform's cache folder."""
+    chosen = os.environ.get("SCST_DATA")
+    if chosen:
+        return Path(chosen).expanduser().absolute()
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("scstlib", appauthor=False))
+
+
+def mirror_folders() -> list[Path]:
+    """Folders named by ``SCST_MIRROR``, in order."""
+    parts = os.environ.get("SCST_MIRROR", "").split(os.pathsep)
+    return [Path(part).expanduser().absolute() for part in parts if part]
+
+
+def is_offline() -> bool:
+    """Whether ``SCST_OFFLINE`` forbids the network."""
+    return os.environ.get("SCST_OFFLINE", "") not in ("", "0")
+
+
+def cached_path(dataset: str, relative: str) -> Path:
+    """Path of a file in the cache, checked to lie inside it.
+
+    Raises
+    ------
+    ValueError
+        If the path is absolute, has ``..`` or a backslash, or leaves the cache through a link.
+    """
+    root = cache_folder()
+    if not is_confined(dataset) or not is_confined(relative):
+        raise ValueError(f"path {relative!r} of {dataset!r} would leave the cache folder {root}")
+    path = root / dataset / relative
+    if not path.resolve().is_relative_to(root.resolve()):
+        raise ValueError(f"{path} leads out of the cache folder through a link: remove the link")
+    return path
+
+
+def mirrored_path(dataset: str, relative: str) -> Path | None:
+    """First file ``dataset/relative`` or ``dataset/relative.gz`` among the mirrors."""
+    if not is_confined(dataset) or not is_confined(relative):
+        raise ValueError(f"path {relative!r} of {dataset!r} would leave the mirror folder")
+    for folder in mirror_folders():
+        path = folder / dataset / relative
+        for candidate in (path, path.with_name(path.name + ".gz")):
+            if candidate.is_file():
+                return candidate
+    return None
+
+
+def check_file(path: Path, file: RemoteFile) -> None:
+    """Compare size and sha256 of a file with the manifest.
+
+    Raises
+    ------
+    ChecksumError
+        If they differ: says what was expected and found, and where.
+    """
+    size = path.stat().st_size
+    if size != file.bytes:
+        kind = "is cut short" if size < file.bytes else "has another size"
+        raise ChecksumError(
+            f"{path} {kind}: expected {file.bytes} bytes, found {size}. "
+            "Move or delete it and fetch the data set again."
+        )
+    with path.open("rb") as stream:
+        found = hashlib.file_digest(stream, "sha256").hexdigest()
+    if found != file.sha256:
+        raise ChecksumError(
+            f"{path} is not the expected file: expected sha256 {file.sha256}, found {found}. "
+            "Move or delete it and fetch the data set again."
+        )
+
+
+@contextlib.contextmanager
+def writing(target: Path) -> Iterator[Path]:
+    """Give a temporary path beside ``target``; move it there when the block ends without error.
+
+    A process that is killed leaves at most a file ``.partial-*``, which nothing reads.
+
+    Raises
+    ------
+    OSError
+        With its ``errno`` kept, and what to do in the message, if the folder is read-only or full.
+    """
+    temporary = target.with_name(f".partial-{os.getpid()}-{secrets.token_hex(6)}{target.suffix}")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary.open("xb").close()
+        yield temporary
+        os.replace(temporary, target)
+    except OSError as error:
+        if error.errno in NOT_WRITABLE | FULL:
+            what = "is full" if error.errno in FULL else "cannot be written to"
+            raise OSError(
+                error.errno,
+                f"the data folder {what}: free some space or let SCST_DATA name another folder",
+                str(target.parent),
+            ) from error
+        raise
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def one_at_a_time(name: str) -> Iterator[None]:
+    """Hold the cache's lock of this name; no lock where the cache cannot be written.
+
+    Without it two processes would only do the work twice: every file is moved into place whole.
+    The operating system frees the lock of a process that is killed.
+    """
+    import filelock
+
+    lock = filelock.FileLock(cache_folder() / ".locks" / f"{name}.lock")
+    try:
+        Path(lock.lock_file).parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except OSError as error:
+        if error.errno not in NOT_WRITABLE | FULL:
+            raise
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def available(name: str) -> bool:
+    """Whether :func:`~scstlib.datasets.load` needs no network: all files are here, by their sizes.
+
+    Checksums are left to ``fetch`` and ``load``; a set that is fetched by hand is available when
+    its folder in the cache has something in it.
+    """
+    from scstlib.datasets.manifests import read_manifest
+
+    manifest = read_manifest(name)
+    if manifest.by_hand:
+        folder = cached_path(name, ".keep").parent
+        return folder.is_dir() and any(folder.iterdir())
+    return all(_is_here(manifest, file) for file in manifest.files)
+
+
+def _is_here(manifest: Manifest, file: RemoteFile) -> bool:
+    """Whether a file is in the cache or a mirror, by size where the size can be read."""
+    path = cached_path(manifest.name, file.path)
+    if path.is_file():
+        return path.stat().st_size == file.bytes
+    mirrored = mirrored_path(manifest.name, file.path)
+    if mirrored is None:
+        return False
+    return mirrored.name != path.name or mirrored.stat().st_size == file.bytes
