@@ -1,0 +1,286 @@
+"""The leak guard: what was an object fitted on, and may it be evaluated on this part?
+
+Everything that learns from data (gene selection, PCA, scaling, track normalisation, distance means,
+models) calls :func:`record_fit` in its ``fit``. Whoever evaluates calls :func:`check_evaluation`
+before a metric; metrics themselves know nothing of models. Transforming held-out data with a fitted
+object is its use and always allowed; *scoring* on data that overlap what it was fitted on is not.
+
+What counts as overlap:
+
+- Cells (AnnData): the same observation name; or the same value of the column that was held out
+  (``uns["split"]["by"]``, written by :mod:`scstlib.splits`, or ``by``): other cells of a training
+  time are no test of a model of time.
+- Genomic data (a table with ``chrom``, ``start``, ``end``, or windows): the same chromosome,
+  whatever the cell type. For parts of one chromosome (``by="region"``): intervals that overlap or
+  lie closer than the gap.
+- A held-out cell type (or donor) whose contact map is in the features of either part: columns
+  ``bulk_cell_types`` and ``bulk_donors`` of the windows' table list whose maps are in the bulk.
+
+Leakage of these kinds is common (Kapoor & Narayanan 2023, 10.1016/j.patter.2023.100804).
+
+Examples
+--------
+>>> import pandas as pd
+>>> from scstlib.leakage import check_evaluation, record_fit
+>>> bins = pd.DataFrame({"chrom": ["chr1", "chr2"], "start": [0, 0], "end": [50_000, 50_000]})
+>>> class Mean:
+...     def fit(self, table):
+...         record_fit(self, table)
+...         return self
+>>> model = Mean().fit(bins[bins["chrom"] == "chr1"])
+>>> check_evaluation(model, bins[bins["chrom"] == "chr2"])  # silent: nothing is shared
+>>> check_evaluation(model, bins)
+Traceback (most recent call last):
+    ...
+scstlib.leakage.LeakageError: Mean was fitted on what it is evaluated on: chromosome ['1']
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+INTERVAL = ["chrom", "start", "end"]
+
+#: Column of windows that lists whose maps are in the bulk, by the column that names the unit.
+MAP_COLUMNS = {"cell_type": "bulk_cell_types", "donor": "bulk_donors"}
+
+#: A column with more distinct values than this is a measurement, not a unit to hold out.
+MAX_VALUES = 1000
+
+
+class LeakageError(ValueError):
+    """Data that must be apart overlap; the message names the overlap."""
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """What identifies a piece of data: names or intervals, and the values of its units."""
+
+    names: frozenset[str] | None
+    intervals: pd.DataFrame | None
+    units: dict[str, frozenset[Any]]
+    maps: dict[str, frozenset[str]] = field(default_factory=dict)
+    assemblies: frozenset[str] = frozenset()
+    by: str | None = None
+    gap: int = 0
+
+
+def is_anndata(data: Any) -> bool:
+    """Whether data are AnnData; by attribute, so that a table does not cost its import."""
+    return hasattr(data, "obs_names")
+
+
+def table_of(data: Any) -> pd.DataFrame:
+    """Table with one row for each thing that is split: cells, bins, regions or windows.
+
+    Raises
+    ------
+    ValueError
+        If the data carry no identity, such as a bare array.
+    """
+    if is_anndata(data):
+        return data.obs
+    table = data if isinstance(data, pd.DataFrame) else getattr(data, "table", None)
+    if not isinstance(table, pd.DataFrame):
+        raise ValueError(
+            f"{type(data).__name__} does not say which cells or intervals it holds: "
+            "give AnnData, a table with chrom, start and end, or windows"
+        )
+    missing = [name for name in INTERVAL if name not in table]
+    if missing:
+        raise ValueError(f"no column {missing[0]!r}; columns are {list(table.columns)}")
+    return table
+
+
+def split_record(data: Any) -> dict[str, Any]:
+    """What :mod:`scstlib.splits` wrote about the split that made this part; empty if nothing."""
+    return dict((data.uns if is_anndata(data) else table_of(data).attrs).get("split", {}))
+
+
+def fingerprint(data: Any) -> Fingerprint:
+    """Fingerprint of AnnData, a table of intervals or windows."""
+    table, record = table_of(data), split_record(data)
+    units = {
+        str(name): frozenset(_plain(v) for v in pd.unique(table[name].dropna()))
+        for name in table.columns
+        if name not in (*INTERVAL, *MAP_COLUMNS.values()) and table[name].nunique() <= MAX_VALUES
+    }
+    by = record.get("by")
+    if is_anndata(data):
+        return Fingerprint(frozenset(map(str, data.obs_names)), None, units, by=by)
+    intervals = table[INTERVAL].drop_duplicates().reset_index(drop=True)
+    # chr1 and 1 are the same chromosome, whatever the file that names it.
+    intervals["chrom"] = intervals["chrom"].astype(str).str.removeprefix("chr")
+    maps = {
+        unit: frozenset(
+            name
+            for names in table[column]
+            for name in ([names] if isinstance(names, str) else names)
+        )
+        for unit, column in MAP_COLUMNS.items()
+        if column in table
+    }
+    assemblies = units.get("assembly", frozenset())
+    gap = int(record.get("gap", 0))
+    return Fingerprint(None, intervals, units, maps, assemblies, by, gap)
+
+
+def _plain(value: Any) -> Any:
+    """Hashable value; numbers to nine digits, so that 0.1 + 0.2 is 0.3."""
+    if isinstance(value, (int, float, np.number)) and not isinstance(value, bool):
+        return float(f"{float(value):.9g}")
+    return str(value)
+
+
+def record_fit(estimator: Any, *data: Any) -> None:
+    """Set ``estimator.fitted_on_`` to the fingerprints of what it learns from.
+
+    Call it in ``fit``. Data that only choose a model (a validation part used for early stopping)
+    are learned from too: give them as well. Without data, nothing was learned and nothing is
+    refused.
+    """
+    estimator.fitted_on_ = tuple(fingerprint(each) for each in data)
+
+
+def check_evaluation(fitted: Any, part: Any, *, by: str | None = None, gap: int = 0) -> None:
+    """Refuse to evaluate fitted objects on data that overlap what they were fitted on.
+
+    Parameters
+    ----------
+    fitted
+        An object on which :func:`record_fit` was called, a scikit-learn ``Pipeline``, or a list of
+        these: give every step between the raw data and the score.
+    part
+        The data that are scored against: AnnData, a table of intervals or windows.
+    by, gap
+        As in :func:`assert_disjoint`.
+
+    Raises
+    ------
+    LeakageError
+        Naming the object and the overlap.
+    ValueError
+        If an object does not say what it was fitted on.
+    """
+    against = fingerprint(part)
+    for each in _steps(fitted):
+        if not hasattr(each, "fitted_on_"):
+            raise ValueError(
+                f"{type(each).__name__} does not say what it was fitted on: fit it first; "
+                "its fit must call record_fit"
+            )
+        for known in each.fitted_on_:
+            overlap = _overlap(known, against, by, gap)
+            if overlap:
+                raise LeakageError(
+                    f"{type(each).__name__} was fitted on what it is evaluated on: {overlap}"
+                )
+
+
+def assert_disjoint(train: Any, test: Any, *, by: str | None = None, gap: int = 0) -> None:
+    """Refuse two parts that overlap: see the module's docstring for what counts.
+
+    Parameters
+    ----------
+    train, test
+        AnnData, tables of intervals or windows.
+    by
+        Cells: a column of ``obs`` whose values may not be shared (default: what the parts were
+        split by). Genomic data: ``"chrom"`` (default) or ``"region"``, parts of one chromosome.
+    gap
+        Smallest distance between intervals, in bp, with ``by="region"``; at least what the parts
+        were split with.
+
+    Raises
+    ------
+    LeakageError
+        Naming the overlap.
+    ValueError
+        If the two cannot be compared (cells with intervals, two assemblies, a missing column).
+    """
+    overlap = _overlap(fingerprint(train), fingerprint(test), by, gap)
+    if overlap:
+        raise LeakageError(f"the parts share {overlap}")
+
+
+def _steps(fitted: Any) -> Iterator[Any]:
+    if hasattr(fitted, "steps"):
+        fitted = [step for _, step in fitted.steps if step not in (None, "passthrough")]
+    if isinstance(fitted, (list, tuple)):
+        for each in fitted:
+            yield from _steps(each)
+    else:
+        yield fitted
+
+
+def _overlap(a: Fingerprint, b: Fingerprint, by: str | None, gap: int) -> str:
+    """What two fingerprints share, in words; empty if nothing."""
+    if (a.names is None) != (b.names is None):
+        raise ValueError("cells cannot be compared with genomic intervals: check each by itself")
+    if a.names is not None and b.names is not None:
+        return _shared_cells(a, b, [by] if by else [key for key in (a.by, b.by) if key])
+    if by is None:
+        by = "region" if a.by == b.by == "region" else "chrom"
+    if by not in ("chrom", "region"):
+        raise ValueError(f"genomic data are kept apart by 'chrom' or 'region', not {by!r}")
+    if a.assemblies and b.assemblies and a.assemblies != b.assemblies:
+        raise ValueError(
+            f"intervals of {_list(a.assemblies)} and {_list(b.assemblies)} cannot be compared: "
+            "lift one of them over first"
+        )
+    return _shared_intervals(a, b, by, max(gap, a.gap, b.gap)) or _held_out_maps(a, b)
+
+
+def _shared_cells(a: Fingerprint, b: Fingerprint, keys: list[str]) -> str:
+    shared = (a.names or frozenset()) & (b.names or frozenset())
+    if shared:
+        return f"{len(shared)} observations, such as {min(shared)!r}"
+    for key in keys:
+        for side in (a, b):
+            if key not in side.units:
+                raise ValueError(
+                    f"parts are held apart by {key!r}, which one of them has no column for: "
+                    f"columns are {sorted(side.units)}"
+                )
+        if a.units[key] & b.units[key]:
+            return f"{key} {_list(a.units[key] & b.units[key])}"
+    return ""
+
+
+def _shared_intervals(a: Fingerprint, b: Fingerprint, by: str, gap: int) -> str:
+    if a.intervals is None or b.intervals is None:
+        return ""
+    if by == "chrom":
+        shared = set(a.intervals["chrom"]) & set(b.intervals["chrom"])
+        return f"chromosome {_list(shared)}" if shared else ""
+    import bioframe
+
+    padded = bioframe.expand(a.intervals, pad=gap) if gap else a.intervals
+    pairs = bioframe.overlap(padded, b.intervals, how="inner")
+    if not len(pairs):
+        return ""
+    first = pairs.iloc[0]
+    where = f"{first['chrom_']}:{first['start_']}-{first['end_']}"
+    return f"{len(pairs)} pairs of intervals closer than {gap} bp or overlapping, such as {where}"
+
+
+def _held_out_maps(a: Fingerprint, b: Fingerprint) -> str:
+    """Held-out cell types or donors whose contact maps are in the features of either side."""
+    for unit in MAP_COLUMNS:
+        if not a.units.get(unit):
+            continue
+        held_out = b.units.get(unit, frozenset()) - a.units[unit]
+        in_features = a.maps.get(unit, frozenset()) | b.maps.get(unit, frozenset())
+        if held_out & in_features:
+            return f"the held-out {unit} {_list(held_out & in_features)}, whose map is in the bulk"
+    return ""
+
+
+def _list(values: Iterable[Any]) -> str:
+    shown = sorted(values, key=str)
+    return f"{shown[:5]}" + (f" and {len(shown) - 5} more" if len(shown) > 5 else "")

@@ -1,0 +1,347 @@
+"""Contact maps: pseudo-bulk, depth, smoothing, positional encodings, observed/expected, balancing.
+
+Maps are (..., bins, bins), symmetric. Windows and their cutting are in
+:mod:`scstlib.preprocess.windows` and can be imported from here.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+
+from scstlib.leakage import record_fit
+from scstlib.preprocess.windows import Windows, make_windows, usable_bins, window_starts
+
+__all__ = [
+    "Balancing",
+    "DistanceMeans",
+    "Windows",
+    "balance_matrix",
+    "distance_means",
+    "downsample",
+    "laplacian_encodings",
+    "make_windows",
+    "normalise_depth",
+    "pseudo_bulk",
+    "smooth_eigenvalues",
+    "usable_bins",
+    "window_starts",
+]
+
+
+def pseudo_bulk(
+    maps: Sequence[Any], labels: Sequence[Hashable], *, min_cells: int = 1
+) -> dict[Hashable, Any]:
+    """Sum the maps of single cells by label.
+
+    Parameters
+    ----------
+    maps
+        One (bins, bins) array or scipy sparse matrix a cell, all of the same shape.
+    labels
+        One a cell: cell type, time or any other group.
+    min_cells
+        Labels with fewer cells are left out, with a warning that names them.
+
+    Returns
+    -------
+    dict
+        Label → sum, CSR when the first cell is sparse, else a dense array; in order of appearance.
+
+    Raises
+    ------
+    ValueError
+        If lengths or shapes differ, or a label is missing.
+    """
+    if len(maps) != len(labels):
+        raise ValueError(f"{len(maps)} maps but {len(labels)} labels")
+    if pd.isna(pd.Series(list(labels), dtype=object)).any():
+        raise ValueError("a label is missing: leave cells without one out")
+    sums: dict[Hashable, Any] = {}
+    cells: dict[Hashable, int] = {}
+    for matrix, label in zip(maps, labels, strict=True):
+        if matrix.shape != maps[0].shape:
+            raise ValueError(f"maps of shapes {maps[0].shape} and {matrix.shape}")
+        matrix = sp.csr_array(matrix) if sp.issparse(matrix) else np.asarray(matrix)
+        sums[label] = sums[label] + matrix if label in sums else matrix.copy()
+        cells[label] = cells.get(label, 0) + 1
+    few = [label for label, n in cells.items() if n < min_cells]
+    if few:
+        warnings.warn(f"fewer than {min_cells} cells, left out: {few}", stacklevel=2)
+    return {label: total for label, total in sums.items() if label not in few}
+
+
+def normalise_depth(counts: np.ndarray, *, reads: float = 25_000) -> np.ndarray:
+    """Scale each map to a number of reads, log1p, divide by its maximum: values in [0, 1].
+
+    As published for scGrapHiC (10.1093/bioinformatics/btae223); the sum runs over both triangles.
+    NaN is left out of sum and maximum and stays NaN; an all-zero map stays zero.
+
+    Parameters
+    ----------
+    counts
+        (..., bins, bins), not negative.
+
+    Raises
+    ------
+    ValueError
+        If a count is negative.
+    """
+    counts = np.asarray(counts, dtype=float)
+    if (counts < 0).any():
+        raise ValueError(f"counts go down to {np.nanmin(counts)}: give raw counts")
+    total = np.nansum(counts, axis=(-2, -1), keepdims=True)
+    scaled = np.log1p(counts / np.where(total > 0, total, 1) * reads)
+    top = np.max(np.nan_to_num(scaled), axis=(-2, -1), keepdims=True)
+    return scaled / np.where(top > 0, top, 1)
+
+
+def smooth_eigenvalues(maps: np.ndarray, *, threshold: float = 0.25) -> np.ndarray:
+    """Soft-threshold the eigenvalues of each map: sign(λ) max(|λ| − threshold, 0).
+
+    The smoothing of the published targets of scGrapHiC (10.1093/bioinformatics/btae223).
+
+    Parameters
+    ----------
+    maps
+        (..., bins, bins), symmetric and finite, as :func:`normalise_depth` returns.
+
+    Raises
+    ------
+    ValueError
+        If a value is NaN or infinite, or a map is not symmetric.
+    """
+    values, vectors = np.linalg.eigh(_symmetric(maps))
+    values = np.sign(values) * np.maximum(np.abs(values) - threshold, 0)
+    return (vectors * values[..., None, :]) @ np.swapaxes(vectors, -1, -2)
+
+
+def laplacian_encodings(maps: np.ndarray, k: int) -> np.ndarray:
+    """Positional encodings: the k smallest non-trivial eigenvectors of each map's Laplacian.
+
+    Symmetric normalised Laplacian of the map without its diagonal; each eigenvector divided by its
+    largest absolute value, then (v + 1) / 2 (10.1093/bioinformatics/btae223). An eigenvector's sign
+    is arbitrary and here chosen so that its entry of largest absolute value is positive, yet it
+    can flip between neighbouring windows. Bins without contacts, and encodings that a small map
+    does not have, are 0.5.
+
+    Parameters
+    ----------
+    maps
+        (..., bins, bins), symmetric, finite, not negative.
+
+    Returns
+    -------
+    array
+        (..., bins, k), in [0, 1].
+
+    Raises
+    ------
+    ValueError
+        If a value is NaN, infinite or negative, a map is not symmetric, or k is negative.
+    """
+    maps = _symmetric(maps)
+    bins = maps.shape[-1]
+    if k < 0 or (maps < 0).any():
+        raise ValueError(f"needs k >= 0 and contacts >= 0, not k={k} and {maps.min(initial=0)}")
+    weights = maps * (1 - np.eye(bins))
+    degree = weights.sum(axis=-1)
+    scale = np.where(degree > 0, 1 / np.sqrt(np.where(degree > 0, degree, 1)), 0)
+    laplacian = np.eye(bins) - weights * scale[..., :, None] * scale[..., None, :]
+    # Eigenvalues lie in [0, 2]; 3 sets the empty bins apart from every vector of the others.
+    laplacian += 2 * np.eye(bins) * (degree == 0)[..., None, :]
+    values, vectors = np.linalg.eigh(laplacian)
+    order = np.argsort(np.where((values < 1e-8) | (values > 2.5), np.inf, values), axis=-1)
+    usable = np.take_along_axis(values, order, axis=-1)
+    vectors = np.take_along_axis(vectors, order[..., None, :], axis=-1)
+    vectors = vectors * ((usable > 1e-8) & (usable < 2.5))[..., None, :]
+    peak = np.take_along_axis(vectors, np.abs(vectors).argmax(axis=-2, keepdims=True), axis=-2)
+    encodings = (vectors / np.where(peak == 0, 1, peak) + 1) / 2
+    padding = [(0, 0)] * (encodings.ndim - 1) + [(0, max(0, k - bins))]
+    return np.pad(encodings, padding, constant_values=0.5)[..., :k]
+
+
+def _symmetric(maps: np.ndarray) -> np.ndarray:
+    maps = np.asarray(maps, dtype=float)
+    if not np.isfinite(maps).all():
+        raise ValueError("maps hold NaN or infinity: set masked bins to 0 first")
+    if maps.ndim < 2 or not np.allclose(maps, np.swapaxes(maps, -1, -2)):
+        raise ValueError(f"maps of shape {maps.shape} are not symmetric (..., bins, bins)")
+    return maps
+
+
+def distance_means(maps: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
+    """Mean contact at each distance over all maps, (bins,); NaN where no pixel can be used.
+
+    Parameters
+    ----------
+    maps
+        (n, bins, bins); NaN pixels are left out.
+    mask
+        (n, bins), True for usable bins; default all.
+    """
+    n, bins = maps.shape[0], maps.shape[-1]
+    mask = np.ones((n, bins), dtype=bool) if mask is None else mask
+    sums, pixels = np.zeros(bins), np.zeros(bins)
+    for d in range(bins):
+        diagonal = np.diagonal(maps, d, axis1=-2, axis2=-1)
+        usable = mask[:, : bins - d] & mask[:, d:] & ~np.isnan(diagonal)
+        sums[d] = diagonal[usable].sum(dtype=float)
+        pixels[d] = usable.sum()
+    return np.divide(sums, pixels, out=np.full(bins, np.nan), where=pixels > 0)
+
+
+class DistanceMeans:
+    """Observed over expected, with the means per distance learned on training windows only.
+
+    Parameters
+    ----------
+    of
+        ``"bulk"`` or ``"targets"``: the maps that are learned from and divided.
+
+    Attributes
+    ----------
+    means_
+        (bins,), mean contact at each distance in bins; NaN where training had none.
+    fitted_on_
+        What the means were learned from, for the leak guard.
+    """
+
+    def __init__(self, of: str = "targets") -> None:
+        self.of = of
+
+    def fit(self, windows: Windows, y: None = None) -> DistanceMeans:
+        """Learn the means; masked bins are left out."""
+        self.means_ = distance_means(self._maps(windows), windows.mask)
+        record_fit(self, windows)
+        return self
+
+    def expected(self, bins: int | None = None) -> np.ndarray:
+        """(bins, bins) map of the learned means; 0 where unknown."""
+        bins = len(self.means_) if bins is None else bins
+        if bins > len(self.means_):
+            raise ValueError(f"learned on windows of {len(self.means_)} bins, asked for {bins}")
+        distance = np.abs(np.subtract.outer(np.arange(bins), np.arange(bins)))
+        return np.nan_to_num(self.means_)[distance]
+
+    def transform(self, windows: Windows) -> Windows:
+        """Windows whose maps are divided by the means; 0 where the mean is 0 or unknown."""
+        maps = self._maps(windows)
+        expected = self.expected(maps.shape[-1])
+        ratio = np.divide(maps, expected, out=np.zeros(maps.shape), where=expected > 0)
+        return replace(windows, **{self.of: ratio.astype(maps.dtype)})
+
+    def _maps(self, windows: Windows) -> np.ndarray:
+        if self.of not in ("bulk", "targets"):
+            raise ValueError(f"unknown maps {self.of!r}: choose 'bulk' or 'targets'")
+        maps = getattr(windows, self.of)
+        if maps is None:
+            raise ValueError("these windows have no targets: use of='bulk'")
+        return maps
+
+
+def downsample(
+    counts: np.ndarray,
+    *,
+    seed: int | np.random.Generator,
+    fraction: float | None = None,
+    n_contacts: int | None = None,
+) -> np.ndarray:
+    """Thin a map of counts: each contact is kept or lost by chance.
+
+    A contact is a count of the upper triangle with the diagonal; the lower mirrors it.
+
+    Parameters
+    ----------
+    counts
+        (bins, bins), symmetric whole numbers.
+    fraction
+        Keep each contact with this probability (binomial).
+    n_contacts
+        Or keep exactly this many, without replacement.
+
+    Raises
+    ------
+    ValueError
+        If counts are not symmetric whole numbers, both or neither size is given, or it is too big.
+    """
+    counts = _symmetric(counts)
+    if (counts < 0).any() or (counts != np.round(counts)).any():
+        raise ValueError(
+            "counts must be whole and not negative: thin raw counts, not balanced ones"
+        )
+    if (fraction is None) == (n_contacts is None):
+        raise ValueError("give either fraction or n_contacts")
+    rng = np.random.default_rng(seed)
+    upper = np.triu_indices(counts.shape[-1])
+    pixels = counts[upper].astype(np.int64)
+    if fraction is not None:
+        if not 0 <= fraction <= 1:
+            raise ValueError(f"fraction is {fraction}: give a probability")
+        kept = rng.binomial(pixels, fraction)
+    elif n_contacts is not None:
+        if not 0 <= n_contacts <= pixels.sum():
+            raise ValueError(f"{n_contacts} contacts asked for, the map has {pixels.sum()}")
+        kept = rng.multivariate_hypergeometric(pixels, n_contacts, method="marginals")
+    thinned = np.zeros(counts.shape)
+    thinned[upper] = kept
+    return thinned + np.triu(thinned, 1).T
+
+
+@dataclass(frozen=True, eq=False)
+class Balancing:
+    """Result of :func:`balance_matrix`.
+
+    ``weights``: (n_bins,), multiply row and column; NaN for bins that were filtered.
+    ``converged``: by chromosome when ``cis_only``, else under the key ``"genome"``.
+    ``mask``: (n_bins,), True for bins with a weight.
+    """
+
+    weights: np.ndarray
+    converged: dict[str, bool]
+    mask: np.ndarray
+
+
+def balance_matrix(clr: Any, *, cis_only: bool = True, **options: Any) -> Balancing:
+    """Balance a cooler file by iterative correction, through cooler (10.1038/nmeth.2148).
+
+    The file is not changed. When the iteration does not converge, its last weights are returned
+    with ``converged`` False and a warning; they are not to be trusted.
+
+    Parameters
+    ----------
+    clr
+        Path or ``cooler.Cooler``.
+    options
+        Of ``cooler.balance_cooler``: ``mad_max``, ``min_nnz``, ``ignore_diags``, ``tol``, ...
+
+    Raises
+    ------
+    FileNotFoundError
+        If the file does not exist.
+    """
+    import cooler
+
+    clr = clr if isinstance(clr, cooler.Cooler) else cooler.Cooler(str(clr))
+    with warnings.catch_warnings():
+        # cooler warns for each chromosome; one warning that names them follows. Chromosomes
+        # without contacts, or filtered as a whole, give means of nothing inside cooler.
+        warnings.simplefilter("ignore")
+        weights, stats = cooler.balance_cooler(clr, cis_only=cis_only, **options)
+    flags = np.atleast_1d(stats["converged"])
+    names = clr.chromnames if cis_only else ["genome"]
+    converged = {name: bool(flag) for name, flag in zip(names, flags, strict=True)}
+    failed = [name for name, flag in converged.items() if not flag]
+    if failed:
+        warnings.warn(
+            f"balancing did not converge on {failed}: filter more bins (min_nnz, mad_max), use "
+            "larger bins, or raise max_iters",
+            stacklevel=2,
+        )
+    return Balancing(weights, converged, np.isfinite(weights))
