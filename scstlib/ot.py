@@ -99,17 +99,20 @@ def sinkhorn_divergence(
             "constant_term=False drops the gradient with respect to y, which requires one: "
             "detach y and y_weights, or set constant_term=True"
         )
-    schedule = _epsilon_schedules(_diameters(x, y, diameter), blur, scaling)
-    value: Tensor = _SinkhornDivergence.apply(
-        x, y, a, b, torch.from_numpy(schedule), blur, debias, debias and constant_term
-    )
+    schedule = torch.from_numpy(_epsilon_schedules(_diameters(x, y, diameter), blur, scaling))
+    # Distances divided by epsilon do not survive the half precision of a surrounding autocast.
+    with torch.autocast(x.device.type, enabled=False):
+        value: Tensor = _SinkhornDivergence.apply(
+            x, y, a, b, schedule, blur, debias, debias and constant_term
+        )
     return value[0] if single else value
 
 
 def _check_clouds(x: Tensor, y: Tensor) -> None:
-    if not (x.is_floating_point() and x.dtype == y.dtype and x.device == y.device):
+    allowed = (torch.float32, torch.float64)
+    if x.dtype not in allowed or x.dtype != y.dtype or x.device != y.device:
         raise ValueError(
-            "x and y must be floating-point tensors of one dtype on one device, got "
+            "x and y must be both float32 or both float64, on one device, got "
             f"{x.dtype} on {x.device} and {y.dtype} on {y.device}"
         )
     if x.shape[0] != y.shape[0] or x.shape[2] != y.shape[2]:
@@ -201,18 +204,23 @@ def _softmin(cost: Tensor, h: Tensor, epsilon: Tensor) -> Tensor:
 
 
 def _anneal(
-    cost: Tensor, log_a: Tensor, log_b: Tensor, schedule: Tensor, *, symmetric: bool
+    cost: Tensor,
+    log_a: Tensor,
+    log_b: Tensor,
+    schedule: Tensor,
+    running: list[int],
+    *,
+    symmetric: bool,
 ) -> tuple[Tensor, Tensor]:
     """Potentials f (B, N) and g (B, M) at the end of the schedule, before the last half step.
 
-    Elements are sorted by the length of their schedule, longest first, so that those which still
-    run are always the first ``k``. ``symmetric`` is for a cloud against itself, where f is g.
+    Elements are sorted by the length of their schedule, longest first, so that the ``k`` which
+    still run at a step are the first. ``symmetric`` is for a cloud against itself: f is g.
     """
     cost_t = cost if symmetric else cost.mT.contiguous()
     first = schedule[0].unsqueeze(1)
     f = _softmin(cost, log_b, first)
     g = f if symmetric else _softmin(cost_t, log_a, first)
-    running = (schedule > 0).sum(1).tolist()
     for k, step in zip(running, schedule, strict=True):
         epsilon = step[:k].unsqueeze(1)
         f_new = _softmin(cost[:k], log_b[:k] + g[:k] / epsilon, epsilon)
@@ -254,6 +262,7 @@ class _SinkhornDivergence(torch.autograd.Function):
             order = torch.argsort(steps, descending=True, stable=True)
             schedule = schedule[:, order]
             order = order.to(x.device)
+        running = (schedule > 0).sum(1).tolist()
         schedule = schedule.to(x)
         epsilon = x.new_full((1, 1), blur**2)
         alpha, beta = _cloud(x, a), _cloud(y, b)
@@ -263,9 +272,11 @@ class _SinkhornDivergence(torch.autograd.Function):
             """Cost |u_i - v_j|^2 / 2 and potentials of both sides, in the order of the input."""
             cost = torch.baddbmm(v.half_norms.mT, u.points, v.points.mT, alpha=-1)
             cost.add_(u.half_norms)
+            same = u is v
             if order is None:
-                return cost, *_anneal(cost, u.logs, v.logs, schedule, symmetric=u is v)
-            f, g = _anneal(cost[order], u.logs[order], v.logs[order], schedule, symmetric=u is v)
+                return cost, *_anneal(cost, u.logs, v.logs, schedule, running, symmetric=same)
+            inputs = cost[order], u.logs[order], v.logs[order]
+            f, g = _anneal(*inputs, schedule, running, symmetric=same)
             back = torch.argsort(order)
             return cost, f[back], g[back]
 
@@ -285,7 +296,7 @@ class _SinkhornDivergence(torch.autograd.Function):
         return (a * f_xy).sum(1) + (b * g_xy).sum(1)
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         x, y, a, b, f, g, plan_xy, plan_yx, plan_xx, plan_yy = ctx.saved_tensors
         grad = grad.unsqueeze(1)
@@ -301,5 +312,6 @@ class _SinkhornDivergence(torch.autograd.Function):
 
 def _barycentric_pull(x: Tensor, y: Tensor, cross: Tensor, own: Tensor | None) -> Tensor:
     """sum_j cross_ij (x_i - y_j) - sum_k own_ik (x_i - x_k), where x_i cancels as rows sum to 1."""
-    start = x if own is None else torch.bmm(own, x)
-    return torch.baddbmm(start, cross, y, alpha=-1)
+    with torch.autocast(x.device.type, enabled=False):
+        start = x if own is None else torch.bmm(own, x)
+        return torch.baddbmm(start, cross, y, alpha=-1)
