@@ -33,7 +33,7 @@ class DataUnavailableError(FileNotFoundError):
 
 
 error = DataUnavailableError("semrau2017 is not here: run `python -m scstlib.datasets fetch semrau2017`.")
-error.dataset, error.missing = "semrau2017", ["panel_real.txt"]
+error.dataset, error.missing = "semrau2017", [("panel_real.txt", "https://example.org")]
 raise error
 
 # %% caption="A figure." alt="A figure."

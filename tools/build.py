@@ -73,7 +73,8 @@ def absolute_data_folders() -> None:
     """Read relative ``SCST_MIRROR`` and ``SCST_DATA`` from where ``make`` was called."""
     for name in ("SCST_MIRROR", "SCST_DATA"):
         if os.environ.get(name):
-            os.environ[name] = str(Path(os.environ[name]).expanduser().resolve())
+            folders = [Path(part) for part in os.environ[name].split(os.pathsep) if part]
+            os.environ[name] = os.pathsep.join(str(f.expanduser().resolve()) for f in folders)
 
 
 def snakemake(workers: int, root: Path = ROOT) -> int:
@@ -92,7 +93,8 @@ def summary(stale: list[str], seconds: dict[str, float], root: Path = ROOT) -> s
     for name, made in records.items():
         missing: dict[str, Any] = made.get("missing", {})
         if missing:
-            files = ", ".join(missing["files"]) or "all its files"
+            files = ", ".join(missing["files"][:3]) or "fetched by hand"
+            files += f" and {len(missing['files']) - 3} more" if len(missing["files"]) > 3 else ""
             lines.append(f"  Data missing on notebooks/{name}: {missing['dataset']} ({files}).")
     if any(made.get("missing") for made in records.values()):
         lines.append("  Fetch with `python -m scstlib.datasets fetch NAME`, then `make book` again.")

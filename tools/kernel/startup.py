@@ -34,7 +34,7 @@ def _note_missing_data(result: Any) -> None:
     """Write down which data set a cell went without: papermill passes on the message alone."""
     error = result.error_in_exec
     if type(error).__name__ == "DataUnavailableError" and "SCST_MISSING" in os.environ:
-        missing = [str(name) for name in error.missing]
+        missing = [path for path, _url in error.missing]
         note = {"dataset": error.dataset, "files": missing, "message": str(error)}
         Path(os.environ["SCST_MISSING"]).write_text(json.dumps(note), encoding="utf-8")
 

@@ -22,7 +22,7 @@ def source_read(app: Sphinx, docname: str, source: list[str]) -> None:
     for path in rules.files:
         app.env.note_dependency(str(path))
     if not app.env.doc2path(docname).endswith(".ipynb"):
-        text = tables.fill(app, docname, source[0])
+        text = tables.fill(app, source[0])
         source[0] = rules.apply(text)
         return
     notebook: dict[str, Any] = json.loads(source[0])

@@ -21,7 +21,9 @@ BOX = """:::{{admonition}} Data not available
 This page needs the data set `{dataset}`, which this build could not have. What follows from here is
 shown without its results.
 
-{files}{message}
+```text
+{message}
+```
 :::"""
 
 
@@ -32,10 +34,7 @@ def code_cells(notebook: dict[str, Any]) -> list[dict[str, Any]]:
 
 def box(missing: dict[str, Any]) -> dict[str, Any]:
     """The Markdown cell that stands in place of the output of the cell without data."""
-    files = "".join(f"- `{name}`\n" for name in missing["files"])
-    files = f"Missing:\n\n{files}\n" if files else ""
-    message = f"```text\n{missing['message'].strip()}\n```"
-    text = BOX.format(dataset=missing["dataset"], files=files, message=message)
+    text = BOX.format(dataset=missing["dataset"], message=missing["message"].strip())
     return {"cell_type": "markdown", "metadata": {}, "source": text, "id": "data-not-available"}
 
 
