@@ -1,0 +1,14 @@
+# One line a target. PYTHON=python3.12 chooses the Python of .venv, TORCH=cpu or TORCH=gpu the build of torch.
+PYTHON ?= python3
+RUN = .venv/bin/python -m
+export SCST_STARTED := $(shell date +%s)
+export TORCH PYTHON
+
+.PHONY: setup book test check pairs clean
+
+setup: ; @$(PYTHON) tools/setup.py
+book: setup ; @$(RUN) tools.build
+test: setup ; @$(RUN) tools.test
+check: setup ; @$(RUN) tools.check
+pairs: setup ; @$(RUN) tools.pair && $(RUN) tools.environment
+clean: ; rm -rf _build .venv .snakemake .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage

@@ -1,0 +1,40 @@
+"""The book's Sphinx extension: outputs into notebooks, plain Markdown into rich, tables, mends.
+
+``outputs`` puts the outputs of ``_build/executed/NAME.ipynb`` into the committed notebook's cells,
+``portable`` turns portable Markdown into MyST, ``tables`` writes the generated tables and ``theme``
+mends what the theme lacks for readers with assistive technology and for reading offline.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from sphinx.application import Sphinx
+
+from . import outputs, portable, tables, theme
+
+
+def source_read(app: Sphinx, docname: str, source: list[str]) -> None:
+    """Rewrite the text of a page, in memory only, before it is parsed."""
+    rules = portable.Rules.of(Path(app.srcdir), docname)
+    for path in rules.files:
+        app.env.note_dependency(str(path))
+    if not app.env.doc2path(docname).endswith(".ipynb"):
+        text = tables.fill(app, source[0])
+        source[0] = rules.apply(text)
+        return
+    notebook: dict[str, Any] = json.loads(source[0])
+    outputs.take_over(app, docname, notebook)
+    for cell in notebook["cells"]:
+        if cell["cell_type"] == "markdown":
+            cell["source"] = rules.apply("".join(cell["source"]))
+    source[0] = json.dumps(notebook)
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Connect to Sphinx."""
+    app.connect("source-read", source_read)
+    theme.setup(app)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

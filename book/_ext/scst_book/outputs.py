@@ -1,0 +1,79 @@
+"""Show the outputs of the executed copies on the pages of the committed notebooks.
+
+The committed notebook stays the document, so that its links to Colab, to the download and to the
+edit page are right; its outputs are taken over cell by cell, by position among the code cells. A
+missing or stale copy is a warning, which fails the strict build.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from sphinx.application import Sphinx
+from sphinx.util import logging
+
+LOGGER = logging.getLogger(__name__)
+FIGURE = ("caption", "name")
+BOX = """:::{{admonition}} Data not available
+:class: warning
+This page needs the data set `{dataset}`, which this build could not have. What follows from here is
+shown without its results.
+
+```text
+{message}
+```
+:::"""
+
+
+def code_cells(notebook: dict[str, Any]) -> list[dict[str, Any]]:
+    """The code cells in order."""
+    return [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+
+
+def box(missing: dict[str, Any]) -> dict[str, Any]:
+    """The Markdown cell that stands in place of the output of the cell without data."""
+    text = BOX.format(dataset=missing["dataset"], message=missing["message"].strip())
+    return {"cell_type": "markdown", "metadata": {}, "source": text, "id": "data-not-available"}
+
+
+def take_over(app: Sphinx, docname: str, notebook: dict[str, Any]) -> None:
+    """Put the outputs of the executed copy, figure texts and the missing-data box into a notebook."""
+    for cell in code_cells(notebook):
+        _figure(cell)
+        if "colab" in cell["metadata"].get("tags", []):
+            cell["metadata"]["tags"] = [*cell["metadata"]["tags"], "remove-cell"]
+    path = Path(app.srcdir) / "_build" / "executed" / f"{Path(docname).name}.ipynb"
+    app.env.note_dependency(str(path))
+    if not path.is_file():
+        LOGGER.warning("no executed copy of this page: run `make book`", location=docname)
+        return
+    executed = json.loads(path.read_text(encoding="utf-8"))
+    pairs = list(zip(code_cells(notebook), code_cells(executed), strict=False))
+    same = len(code_cells(notebook)) == len(code_cells(executed)) and all(
+        "".join(cell["source"]) == "".join(copy["source"]) for cell, copy in pairs
+    )
+    if not same:
+        LOGGER.warning("the executed copy of this page is stale: run `make book`", location=docname)
+        return
+    for cell, copy in pairs:
+        cell["outputs"] = copy["outputs"]
+        cell["execution_count"] = copy["execution_count"]
+    missing = executed["metadata"].get("scst", {}).get("missing")
+    if missing:
+        failing = code_cells(notebook)[missing["cell"]]
+        at = next(i for i, cell in enumerate(notebook["cells"]) if cell is failing)
+        notebook["cells"].insert(at + 1, box(missing))
+
+
+def _figure(cell: dict[str, Any]) -> None:
+    """Turn the plain keys ``caption``, ``alt`` and ``name`` into MyST-NB's."""
+    metadata = cell["metadata"]
+    render = metadata.setdefault("mystnb", {})
+    figure = {key: metadata[key] for key in FIGURE if metadata.get(key)}
+    if figure:
+        render["figure"] = figure
+    if metadata.get("alt"):
+        render["image"] = {"alt": metadata["alt"]}
+

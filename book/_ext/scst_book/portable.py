@@ -1,0 +1,145 @@
+"""Turn the portable Markdown of the pages into MyST.
+
+The pages are read on Colab, in JupyterLab and on GitHub too, so their source holds no roles and no
+directives; ``notebooks/README.md`` lists the plain forms. Text inside code is left as it is.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ADMONITIONS = {
+    "Note": "note",
+    "Tip": "tip",
+    "Warning": "warning",
+    "Important": "important",
+    "Learning goals": "admonition",
+    "Exercise": "admonition",
+}
+QUOTE = re.compile(r"^> ?\*\*(" + "|".join(ADMONITIONS) + r")[.:]?\*\*[.:]? *(.*)$")
+FENCE = r"^ {0,3}(?P<fence>`{3,}|~{3,}).*?^ {0,3}(?P=fence)[`~]*[ \t]*$"
+SPAN = r"(?<!`)(?P<ticks>`+)(?!`).+?(?<!`)(?P=ticks)(?!`)"
+CODE = re.compile(f"{FENCE}|{SPAN}", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"(?<!!)\[((?:[^\[\]]|\[[^\[\]]*\])+)\]\(([^()\s]+(?:\([^()\s]*\)[^()\s]*)*)\)")
+YEAR = re.compile(r"\b(?:19|20)\d\d[a-z]?\)?$")
+
+
+def slug(title: str) -> str:
+    """Anchor of a heading as GitHub and MyST make it."""
+    return re.sub(r"[^\w\- ]", "", title.strip().lower()).replace(" ", "-")
+
+
+def citation_keys(bibliography: str) -> dict[str, str]:
+    """DOI or arXiv address, in lower case, to entry key, from the text of a BibTeX file."""
+    keys = {}
+    for entry in re.split(r"^@", bibliography, flags=re.MULTILINE)[1:]:
+        head = re.match(r"\w+\s*\{\s*([^,\s]+)", entry)
+        if head is None:
+            continue
+        for kind, value in re.findall(r"\b(doi|eprint)\s*=\s*[{\"]([^}\"]+)[}\"]", entry, re.I):
+            address = "https://doi.org/" if kind.lower() == "doi" else "https://arxiv.org/abs/"
+            keys[(address + value.strip()).lower()] = head[1]
+    return keys
+
+
+def terms(glossary: str) -> dict[str, str]:
+    """Anchor to term, for the ``## Term`` headings of the glossary."""
+    headings = re.findall(r"^## +(.+?) *$", glossary, flags=re.MULTILINE)
+    return {slug(heading): heading for heading in headings}
+
+
+def outside_code(text: str, change: Callable[[str], str]) -> str:
+    """Apply ``change`` to the text between code spans and code fences."""
+    parts, end = [], 0
+    for code in CODE.finditer(text):
+        parts += [change(text[end : code.start()]), code[0]]
+        end = code.end()
+    return "".join([*parts, change(text[end:])])
+
+
+@dataclass
+class Rules:
+    """The rules for one page; exercises are numbered along it."""
+
+    citations: dict[str, str] = field(default_factory=dict)
+    terms: dict[str, str] = field(default_factory=dict)
+    chapter: str = ""
+    is_glossary: bool = False
+    files: list[Path] = field(default_factory=list)
+    exercises: int = 0
+
+    @classmethod
+    def of(cls, root: Path, docname: str) -> Rules:
+        """The rules of page ``docname`` in the book at ``root``."""
+        bibliography, glossary = root / "book/references.bib", root / "book/glossary.md"
+        number = re.match(r"notebooks/(\d+)_", docname)
+        return cls(
+            citations=citation_keys(_text(bibliography)),
+            terms=terms(_text(glossary)),
+            chapter=f"{int(number[1])}." if number else "",
+            is_glossary=docname == "book/glossary",
+            files=[path for path in (bibliography, glossary) if path.is_file()],
+        )
+
+    def apply(self, text: str) -> str:
+        """The MyST form of one Markdown text."""
+        text = outside_code(text, lambda part: LINK.sub(self._link, part))
+        if self.is_glossary:
+            text = glossary_directive(text)
+        return self._quotes(text)
+
+    def _link(self, match: re.Match[str]) -> str:
+        text, address = match.groups()
+        key = self.citations.get(address.lower())
+        if key is not None:
+            return f"{{cite:t}}`{key}`" if YEAR.search(text) else f"{text} {{cite:p}}`{key}`"
+        page, _, anchor = address.partition("#")
+        if anchor and (page.split("/")[-1] == "glossary.md" or (not page and self.is_glossary)):
+            term = self.terms.get(anchor, anchor)  # an unknown term is a warning of Sphinx's
+            return f"{{term}}`{text} <{term}>`"
+        return match[0]
+
+    def _quotes(self, text: str) -> str:
+        """Turn quotes that begin with one of the known words into admonitions."""
+        lines, done, fenced = text.split("\n"), [], False
+        while lines:
+            line = lines.pop(0)
+            fenced ^= bool(re.match(r" {0,3}(```|~~~)", line))
+            head = None if fenced else QUOTE.match(line)
+            if head is None:
+                done.append(line)
+                continue
+            body = [head[2]] if head[2] else []
+            while lines and lines[0].startswith(">"):
+                body.append(re.sub(r"^> ?", "", lines.pop(0)))
+            done += self._admonition(head[1], body)
+        return "\n".join(done)
+
+    def _admonition(self, word: str, body: list[str]) -> list[str]:
+        colons = ":" * (3 + max([0, *(len(m[0]) for m in re.finditer(r":{3,}", "\n".join(body)))]))
+        if ADMONITIONS[word] != "admonition":
+            return [f"{colons}{{{ADMONITIONS[word]}}}", *body, colons]
+        title, kind = word, slug(word)
+        if word == "Exercise":
+            self.exercises += 1
+            title = f"Exercise {self.chapter}{self.exercises}"
+        return [f"{colons}{{admonition}} {title}", f":class: {kind}", *body, colons]
+
+
+def glossary_directive(text: str) -> str:
+    """Turn ``## Term`` headings and their text into Sphinx's glossary, whose terms can be linked."""
+    head, *entries = re.split(r"^## +", text, flags=re.MULTILINE)
+    if not entries:
+        return text
+    lines = []
+    for entry in entries:
+        term, _, body = entry.partition("\n")
+        lines += [term.strip(), *(f"    {line}".rstrip() for line in body.strip().split("\n")), ""]
+    return head + "\n".join(["::::{glossary}", *lines, "::::", ""])
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8") if path.is_file() else ""

@@ -1,0 +1,133 @@
+"""The generated tables: ``<!-- table: NAME -->`` on a page of prose is replaced by the table.
+
+``datasets`` is made from the data manifests; ``pages``, ``machine`` and ``versions`` from this build.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+import sys
+from collections.abc import Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from sphinx.application import Sphinx
+
+MARK = re.compile(r"^<!-- table: (\w+) -->$", flags=re.MULTILINE)
+SHOWN = (
+    "anndata",
+    "cooler",
+    "cooltools",
+    "jupyter-book",
+    "matplotlib",
+    "numpy",
+    "pandas",
+    "POT",
+    "scanpy",
+    "scikit-learn",
+    "scipy",
+    "snakemake",
+    "torch",
+    "torch-geometric",
+    "torchdiffeq",
+)
+
+
+def markdown(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """A Markdown table; cells are escaped where they would end one."""
+    lines = [list(head), ["---"] * len(head), *[[_cell(value) for value in row] for row in rows]]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _cell(value: object) -> str:
+    return str(value).replace("|", "\\|").replace("\n", " ")
+
+
+def datasets(root: Path) -> str:
+    """All data sets, one section each, from the manifests."""
+    from scstlib.datasets import describe, read_manifest
+
+    sections = []
+    for name, row in describe().iterrows():
+        manifest = read_manifest(str(name))
+        paper = f"[{manifest.citation['text']}](https://doi.org/{row['doi']})"
+        facts = {
+            "Organism": row["organism"],
+            "Assembly": row["assembly"],
+            "Modality": row["modality"],
+            "Accession": row["accession"],
+            "Cite": paper if row["doi"] else manifest.citation["text"],
+            "Size": f"{row['megabytes']:g} MB in {row['files']} files",
+            "Licence of the host": manifest.licence["host"],
+        }
+        if manifest.by_hand:
+            facts["Size"] = "fetched by hand"
+            facts["How to fetch"] = f"{manifest.by_hand['instructions']} <{manifest.by_hand['url']}>"
+        lines = [f"- {label}: {_cell(value)}" for label, value in facts.items() if value]
+        traps = [f"  - {_cell(trap)}" for trap in manifest.known_traps]
+        lines += ["- Known traps:", *traps] if traps else []
+        head = [f"## {name}", f"**{manifest.title}.** {manifest.description}"]
+        sections.append("\n\n".join([*head, "\n".join(lines)]))
+    return "\n\n".join(sections)
+
+
+def executed(root: Path) -> dict[str, dict[str, Any]]:
+    """What the runner wrote down about every executed copy, by page."""
+    found = {}
+    for path in sorted((root / "_build" / "executed").glob("*.ipynb")):
+        found[path.stem] = json.loads(path.read_text(encoding="utf-8"))["metadata"].get("scst", {})
+    return found
+
+
+def pages(root: Path) -> str:
+    """Run time and state of every page with code."""
+    rows = []
+    for name, made in executed(root).items():
+        missing = made.get("missing")
+        state = f"without `{missing['dataset']}`" if missing else "complete"
+        rows.append([f"[](../notebooks/{name}.ipynb)", f"{made.get('seconds', 0):.0f}", state])
+    return markdown(["page", "run time in s", "results"], rows)
+
+
+def machine(root: Path) -> str:
+    """Hardware, system, profile and seed of this build."""
+    import torch
+
+    device = torch.cuda.get_device_name(0) if torch.cuda.is_available() else "none"
+    keys = sorted((root / "_build" / "keys").glob("*_*.json"))
+    parameters = json.loads(keys[0].read_text())["parameters"] if keys else {}
+    rows = [
+        ["processor", _processor()],
+        ["cores", os.cpu_count()],
+        ["GPU", device],
+        ["system", f"{platform.system()} {platform.machine()}"],
+        ["Python", sys.version.split()[0]],
+        *([name, f"`{value}`"] for name, value in parameters.items()),
+        ["threads in each kernel", 1],
+    ]
+    return markdown(["what", "of this build"], rows)
+
+
+def _processor() -> str:
+    """Name of the processor where Linux says it, else what Python knows."""
+    information = Path("/proc/cpuinfo")
+    text = information.read_text(encoding="utf-8") if information.is_file() else ""
+    found = re.search(r"^model name\s*:\s*(.+)$", text, flags=re.MULTILINE)
+    return found[1] if found else platform.processor() or platform.machine()
+
+
+def versions(root: Path) -> str:
+    """Versions of the packages that results depend on most."""
+    return markdown(["package", "version"], [[f"`{n}`", metadata.version(n)] for n in SHOWN])
+
+
+TABLES = {"datasets": datasets, "pages": pages, "machine": machine, "versions": versions}
+
+
+def fill(app: Sphinx, text: str) -> str:
+    """Replace the marks of a page by their tables."""
+    return MARK.sub(lambda mark: TABLES[mark[1]](Path(app.srcdir)), text)

@@ -1,0 +1,66 @@
+"""Mends of the pages: offline reading, roles and links that the theme does not get right.
+
+Markup that the theme keeps in templates is mended in ``book/_templates``, colours in
+``book/_static/book.css``, summaries of the search in ``book/_static/book.js``.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+from pathlib import Path
+from typing import Any
+
+from sphinx.application import Sphinx
+from sphinx.errors import ExtensionError
+
+MATHJAX = ("tex-mml-chtml.js", "output/chtml/fonts")
+WRONG_ROLES = (' role="doc-biblioentry"', ' role="list"')
+
+
+def copy_mathjax(app: Sphinx, error: Exception | None) -> None:
+    """Copy the one script and the fonts that the pages ask for, 1.7 MB of the package's 20."""
+    if error is not None or app.builder.format != "html":
+        return
+    spec = importlib.util.find_spec("sphinx-mathjax-offline")
+    if spec is None or spec.origin is None:
+        raise ExtensionError("sphinx-mathjax-offline is not installed: run `make setup`.")
+    source = Path(spec.origin).parent / "static" / "mathjax"
+    for name in MATHJAX:
+        target = Path(app.outdir) / "_static" / "mathjax" / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if (source / name).is_dir():
+            shutil.copytree(source / name, target, dirs_exist_ok=True)
+        else:
+            shutil.copyfile(source / name, target)
+
+
+def is_thebe(script: Any) -> bool:
+    """Whether a script is one for running cells on a remote kernel, which the book does not offer."""
+    text = f"{getattr(script, 'filename', script)} {getattr(script, 'attributes', '')}"
+    return "thebe" in text.lower()
+
+
+def edit_source(buttons: list[dict[str, Any]], docname: str) -> None:
+    """Let the edit button of a notebook name the ``.py``, which is what is edited."""
+    for button in buttons:
+        if "/edit/" in str(button.get("url")) and docname.startswith("notebooks/"):
+            button["url"] = button["url"].removesuffix(".ipynb") + ".py"
+        edit_source(button.get("buttons", []), docname)
+
+
+def mend_page(
+    app: Sphinx, docname: str, template: str, context: dict[str, Any], doctree: Any
+) -> None:
+    """Mend one page before it is written."""
+    context["script_files"] = [s for s in context["script_files"] if not is_thebe(s)]
+    edit_source(context.get("header_buttons", []), docname)
+    for role in WRONG_ROLES:  # deprecated, or on an element that does not take them
+        if "body" in context:
+            context["body"] = context["body"].replace(role, "")
+
+
+def setup(app: Sphinx) -> None:
+    """Connect to Sphinx."""
+    app.connect("html-page-context", mend_page, priority=900)  # after the theme's own
+    app.connect("build-finished", copy_mathjax)

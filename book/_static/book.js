@@ -1,0 +1,10 @@
+// Search summaries begin with the article, not with the buttons that stand above it.
+document.addEventListener("DOMContentLoaded", () => {
+  if (typeof Search === "undefined") return;
+  const read = Search.htmlToText;
+  Search.htmlToText = (html, anchor) => {
+    const page = new DOMParser().parseFromString(html, "text/html");
+    const article = page.querySelector(".bd-article");
+    return read(article ? `<div role="main">${article.innerHTML}</div>` : html, anchor);
+  };
+});

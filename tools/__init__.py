@@ -1,0 +1,1 @@
+"""Scripts of the repository itself: set-up, pairing, the build of the book and its checks."""

@@ -1,0 +1,43 @@
+"""Runs first in every kernel of the build: deterministic torch, and a note of missing data."""
+
+import importlib.util
+import json
+import os
+import sys
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+
+class _DeterministicTorch:
+    """Switch torch to deterministic algorithms once a page imports it; importing it takes 2 s."""
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
+        if name != "torch":
+            return None
+        sys.meta_path.remove(self)  # type: ignore[arg-type]
+        spec = importlib.util.find_spec("torch")
+        if spec is None or spec.loader is None:
+            return spec
+        execute = spec.loader.exec_module
+
+        def execute_then_set(module: ModuleType) -> None:
+            execute(module)
+            module.use_deterministic_algorithms(True, warn_only=True)
+
+        spec.loader.exec_module = execute_then_set  # type: ignore[method-assign]
+        return spec
+
+
+def _note_missing_data(result: Any) -> None:
+    """Write down which data set a cell went without: papermill passes on the message alone."""
+    error = result.error_in_exec
+    if type(error).__name__ == "DataUnavailableError" and "SCST_MISSING" in os.environ:
+        missing = [path for path, _url in error.missing]
+        note = {"dataset": error.dataset, "files": missing, "message": str(error)}
+        Path(os.environ["SCST_MISSING"]).write_text(json.dumps(note), encoding="utf-8")
+
+
+sys.meta_path.insert(0, _DeterministicTorch())  # type: ignore[arg-type]
+get_ipython().events.register("post_run_cell", _note_missing_data)  # type: ignore[name-defined]  # noqa: F821

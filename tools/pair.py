@@ -1,0 +1,91 @@
+"""Derive the committed ``notebooks/*.ipynb`` from their ``.py``, byte for byte the same each time.
+
+``python -m tools.pair`` writes those that differ; ``python -m tools.pair --check`` lists them and
+fails. Contents are compared, never file times.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+METADATA = {
+    "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+    "language_info": {"name": "python"},
+}
+
+
+def sources(folder: Path) -> list[Path]:
+    """The edited pages of ``folder``, ``NN_name.py``, in order."""
+    return sorted(folder.glob("[0-9][0-9]_*.py"))
+
+
+def derive(source: Path) -> str:
+    """Text of the notebook that ``source`` stands for: ids made from contents, no outputs."""
+    import jupytext  # half a second: not paid by those that only list pages
+
+    notebook = jupytext.read(source, fmt="py:percent")
+    seen: dict[str, int] = {}
+    cells = []
+    for cell in notebook.cells:
+        content = f"{cell.cell_type}\n{cell.source}"
+        seen[content] = seen.get(content, 0) + 1
+        digest = hashlib.sha256(f"{seen[content]}\n{content}".encode()).hexdigest()
+        plain = {"cell_type": cell.cell_type, "id": digest[:12], "metadata": dict(cell.metadata)}
+        plain["source"] = cell.source.splitlines(keepends=True)
+        if cell.cell_type == "code":
+            plain |= {"execution_count": None, "outputs": []}
+        cells.append(plain)
+    document = {"cells": cells, "metadata": METADATA, "nbformat": 4, "nbformat_minor": 5}
+    return json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def drifted(folder: Path) -> dict[Path, str | None]:
+    """Notebooks that differ from their source, each with its right text.
+
+    None stands for a notebook whose source is gone: it is to be deleted.
+    """
+    right = {source.with_suffix(".ipynb"): derive(source) for source in sources(folder)}
+    wrong: dict[Path, str | None] = {
+        path: text
+        for path, text in right.items()
+        if not path.is_file() or path.read_text(encoding="utf-8") != text
+    }
+    wrong |= {path: None for path in folder.glob("[0-9][0-9]_*.ipynb") if path not in right}
+    return wrong
+
+
+def pair(folder: Path) -> list[Path]:
+    """Write the notebooks that differ from their source; returns their paths.
+
+    A notebook without a source is left alone: it may be someone's only copy.
+    """
+    changed = [(path, text) for path, text in drifted(folder).items() if text is not None]
+    for path, text in changed:
+        path.write_text(text, encoding="utf-8")
+    return [path for path, _ in changed]
+
+
+def main() -> int:
+    """Command line: write, or with ``--check`` only report."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing; fail on a difference")
+    arguments = parser.parse_args()
+    folder = ROOT / "notebooks"
+    if not arguments.check:
+        for path in pair(folder):
+            print(f"paired {path.relative_to(ROOT)}")
+        return 0
+    wrong = drifted(folder)
+    for path, text in wrong.items():
+        problem = "has no .py source" if text is None else "differs from its .py source"
+        print(f"{path.relative_to(ROOT)} {problem}: run `make pairs` and commit", file=sys.stderr)
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
