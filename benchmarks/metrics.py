@@ -178,9 +178,13 @@ def benchmark_contacts(repeats: int) -> dict[str, dict[str, float]]:
         )
         results[name] = row(loop, batch, difference)
         loop_total, batch_total = loop_total + loop, batch_total + batch
-    results["all"] = row(loop_total, batch_total, max(r["largest_difference"] for r in results.values()))
+    results["all"] = row(
+        loop_total, batch_total, max(r["largest_difference"] for r in results.values())
+    )
 
-    difference = float(np.abs(loop_over(genome_disco_dense_loop) - contacts.genome_disco(a, b)).max())
+    difference = float(
+        np.abs(loop_over(genome_disco_dense_loop) - contacts.genome_disco(a, b)).max()
+    )
     dense, batch = cpu_seconds(
         lambda: loop_over(genome_disco_dense_loop),
         lambda: contacts.genome_disco(a, b),
@@ -220,7 +224,11 @@ def benchmark_sinkhorn(repeats: int) -> dict[str, dict[str, float]]:
 def provenance(repeats: int) -> dict[str, object]:
     def git(*arguments: str) -> str:
         return subprocess.run(
-            ["git", *arguments], capture_output=True, text=True, check=True, cwd=Path(__file__).parent
+            ["git", *arguments],
+            capture_output=True,
+            text=True,
+            check=True,
+            cwd=Path(__file__).parent,
         ).stdout.strip()
 
     cpu = platform.processor() or platform.machine()
@@ -230,7 +238,9 @@ def provenance(repeats: int) -> dict[str, object]:
     packages = ("numpy", "scipy", "torch", "geomloss", "scikit-image")
     return {
         "commit": git("rev-parse", "HEAD"),
-        "uncommitted_changes": bool(git("status", "--porcelain", "--", "scstlib", "benchmarks/*.py")),
+        "uncommitted_changes": bool(
+            git("status", "--porcelain", "--", "scstlib", "benchmarks/*.py")
+        ),
         "cpu": cpu,
         "threads": 1,
         "python": platform.python_version(),

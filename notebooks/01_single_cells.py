@@ -86,9 +86,9 @@ Markdown(
 )
 
 # %% [markdown]
-# The mean of all cells also changes when nothing happens inside any cell: with twice as many B
-# cells in the tube it would nearly double. A bulk measurement cannot tell *more cells of a kind*
-# from *more expression in each cell*. Single cells can.
+# The mean of all cells also changes when nothing happens inside any cell: it rises with the number of
+# B cells in the tube. A bulk measurement cannot tell *more cells of a kind* from *more expression in
+# each cell*. Single cells can.
 #
 # ## Which numbers are in the matrix?
 #
@@ -101,7 +101,9 @@ with warnings.catch_warnings():
     raw = blood.raw.to_adata()
 for name, matrix in {"blood.X": blood.X, "blood.raw.X": raw.X.toarray()}.items():
     whole = np.mean(matrix == np.rint(matrix))
-    print(f"{name:12} smallest {matrix.min():6.2f}  largest {matrix.max():5.2f}  whole numbers {whole:.0%}")
+    print(
+        f"{name:12} smallest {matrix.min():6.2f}  largest {matrix.max():5.2f}  whole numbers {whole:.0%}"
+    )
 
 # %% [markdown]
 # `X` has negative entries: each gene was standardised to mean 0 and variance 1, so a zero count is no
@@ -113,7 +115,9 @@ for name, matrix in {"blood.X": blood.X, "blood.raw.X": raw.X.toarray()}.items()
 total = blood.obs["n_counts"].to_numpy()
 restored = np.expm1(raw.X.toarray()) * total[:, None] / 1e4
 counts = np.rint(restored).astype(int)
-print(f"largest distance of a restored count from a whole number: {np.abs(restored - counts).max():.3f}")
+print(
+    f"largest distance of a restored count from a whole number: {np.abs(restored - counts).max():.3f}"
+)
 counts[:4, :12]
 
 # %% [markdown]
@@ -128,7 +132,7 @@ counts[:4, :12]
 # cell has *and* on how many of them were caught and sequenced. Cells of one depth are compared
 # directly; otherwise the depth comes first.
 
-# %% caption="Depth of 700 blood cells, by label. Depth differs several-fold between cells of one label, and its centre between labels: part of it is biology." alt="Box plots of total counts per cell for the six commonest labels on a logarithmic axis, from about 2,000 to 10,000 counts." name="fig-depth"
+# %% caption="Depth of 700 blood cells, by label. Depth differs more than twofold between cells of one label; its centre differs between labels, too." alt="Box plots of total counts per cell for the six commonest labels on a logarithmic axis, from about 2,000 to 10,000 counts." name="fig-depth"
 labels = blood.obs["bulk_labels"].value_counts().index[:6]
 fig, ax = plt.subplots()
 depths = [total[(blood.obs["bulk_labels"] == label).to_numpy()] for label in labels]
@@ -205,7 +209,7 @@ series.obs.groupby("time", observed=True).size().rename_axis("hours").to_frame("
 table = series.to_df()
 hours = series.obs["time"]
 sparc = table["Sparc"]
-fig, axes = plt.subplots(1, 2, figsize=(6.4, 2.9), sharex=True)
+fig, axes = plt.subplots(1, 2, figsize=(5.4, 2.6), sharex=True)
 axes[0].plot(sparc.groupby(hours).mean(), "o-", color=BLUE)
 axes[0].set(xlabel="hours", ylabel="mean count of Sparc")
 axes[1].plot((sparc >= 10).groupby(hours).mean(), "o-", color=ORANGE)

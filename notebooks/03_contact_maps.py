@@ -60,7 +60,9 @@ warnings.simplefilter("ignore", DeprecationWarning)
 
 # %%
 yeast = load("cooler_examples")["yeast_10kb"].cooler("yeast.10kb")
-print(f"{yeast.info['nbins']:,} bins, {yeast.info['nnz']:,} pixels on {len(yeast.chromnames)} chromosomes")
+print(
+    f"{yeast.info['nbins']:,} bins, {yeast.info['nnz']:,} pixels on {len(yeast.chromnames)} chromosomes"
+)
 yeast.bins()[300:303]
 
 # %%
@@ -77,7 +79,9 @@ yeast.pixels()[5000:5003]
 
 # %%
 weights, status = cooler.balance_cooler(yeast, ignore_diags=2, mad_max=5)
-print(f"converged: {bool(status['converged'])}, masked bins: {np.isnan(weights).sum()} of {len(weights)}")
+print(
+    f"converged: {bool(status['converged'])}, masked bins: {np.isnan(weights).sum()} of {len(weights)}"
+)
 
 # %% caption="Yeast chromosome IV, counts (left) and balanced (right). White rows are masked bins. Stripes of weak and strong bins on the left are gone on the right; the band along the diagonal and its fading with distance stay." alt="Two square heat maps of chromosome IV with a dark diagonal. The left one has light and dark stripes, the right one is smooth with a few white lines." name="fig-balance"
 chrom = "chrIV"
@@ -85,7 +89,7 @@ raw = yeast.matrix(balance=False).fetch(chrom).astype(float)
 w = weights[slice(*yeast.extent(chrom))]
 balanced = raw * w[:, None] * w[None, :]
 end = yeast.chromsizes[chrom]
-fig, axes = plt.subplots(1, 2, figsize=(7.2, 3.2))
+fig, axes = plt.subplots(1, 2, figsize=(5.4, 3.4))
 contact_map(axes[0], raw, start=0, end=end, label="contacts")
 contact_map(axes[1], balanced, start=0, end=end, label="balanced contacts")
 plt.show()
@@ -129,11 +133,15 @@ for name in names:  # Weights are written into a copy: the cached file stays as 
     cooler.fileops.cp(maps.uri(name), copy)
     samples[name] = cooler.Cooler(copy)
     _, status = cooler.balance_cooler(samples[name], cis_only=True, store=True)
-    print(f"{name}: {samples[name].info['sum']:,} contacts, converged: {bool(status['converged'][0])}")
-pd.DataFrame({"bins": [len(maps.bins)], "bin size (bp)": [maps.bin_size], "assembly": [maps.assembly]})
+    print(
+        f"{name}: {samples[name].info['sum']:,} contacts, converged: {bool(status['converged'][0])}"
+    )
+pd.DataFrame(
+    {"bins": [len(maps.bins)], "bin size (bp)": [maps.bin_size], "assembly": [maps.assembly]}
+)
 
-# %% caption="$P(s)$ of chromosome 19, mean balanced contacts by distance, and the straight line fitted from 100 kb to 10 Mb. The decay of neurons is steeper below 1 Mb and flatter beyond 10 Mb." alt="Two falling curves on double logarithmic axes, one for stem cells and one for neurons, nearly parallel, each with a dotted straight line through it." name="fig-decay"
-decay = {n: cooltools.expected_cis(c, ignore_diags=1) for n, c in samples.items()}
+# %% caption="$P(s)$ of chromosome 19, mean balanced contacts by distance, and the straight line fitted from 100 kb to 10 Mb. Beside stem cells, neurons have fewer contacts at 100 kb, more around 1 Mb and fewer beyond 10 Mb." alt="Two falling curves on double logarithmic axes, one for stem cells and one for neurons, nearly parallel, each with a dotted straight line through it." name="fig-decay"
+decay = {n: cooltools.expected_cis(c, ignore_diags=1, nproc=1) for n, c in samples.items()}
 slopes = {}
 fig, ax = plt.subplots()
 for color, (name, table) in zip([BLUE, ORANGE], decay.items(), strict=True):
@@ -166,7 +174,7 @@ for name, sample in samples.items():
     expected = decay[name].set_index("dist")["balanced.avg.smoothed"].to_numpy()
     distance = np.abs(np.subtract.outer(np.arange(len(matrix)), np.arange(len(matrix))))
     oe[name] = np.where(matrix > 0, matrix, np.nan) / expected[distance]
-fig, axes = plt.subplots(1, 2, figsize=(7.2, 3.2))
+fig, axes = plt.subplots(1, 2, figsize=(5.4, 3.4))
 for ax, name in zip(axes, names, strict=True):
     contact_map(
         ax, np.log2(oe[name]), start=0, end=maps.chromsizes["chr19"], log=False,
@@ -187,11 +195,13 @@ plt.show()
 cpg = load("cpg_tracks")
 cpg = cpg[(cpg["assembly"] == "mm10") & (cpg["bin_size"] == 100_000)]
 track = maps.bins[["chrom", "start", "end"]].merge(cpg[["chrom", "start", "cpg"]], how="left")
-scores = {n: cooltools.eigs_cis(c, phasing_track=track, n_eigs=1)[1]["E1"] for n, c in samples.items()}
+scores = {
+    n: cooltools.eigs_cis(c, phasing_track=track, n_eigs=1)[1]["E1"] for n, c in samples.items()
+}
 
 # %% caption="Compartment score along chromosome 19: positive is A. Stem cells and neurons agree over most of the chromosome and differ in blocks of a few Mb." alt="Two rows of filled curves along 61 Mb, orange above and blue below zero, alike in most places and of opposite sign in some blocks." name="fig-compartments"
 position = maps.bins["start"].to_numpy() / 1e6
-fig, axes = plt.subplots(2, 1, figsize=(6.8, 3.2), sharex=True, sharey=True)
+fig, axes = plt.subplots(2, 1, figsize=(5.4, 3.2), sharex=True, sharey=True)
 for ax, name in zip(axes, names, strict=True):
     values = scores[name].fillna(0).to_numpy()
     ax.fill_between(position, values, where=values > 0, color=ORANGE, step="mid", lw=0)
@@ -222,8 +232,8 @@ Markdown(
 
 # %% caption="Insulation score with a square of 500 kb, 20 to 40 Mb of chromosome 19. Minima are boundaries; dots mark those that cooltools calls. Many boundaries are shared, their depths differ." alt="Two jagged curves over 20 Mb, mostly parallel, with dots at their minima; the neuron curve is deeper at several of them." name="fig-insulation"
 window = 500_000
-insulation = {n: cooltools.insulation(c, [window]) for n, c in samples.items()}
-fig, ax = plt.subplots(figsize=(6.8, 3.0))
+insulation = {n: cooltools.insulation(c, [window], nproc=1) for n, c in samples.items()}
+fig, ax = plt.subplots(figsize=(5.4, 3.0))
 for color, (name, table) in zip([BLUE, ORANGE], insulation.items(), strict=True):
     shown = table[(table["start"] >= 20e6) & (table["start"] < 40e6)]
     score = shown[f"log2_insulation_score_{window}"]

@@ -151,10 +151,11 @@ seeds = range(seed, seed + 3)
 time_points = adata.obs["time"].unique()
 scnode = [ScNODE(time="real", time_points=time_points, seed=s).fit(train) for s in seeds]
 models["scNODE as published"] = scnode
-sum(weights.numel() for weights in scnode[0].network_.parameters())
+n_weights = sum(weights.numel() for weights in scnode[0].network_.parameters())
+print(f"{n_weights:,} weights, trained on {train.n_obs:,} cells of {train.n_vars} genes")
 
 # %% caption="Training loss of three seeds. *Left*: the reconstruction error of the autoencoder. *Right*: the transport loss, which falls fast and then wanders, because every step compares new random batches." alt="Two line charts. The left one falls smoothly over 200 steps, the right one falls within about 200 of 1000 steps and then stays level with much scatter." name="fig-loss"
-fig, axes = plt.subplots(1, 2, figsize=(6.4, 2.8))
+fig, axes = plt.subplots(1, 2, figsize=(5.4, 2.8))
 for model in scnode:
     axes[0].plot(model.losses_["pretrain"], lw=1)
     axes[1].plot(model.losses_["joint"], lw=0.7)
@@ -179,7 +180,7 @@ table.style.format(precision=3).set_caption(
 
 # %% caption="Energy distance on the two held-out times. Bars are medians, dots single scores: three random halves, and three seeds for scNODE." alt="Two bar charts with one bar for each method. The split half is near zero, OT displacement and the interpolated mean come next, the constant vector is far behind all others." name="fig-scores"
 colors = {SPLIT_HALF: GREY, "one constant vector": GREY, "scNODE as published": ORANGE}
-fig, axes = plt.subplots(2, 1, figsize=(6.4, 4.8), sharex=True)
+fig, axes = plt.subplots(2, 1, figsize=(5.4, 4.8), sharex=True)
 energy = scores[scores["metric"] == "energy distance"]
 for ax, (time, part) in zip(axes, energy.groupby("time"), strict=True):
     score_bars(ax, part, label="", colors=colors)
@@ -196,7 +197,8 @@ contenders = table.drop(index=[SPLIT_HALF])
 best = contenders.idxmin()
 worst = contenders.idxmax()
 by_metric = "; ".join(
-    f"{name}: " + ", ".join(f"{best[name, t]} at {t:.0f} h" for t in (36.0, 60.0)) for name in metrics
+    f"{name}: " + ", ".join(f"{best[name, t]} at {t:.0f} h" for t in (36.0, 60.0))
+    for name in metrics
 )
 gap = table["energy distance"].loc["scNODE as published"] / table["energy distance"].min()
 Markdown(
@@ -220,18 +222,18 @@ Markdown(
 # distances in expression; in a UMAP they would not be
 # ([Chari and Pachter 2023](https://doi.org/10.1371/journal.pcbi.1011288)).
 
-# %% caption="Measured cells of the held-out 60 h (grey) and as many predicted cells (orange-red) in the first two principal components of the training cells. scNODE's cells lie in the middle of the measured cloud and are far narrower; displacement keeps most of the spread." alt="Three scatter plots. Predicted cells cover the measured cloud for the copied time and for OT displacement; for scNODE they form a narrow cluster inside it." name="fig-cells"
+# %% caption="Measured cells of the held-out 60 h (grey) and as many predicted cells (orange-red) in the first two principal components of the training cells. scNODE's cells lie in the middle of the measured cloud and are far narrower; displacement keeps most of the spread." alt="Four scatter plots. Predicted cells cover the measured cloud for the copied time and for OT displacement; for scNODE they form a narrow cluster inside it, for the constant a single point." name="fig-cells"
 pca = PCA(2, random_state=seed).fit(train.to_df())
 measured = test[test.obs["time"] == 60.0].to_df()
 axis_names = tuple(f"PC {i + 1} ({v:.0%})" for i, v in enumerate(pca.explained_variance_ratio_))
-fig, axes = plt.subplots(1, 3, figsize=(7.2, 3.0), sharex=True, sharey=True)
-for ax, name in zip(
-    axes, ["nearest time copied", "OT displacement", "scNODE as published"], strict=True
-):
+shown = ["nearest time copied", "one constant vector", "OT displacement", "scNODE as published"]
+fig, axes = plt.subplots(2, 2, figsize=(5.4, 5.0), sharex=True, sharey=True)
+for ax, name in zip(axes.flat, shown, strict=True):
     predicted = models[name][0].sample([60.0], len(measured), seed=seed).to_df()
     populations(ax, pca.transform(measured), pca.transform(predicted), labels=axis_names)
-    ax.set_title(name, fontsize="small")
-axes[0].legend(loc="upper left", fontsize="small", markerscale=2)
+    ax.set_title(name)
+    ax.label_outer()
+axes[0, 0].legend(loc="upper left", fontsize="small", markerscale=2)
 plt.show()
 
 # %% [markdown]
@@ -257,10 +259,16 @@ paths = np.stack([
     m.sample(hours, 200, seed=seed).to_df().to_numpy().reshape(len(hours), 200, -1).mean(1)
     for m in scnode
 ])  # fmt: skip
-fig, axes = plt.subplots(2, 2, figsize=(6.4, 4.2), sharex=True)
+fig, axes = plt.subplots(2, 2, figsize=(5.4, 4.2), sharex=True)
 for ax, gene in zip(axes.flat, genes, strict=True):
     ax.plot(hours, np.median(paths, axis=0)[:, adata.var_names.get_loc(gene)], color=ORANGE)
-    ax.plot(means.index.difference([36.0, 60.0]), means[gene].drop([36.0, 60.0]), "o--", color=BLUE, lw=1)
+    ax.plot(
+        means.index.difference([36.0, 60.0]),
+        means[gene].drop([36.0, 60.0]),
+        "o--",
+        color=BLUE,
+        lw=1,
+    )
     ax.plot([36.0, 60.0], means.loc[[36.0, 60.0], gene], "o", mfc="white", color=BLUE)
     ax.set_title(gene, style="italic")
 fig.supxlabel("hours of retinoic acid")

@@ -26,7 +26,7 @@ def book_style() -> dict[str, Any]:
     from cycler import cycler
 
     return {
-        "figure.figsize": (6.4, 3.6),
+        "figure.figsize": (5.4, 3.4),
         "figure.dpi": 120,
         "figure.constrained_layout.use": True,
         "axes.prop_cycle": cycler(color=PALETTE),
@@ -83,7 +83,7 @@ def contact_map(
         extent=(start / 1e6, end / 1e6, end / 1e6, start / 1e6),
     )
     ax.set(xlabel="position (Mb)", ylabel="position (Mb)")
-    ax.figure.colorbar(image, ax=ax, label=label, shrink=0.8)
+    ax.figure.colorbar(image, ax=ax, label=label, location="bottom", shrink=0.9)
     return image
 
 

@@ -30,7 +30,9 @@ def render(pyproject: str) -> str:
     requirements = [*project["dependencies"], *extras["book"], *extras["test"]]
     rows = sorted({re.sub(r"\s+", "", row) for row in requirements}, key=str.lower)
     lines = [f'      - "{row}"\n' for row in rows]
-    return HEAD.format(python=project["requires-python"]) + "".join([*lines, "      - --editable .\n"])
+    return HEAD.format(python=project["requires-python"]) + "".join(
+        [*lines, "      - --editable .\n"]
+    )
 
 
 def main() -> int:
@@ -44,7 +46,9 @@ def main() -> int:
         return 0
     if target.is_file() and target.read_text(encoding="utf-8") == text:
         return 0
-    print("environment.yml differs from pyproject.toml: run `make pairs` and commit", file=sys.stderr)
+    print(
+        "environment.yml differs from pyproject.toml: run `make pairs` and commit", file=sys.stderr
+    )
     return 1
 
 

@@ -63,7 +63,9 @@ def without_failure(notebook: dict[str, Any]) -> int:
     """Empty the outputs from the failing code cell on; returns its position among code cells."""
     cells = notebooks.code_cells(notebook)
     failing = next(
-        i for i, cell in enumerate(cells) if any(o["output_type"] == "error" for o in cell["outputs"])
+        i
+        for i, cell in enumerate(cells)
+        if any(o["output_type"] == "error" for o in cell["outputs"])
     )
     for cell in cells[failing:]:
         cell.update(outputs=[], execution_count=None)

@@ -80,7 +80,9 @@ def install(choice: str) -> None:
         pip("check")
     else:
         # Another platform needs other packages beside the listed ones: let pip find them.
-        print(f"constraints.txt was made on {' '.join(LISTED_FOR)}; resolving for {' '.join(here)}.")
+        print(
+            f"constraints.txt was made on {' '.join(LISTED_FOR)}; resolving for {' '.join(here)}."
+        )
         pip("install", "--quiet", "-c", "constraints.txt", "--editable", ".[book,test]")
     workers = str(os.cpu_count() or 1)
     compile_all = [str(VENV / "bin" / "python"), "-m", "compileall", "-qq", "-j", workers]

@@ -75,9 +75,7 @@ def _mean_pixel(maps: Array) -> Array:
     return ratio(np.where(missing, 0.0, maps).sum(axis=(1, 2)), (~missing).sum(axis=(1, 2)))
 
 
-def ssim(
-    prediction: ArrayLike, target: ArrayLike, *, data_range: float, window: int = 7
-) -> Array:
+def ssim(prediction: ArrayLike, target: ArrayLike, *, data_range: float, window: int = 7) -> Array:
     """Structural similarity, the mean over all square windows that fit into the map.
 
     The same as ``skimage.metrics.structural_similarity`` with its defaults (uniform window,

@@ -76,4 +76,3 @@ def _figure(cell: dict[str, Any]) -> None:
         render["figure"] = figure
     if metadata.get("alt"):
         render["image"] = {"alt": metadata["alt"]}
-

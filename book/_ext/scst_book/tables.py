@@ -66,7 +66,9 @@ def datasets(root: Path) -> str:
         }
         if manifest.by_hand:
             facts["Size"] = "fetched by hand"
-            facts["How to fetch"] = f"{manifest.by_hand['instructions']} <{manifest.by_hand['url']}>"
+            facts["How to fetch"] = (
+                f"{manifest.by_hand['instructions']} <{manifest.by_hand['url']}>"
+            )
         lines = [f"- {label}: {_cell(value)}" for label, value in facts.items() if value]
         traps = [f"  - {_cell(trap)}" for trap in manifest.known_traps]
         lines += ["- Known traps:", *traps] if traps else []

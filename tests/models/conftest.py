@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from anndata import AnnData
+
+
+def series(
+    times: list[float], n_cells: int = 40, n_genes: int = 6, counts: bool = False
+) -> AnnData:
+    """Cells whose mean moves along a straight line with time."""
+    rng = np.random.default_rng(0)
+    time = np.repeat(times, n_cells)
+    direction = np.linspace(0.2, 1.0, n_genes)
+    values = 2 + time[:, None] * direction + 0.1 * rng.standard_normal((len(time), n_genes))
+    if counts:
+        values = rng.poisson(np.exp(values / 2))
+    obs = pd.DataFrame({"time": time}, index=[f"cell{i}" for i in range(len(time))])
+    var = pd.DataFrame(index=[f"gene{i}" for i in range(n_genes)])
+    return AnnData(values.astype(np.float32), obs=obs, var=var)
+
+
+@pytest.fixture
+def moving() -> AnnData:
+    return series([0.0, 1.0, 3.0])
+
+
+@pytest.fixture
+def moving_counts() -> AnnData:
+    return series([0.0, 1.0, 3.0], counts=True)

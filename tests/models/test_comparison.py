@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+import numpy as np
+from anndata import AnnData
+
+from scstlib.models.baselines import ConstantMean, CopyNearest
+from scstlib.models.comparison import SPLIT_HALF, median_table, score_held_out_times
+
+
+def mean_gap(x: np.ndarray, y: np.ndarray) -> float:
+    return float(np.abs(x.mean(0) - y.mean(0)).max())
+
+
+def spread_gap(x: np.ndarray, y: np.ndarray) -> float:
+    return float(np.abs(x.std(0) - y.std(0)).max())
+
+
+def test_floor_and_models_stand_in_one_table(moving: AnnData):
+    test = moving[moving.obs["time"] == 1.0]
+    train = moving[moving.obs["time"] != 1.0]
+    models = {"constant": [ConstantMean().fit(train)], "copy": [CopyNearest().fit(train)] * 2}
+    scores = score_held_out_times(models, test, {"mean": mean_gap, "spread": spread_gap})
+    table = median_table(scores)
+    assert list(table.index) == [SPLIT_HALF, "constant", "copy"]
+    # Means move on a straight line, so the constant has the right mean and no spread at all.
+    assert table.loc["constant", ("mean", 1.0)] < 0.1 < table.loc["copy", ("mean", 1.0)]
+    assert table.loc[SPLIT_HALF, ("spread", 1.0)] < table.loc["constant", ("spread", 1.0)]
+    assert (scores.groupby("model").size() == [6, 12, 6]).all()
+
+
+def test_counts_are_compared_as_log_counts_per_10k(moving_counts: AnnData):
+    test = moving_counts[moving_counts.obs["time"] == 1.0]
+    model = CopyNearest().fit(moving_counts)
+    scores = score_held_out_times({"same": [model]}, test, {"mean": mean_gap}, n_repeats=1)
+    assert scores["value"].max() < 1.0

@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+
+from scstlib.plots import book_style, contact_map, populations, score_bars
+
+
+@pytest.fixture(autouse=True)
+def agg():
+    plt.switch_backend("agg")
+    with plt.rc_context(book_style()):
+        yield
+    plt.close("all")
+
+
+def test_contact_map_shows_positions_in_mb_and_leaves_zeros_white():
+    _, ax = plt.subplots()
+    matrix = np.array([[4.0, 0.0], [0.0, np.nan]])
+    image = contact_map(ax, matrix, start=1_000_000, end=3_000_000)
+    assert image.get_extent() == [1.0, 3.0, 3.0, 1.0]
+    assert image.get_array().mask.tolist() == [[False, True], [True, True]]
+    assert "Mb" in ax.get_xlabel()
+
+
+def test_linear_contact_map_is_centred_on_zero():
+    _, ax = plt.subplots()
+    image = contact_map(ax, np.array([[-1.0, 0.5], [0.5, 2.0]]), start=0, end=2, log=False)
+    low, high = image.get_clim()
+    assert low == -high < 0
+
+
+def test_contact_map_without_values_is_refused():
+    _, ax = plt.subplots()
+    with pytest.raises(ValueError, match="no value"):
+        contact_map(ax, np.zeros((3, 3)), start=0, end=3)
+
+
+def test_populations_and_bars_show_what_they_are_given():
+    _, ax = plt.subplots()
+    populations(ax, np.zeros((4, 2)), np.ones((3, 2)), labels=("PC 1", "PC 2"))
+    assert [len(c.get_offsets()) for c in ax.collections] == [4, 3]
+    _, ax = plt.subplots()
+    scores = pd.DataFrame({"model": ["b", "a", "a"], "value": [1.0, 2.0, 4.0]})
+    score_bars(ax, scores, label="score")
+    assert [t.get_text() for t in ax.get_yticklabels()] == ["b", "a"]
+    assert [bar.get_width() for bar in ax.patches] == [1.0, 3.0]
