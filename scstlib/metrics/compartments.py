@@ -48,9 +48,9 @@ def compartment_eigenvector(
     tracks = np.broadcast_to(tracks, stack.shape[:2])
     vectors = np.empty(stack.shape[:2])
     for i, (contacts, track) in enumerate(zip(stack, tracks, strict=True)):
-        vectors[i] = cis_eig(
-            contacts, n_eigs=1, phasing_track=track, ignore_diags=ignore_diags
-        )[1][0]
+        vectors[i] = cis_eig(contacts, n_eigs=1, phasing_track=track, ignore_diags=ignore_diags)[1][
+            0
+        ]
     return unstack(vectors, single)
 
 
