@@ -9,8 +9,8 @@ from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[np.float64]
 
-# Values in one block of maps: 2 MB of float64, about what a core keeps in its cache.
-_BLOCK = 2**18
+# Values in one block of maps: 1 MB of float64, which a core keeps in its cache.
+_BLOCK = 2**17
 # A sample whose spread is below this share of its size is constant up to rounding.
 _ROUNDING = 1e-13
 
@@ -137,3 +137,25 @@ def _is_flat(difference: Array, values: Array, valid: NDArray[np.bool_]) -> NDAr
     size = np.sqrt(np.square(np.where(valid, values, 0.0)).sum(-1))
     flat: NDArray[np.bool_] = deviations(difference, valid, -1)[1] <= 1e-6 * size
     return flat
+
+
+def cells_array(x: ArrayLike, name: str) -> Array:
+    """Cells as a dense, finite (cells, genes) float64 array."""
+    if hasattr(x, "toarray"):
+        raise ValueError(f"{name} is sparse; pass a dense array, such as {name}.toarray()")
+    cells = np.asarray(x, dtype=np.float64)
+    if cells.ndim != 2 or 0 in cells.shape:
+        raise ValueError(
+            f"{name} must be (cells, genes) with at least one of each, got {cells.shape}"
+        )
+    if not np.isfinite(cells).all():
+        raise ValueError(f"{name} holds NaN or infinite values; remove those cells or genes first")
+    return cells
+
+
+def populations(x: ArrayLike, y: ArrayLike) -> tuple[Array, Array]:
+    """Two sets of cells with the same genes."""
+    a, b = cells_array(x, "x"), cells_array(y, "y")
+    if a.shape[1] != b.shape[1]:
+        raise ValueError(f"x and y must have the same genes, got {a.shape[1]} and {b.shape[1]}")
+    return a, b

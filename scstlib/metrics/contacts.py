@@ -69,9 +69,10 @@ def mse(prediction: ArrayLike, target: ArrayLike) -> Array:
 
 def _mean_pixel(maps: Array) -> Array:
     """Mean of the pixels that are not NaN, (n,)."""
+    mean: Array = maps.mean(axis=(1, 2))
+    if not np.isnan(mean).any():
+        return mean
     missing = np.isnan(maps)
-    if not missing.any():
-        return maps.mean(axis=(1, 2))
     return ratio(np.where(missing, 0.0, maps).sum(axis=(1, 2)), (~missing).sum(axis=(1, 2)))
 
 
