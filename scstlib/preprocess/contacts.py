@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
+from sklearn.base import BaseEstimator, TransformerMixin
 
 from scstlib.leakage import record_fit
 from scstlib.preprocess.windows import Windows, make_windows, usable_bins, window_starts
@@ -197,7 +198,7 @@ def distance_means(maps: np.ndarray, mask: np.ndarray | None = None) -> np.ndarr
     return np.divide(sums, pixels, out=np.full(bins, np.nan), where=pixels > 0)
 
 
-class DistanceMeans:
+class DistanceMeans(TransformerMixin, BaseEstimator):
     """Observed over expected, with the means per distance learned on training windows only.
 
     Parameters
