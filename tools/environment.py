@@ -9,8 +9,7 @@ import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-# Bounds come from pyproject.toml; conda installs Python and pip, and pip the rest, so that both ways
-# of setting up take the same packages.
+# conda installs Python and pip, and pip the rest: both ways of setting up take the same packages.
 HEAD = """# Rendered from pyproject.toml by `make pairs`: do not edit.
 # conda env create -f environment.yml && conda activate scstlib
 name: scstlib
@@ -30,7 +29,9 @@ def render(pyproject: str) -> str:
     requirements = [*project["dependencies"], *extras["book"], *extras["test"]]
     rows = sorted({re.sub(r"\s+", "", row) for row in requirements}, key=str.lower)
     lines = [f'      - "{row}"\n' for row in rows]
-    return HEAD.format(python=project["requires-python"]) + "".join([*lines, "      - --editable .\n"])
+    return HEAD.format(python=project["requires-python"]) + "".join(
+        [*lines, "      - --editable .\n"]
+    )
 
 
 def main() -> int:
@@ -44,7 +45,9 @@ def main() -> int:
         return 0
     if target.is_file() and target.read_text(encoding="utf-8") == text:
         return 0
-    print("environment.yml differs from pyproject.toml: run `make pairs` and commit", file=sys.stderr)
+    print(
+        "environment.yml differs from pyproject.toml: run `make pairs` and commit", file=sys.stderr
+    )
     return 1
 
 

@@ -1,6 +1,7 @@
 """The generated tables: ``<!-- table: NAME -->`` on a page of prose is replaced by the table.
 
-``datasets`` is made from the data manifests; ``pages``, ``machine`` and ``versions`` from this build.
+``datasets`` is made from the data manifests; ``pages``, ``machine`` and ``versions`` from this
+build.
 """
 
 from __future__ import annotations
@@ -66,7 +67,9 @@ def datasets(root: Path) -> str:
         }
         if manifest.by_hand:
             facts["Size"] = "fetched by hand"
-            facts["How to fetch"] = f"{manifest.by_hand['instructions']} <{manifest.by_hand['url']}>"
+            facts["How to fetch"] = (
+                f"{manifest.by_hand['instructions']} <{manifest.by_hand['url']}>"
+            )
         lines = [f"- {label}: {_cell(value)}" for label, value in facts.items() if value]
         traps = [f"  - {_cell(trap)}" for trap in manifest.known_traps]
         lines += ["- Known traps:", *traps] if traps else []
@@ -100,13 +103,13 @@ def machine(root: Path) -> str:
     device = torch.cuda.get_device_name(0) if torch.cuda.is_available() else "none"
     keys = sorted((root / "_build" / "keys").glob("*_*.json"))
     parameters = json.loads(keys[0].read_text())["parameters"] if keys else {}
-    rows = [
+    rows: list[list[object]] = [
         ["processor", _processor()],
         ["cores", os.cpu_count()],
         ["GPU", device],
         ["system", f"{platform.system()} {platform.machine()}"],
         ["Python", sys.version.split()[0]],
-        *([name, f"`{value}`"] for name, value in parameters.items()),
+        *[[name, f"`{value}`"] for name, value in parameters.items()],
         ["threads in each kernel", 1],
     ]
     return markdown(["what", "of this build"], rows)
