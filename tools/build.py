@@ -1,7 +1,7 @@
 """Build the book: ``python -m tools.build``, called by ``make book``.
 
-Pairs the notebooks, writes the keys, lets Snakemake run what is stale and sums up. One build at a time
-works in a folder; a second one waits.
+Pairs the notebooks, writes the keys, lets Snakemake run what is stale and sums up. One build at a
+time works in a folder; a second one waits.
 """
 
 from __future__ import annotations
@@ -97,9 +97,13 @@ def summary(stale: list[str], seconds: dict[str, float], root: Path = ROOT) -> s
             files += f" and {len(missing['files']) - 3} more" if len(missing["files"]) > 3 else ""
             lines.append(f"  Data missing on notebooks/{name}: {missing['dataset']} ({files}).")
     if any(made.get("missing") for made in records.values()):
+<<<<<<< HEAD
         lines.append(
             "  Fetch with `python -m scstlib.datasets fetch NAME`, then `make book` again."
         )
+=======
+        lines.append("  To fetch: `python -m scstlib.datasets fetch NAME`, then `make book` again.")
+>>>>>>> pipeline
     lines.append(str(root / "_build" / "html" / "index.html"))
     return "\n".join(lines)
 

@@ -9,8 +9,7 @@ import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-# Bounds come from pyproject.toml; conda installs Python and pip, and pip the rest, so that both ways
-# of setting up take the same packages.
+# conda installs Python and pip, and pip the rest: both ways of setting up take the same packages.
 HEAD = """# Rendered from pyproject.toml by `make pairs`: do not edit.
 # conda env create -f environment.yml && conda activate scstlib
 name: scstlib

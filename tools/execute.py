@@ -62,11 +62,8 @@ def without_extra_cells(notebook: dict[str, Any]) -> dict[str, Any]:
 def without_failure(notebook: dict[str, Any]) -> int:
     """Empty the outputs from the failing code cell on; returns its position among code cells."""
     cells = notebooks.code_cells(notebook)
-    failing = next(
-        i
-        for i, cell in enumerate(cells)
-        if any(o["output_type"] == "error" for o in cell["outputs"])
-    )
+    failed = [any(o["output_type"] == "error" for o in cell["outputs"]) for cell in cells]
+    failing = failed.index(True)
     for cell in cells[failing:]:
         cell.update(outputs=[], execution_count=None)
     return failing

@@ -1,7 +1,7 @@
 """Render the book with Jupyter Book, strictly and from nothing: ``python -m tools.render``.
 
-Sphinx's incremental build is not used: it forgets the warnings of pages that it does not read again,
-and takes a half-written page for a whole one. A rendering takes seconds.
+Sphinx's incremental build is not used: it forgets the warnings of pages that it does not read
+again, and takes a half-written page for a whole one. A rendering takes seconds.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ class _DeterministicTorch:
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
         if name != "torch":
             return None
-        sys.meta_path.remove(self)  # type: ignore[arg-type]
+        sys.meta_path.remove(self)
         spec = importlib.util.find_spec("torch")
         if spec is None or spec.loader is None:
             return spec
@@ -39,5 +39,5 @@ def _note_missing_data(result: Any) -> None:
         Path(os.environ["SCST_MISSING"]).write_text(json.dumps(note), encoding="utf-8")
 
 
-sys.meta_path.insert(0, _DeterministicTorch())  # type: ignore[arg-type]
+sys.meta_path.insert(0, _DeterministicTorch())
 get_ipython().events.register("post_run_cell", _note_missing_data)  # type: ignore[name-defined]  # noqa: F821

@@ -8,12 +8,16 @@ mends what the theme lacks for readers with assistive technology and for reading
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 from sphinx.application import Sphinx
+from sphinx.util import logging
 
 from . import outputs, portable, tables, theme
+
+LOGGER = logging.getLogger(__name__)
 
 
 def source_read(app: Sphinx, docname: str, source: list[str]) -> None:
@@ -22,8 +26,9 @@ def source_read(app: Sphinx, docname: str, source: list[str]) -> None:
     for path in rules.files:
         app.env.note_dependency(str(path))
     if not app.env.doc2path(docname).endswith(".ipynb"):
-        text = tables.fill(app, source[0])
-        source[0] = rules.apply(text)
+        source[0] = rules.apply(tables.fill(app, source[0]))
+        if not re.sub(r"^#.*$", "", source[0], flags=re.MULTILINE).strip():
+            LOGGER.warning("this page is empty", location=docname)
         return
     notebook: dict[str, Any] = json.loads(source[0])
     outputs.take_over(app, docname, notebook)

@@ -39,7 +39,7 @@ def box(missing: dict[str, Any]) -> dict[str, Any]:
 
 
 def take_over(app: Sphinx, docname: str, notebook: dict[str, Any]) -> None:
-    """Put the outputs of the executed copy, figure texts and the missing-data box into a notebook."""
+    """Put outputs, figure texts and the missing-data box into a notebook, or warn."""
     for cell in code_cells(notebook):
         _figure(cell)
         if "colab" in cell["metadata"].get("tags", []):
@@ -61,6 +61,8 @@ def take_over(app: Sphinx, docname: str, notebook: dict[str, Any]) -> None:
         cell["outputs"] = copy["outputs"]
         cell["execution_count"] = copy["execution_count"]
     missing = executed["metadata"].get("scst", {}).get("missing")
+    if not missing and not any(cell["outputs"] for cell, _ in pairs):
+        LOGGER.warning("this page is empty: no cell has an output", location=docname)
     if missing:
         failing = code_cells(notebook)[missing["cell"]]
         at = next(i for i, cell in enumerate(notebook["cells"]) if cell is failing)

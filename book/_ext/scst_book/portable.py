@@ -130,7 +130,7 @@ class Rules:
 
 
 def glossary_directive(text: str) -> str:
-    """Turn ``## Term`` headings and their text into Sphinx's glossary, whose terms can be linked."""
+    """Turn ``## Term`` headings and their text into Sphinx's glossary of linked terms."""
     head, *entries = re.split(r"^## +", text, flags=re.MULTILINE)
     if not entries:
         return text

@@ -1,6 +1,7 @@
 """The generated tables: ``<!-- table: NAME -->`` on a page of prose is replaced by the table.
 
-``datasets`` is made from the data manifests; ``pages``, ``machine`` and ``versions`` from this build.
+``datasets`` is made from the data manifests; ``pages``, ``machine`` and ``versions`` from this
+build.
 """
 
 from __future__ import annotations
@@ -102,13 +103,13 @@ def machine(root: Path) -> str:
     device = torch.cuda.get_device_name(0) if torch.cuda.is_available() else "none"
     keys = sorted((root / "_build" / "keys").glob("*_*.json"))
     parameters = json.loads(keys[0].read_text())["parameters"] if keys else {}
-    rows = [
+    rows: list[list[object]] = [
         ["processor", _processor()],
         ["cores", os.cpu_count()],
         ["GPU", device],
         ["system", f"{platform.system()} {platform.machine()}"],
         ["Python", sys.version.split()[0]],
-        *([name, f"`{value}`"] for name, value in parameters.items()),
+        *[[name, f"`{value}`"] for name, value in parameters.items()],
         ["threads in each kernel", 1],
     ]
     return markdown(["what", "of this build"], rows)

@@ -7,6 +7,7 @@ Markup that the theme keeps in templates is mended in ``book/_templates``, colou
 from __future__ import annotations
 
 import importlib.util
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 
 MATHJAX = ("tex-mml-chtml.js", "output/chtml/fonts")
+THEBE = re.compile(r'<script type="text/x-thebe-config">.*?</script>', flags=re.DOTALL)
 WRONG_ROLES = (' role="doc-biblioentry"', ' role="list"')
 
 
@@ -36,7 +38,7 @@ def copy_mathjax(app: Sphinx, error: Exception | None) -> None:
 
 
 def is_thebe(script: Any) -> bool:
-    """Whether a script is one for running cells on a remote kernel, which the book does not offer."""
+    """Whether a script is for running cells on a remote kernel: the book does not offer that."""
     text = f"{getattr(script, 'filename', script)} {getattr(script, 'attributes', '')}"
     return "thebe" in text.lower()
 
@@ -55,9 +57,10 @@ def mend_page(
     """Mend one page before it is written."""
     context["script_files"] = [s for s in context["script_files"] if not is_thebe(s)]
     edit_source(context.get("header_buttons", []), docname)
+    body = THEBE.sub("", context.get("body", ""))
     for role in WRONG_ROLES:  # deprecated, or on an element that does not take them
-        if "body" in context:
-            context["body"] = context["body"].replace(role, "")
+        body = body.replace(role, "")
+    context["body"] = body
 
 
 def setup(app: Sphinx) -> None:

@@ -1,0 +1,80 @@
+"""The rendered pages: whole, linked rightly, readable without images and without a network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from bs4 import BeautifulSoup
+
+from tests.book import checks
+from tools import notebooks
+
+PAGES = notebooks.pages()
+pytestmark = pytest.mark.book
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_page_is_whole_and_reachable(html: Path, page: str) -> None:
+    parsed = checks.read(html / f"{page}.html")
+    wrong = checks.content(parsed, page.startswith("notebooks/"))
+    wrong += checks.images(parsed) + checks.figures(parsed) + checks.foreign(parsed)
+    wrong += checks.source_links(parsed, page, checks.committed())
+    assert wrong == []
+
+
+def test_no_link_leads_nowhere(html: Path) -> None:
+    ids: dict[Path, set[str]] = {}
+    wrong = {
+        str(path.relative_to(html)): found
+        for path in sorted(html.rglob("*.html"))
+        if (found := checks.links(path, html, ids))
+    }
+    assert wrong == {}
+
+
+def test_style_sheets_ask_no_other_host(html: Path) -> None:
+    sheets = list((html / "_static").rglob("*.css"))
+    assert sheets
+    loaded = [s.name for s in sheets if "url(http" in s.read_text() or "@import" in s.read_text()]
+    assert loaded == []
+
+
+def test_root_leads_to_the_first_page(html: Path) -> None:
+    assert f"url={PAGES[0]}.html" in (html / "index.html").read_text(encoding="utf-8")
+
+
+def test_downloaded_notebook_is_the_committed_one(html: Path) -> None:
+    for name in notebooks.names():
+        served = (html / "_sources" / "notebooks" / f"{name}.ipynb").read_bytes()
+        assert served == (notebooks.ROOT / "notebooks" / f"{name}.ipynb").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("body", "finding"),
+    [
+        ("<h1>A</h1>", "empty page"),
+        ("<h1>A</h1>" + "text " * 30, "page without outputs"),
+        ("text " * 30 + "<div class='cell_output'></div>", "0 titles"),
+    ],
+)
+def test_checks_find_pages_that_are_not_whole(body: str, finding: str) -> None:
+    page = BeautifulSoup(f"<article>{body}</article>", "html.parser")
+    assert finding in checks.content(page, notebook=True)
+
+
+def test_checks_find_bad_images_links_and_requests(tmp_path: Path) -> None:
+    text = (
+        "<article id='here'><div class='cell_output'><img src='a.png' alt='a.png'></div>"
+        "<a href='#here'>1</a><a href='#there'>2</a><a href='gone.html'>3</a></article>"
+        "<script src='https://example.org/a.js'></script><style>@import '//example.org'</style>"
+    )
+    (tmp_path / "a.html").write_text(text)
+    page = checks.read(tmp_path / "a.html")
+    assert len(checks.images(page)) == len(checks.figures(page)) == 1
+    assert len(checks.foreign(page)) == 2
+    assert checks.links(tmp_path / "a.html", tmp_path, {}) == [
+        "link to no anchor: #there",
+        "link to nothing: gone.html",
+    ]
+    assert checks.source_links(page, "notebooks/01_a", set()) != []
