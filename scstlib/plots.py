@@ -34,6 +34,7 @@ def book_style() -> dict[str, Any]:
         "axes.spines.right": False,
         "axes.titlesize": "medium",
         "font.size": 11,
+        "figure.labelsize": "medium",
         "legend.frameon": False,
         "image.interpolation": "nearest",
         "savefig.dpi": 120,
