@@ -1,26 +1,18 @@
-"""Contact maps of several samples in one ``.cool`` or ``.scool`` file, and how they are written."""
+"""Contact maps of several samples in one ``.cool`` or ``.scool`` file."""
 
 from __future__ import annotations
 
-import atexit
-import hashlib
 import json
-import shutil
-import tempfile
-import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from scstlib.datasets.cache import FULL, NOT_WRITABLE, cached_path, one_at_a_time, writing
-
-# Where a file of this package keeps the table of samples, beside cooler's own groups.
-SAMPLES = "scstlib"
+from scstlib.datasets.cache import writing
+from scstlib.datasets.contact_files import SAMPLES, converted, digest, upper_pixels, write_scool
 
 
 @dataclass
@@ -214,101 +206,11 @@ class ContactMaps:
             return ContactMaps.open(path)
         state = self.path.stat()
         key = digest(str(self.path), state.st_size, state.st_mtime_ns, members)
-        return converted(self.path.stem.split("-")[0] + "-pseudobulk", key, write)
+        name = self.path.stem.split("-")[0] + "-pseudobulk"
+        return ContactMaps.open(converted(name, key, write))
 
     def _summed(self, names: Sequence[str]) -> pd.DataFrame:
         """Pixels summed over samples, sorted."""
-        stacked = pd.concat([self.pixels(name) for name in names], ignore_index=True)
-        return stacked.groupby(["bin1_id", "bin2_id"], sort=True, as_index=False)["count"].sum()
-
-
-def write_scool(
-    path: Path,
-    bins: pd.DataFrame | Mapping[str, pd.DataFrame],
-    pixels: Mapping[str, pd.DataFrame],
-    obs: pd.DataFrame,
-    assembly: str | None,
-    meta: Mapping[str, Any],
-) -> None:
-    """Write samples into one ``.scool`` file with cooler, and their table beside them.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        File to write.
-    bins : pandas.DataFrame, or mapping of str to pandas.DataFrame
-        chrom, start, end of all bins; one table a sample where they have tracks of their own.
-    pixels : mapping of str to pandas.DataFrame
-        Sample → bin1_id ≤ bin2_id, count; sorted, each pair once.
-    obs : pandas.DataFrame
-        One row a sample, in the order of the samples.
-    assembly : str or None
-        Genome assembly.
-    meta : mapping
-        What holds for all samples; written as JSON.
-    """
-    import cooler
-    import h5py
-
-    with warnings.catch_warnings():
-        # cooler 0.11 under pandas 2.3 and NumPy 2: deprecations inside cooler itself.
-        warnings.filterwarnings("ignore", category=FutureWarning, module="cooler")
-        warnings.filterwarnings("ignore", category=DeprecationWarning, module="cooler")
-        cooler.create_scool(
-            str(path),
-            bins=dict(bins) if isinstance(bins, Mapping) else bins,
-            cell_name_pixels_dict=dict(pixels),
-            ordered=True,
-            symmetric_upper=True,
-            assembly=assembly,
-            mode="w",
-        )
-    record = {"obs": _plain(obs), "assembly": assembly, "meta": dict(meta)}
-    with h5py.File(path, "r+") as store:
-        store[SAMPLES] = json.dumps(record)
-
-
-def _plain(table: pd.DataFrame) -> dict[str, Any]:
-    """A table as plain lists that ``pandas.DataFrame(**record)`` turns back."""
-    return table.astype(object).to_dict("split")
-
-
-def digest(*parts: Any) -> str:
-    """Short key of values that JSON can write."""
-    text = json.dumps(parts, sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def converted(name: str, key: str, write: Callable[[Path], None]) -> ContactMaps:
-    """Open the file ``derived/name-key.scool`` of the cache, writing it first where it is missing.
-
-    The file appears whole or not at all; two processes that write it at once write the same. Where
-    the cache cannot be written, a temporary folder of this process takes the file.
-    """
-    target = cached_path("derived", f"{name}-{key}.scool")
-    if not target.is_file():
-        try:
-            with one_at_a_time(target.stem):
-                # Another process may have written it while this one waited.
-                if not target.is_file():
-                    with writing(target) as temporary:
-                        write(temporary)
-        except OSError as error:
-            if error.errno not in NOT_WRITABLE | FULL:
-                raise
-            warnings.warn(
-                f"{target.parent} cannot take the converted maps: they are kept in a temporary "
-                "file and made again by the next process; SCST_DATA names another folder",
-                stacklevel=2,
-            )
-            target = _temporary_folder() / target.name
-            write(target)
-    return ContactMaps.open(target)
-
-
-@cache
-def _temporary_folder() -> Path:
-    """Folder of this process, removed when it ends."""
-    folder = tempfile.mkdtemp(prefix="scstlib-")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return Path(folder)
+        tables = [self.pixels(name) for name in names]
+        columns = (np.concatenate([t[c] for t in tables]) for c in ("bin1_id", "bin2_id", "count"))
+        return upper_pixels(*columns)

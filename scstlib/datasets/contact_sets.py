@@ -11,14 +11,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from scstlib.datasets import contact_maps
-from scstlib.datasets.contact_maps import ContactMaps, converted, digest, write_scool
+from scstlib.datasets import contact_files
+from scstlib.datasets.contact_files import converted, digest, upper_pixels, write_scool
+from scstlib.datasets.contact_maps import ContactMaps
 from scstlib.datasets.manifests import Manifest
+from scstlib.datasets.r_trees import pairs
 
 Files = Callable[[], Mapping[str, Path]]
 
@@ -26,14 +27,14 @@ Files = Callable[[], Mapping[str, Path]]
 @cache
 def _code() -> str:
     """This module's and the writer's source text, as part of the key of a converted file."""
-    modules = (Path(__file__), Path(contact_maps.__file__))
+    modules = (Path(__file__), Path(contact_files.__file__))
     return digest(*(path.read_text(encoding="utf-8") for path in modules))
 
 
 def _convert(manifest: Manifest, write: Callable[[Path], None]) -> ContactMaps:
     """The set's converted file, written by ``write`` if it is not there."""
     sources = sorted((file.path, file.sha256) for file in manifest.files)
-    return converted(manifest.name, digest(_code(), sources), write)
+    return ContactMaps.open(converted(manifest.name, digest(_code(), sources), write))
 
 
 def _chromsizes(assembly: str, chroms: list[str]) -> pd.Series:
@@ -47,34 +48,14 @@ def _bins(chromsizes: Mapping[str, int] | pd.Series, bin_size: int) -> pd.DataFr
     """Table of all bins; the last one of a chromosome is shorter."""
     import bioframe
 
-    return bioframe.binnify(pd.Series(chromsizes), bin_size)
+    bins: pd.DataFrame = bioframe.binnify(pd.Series(chromsizes), bin_size)
+    return bins
 
 
 def _offsets(bins: pd.DataFrame) -> dict[str, int]:
     """First bin of each chromosome."""
     first = bins.reset_index().groupby("chrom", sort=False, observed=True)["index"].first()
     return {str(chrom): int(index) for chrom, index in first.items()}
-
-
-def _upper(bin1: Any, bin2: Any, count: Any) -> pd.DataFrame:
-    """Pixels with bin1_id ≤ bin2_id, sorted; a pair that is listed again, in either order, adds up.
-
-    Parameters
-    ----------
-    bin1, bin2 : array_like of int
-        Bins of each entry, in either order.
-    count : array_like
-        Contacts; entries of zero are left out.
-    """
-    table = pd.DataFrame(
-        {
-            "bin1_id": np.minimum(bin1, bin2),
-            "bin2_id": np.maximum(bin1, bin2),
-            "count": np.asarray(count).astype(np.int32),
-        }
-    )
-    table = table[table["count"] != 0]
-    return table.groupby(["bin1_id", "bin2_id"], sort=True, as_index=False)["count"].sum()
 
 
 def _meta(manifest: Manifest, **more: str) -> dict[str, str]:
@@ -100,18 +81,17 @@ def lee2019(manifest: Manifest, files: Files) -> ContactMaps:
         first = _offsets(bins)
         pixels = {}
         for cell in obs.index:
+            # Both ends lie on one chromosome, which column 2 repeats.
             table = pd.read_csv(
                 paths[f"cells/{cell}.txt"],
                 sep="\t",
                 header=None,
-                names=["chrom", "start1", "chrom2", "start2", "count"],
-                dtype={"chrom": "category", "chrom2": "category"},
+                usecols=[0, 1, 3, 4],
+                dtype={0: "category"},
             )
-            offset = table["chrom"].map(first).astype(int)
-            pixels[cell] = _upper(
-                offset + table["start1"] // 1_000_000,
-                offset + table["start2"] // 1_000_000,
-                table["count"],
+            offset = table[0].map(first).astype(int)
+            pixels[cell] = upper_pixels(
+                offset + table[1] // 1_000_000, offset + table[3] // 1_000_000, table[4]
             )
         write_scool(target, bins, pixels, obs, "hg19", _meta(manifest))
 
@@ -137,7 +117,7 @@ def bonev2017_chr19(manifest: Manifest, files: Files) -> ContactMaps:
         for sample in samples:
             table = pd.read_csv(paths[f"{sample}_chr19_100kb.txt"], sep="\t", header=None)
             row, column = (position.loc[table[i]].to_numpy() for i in (0, 1))
-            pixels[sample] = _upper(row, column, table[2])
+            pixels[sample] = upper_pixels(row, column, table[2])
         obs = pd.DataFrame({"cell_type": samples, "order": range(3)}, index=samples)
         write_scool(target, bins, pixels, obs, manifest.assembly, _meta(manifest))
 
@@ -162,7 +142,7 @@ def rao2014_gm12878_replicates(manifest: Manifest, files: Files) -> ContactMaps:
             row, column = (
                 ("chr" + table[i].astype(str)).map(first) + table[i + 1] // 50_000 for i in (0, 2)
             )
-            pixels[sample] = _upper(row, column, table[4])
+            pixels[sample] = upper_pixels(row, column, table[4])
         obs = pd.DataFrame({"cell_type": "GM12878", "replicate": [1, 2]}, index=samples)
         write_scool(target, bins, pixels, obs, "hg19", _meta(manifest))
 
@@ -182,7 +162,7 @@ def rao2017_cohesin_loss(manifest: Manifest, files: Files) -> ContactMaps:
         samples = [f"{time:.0f}min" for time in minutes]
         tables = _r_tables(files()["time_mats.rda"], "time_mats")
         pixels = {
-            sample: _upper(table[0] // 50_000, table[1] // 50_000, table[2])
+            sample: upper_pixels(table[0] // 50_000, table[1] // 50_000, table[2])
             for sample, table in zip(samples, tables, strict=True)
         }
         obs = pd.DataFrame({"time": minutes}, index=samples)
@@ -199,11 +179,13 @@ def _r_tables(path: Path, name: str) -> list[np.ndarray]:
     """
     import rdata
 
-    tree = rdata.parser.parse_file(path).object
-    if tree.tag.value.value.decode() != name:
-        raise ValueError(f"{path} holds no object {name!r}")
-    tables = tree.value[0].value
-    return [np.array([column.value for column in table.value], dtype=np.int64) for table in tables]
+    objects = pairs(rdata.parser.parse_file(path).object)
+    if name not in objects:
+        raise ValueError(f"{path} holds {list(objects)}, expected {name!r}")
+    return [
+        np.array([column.value for column in table.value], dtype=np.int64)
+        for table in objects[name].value
+    ]
 
 
 def stadhouders2018_sox2(manifest: Manifest, files: Files) -> ContactMaps:
@@ -226,7 +208,7 @@ def stadhouders2018_sox2(manifest: Manifest, files: Files) -> ContactMaps:
                 masked = [int(word) for word in stream.readline().split()[2:]]
             counts = np.loadtxt(path).astype(np.int64)
             row, column = np.triu_indices(len(counts))
-            pixels[stage] = _upper(row, column, counts[row, column])
+            pixels[stage] = upper_pixels(row, column, counts[row, column])
             bins[stage] = grid.assign(masked=grid.index.isin(masked).astype(np.int8))
         days = [float(stage[1:]) if stage.startswith("D") else np.nan for stage in stages]
         obs = pd.DataFrame({"stage": stages, "order": range(7), "time": days}, index=stages)

@@ -11,9 +11,8 @@ on disk), and returns an AnnData of cells × genes with
 
 from __future__ import annotations
 
-import warnings
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +21,7 @@ import pandas as pd
 from scipy import sparse
 
 from scstlib.datasets.manifests import Manifest
+from scstlib.datasets.r_trees import attributes, named, pairs, strings
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -31,7 +31,7 @@ Files = Callable[[], Mapping[str, Path]]
 
 def _annotated(
     values: Any,
-    genes: Sequence[str],
+    genes: Iterable[str],
     obs: pd.DataFrame,
     manifest: Manifest,
     value_kind: str,
@@ -40,7 +40,7 @@ def _annotated(
     """AnnData in the form that all readers return; gene and cell names must be unique."""
     from anndata import AnnData
 
-    names = pd.Index(genes, dtype=object)
+    names = pd.Index(list(genes))
     if not names.is_unique:
         repeated = sorted(set(names[names.duplicated()]))
         raise ValueError(f"{manifest.name}: gene names are not unique: {repeated[:5]}")
@@ -100,10 +100,7 @@ def semrau2017(manifest: Manifest, files: Files) -> AnnData:
     hours, counts = panel[0], panel[2:].T
     lines = paths["panel_genes.txt"].read_text(encoding="utf-8").splitlines()
     genes = [line.split()[1] for line in lines if line.strip()][1:]
-    with warnings.catch_warnings():
-        # Written by an older anndata; what is read from it is compared with the text file below.
-        warnings.filterwarnings("ignore", module="anndata")
-        labelled = read_h5ad(paths["data.h5ad"])
+    labelled = read_h5ad(paths["data.h5ad"])
     same = (
         list(labelled.var_names) == genes
         and labelled.shape == counts.shape
@@ -215,43 +212,18 @@ def _summarized_experiment(tree: Any) -> tuple[np.ndarray, list[str], np.ndarray
     of functions and of one list that holds the matrix. Only the path to the data is followed;
     functions and promises are neither converted nor run.
     """
-    experiment = _attributes(_pairs(tree)["iPSC"])
-    environment = _attributes(experiment["assays"])[".xData"].value
+    experiment = attributes(pairs(tree)["iPSC"])
+    environment = attributes(experiment["assays"])[".xData"].value
     buckets = environment.hash_table.value or []
-    members = {key: item for bucket in buckets for key, item in _pairs(bucket).items()}
-    assays = _attributes(members[".->data"])["listData"]
-    count = _named(assays)["count"]
-    attributes = _attributes(count)
-    n_genes, n_cells = attributes["dim"].value
-    genes = _strings(attributes["dimnames"].value[0])
+    members = {key: item for bucket in buckets for key, item in pairs(bucket).items()}
+    assays = attributes(members[".->data"])["listData"]
+    count = named(assays)["count"]
+    shape = attributes(count)
+    n_genes, n_cells = shape["dim"].value
+    genes = strings(shape["dimnames"].value[0])
     # R stores matrices column by column: a column is a cell.
     counts = np.asarray(count.value).reshape(n_cells, n_genes)
-    group = _named(_attributes(experiment["colData"])["listData"])["group"]
-    levels = _strings(_attributes(group)["levels"])
+    group = named(attributes(experiment["colData"])["listData"])["group"]
+    levels = strings(attributes(group)["levels"])
     days = np.array([float(level.removeprefix("D")) for level in levels])
     return counts, genes, days[np.asarray(group.value) - 1]
-
-
-def _pairs(node: Any) -> dict[str, Any]:
-    """Tagged items of a parsed R pairlist."""
-    items: dict[str, Any] = {}
-    while node is not None and isinstance(node.value, tuple):
-        tag = node.tag.referenced_object or node.tag
-        items[tag.value.value.decode()] = node.value[0]
-        node = node.value[1]
-    return items
-
-
-def _attributes(node: Any) -> dict[str, Any]:
-    """Attributes (slots) of a parsed R object."""
-    return _pairs(node.attributes)
-
-
-def _named(node: Any) -> dict[str, Any]:
-    """Items of a parsed R list by name."""
-    return dict(zip(_strings(_attributes(node)["names"]), node.value, strict=True))
-
-
-def _strings(node: Any) -> list[str]:
-    """Strings of a parsed R character vector."""
-    return [item.value.decode() for item in node.value]

@@ -193,7 +193,7 @@ def _download(file: RemoteFile, target: Path, unreachable: threading.Event) -> P
                 downloader(file.url, str(temporary), None)
                 break
             except requests.HTTPError as error:
-                status = error.response.status_code
+                status = 0 if error.response is None else error.response.status_code
                 if attempt == ATTEMPTS or status < 500:
                     raise _NotReachedError(f"the server answered {status}") from error
             except (requests.ConnectionError, requests.Timeout) as error:

@@ -1,0 +1,136 @@
+"""Write contact maps with cooler: pixels, a file of several samples, its place in the cache."""
+
+from __future__ import annotations
+
+import atexit
+import hashlib
+import json
+import shutil
+import tempfile
+import warnings
+from collections.abc import Callable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from scstlib.datasets.cache import FULL, NOT_WRITABLE, cached_path, one_at_a_time, writing
+
+# Where a file of this package keeps the table of samples, beside cooler's own groups.
+SAMPLES = "scstlib"
+
+
+def upper_pixels(bin1: Any, bin2: Any, count: Any) -> pd.DataFrame:
+    """Pixels with bin1_id ≤ bin2_id, sorted; a pair that is listed again, in either order, adds up.
+
+    Parameters
+    ----------
+    bin1, bin2 : array_like of int
+        Bins of each entry, in either order.
+    count : array_like
+        Contacts; pairs without a contact are left out.
+
+    Returns
+    -------
+    pandas.DataFrame
+        bin1_id, bin2_id (int64), count (int32).
+    """
+    bin1, bin2, count = (np.asarray(column, dtype=np.int64) for column in (bin1, bin2, count))
+    # One number a pair, so that sorting and adding up need one pass; bins are far below 2^31.
+    pairs, which = np.unique(
+        (np.minimum(bin1, bin2) << 32) | np.maximum(bin1, bin2), return_inverse=True
+    )
+    total = np.zeros(len(pairs), dtype=np.int64)
+    np.add.at(total, which, count)
+    table = pd.DataFrame({"bin1_id": pairs >> 32, "bin2_id": pairs & 0xFFFFFFFF, "count": total})
+    return table[total != 0].astype({"count": np.int32})
+
+
+def write_scool(
+    path: Path,
+    bins: pd.DataFrame | Mapping[str, pd.DataFrame],
+    pixels: Mapping[str, pd.DataFrame],
+    obs: pd.DataFrame,
+    assembly: str | None,
+    meta: Mapping[str, Any],
+) -> None:
+    """Write samples into one ``.scool`` file with cooler, and their table beside them.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        File to write.
+    bins : pandas.DataFrame, or mapping of str to pandas.DataFrame
+        chrom, start, end of all bins; one table a sample where they have tracks of their own.
+    pixels : mapping of str to pandas.DataFrame
+        Sample → bin1_id ≤ bin2_id, count; sorted, each pair once.
+    obs : pandas.DataFrame
+        One row a sample, in the order of the samples.
+    assembly : str or None
+        Genome assembly.
+    meta : mapping
+        What holds for all samples; written as JSON.
+    """
+    import cooler
+    import h5py
+
+    cooler.create_scool(
+        str(path),
+        bins=dict(bins) if isinstance(bins, Mapping) else bins,
+        cell_name_pixels_dict=dict(pixels),
+        ordered=True,
+        symmetric_upper=True,
+        assembly=assembly,
+        mode="w",
+    )
+    record = {"obs": _plain(obs), "assembly": assembly, "meta": dict(meta)}
+    with h5py.File(path, "r+") as store:
+        store[SAMPLES] = json.dumps(record)
+
+
+def _plain(table: pd.DataFrame) -> dict[str, Any]:
+    """A table as plain lists that ``pandas.DataFrame(**record)`` turns back."""
+    return table.astype(object).to_dict("split")
+
+
+def digest(*parts: Any) -> str:
+    """Short key of values that JSON can write."""
+    text = json.dumps(parts, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def converted(name: str, key: str, write: Callable[[Path], None]) -> Path:
+    """The file ``derived/name-key.scool`` of the cache, written first where it is missing.
+
+    The file appears whole or not at all; two processes that write it at once write the same. Where
+    the cache cannot be written, a temporary folder of this process takes the file.
+    """
+    target = cached_path("derived", f"{name}-{key}.scool")
+    if not target.is_file():
+        try:
+            with one_at_a_time(target.stem):
+                # Another process may have written it while this one waited.
+                if not target.is_file():
+                    with writing(target) as temporary:
+                        write(temporary)
+        except OSError as error:
+            if error.errno not in NOT_WRITABLE | FULL:
+                raise
+            warnings.warn(
+                f"{target.parent} cannot take the converted maps: they are kept in a temporary "
+                "file and made again by the next process; SCST_DATA names another folder",
+                stacklevel=2,
+            )
+            target = _temporary_folder() / target.name
+            write(target)
+    return target
+
+
+@cache
+def _temporary_folder() -> Path:
+    """Folder of this process, removed when it ends."""
+    folder = tempfile.mkdtemp(prefix="scstlib-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Path(folder)
