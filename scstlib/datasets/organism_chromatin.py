@@ -3,7 +3,7 @@
 Expected contacts of bins i and j are the product of
 
 - decay with the distance: a power of |i - j|, less steep below one megabase;
-- compartments: exp(strength × e_i × e_j), e from -1 to 1;
+- compartments: exp(strength × e_i × e_j), e from -1 to 1, the strength growing with distance;
 - domains: floor + (1 - floor) × exp(-sum of the boundary strengths between i and j);
 - loops: an enriched corner and stripes for each convergent pair of CTCF sites.
 
@@ -23,10 +23,13 @@ from scipy.ndimage import gaussian_filter1d
 from scstlib.datasets.organism_genome import Chromosome, Genome, gene_bins
 
 REST = 0.35  # regulator level at which transcription and private answers have no effect
-COMPARTMENT_STRENGTH = 0.9
-DOMAIN_FLOOR = 0.4
+COMPARTMENT_STRENGTH = 1.9
+DOMAIN_FLOOR = 0.15
 LOOP_STRENGTH = 1.4
 STRIPE_STRENGTH = 0.25
+# How strongly compartments (wide, private_e) and boundaries and loops (near, private_b) answer.
+NEAR, WIDE, PRIVATE_B, PRIVATE_E = 12.0, 6.0, 1.6, 0.6
+TRANSCRIPTION_BORDER = 1.0
 _CORNER = np.exp(-0.5 * (np.add.outer(np.arange(-2, 3) ** 2, np.arange(-2, 3) ** 2)) / 0.8**2)
 
 
@@ -59,18 +62,21 @@ def chromatin_state(
     rows, bins = gene_bins(genome, chromosome.name)
     change = (genome.weights[rows] * (lagged[genome.half_life[rows]] - REST)).sum(axis=1)
     activity = np.bincount(bins, weights=change, minlength=chromosome.n_bins)
-    near = gaussian_filter1d(activity, 1.5, mode="nearest") * 2.0
-    wide = gaussian_filter1d(activity, 3.0, mode="nearest") * 2.5
+    near = NEAR * gaussian_filter1d(activity, 3.0, mode="nearest")
+    wide = WIDE * gaussian_filter1d(activity, 6.0, mode="nearest")
     private_e = chromosome.field_compartment @ (levels - REST)
     private_b = chromosome.field_boundary @ (levels - REST)
 
     compartment = np.tanh(
         chromosome.compartment
-        + 0.5 * expression_weight * wide
-        + 0.3 * private_weight * gaussian_filter1d(private_e, 1.0, mode="nearest")
+        + expression_weight * wide
+        + private_weight * PRIVATE_E * gaussian_filter1d(private_e, 1.0, mode="nearest")
     )
-    shift = 1.0 * expression_weight * near + 0.9 * private_weight * private_b
+    shift = expression_weight * near + private_weight * PRIVATE_B * private_b
+    # Active genes make borders of their own.
+    local = gaussian_filter1d(activity, 1.0, mode="nearest")
     boundary = chromosome.boundary * 2.0 * _sigmoid(shift)
+    boundary += expression_weight * TRANSCRIPTION_BORDER * np.maximum(local, 0.0)
     i, j = chromosome.loops[:, 0], chromosome.loops[:, 1]
     occupancy = chromosome.loop_strength * _sigmoid(0.3 + 0.7 * (shift[i] + shift[j]))
     return ChromatinState(compartment, boundary, occupancy)
@@ -83,7 +89,7 @@ def _sigmoid(x: np.ndarray) -> np.ndarray:
 def distance_decay(n_bins: int, bin_size: int) -> np.ndarray:
     """Return P(s) (bins,) at whole bins of distance, 1 at one megabase."""
     s = (np.arange(n_bins) + 0.35) * bin_size / 1e6
-    return s**-0.7 / (1.0 + s**2) ** 0.2 * 2.0**0.2
+    return s**-0.5 / (1.0 + s**2) ** 0.2 * 2.0**0.2
 
 
 def contact_map(chromosome: Chromosome, state: ChromatinState, bin_size: int) -> np.ndarray:
@@ -93,7 +99,9 @@ def contact_map(chromosome: Chromosome, state: ChromatinState, bin_size: int) ->
     """
     n = chromosome.n_bins
     e = state.compartment.astype(np.float32)
-    log = np.float32(COMPARTMENT_STRENGTH) * e[:, None] * e[None, :]
+    distance = np.arange(n, dtype=np.float32) * np.float32(bin_size / 1e6)
+    log = e[:, None] * e[None, :]
+    log *= _toeplitz(np.float32(COMPARTMENT_STRENGTH) * distance / (distance + 1))
     _add_loops(log, chromosome.loops, state.loops)
     border = np.cumsum(state.boundary).astype(np.float32)
     inside = np.abs(border[:, None] - border[None, :])
@@ -104,14 +112,18 @@ def contact_map(chromosome: Chromosome, state: ChromatinState, bin_size: int) ->
     out = np.exp(log, out=log)
     out *= inside
     decay = distance_decay(n, bin_size).astype(np.float32)
-    # Row i of the Toeplitz matrix of the decay is a window on the mirrored decay.
-    mirrored = np.concatenate([decay[:0:-1], decay])
-    out *= np.lib.stride_tricks.sliding_window_view(mirrored, n)[::-1]
+    out *= _toeplitz(decay)
     # Loops are added above the diagonal only.
     upper = np.triu(out)
     out = upper + np.triu(upper, 1).T
     out /= np.float32(upper.sum(dtype=np.float64))
     return out
+
+
+def _toeplitz(diagonals: np.ndarray) -> np.ndarray:
+    """Return the symmetric matrix with these diagonals, as a view: row i is a window on them."""
+    mirrored = np.concatenate([diagonals[:0:-1], diagonals])
+    return np.lib.stride_tricks.sliding_window_view(mirrored, len(diagonals))[::-1]
 
 
 def _add_loops(log: np.ndarray, loops: np.ndarray, occupancy: np.ndarray) -> None:

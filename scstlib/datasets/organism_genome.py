@@ -85,12 +85,12 @@ def make_genome(seed: int, n_genes: int, n_chromosomes: int, n_bins: int, bin_si
     genes, bins = _place_genes(chromosomes, n_genes, bin_size, rng)
     weights = _weights(genes, bins, chromosomes, rng)
     role = genes["role"].to_numpy()
-    base = rng.normal(0.0, 1.1, n_genes)
+    base = rng.normal(0.0, 1.4, n_genes)
     base[role == "housekeeping"] += 1.6
     base[role == "regulator"] -= 0.5
     half_life = rng.integers(len(HALF_LIVES), size=n_genes)
     half_life[role == "cell_cycle"] = 0
-    dispersion = 0.15 * np.exp(rng.normal(0.0, 0.5, n_genes))
+    dispersion = 0.5 * np.exp(rng.normal(0.0, 0.4, n_genes))
     with_cpg = tuple(
         _add_cpg(c, bins[genes["chrom"].to_numpy() == c.name], rng) for c in chromosomes
     )
@@ -118,7 +118,7 @@ def _draw_bins(name: str, n_bins: int, rng: np.random.Generator) -> Chromosome:
     compartment = gaussian_filter1d(level[domain], 1.0, mode="nearest")
 
     boundary = np.zeros(n_bins)
-    boundary[starts[1:]] = rng.gamma(2.5, 0.14, len(starts) - 1)
+    boundary[starts[1:]] = rng.gamma(2.5, 0.7, len(starts) - 1)
     forward, reverse = np.zeros(n_bins), np.zeros(n_bins)
     guarded = rng.random(len(starts)) < 0.75
     strength = rng.gamma(4.0, 0.25, (2, len(starts)))

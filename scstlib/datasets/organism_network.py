@@ -275,7 +275,7 @@ def simulate(
 
 def _draw(n_cells: int, rng: np.random.Generator) -> np.ndarray:
     """Return the noise of one step (n, regulators + 1), the last column for the cell cycle."""
-    return rng.standard_normal((n_cells, len(REGULATORS) + 1))
+    return rng.standard_normal((n_cells, len(REGULATORS) + 1), dtype=np.float32)
 
 
 def commitment_times(network: Network, duration: float) -> dict[str, float]:
