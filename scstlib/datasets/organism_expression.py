@@ -1,0 +1,178 @@
+"""Expression of the simulated organism: noise-free means from cell states, and counts from means."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+from scstlib.datasets.organism_genome import Genome
+from scstlib.datasets.organism_network import (
+    CELL_TYPES,
+    FATES,
+    HALF_LIVES,
+    REGULATORS,
+    UNCOMMITTED,
+    CellState,
+    cell_types,
+    fate_of_type,
+)
+from scstlib.datasets.organism_settings import Settings
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+TOTAL = 10_000.0  # noise-free expression of a cell adds up to this
+_PHASES, _PHASE_ENDS = ("G1", "S", "G2M"), (0.4, 0.7)
+
+
+def log_mean(genome: Genome, lagged: np.ndarray) -> np.ndarray:
+    """Return the log of each gene's mean, up to a constant per cell.
+
+    Linear in the regulators, each seen through the half-life of the gene's messenger RNA.
+
+    Parameters
+    ----------
+    lagged : array (half-lives, cells, regulators)
+
+    Returns
+    -------
+    array (cells, genes), float32
+    """
+    out = np.empty((lagged.shape[1], len(genome.base)), dtype=np.float32)
+    for k in range(len(HALF_LIVES)):
+        genes = np.flatnonzero(genome.half_life == k)
+        out[:, genes] = lagged[k].astype(np.float32) @ genome.weights[genes].T.astype(np.float32)
+    out += genome.base.astype(np.float32)
+    return out
+
+
+def mean_expression(genome: Genome, state: CellState) -> np.ndarray:
+    """Return the noise-free expression (cells, genes), float32; each cell adds up to 10,000."""
+    mean = np.exp(log_mean(genome, state.lagged))
+    mean *= TOTAL / mean.sum(axis=1, keepdims=True)
+    return mean
+
+
+def draw_depths(
+    cycle: np.ndarray, median: float, spread: float, rng: np.random.Generator
+) -> np.ndarray:
+    """Return the expected total count of each cell (cells,).
+
+    Log-normal with standard deviation ``spread`` of the log, and up to 1.3 times as high late in
+    the cell cycle.
+    """
+    return median * np.exp(spread * rng.standard_normal(len(cycle))) * (1.0 + 0.3 * cycle)
+
+
+def sample_counts(
+    mean: np.ndarray,
+    depth: np.ndarray,
+    dispersion: np.ndarray,
+    rng: np.random.Generator,
+    dropout: float = 0.0,
+) -> np.ndarray:
+    """Draw negative binomial counts with mean m = depth × mean / 10,000, variance m + phi m².
+
+    Parameters
+    ----------
+    mean : array (cells, genes)
+        Expression that adds up to 10,000 in a cell.
+    depth : array (cells,)
+        Expected total counts.
+    dispersion : array (genes,)
+        phi.
+    dropout : float
+        Probability, from 0 to 1, that a gene with mean near zero is lost on top of the counting
+        noise; it falls as exp(-m).
+
+    Returns
+    -------
+    array (cells, genes), int32
+    """
+    expected = mean * (depth / TOTAL)[:, None].astype(np.float32)
+    shape = np.broadcast_to((1.0 / dispersion).astype(np.float32), expected.shape)
+    rate = rng.standard_gamma(shape, dtype=np.float32)
+    rate *= expected
+    rate *= dispersion.astype(np.float32)
+    counts = rng.poisson(rate).astype(np.int32)
+    if dropout > 0:
+        lost = rng.random(counts.shape, dtype=np.float32) < dropout * np.exp(-expected)
+        counts[lost] = 0
+    return counts
+
+
+def batch_factors(
+    n_genes: int, n_batches: int, strength: float, rng: np.random.Generator
+) -> np.ndarray:
+    """Return the factor (batches, genes) of each batch on each gene; log-normal, median 1."""
+    return np.exp(strength * rng.standard_normal((n_batches, n_genes))).astype(np.float32)
+
+
+@dataclass
+class Measured:
+    """Cells as measured: one row a cell."""
+
+    counts: sparse.csr_matrix
+    obs: pd.DataFrame
+    levels: np.ndarray
+    mean: np.ndarray
+
+
+def measure(
+    genome: Genome,
+    settings: Settings,
+    state: CellState,
+    batches: np.ndarray,
+    dropout: float,
+    rng: np.random.Generator,
+) -> Measured:
+    """Draw counts and describe the cells; ``batches`` (batches, genes) are factors on the means."""
+    n = len(state.cycle)
+    mean = mean_expression(genome, state)
+    depth = draw_depths(state.cycle, settings.depth, settings.depth_spread, rng)
+    batch = rng.integers(len(batches), size=n)
+    seen = mean
+    if len(batches) > 1:
+        seen = mean * batches[batch]
+        seen *= TOTAL / seen.sum(axis=1, keepdims=True)
+    counts = sample_counts(seen, depth, genome.dispersion, rng, dropout)
+    kind = cell_types(state.levels)
+    names = np.array([fate_of_type(name) for name in CELL_TYPES], dtype=object)
+    phase = np.searchsorted(_PHASE_ENDS, state.cycle, side="right")
+    obs = pd.DataFrame(
+        {
+            "fate": pd.Categorical(names[kind], categories=[UNCOMMITTED, *FATES]),
+            "cell_type": pd.Categorical.from_codes(kind, categories=list(CELL_TYPES)),
+            "phase": pd.Categorical.from_codes(phase, categories=list(_PHASES)),
+            "cycle": state.cycle,
+            "speed": state.speed,
+            "depth": depth,
+            "batch": pd.Categorical.from_codes(
+                batch, categories=[f"batch_{k}" for k in range(len(batches))]
+            ),
+        }
+    )
+    return Measured(sparse.csr_matrix(counts), obs, state.levels.astype(np.float32), mean)
+
+
+def join(parts: list[Measured], genes: pd.DataFrame, time_unit: str, keep_truth: bool) -> AnnData:
+    """Return the cells of all parts as AnnData; ``genes`` becomes ``var``."""
+    from anndata import AnnData
+
+    obs = pd.concat([part.obs for part in parts], ignore_index=True)
+    obs["clock"] = obs["time"] * obs.pop("speed")
+    obs.index = [f"cell{i:06d}" for i in range(len(obs))]
+    var = genes.copy()
+    for column in ("chrom", "strand", "role"):
+        var[column] = pd.Categorical(var[column], categories=list(dict.fromkeys(var[column])))
+    adata = AnnData(sparse.vstack([part.counts for part in parts], format="csr"), obs, var)
+    adata.obsm["true_state"] = np.concatenate([part.levels for part in parts])
+    if keep_truth:
+        adata.layers["true_mean"] = np.concatenate([part.mean for part in parts])
+    adata.uns["time_unit"] = time_unit
+    adata.uns["regulators"] = np.array(REGULATORS)
+    return adata
