@@ -1,5 +1,8 @@
 """Splits: by value, disjoint, complete, and refused when they cannot be honest."""
 
+import os
+from pathlib import Path
+
 import anndata as ad
 import numpy as np
 import pandas as pd
@@ -7,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scstlib import splits
+from scstlib import leakage, splits
 from scstlib.leakage import LeakageError
 
 
@@ -342,3 +345,33 @@ class TestHoldOutRegions:
         ):
             with pytest.raises(ValueError, match=message):
                 splits.hold_out_regions(table, **kwargs)
+
+
+class TestOnDisk:
+    def test_parts_can_be_written_and_still_know_their_split(self, tmp_path):
+        split = splits.hold_out_times(cells([0, 1, 2]), test=1)
+        split.train.write_h5ad(tmp_path / "train.h5ad")
+        read = ad.read_h5ad(tmp_path / "train.h5ad")
+        assert leakage.split_record(read) == {"by": "time", "part": "train"}
+        leakage.assert_disjoint(read, split.test)
+
+    def test_backed_data_are_read_into_memory(self, tmp_path):
+        cells([0, 1, 1]).write_h5ad(tmp_path / "all.h5ad")
+        backed = ad.read_h5ad(tmp_path / "all.h5ad", backed="r")
+        split = splits.hold_out_times(backed, test=1)
+        backed.file.close()
+        assert not split.test.isbacked
+        assert split.test.X.shape == (2, 3)
+
+
+@pytest.mark.skipif("SCST_MIRROR" not in os.environ, reason="real data are not at hand")
+@pytest.mark.parametrize(
+    ("pattern", "test"), [("easy", {24, 48}), ("medium", {72, 96}), ("hard", {12, 36, 72, 96})]
+)
+def test_named_patterns_of_a_real_series(pattern, test):
+    path = Path(os.environ["SCST_MIRROR"]) / "semrau2017/panel_real.txt"
+    hours = np.loadtxt(path, max_rows=1, delimiter="\t")
+    # the first column numbers the rows
+    split = splits.hold_out_times(cells(hours[1:]), pattern=pattern)
+    assert set(split.test.obs["time"]) == test
+    assert split.train.n_obs + split.test.n_obs == 2449

@@ -61,6 +61,10 @@ class TestExpressionTracks:
         assert tracks["A"][10].tolist() == [1.0, 0.0]
         assert tracks["A"][13].tolist() == [0.0, 0.5]
         assert tracks["B"].sum() == 1.0
+        categorical = GENES.astype({"chrom": "category", "strand": "category"})
+        bins = BINS.astype({"chrom": "category"})
+        again = tr.expression_tracks(EXPRESSION, categorical, bins)
+        np.testing.assert_array_equal(again["A"], tracks["A"])
 
     def test_bodies(self):
         track = tr.expression_tracks(EXPRESSION, GENES, BINS, position="body")["A"]
