@@ -79,6 +79,21 @@ class TestHoldOutTimes:
         adata.obs["time"] = adata.obs["time"].astype("category")
         assert splits.hold_out_times(adata, test=0.1 + 0.2).test.n_obs == 2
 
+    @pytest.mark.parametrize(
+        "form", [set, tuple, np.array, pd.Series, lambda x: iter(x), lambda x: (v for v in x)]
+    )
+    def test_any_collection(self, form):
+        split = splits.hold_out_times(cells([0, 1, 2, 3, 4]), form([1, 2]), form([3]))
+        assert names(split) == [{"cell0", "cell4"}, {"cell3"}, {"cell1", "cell2"}, set()]
+        split = splits.hold_out_cell_types(
+            bins_table(),
+            form(["A"]),
+            form(["B"]),
+            test_chromosomes=form(["chr1"]),
+            validation_chromosomes=form(["chr2"]),
+        )
+        assert [len(p) for p in (split.train, split.validation, split.test)] == [8, 4, 4]
+
     def test_parts_are_copies(self):
         adata = cells([0, 1, 2])
         before = adata.X.copy()
@@ -332,6 +347,8 @@ class TestHoldOutRegions:
 
     def test_refused(self):
         table = bins_table(["chr1"], ["A"], 20)
+        with pytest.raises(ValueError, match="no column 'chrom'"):
+            splits.hold_out_regions(cells([0, 1]), (0, 10), gap=0)
         with pytest.raises(ValueError, match=r"needs one chromosome, not \['chr1', 'chr2'\]"):
             splits.hold_out_regions(bins_table(["chr1", "chr2"]), (0, 10), gap=0)
         for kwargs, message in (
