@@ -34,6 +34,13 @@ class Split(Generic[Data]):
     dropped: Data
 
 
+def listed(values: Any) -> list[Any]:
+    """One value, or any iterable of values, as a list."""
+    if isinstance(values, str) or not hasattr(values, "__iter__"):
+        return [values]
+    return values.ravel().tolist() if isinstance(values, np.ndarray) else list(values)
+
+
 def label_rows(
     values: np.ndarray, test: Sequence[Any], validation: Sequence[Any], what: str
 ) -> np.ndarray:

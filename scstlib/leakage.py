@@ -7,9 +7,9 @@ object is its use and always allowed; *scoring* on data that overlap what it was
 
 What counts as overlap:
 
-- Cells (AnnData): the same observation name; or the same value of the column that was held out
-  (``uns["split"]["by"]``, written by :mod:`scstlib.splits`, or ``by``): other cells of a training
-  time are no test of a model of time.
+- Cells (AnnData): the same observation name (so names must differ between files and draws); or the
+  same value of the column that the part was held out by (``uns["split"]["by"]``, written by
+  :mod:`scstlib.splits`, or ``by``): other cells of a training time are no test of a model of time.
 - Genomic data (a table with ``chrom``, ``start``, ``end``, or windows): the same chromosome,
   whatever the cell type. For parts of one chromosome (``by="region"``): intervals that overlap or
   lie closer than the gap.
@@ -223,7 +223,9 @@ def _overlap(a: Fingerprint, b: Fingerprint, by: str | None, gap: int) -> str:
     if (a.names is None) != (b.names is None):
         raise ValueError("cells cannot be compared with genomic intervals: check each by itself")
     if a.names is not None and b.names is not None:
-        return _shared_cells(a, b, [by] if by else [key for key in (a.by, b.by) if key])
+        # What the evaluated part was held out by is the claim; a split within the training part,
+        # say by donor, must not hold its other units against it.
+        return _shared_cells(a, b, by or b.by or a.by)
     if by is None:
         by = "region" if a.by == b.by == "region" else "chrom"
     if by not in ("chrom", "region"):
@@ -236,20 +238,20 @@ def _overlap(a: Fingerprint, b: Fingerprint, by: str | None, gap: int) -> str:
     return _shared_intervals(a, b, by, max(gap, a.gap, b.gap)) or _held_out_maps(a, b)
 
 
-def _shared_cells(a: Fingerprint, b: Fingerprint, keys: list[str]) -> str:
+def _shared_cells(a: Fingerprint, b: Fingerprint, key: str | None) -> str:
     shared = (a.names or frozenset()) & (b.names or frozenset())
     if shared:
         return f"{len(shared)} observations, such as {min(shared)!r}"
-    for key in keys:
-        for side in (a, b):
-            if key not in side.units:
-                raise ValueError(
-                    f"parts are held apart by {key!r}, which one of them has no column for: "
-                    f"columns are {sorted(side.units)}"
-                )
-        if a.units[key] & b.units[key]:
-            return f"{key} {_list(a.units[key] & b.units[key])}"
-    return ""
+    if key is None:
+        return ""
+    for side in (a, b):
+        if key not in side.units:
+            raise ValueError(
+                f"parts are held apart by {key!r}, which one of them has no column for: "
+                f"columns are {sorted(side.units)}"
+            )
+    both = a.units[key] & b.units[key]
+    return f"{key} {_list(both)}" if both else ""
 
 
 def _shared_intervals(a: Fingerprint, b: Fingerprint, by: str, gap: int) -> str:

@@ -21,7 +21,18 @@ from typing import Any
 
 import numpy as np
 
-from scstlib._parts import DROPPED, TEST, TRAIN, VALIDATION, Data, Split, column_of, cut, label_rows
+from scstlib._parts import (
+    DROPPED,
+    TEST,
+    TRAIN,
+    VALIDATION,
+    Data,
+    Split,
+    column_of,
+    cut,
+    label_rows,
+    listed,
+)
 from scstlib.leakage import MAP_COLUMNS, is_anndata, table_of
 
 __all__ = [
@@ -134,8 +145,9 @@ def hold_out_chromosomes(
     ValueError
         For an unknown chromosome, the same one in two parts, or none left to train on.
     """
+    test, validation = _names(test), _names(validation)
     labels = _label_by(data, "chrom", test, validation)
-    return cut(data, labels, {"by": "chrom"}, validation=bool(_names(validation)))
+    return cut(data, labels, {"by": "chrom"}, validation=bool(validation))
 
 
 def hold_out_cell_types(
@@ -223,9 +235,8 @@ def hold_out_regions(
     ValueError
         For several chromosomes, an empty region or part, or a negative gap.
     """
-    table = table_of(data)
-    chromosomes = table["chrom"].unique()
-    if is_anndata(data) or len(chromosomes) != 1:
+    table, chromosomes = table_of(data), column_of(data, "chrom").unique()
+    if len(chromosomes) != 1:
         raise ValueError(
             f"hold_out_regions needs one chromosome, not {[str(c) for c in chromosomes]}: "
             "select one, or use hold_out_chromosomes"
@@ -258,48 +269,44 @@ def _bin_size(data: Any) -> int:
     return int((table["end"] - table["start"]).max())  # the last bin of a chromosome is shorter
 
 
-def _hold_out_groups(
-    data: Data, key: str, test: Any, validation: Any, test_chrom: Any, validation_chrom: Any
-) -> Split[Data]:
+def _hold_out_groups(data: Data, key: str, *asked: str | Iterable[str]) -> Split[Data]:
+    test, validation, test_chrom, validation_chrom = (_names(each) for each in asked)
     groups = _label_by(data, key, test, validation)
     if is_anndata(data):
-        if _names(test_chrom) or _names(validation_chrom):
+        if test_chrom or validation_chrom:
             raise ValueError("cells lie on no chromosome: leave the chromosomes out")
-        return cut(data, groups, {"by": key}, validation=bool(_names(validation)))
+        return cut(data, groups, {"by": key}, validation=bool(validation))
     if key not in MAP_COLUMNS:
         raise ValueError(f"of genomic data the column must be one of {list(MAP_COLUMNS)}: rename")
-    if not _names(test_chrom):
+    if not test_chrom:
         raise ValueError(
             f"a new {key} is held out on held-out chromosomes too: name test_chromosomes"
         )
-    if _names(validation) and not _names(validation_chrom):
+    if validation and not validation_chrom:
         raise ValueError(f"validation by {key} needs validation_chromosomes")
     chromosomes = _label_by(data, "chrom", test_chrom, validation_chrom)
     labels = np.full(len(groups), DROPPED)
     labels[(groups == TRAIN) & (chromosomes == TRAIN)] = TRAIN
     labels[(groups == TEST) & (chromosomes == TEST)] = TEST
-    seen = VALIDATION if _names(validation) else TRAIN
+    seen = VALIDATION if validation else TRAIN
     labels[(groups == seen) & (chromosomes == VALIDATION)] = VALIDATION
-    return cut(data, labels, {"by": "chrom"}, validation=bool(_names(validation_chrom)))
+    return cut(data, labels, {"by": "chrom"}, validation=bool(validation_chrom))
 
 
-def _label_by(data: Any, key: str, test: Any, validation: Any) -> np.ndarray:
+def _names(values: str | Iterable[str]) -> list[str]:
+    return [str(value) for value in listed(values)]
+
+
+def _label_by(data: Any, key: str, test: list[str], validation: list[str]) -> np.ndarray:
     """Part of every row, from the names that are held out."""
     column = column_of(data, key)
     if column.isna().any():
         raise ValueError(f"{key!r} is missing in {int(column.isna().sum())} rows: leave them out")
     values = column.astype(str).to_numpy()
-    for asked in (_names(test), _names(validation)):
-        unknown = sorted(set(asked) - set(values))
-        if unknown:
-            raise ValueError(f"no {key} {unknown}; there are {sorted(set(values))}")
-    return label_rows(values, _names(test), _names(validation), key)
-
-
-def _names(values: Any) -> list[str]:
-    return [
-        str(v) for v in ([values] if isinstance(values, str) or np.ndim(values) == 0 else values)
-    ]
+    unknown = sorted({*test, *validation} - set(values))
+    if unknown:
+        raise ValueError(f"no {key} {unknown}; there are {sorted(set(values))}")
+    return label_rows(values, test, validation, key)
 
 
 def _times(adata: Any, time_key: str) -> np.ndarray:
@@ -321,7 +328,7 @@ def _times(adata: Any, time_key: str) -> np.ndarray:
 
 def _match_times(wanted: Any, measured: np.ndarray, time_key: str) -> np.ndarray:
     """Measured values equal to the wanted ones up to rounding (0.1 + 0.2 finds 0.3)."""
-    values = np.atleast_1d(np.asarray(wanted if np.ndim(wanted) else [wanted], dtype=float))
+    values = np.asarray(listed(wanted), dtype=float)
     if values.size == 0:
         return values
     distance = np.abs(values[:, None] - measured[None, :])

@@ -60,6 +60,17 @@ class TestCells:
         with pytest.raises(LeakageError, match=r"time \[1.0\]"):
             check_evaluation(Learner().fit(cells([1.0], "fresh")), split.test)
 
+    def test_split_within_the_training_part(self):
+        adata = cells([0.0, 0.0, 1.0, 1.0])
+        adata.obs["donor"] = ["x", "y", "x", "y"]
+        outer = splits.hold_out_times(adata, test=1)
+        inner = splits.hold_out_donors(outer.train, "y")
+        model = Learner().fit(inner.train)
+        check_evaluation(model, inner.test)
+        check_evaluation(model, outer.test)
+        with pytest.raises(LeakageError, match="donor"):
+            check_evaluation(model, outer.test, by="donor")
+
     def test_unit_that_cannot_be_checked(self):
         split = splits.hold_out_times(cells([0.0, 1.0, 2.0]), test=1)
         other = cells([1.0], "fresh")

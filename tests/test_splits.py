@@ -1,5 +1,8 @@
 """Splits: by value, disjoint, complete, and refused when they cannot be honest."""
 
+import os
+from pathlib import Path
+
 import anndata as ad
 import numpy as np
 import pandas as pd
@@ -7,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scstlib import splits
+from scstlib import leakage, splits
 from scstlib.leakage import LeakageError
 
 
@@ -75,6 +78,21 @@ class TestHoldOutTimes:
         adata = cells([0.1, 0.2, 0.3, 0.3])
         adata.obs["time"] = adata.obs["time"].astype("category")
         assert splits.hold_out_times(adata, test=0.1 + 0.2).test.n_obs == 2
+
+    @pytest.mark.parametrize(
+        "form", [set, tuple, np.array, pd.Series, lambda x: iter(x), lambda x: (v for v in x)]
+    )
+    def test_any_collection(self, form):
+        split = splits.hold_out_times(cells([0, 1, 2, 3, 4]), form([1, 2]), form([3]))
+        assert names(split) == [{"cell0", "cell4"}, {"cell3"}, {"cell1", "cell2"}, set()]
+        split = splits.hold_out_cell_types(
+            bins_table(),
+            form(["A"]),
+            form(["B"]),
+            test_chromosomes=form(["chr1"]),
+            validation_chromosomes=form(["chr2"]),
+        )
+        assert [len(p) for p in (split.train, split.validation, split.test)] == [8, 4, 4]
 
     def test_parts_are_copies(self):
         adata = cells([0, 1, 2])
@@ -329,6 +347,8 @@ class TestHoldOutRegions:
 
     def test_refused(self):
         table = bins_table(["chr1"], ["A"], 20)
+        with pytest.raises(ValueError, match="no column 'chrom'"):
+            splits.hold_out_regions(cells([0, 1]), (0, 10), gap=0)
         with pytest.raises(ValueError, match=r"needs one chromosome, not \['chr1', 'chr2'\]"):
             splits.hold_out_regions(bins_table(["chr1", "chr2"]), (0, 10), gap=0)
         for kwargs, message in (
@@ -342,3 +362,33 @@ class TestHoldOutRegions:
         ):
             with pytest.raises(ValueError, match=message):
                 splits.hold_out_regions(table, **kwargs)
+
+
+class TestOnDisk:
+    def test_parts_can_be_written_and_still_know_their_split(self, tmp_path):
+        split = splits.hold_out_times(cells([0, 1, 2]), test=1)
+        split.train.write_h5ad(tmp_path / "train.h5ad")
+        read = ad.read_h5ad(tmp_path / "train.h5ad")
+        assert leakage.split_record(read) == {"by": "time", "part": "train"}
+        leakage.assert_disjoint(read, split.test)
+
+    def test_backed_data_are_read_into_memory(self, tmp_path):
+        cells([0, 1, 1]).write_h5ad(tmp_path / "all.h5ad")
+        backed = ad.read_h5ad(tmp_path / "all.h5ad", backed="r")
+        split = splits.hold_out_times(backed, test=1)
+        backed.file.close()
+        assert not split.test.isbacked
+        assert split.test.X.shape == (2, 3)
+
+
+@pytest.mark.skipif("SCST_MIRROR" not in os.environ, reason="real data are not at hand")
+@pytest.mark.parametrize(
+    ("pattern", "test"), [("easy", {24, 48}), ("medium", {72, 96}), ("hard", {12, 36, 72, 96})]
+)
+def test_named_patterns_of_a_real_series(pattern, test):
+    path = Path(os.environ["SCST_MIRROR"]) / "semrau2017/panel_real.txt"
+    hours = np.loadtxt(path, max_rows=1, delimiter="\t")
+    # the first column numbers the rows
+    split = splits.hold_out_times(cells(hours[1:]), pattern=pattern)
+    assert set(split.test.obs["time"]) == test
+    assert split.train.n_obs + split.test.n_obs == 2449

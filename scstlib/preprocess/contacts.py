@@ -1,22 +1,22 @@
 """Contact maps: pseudo-bulk, depth, smoothing, positional encodings, observed/expected, balancing.
 
-Maps are (..., bins, bins), symmetric. Windows and their cutting are in
-:mod:`scstlib.preprocess.windows` and can be imported from here.
+Maps are (..., bins, bins), symmetric. Windows and their cutting
+(:mod:`scstlib.preprocess.windows`) and the means per distance (:mod:`scstlib.preprocess.expected`)
+can be imported from here.
 """
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
-from sklearn.base import BaseEstimator, TransformerMixin
 
-from scstlib.leakage import record_fit
+from scstlib.preprocess.expected import DistanceMeans, distance_means
 from scstlib.preprocess.windows import Windows, make_windows, usable_bins, window_starts
 
 __all__ = [
@@ -175,76 +175,6 @@ def _symmetric(maps: np.ndarray) -> np.ndarray:
     if maps.ndim < 2 or not np.allclose(maps, np.swapaxes(maps, -1, -2)):
         raise ValueError(f"maps of shape {maps.shape} are not symmetric (..., bins, bins)")
     return maps
-
-
-def distance_means(maps: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
-    """Mean contact at each distance over all maps, (bins,); NaN where no pixel can be used.
-
-    Parameters
-    ----------
-    maps
-        (n, bins, bins); NaN pixels are left out.
-    mask
-        (n, bins), True for usable bins; default all.
-    """
-    n, bins = maps.shape[0], maps.shape[-1]
-    mask = np.ones((n, bins), dtype=bool) if mask is None else mask
-    sums, pixels = np.zeros(bins), np.zeros(bins)
-    for d in range(bins):
-        diagonal = np.diagonal(maps, d, axis1=-2, axis2=-1)
-        usable = mask[:, : bins - d] & mask[:, d:] & ~np.isnan(diagonal)
-        sums[d] = diagonal[usable].sum(dtype=float)
-        pixels[d] = usable.sum()
-    return np.divide(sums, pixels, out=np.full(bins, np.nan), where=pixels > 0)
-
-
-class DistanceMeans(TransformerMixin, BaseEstimator):
-    """Observed over expected, with the means per distance learned on training windows only.
-
-    Parameters
-    ----------
-    of
-        ``"bulk"`` or ``"targets"``: the maps that are learned from and divided.
-
-    Attributes
-    ----------
-    means_
-        (bins,), mean contact at each distance in bins; NaN where training had none.
-    fitted_on_
-        What the means were learned from, for the leak guard.
-    """
-
-    def __init__(self, of: str = "targets") -> None:
-        self.of = of
-
-    def fit(self, windows: Windows, y: None = None) -> DistanceMeans:
-        """Learn the means; masked bins are left out."""
-        self.means_ = distance_means(self._maps(windows), windows.mask)
-        record_fit(self, windows)
-        return self
-
-    def expected(self, bins: int | None = None) -> np.ndarray:
-        """(bins, bins) map of the learned means; 0 where unknown."""
-        bins = len(self.means_) if bins is None else bins
-        if bins > len(self.means_):
-            raise ValueError(f"learned on windows of {len(self.means_)} bins, asked for {bins}")
-        distance = np.abs(np.subtract.outer(np.arange(bins), np.arange(bins)))
-        return np.nan_to_num(self.means_)[distance]
-
-    def transform(self, windows: Windows) -> Windows:
-        """Windows whose maps are divided by the means; 0 where the mean is 0 or unknown."""
-        maps = self._maps(windows)
-        expected = self.expected(maps.shape[-1])
-        ratio = np.divide(maps, expected, out=np.zeros(maps.shape), where=expected > 0)
-        return replace(windows, **{self.of: ratio.astype(maps.dtype)})
-
-    def _maps(self, windows: Windows) -> np.ndarray:
-        if self.of not in ("bulk", "targets"):
-            raise ValueError(f"unknown maps {self.of!r}: choose 'bulk' or 'targets'")
-        maps = getattr(windows, self.of)
-        if maps is None:
-            raise ValueError("these windows have no targets: use of='bulk'")
-        return maps
 
 
 def downsample(

@@ -1,5 +1,8 @@
 """Windows: where they lie, what is masked, what is refused, and how splits cut them."""
 
+import os
+from pathlib import Path
+
 import cooler
 import numpy as np
 import pandas as pd
@@ -151,7 +154,9 @@ class TestMakeWindows:
 
 class TestSplitsOfWindows:
     def test_chromosomes(self):
-        split = splits.hold_out_chromosomes(windows(), "chr3", "chr2")
+        w = windows()
+        split = splits.hold_out_chromosomes(w, "chr3", "chr2")
+        assert w.table.attrs == {}
         assert set(split.train.table["chrom"]) == {"chr1"}
         assert len(split.train) + len(split.validation) + len(split.test) == 14
         np.testing.assert_array_equal(split.test.bulk[0], maps(0)["chr3"])
@@ -171,3 +176,22 @@ class TestSplitsOfWindows:
         )
         assert split.train.table["end"].max() <= 8 * 50
         assert split.test.table["start"].unique().tolist() == [600]
+
+
+@pytest.mark.skipif("SCST_MIRROR" not in os.environ, reason="real data are not at hand")
+def test_windows_of_a_real_cooler():
+    path = Path(os.environ["SCST_MIRROR"]) / "cooler_examples"
+    clr = cooler.Cooler(str(path / "hg19.GM12878-MboI.matrix.2000kb.cool"))
+    lengths = {c: len(clr.bins().fetch(c)) for c in ("chr1", "chr21")}
+    tracks = {"GM12878": {c: np.zeros((n, 1)) for c, n in lengths.items()}}
+    w = make_windows(
+        clr, tracks, {"GM12878": clr}, bin_size=clr.binsize, bulk_cell_types=(), window=16, stride=8
+    )
+    # 125 bins hold 14 windows of 16 at stride 8, 25 bins hold 2
+    assert (lengths["chr1"], lengths["chr21"]) == (125, 25)
+    assert w.table["chrom"].value_counts().to_dict() == {"chr1": 14, "chr21": 2}
+    np.testing.assert_array_equal(w.targets[0], clr.matrix(balance=False).fetch("chr1")[:16, :16])
+    # the centromere of chromosome 1 has no contacts
+    assert not w.mask.all()
+    split = splits.hold_out_chromosomes(w, "chr21")
+    assert len(split.train) == 14
