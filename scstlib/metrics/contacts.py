@@ -197,10 +197,11 @@ def contrast_correlation(
     if min_distance < 0:
         raise ValueError(f"min_distance must be 0 or more, got {min_distance}")
     own = reference if prediction_reference is None else prediction_reference
-    rows, columns = np.triu_indices(a.shape[-1], min_distance)
+    bins = a.shape[-1]
+    rows, columns = np.triu_indices(bins, min_distance)
     if len(rows) == 0:
         return unstack(np.full(len(a), np.nan), single)
-    pixels = rows * a.shape[-1] + columns
+    pixels = rows * bins + columns
 
     stacks = (
         a,
@@ -210,6 +211,6 @@ def contrast_correlation(
     )
 
     def correlate(*maps: Array) -> Array:
-        return contrast(*(m.reshape(len(m), -1)[:, pixels] for m in maps))
+        return contrast(*(m.reshape(len(m), bins**2)[:, pixels] for m in maps))
 
     return unstack(in_blocks(correlate, *stacks), single)

@@ -5,6 +5,7 @@ No cell is paired with another, and the populations need not have the same numbe
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from typing import Literal
 
@@ -52,7 +53,7 @@ def sinkhorn(
 
     from scstlib.ot import sinkhorn_divergence
 
-    a, b = (torch.from_numpy(np.ascontiguousarray(cells)) for cells in populations(x, y))
+    a, b = (torch.tensor(cells) for cells in populations(x, y))
     with torch.no_grad():
         return float(sinkhorn_divergence(a, b, blur=blur, scaling=scaling, debias=debias))
 
@@ -101,7 +102,9 @@ def wasserstein(
         raise ValueError("squared is for p=2 only")
     a, b = populations(x, y)
     cost = ot.dist(a, b, metric="euclidean" if p == 1 else "sqeuclidean")
-    plan, log = ot.emd([], [], cost, numItermax=max_iterations, log=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # said by the error below
+        plan, log = ot.emd([], [], cost, numItermax=max_iterations, log=True)
     if log["result_code"] != 1:
         raise RuntimeError(
             f"no optimum after {max_iterations} iterations; raise max_iterations or take a "

@@ -81,8 +81,9 @@ def _scc(max_distance: int, smoothing: int, variant: str, a: Array, b: Array) ->
     if smoothing:
         a, b = _mean_filter(a, smoothing), _mean_filter(b, smoothing)
     pixels, inside = _strata(a.shape[-1], max_distance)
-    x = np.take(a.reshape(len(a), -1), pixels, axis=1)
-    y = np.take(b.reshape(len(b), -1), pixels, axis=1)
+    flat = (len(a), a.shape[-1] ** 2)
+    x = np.take(a.reshape(flat), pixels, axis=1)
+    y = np.take(b.reshape(flat), pixels, axis=1)
     valid = inside & ~np.isnan(x + y)
     if variant == "hicrep":
         valid &= (x != 0) | (y != 0)
