@@ -53,7 +53,7 @@ def sinkhorn(
 
     from scstlib.ot import sinkhorn_divergence
 
-    a, b = (torch.tensor(cells) for cells in populations(x, y))
+    a, b = (torch.from_numpy(np.array(c, order="C")) for c in populations(x, y))
     with torch.no_grad():
         return float(sinkhorn_divergence(a, b, blur=blur, scaling=scaling, debias=debias))
 
