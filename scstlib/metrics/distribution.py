@@ -178,8 +178,8 @@ def mmd(x: ArrayLike, y: ArrayLike, *, bandwidth: float | None = None) -> float:
         The two populations.
     bandwidth : float, optional
         Units of the coordinates. Default: the median distance between two different cells of the
-        pooled populations. Values with different bandwidths cannot be compared; give the one
-        of the true cells to compare models.
+        pooled populations, which holds all their distances in memory. Values with different
+        bandwidths cannot be compared: to rank models, give one bandwidth to all.
 
     Returns
     -------
@@ -195,9 +195,10 @@ def mmd(x: ArrayLike, y: ArrayLike, *, bandwidth: float | None = None) -> float:
     if bandwidth is None:
         from scipy.spatial.distance import pdist
 
-        bandwidth = float(np.median(pdist(np.vstack([a, b]))))
-        if bandwidth == 0:
-            bandwidth = 1.0 if np.ptp(np.vstack([a, b]), axis=0).max() == 0 else bandwidth
+        distances = pdist(np.vstack([a, b]))
+        if not distances.any():
+            return 0.0
+        bandwidth = float(np.median(distances))
     if not bandwidth > 0:
         raise ValueError(
             f"bandwidth must be positive, got {bandwidth}; the median distance is 0 when most "

@@ -53,7 +53,8 @@ def stratum_adjusted_correlation(
     -------
     array (n,), or a scalar for a single map
         Between -1 and 1. Strata with fewer than two pixels, or constant in one of the maps, have
-        no correlation and do not count; NaN if none counts.
+        no correlation and do not count (the package ``hicrep`` counts constant ones as 0); NaN
+        if none counts.
 
     Raises
     ------

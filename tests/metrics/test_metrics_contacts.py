@@ -13,6 +13,7 @@ from skimage.metrics import structural_similarity
 
 from scstlib.metrics import contacts
 
+# Computed with the public code of https://doi.org/10.1093/bioinformatics/btae223, commit 8019e1f.
 PUBLISHED = Path(__file__).with_name("published_contacts.npz")
 BINS = 24
 
@@ -214,7 +215,7 @@ def test_contrast_equals_scipy(maps):
     np.testing.assert_allclose(contacts.contrast_correlation(a, b, reference), expected, rtol=1e-10)
 
 
-def test_contrast_of_one_training_type_is_zero_for_a_copied_mean(maps):
+def test_contrast_of_the_copied_training_mean_is_zero(maps):
     target, reference = maps(2, BINS, 0), maps(2, BINS, 1)
     for copied in (reference, reference + 0.3, reference.astype(np.float32)):
         np.testing.assert_array_equal(

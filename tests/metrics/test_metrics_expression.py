@@ -17,6 +17,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 from scstlib.metrics import distribution, expression
 
+# Computed with the public code of https://doi.org/10.1093/bioinformatics/btae393, commit ba55e8d.
 PUBLISHED = Path(__file__).with_name("published_expression.npz")
 
 # Zero on equal populations, and the same when they are swapped.

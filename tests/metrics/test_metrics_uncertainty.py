@@ -16,7 +16,7 @@ from scstlib.metrics.uncertainty import (
 
 
 def gaussian_crps(mean, sd, y):
-    """Closed form, https://doi.org/10.1198/016214506000001437, equation 21."""
+    """Closed form of the normal distribution, https://doi.org/10.1198/016214506000001437."""
     z = (y - mean) / sd
     return sd * (z * (2 * norm.cdf(z) - 1) + 2 * norm.pdf(z) - 1 / np.sqrt(np.pi))
 
