@@ -1,6 +1,6 @@
 """Metrics on contact maps: pure, batched over (n, bins, bins), one value a map.
 
-Masked bins are rows and columns of NaN. What cannot be computed is NaN, never 0 or 1.
+Masked bins are rows and columns of NaN. What is not defined for a map is NaN.
 """
 
 from __future__ import annotations
@@ -166,8 +166,9 @@ def contrast_correlation(
     """Correlation of what is specific to the cell type: map minus the mean of the training types.
 
     Pearson correlation over pixels between ``prediction - reference`` and ``target - reference``.
-    Ordinary metrics are dominated by what all cell types share; a prediction that knows nothing
-    of the cell type scores high there and 0 here.
+    Ordinary metrics are dominated by what all cell types share, and a prediction that is one and
+    the same for every cell type scores high there. Here it scores 0 with ``prediction_reference``;
+    without, its own difference from the reference may correlate with the target's by chance.
 
     Parameters
     ----------
@@ -202,7 +203,6 @@ def contrast_correlation(
     if len(rows) == 0:
         return unstack(np.full(len(a), np.nan), single)
     pixels = rows * bins + columns
-
     stacks = (
         a,
         b,
