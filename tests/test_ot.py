@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from scstlib.ot import sinkhorn_divergence
 
+# Computed with the public code of https://doi.org/10.1093/bioinformatics/btae393, commit ba55e8d.
 PUBLISHED = Path(__file__).parent / "metrics" / "published_expression.npz"
 
 

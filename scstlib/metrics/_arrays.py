@@ -63,12 +63,16 @@ def deviations(values: Array, valid: NDArray[np.bool_], axis: int) -> tuple[Arra
     return deviation, np.where(norm <= _ROUNDING * size, 0.0, norm)
 
 
-def correlation(x: Array, y: Array) -> Array:
-    """Pearson correlation over the last axis; NaN pairs are left out; NaN if either is constant."""
+def correlation(x: Array, y: Array, *, floor: float = 0.0) -> Array:
+    """Pearson correlation over the last axis; NaN pairs are left out; NaN if either is constant.
+
+    A standard deviation up to ``floor`` is rounding.
+    """
     valid = ~(np.isnan(x) | np.isnan(y))
     dx, x_norm = deviations(x, valid, -1)
     dy, y_norm = deviations(y, valid, -1)
-    norm = x_norm * y_norm
+    least = floor * np.sqrt(valid.sum(axis=-1))
+    norm = np.where((x_norm > least) & (y_norm > least), x_norm * y_norm, 0.0)
     product = np.einsum("...i,...i->...", dx, dy)
     result = np.full(product.shape, np.nan)
     np.divide(product, norm, out=result, where=norm > 0)
@@ -119,23 +123,27 @@ def reference_stack(reference: ArrayLike, shape: tuple[int, ...], name: str) -> 
     return np.broadcast_to(stack, shape)
 
 
-def contrast(x: Array, y: Array, x_base: Array, y_base: Array) -> Array:
+def contrast(x: Array, y: Array, x_base: Array, y_base: Array, *, floor: float = 0.0) -> Array:
     """Correlation of x - x_base with y - y_base over the last axis.
 
     NaN if the second difference is constant, 0 if only the first is: it says nothing specific.
-    A difference below a millionth of what was subtracted is rounding.
+    A difference below a millionth of the values, or with a standard deviation up to ``floor``, is
+    rounding.
     """
     dx, dy = x - x_base, y - y_base
     valid = ~(np.isnan(dx) | np.isnan(dy))
     result = correlation(dx, dy)
-    result[_is_flat(dx, x, valid)] = 0.0
-    result[_is_flat(dy, y, valid)] = np.nan
+    result[_is_flat(dx, x, valid, floor)] = 0.0
+    result[_is_flat(dy, y, valid, floor)] = np.nan
     return result
 
 
-def _is_flat(difference: Array, values: Array, valid: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def _is_flat(
+    difference: Array, values: Array, valid: NDArray[np.bool_], floor: float
+) -> NDArray[np.bool_]:
     size = np.sqrt(np.square(np.where(valid, values, 0.0)).sum(-1))
-    flat: NDArray[np.bool_] = deviations(difference, valid, -1)[1] <= 1e-6 * size
+    least = np.maximum(1e-6 * size, floor * np.sqrt(valid.sum(axis=-1)))
+    flat: NDArray[np.bool_] = deviations(difference, valid, -1)[1] <= least
     return flat
 
 

@@ -7,14 +7,17 @@ from numpy.typing import ArrayLike
 
 from scstlib.metrics._arrays import Array, correlation, map_pair, map_stack, unstack
 
+# Smallest eigenvalue that is more than rounding; observed over expected is about 1.
+_ROUNDING = 1e-10
+
 
 def compartment_eigenvector(
     maps: ArrayLike, phasing_track: ArrayLike, *, ignore_diags: int = 2
 ) -> Array:
     """First eigenvector of observed over expected minus 1, positive where the track is high.
 
-    One call of ``cooltools.api.eigdecomp.cis_eig`` a map (Abdennur et al. 2024,
-    https://doi.org/10.1371/journal.pcbi.1012067), so this is slow beside the other metrics.
+    As ``cooltools.eigs_cis`` with its defaults, one decomposition a map (Abdennur et al. 2024,
+    https://doi.org/10.1371/journal.pcbi.1012067), so slow beside other metrics.
 
     Parameters
     ----------
@@ -29,7 +32,7 @@ def compartment_eigenvector(
     -------
     array (n, bins), or (bins,) for a single map
         Length is the square root of the eigenvalue; NaN at bins without contacts, and everywhere
-        in a map with at most ``ignore_diags + 3`` bins with contacts.
+        in a map of pure distance decay or with at most ``ignore_diags + 3`` bins with contacts.
 
     Raises
     ------
@@ -48,9 +51,11 @@ def compartment_eigenvector(
     tracks = np.broadcast_to(tracks, stack.shape[:2])
     vectors = np.empty(stack.shape[:2])
     for i, (contacts, track) in enumerate(zip(stack, tracks, strict=True)):
-        vectors[i] = cis_eig(contacts, n_eigs=1, phasing_track=track, ignore_diags=ignore_diags)[1][
-            0
-        ]
+        values, first = cis_eig(
+            contacts, 1, phasing_track=track, ignore_diags=ignore_diags, clip_percentile=99.9
+        )
+        # A map of pure distance decay has eigenvalues of rounding size and no compartments.
+        vectors[i] = first[0] if abs(values[0]) > _ROUNDING else np.nan
     return unstack(vectors, single)
 
 

@@ -1,6 +1,6 @@
 """Metrics on contact maps: pure, batched over (n, bins, bins), one value a map.
 
-Masked bins are rows and columns of NaN. What cannot be computed is NaN, never 0 or 1.
+Masked bins are rows and columns of NaN. What is not defined for a map is NaN.
 """
 
 from __future__ import annotations
@@ -166,8 +166,9 @@ def contrast_correlation(
     """Correlation of what is specific to the cell type: map minus the mean of the training types.
 
     Pearson correlation over pixels between ``prediction - reference`` and ``target - reference``.
-    Ordinary metrics are dominated by what all cell types share; a prediction that knows nothing
-    of the cell type scores high there and 0 here.
+    Ordinary metrics are dominated by what all cell types share, and a prediction that is one and
+    the same for every cell type scores high there. Here it scores 0 with ``prediction_reference``;
+    without, its own difference from the reference may correlate with the target's by chance.
 
     Parameters
     ----------
@@ -197,11 +198,11 @@ def contrast_correlation(
     if min_distance < 0:
         raise ValueError(f"min_distance must be 0 or more, got {min_distance}")
     own = reference if prediction_reference is None else prediction_reference
-    rows, columns = np.triu_indices(a.shape[-1], min_distance)
+    bins = a.shape[-1]
+    rows, columns = np.triu_indices(bins, min_distance)
     if len(rows) == 0:
         return unstack(np.full(len(a), np.nan), single)
-    pixels = rows * a.shape[-1] + columns
-
+    pixels = rows * bins + columns
     stacks = (
         a,
         b,
@@ -210,6 +211,6 @@ def contrast_correlation(
     )
 
     def correlate(*maps: Array) -> Array:
-        return contrast(*(m.reshape(len(m), -1)[:, pixels] for m in maps))
+        return contrast(*(m.reshape(len(m), bins**2)[:, pixels] for m in maps))
 
     return unstack(in_blocks(correlate, *stacks), single)

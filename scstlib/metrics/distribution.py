@@ -5,6 +5,7 @@ No cell is paired with another, and the populations need not have the same numbe
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from typing import Literal
 
@@ -52,7 +53,7 @@ def sinkhorn(
 
     from scstlib.ot import sinkhorn_divergence
 
-    a, b = (torch.from_numpy(np.ascontiguousarray(cells)) for cells in populations(x, y))
+    a, b = (torch.from_numpy(np.array(c, order="C")) for c in populations(x, y))
     with torch.no_grad():
         return float(sinkhorn_divergence(a, b, blur=blur, scaling=scaling, debias=debias))
 
@@ -101,7 +102,9 @@ def wasserstein(
         raise ValueError("squared is for p=2 only")
     a, b = populations(x, y)
     cost = ot.dist(a, b, metric="euclidean" if p == 1 else "sqeuclidean")
-    plan, log = ot.emd([], [], cost, numItermax=max_iterations, log=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # said by the error below
+        plan, log = ot.emd([], [], cost, numItermax=max_iterations, log=True)
     if log["result_code"] != 1:
         raise RuntimeError(
             f"no optimum after {max_iterations} iterations; raise max_iterations or take a "
@@ -175,8 +178,8 @@ def mmd(x: ArrayLike, y: ArrayLike, *, bandwidth: float | None = None) -> float:
         The two populations.
     bandwidth : float, optional
         Units of the coordinates. Default: the median distance between two different cells of the
-        pooled populations. Values with different bandwidths cannot be compared; give the one
-        of the true cells to compare models.
+        pooled populations, which holds all their distances in memory. Values with different
+        bandwidths cannot be compared: to rank models, give one bandwidth to all.
 
     Returns
     -------
@@ -192,9 +195,10 @@ def mmd(x: ArrayLike, y: ArrayLike, *, bandwidth: float | None = None) -> float:
     if bandwidth is None:
         from scipy.spatial.distance import pdist
 
-        bandwidth = float(np.median(pdist(np.vstack([a, b]))))
-        if bandwidth == 0:
-            bandwidth = 1.0 if np.ptp(np.vstack([a, b]), axis=0).max() == 0 else bandwidth
+        distances = pdist(np.vstack([a, b]))
+        if not distances.any():
+            return 0.0
+        bandwidth = float(np.median(distances))
     if not bandwidth > 0:
         raise ValueError(
             f"bandwidth must be positive, got {bandwidth}; the median distance is 0 when most "

@@ -15,8 +15,8 @@ def genome_disco(prediction: ArrayLike, target: ArrayLike, *, steps: int = 3) ->
 
     The main diagonal is left out and each row divided by its sum; the walks of ``steps`` steps are
     compared by the sum of absolute differences, divided by the mean number of bins with contacts
-    in the two maps. Ursu et al. 2018, https://doi.org/10.1093/bioinformatics/bty164, with the
-    number of steps that the authors recommend.
+    in the two maps. Ursu et al. 2018, https://doi.org/10.1093/bioinformatics/bty164, with t = 3
+    steps as there.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ def _concordance(steps: int, a: Array, b: Array) -> Array:
 
 def _transition(maps: Array) -> tuple[Array, Array]:
     """Rows divided by their sums, without the diagonal, and the number of rows with contacts."""
-    walk = np.nan_to_num(maps, nan=0.0)
+    walk = np.where(np.isnan(maps), 0.0, maps)
     diagonal = np.arange(maps.shape[1])
     walk[:, diagonal, diagonal] = 0.0
     sums = walk.sum(axis=2, keepdims=True)

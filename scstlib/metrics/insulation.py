@@ -15,6 +15,9 @@ from scstlib.metrics._arrays import (
     unstack,
 )
 
+# Scores are logarithms around 0; spread below this, in log2 units, is rounding.
+_ROUNDING = 1e-10
+
 
 def insulation_score(maps: ArrayLike, *, window: int, ignore_diags: int = 2) -> Array:
     """Insulation: log2 of the mean contacts across a bin, divided by the median of all bins.
@@ -110,7 +113,7 @@ def insulation_correlation(
     """
     a, b, single = map_pair(prediction, target)
     scores = (insulation_score(m, window=window, ignore_diags=ignore_diags) for m in (a, b))
-    return unstack(correlation(*scores), single)
+    return unstack(correlation(*scores, floor=_ROUNDING), single)
 
 
 def insulation_contrast_correlation(
@@ -157,4 +160,4 @@ def insulation_contrast_correlation(
     scores = [
         insulation_score(m, window=window, ignore_diags=ignore_diags) for m in (a, b, *references)
     ]
-    return unstack(contrast(*scores), single)
+    return unstack(contrast(*scores, floor=_ROUNDING), single)

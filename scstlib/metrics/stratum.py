@@ -53,7 +53,8 @@ def stratum_adjusted_correlation(
     -------
     array (n,), or a scalar for a single map
         Between -1 and 1. Strata with fewer than two pixels, or constant in one of the maps, have
-        no correlation and do not count; NaN if none counts.
+        no correlation and do not count (the package ``hicrep`` counts constant ones as 0); NaN
+        if none counts.
 
     Raises
     ------
@@ -81,8 +82,9 @@ def _scc(max_distance: int, smoothing: int, variant: str, a: Array, b: Array) ->
     if smoothing:
         a, b = _mean_filter(a, smoothing), _mean_filter(b, smoothing)
     pixels, inside = _strata(a.shape[-1], max_distance)
-    x = np.take(a.reshape(len(a), -1), pixels, axis=1)
-    y = np.take(b.reshape(len(b), -1), pixels, axis=1)
+    flat = (len(a), a.shape[-1] ** 2)
+    x = np.take(a.reshape(flat), pixels, axis=1)
+    y = np.take(b.reshape(flat), pixels, axis=1)
     valid = inside & ~np.isnan(x + y)
     if variant == "hicrep":
         valid &= (x != 0) | (y != 0)

@@ -103,7 +103,7 @@ def interval_coverage(samples: ArrayLike, observed: ArrayLike, level: ArrayLike 
 
     The interval goes from the (1 - level)/2 to the (1 + level)/2 quantile of the samples, linearly
     interpolated, ends included. With few samples it is too narrow: n samples from the true
-    distribution cover level (n - 1)/(n + 1), about.
+    distribution cover about level * (n - 1) / (n + 1).
 
     Parameters
     ----------
