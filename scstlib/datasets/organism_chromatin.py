@@ -28,14 +28,14 @@ DOMAIN_FLOOR = 0.15
 LOOP_STRENGTH = 1.4
 STRIPE_STRENGTH = 0.25
 # How strongly compartments (wide, private_e) and boundaries and loops (near, private_b) answer.
-NEAR, WIDE, PRIVATE_B, PRIVATE_E = 12.0, 6.0, 1.6, 0.6
-TRANSCRIPTION_BORDER = 1.0
+NEAR, WIDE, PRIVATE_B, PRIVATE_E = 9.0, 4.5, 1.3, 0.45
+TRANSCRIPTION_BORDER = 0.8
 _CORNER = np.exp(-0.5 * (np.add.outer(np.arange(-2, 3) ** 2, np.arange(-2, 3) ** 2)) / 0.8**2)
 
 
 @dataclass(frozen=True)
 class ChromatinState:
-    """What sets one chromosome's map: ``compartment`` and ``boundary`` (bins,), ``loops`` (loops,)."""
+    """What sets a map: ``compartment`` and ``boundary`` (bins,), ``loops`` (loops,)."""
 
     compartment: np.ndarray
     boundary: np.ndarray

@@ -1,4 +1,4 @@
-"""Expression of the simulated organism: noise-free means from cell states, and counts from means."""
+"""Expression of the simulated organism: noise-free means of cell states, and counts."""
 
 from __future__ import annotations
 
@@ -10,22 +10,23 @@ import pandas as pd
 from scipy import sparse
 
 from scstlib.datasets.organism_genome import Genome
-from scstlib.datasets.organism_network import (
+from scstlib.datasets.organism_lineage import (
     CELL_TYPES,
     FATES,
-    HALF_LIVES,
     REGULATORS,
     UNCOMMITTED,
-    CellState,
     cell_types,
     fate_of_type,
 )
-from scstlib.datasets.organism_settings import Settings
+from scstlib.datasets.organism_network import CellState, Network, simulate
+from scstlib.datasets.organism_settings import Settings, time_words
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
 TOTAL = 10_000.0  # noise-free expression of a cell adds up to this
+TIME_UNIT = "hour"
+_FEWEST = 256  # cells of a run: with fewer, division and death leave too few ancestors
 _PHASES, _PHASE_ENDS = ("G1", "S", "G2M"), (0.4, 0.7)
 
 
@@ -42,17 +43,20 @@ def log_mean(genome: Genome, lagged: np.ndarray) -> np.ndarray:
     -------
     array (cells, genes), float32
     """
-    out = np.empty((lagged.shape[1], len(genome.base)), dtype=np.float32)
-    for k in range(len(HALF_LIVES)):
-        genes = np.flatnonzero(genome.half_life == k)
-        out[:, genes] = lagged[k].astype(np.float32) @ genome.weights[genes].T.astype(np.float32)
+    n_lives, n_cells, n_regulators = lagged.shape
+    weights = np.zeros((n_lives, n_regulators, len(genome.base)), dtype=np.float32)
+    genes = np.arange(len(genome.base))
+    weights[genome.half_life, :, genes] = genome.weights
+    features = lagged.transpose(1, 0, 2).reshape(n_cells, -1).astype(np.float32, copy=False)
+    out: np.ndarray = features @ weights.reshape(-1, len(genes))
     out += genome.base.astype(np.float32)
     return out
 
 
 def mean_expression(genome: Genome, state: CellState) -> np.ndarray:
     """Return the noise-free expression (cells, genes), float32; each cell adds up to 10,000."""
-    mean = np.exp(log_mean(genome, state.lagged))
+    mean = log_mean(genome, state.lagged)
+    np.exp(mean, out=mean)
     mean *= TOTAL / mean.sum(axis=1, keepdims=True)
     return mean
 
@@ -112,8 +116,38 @@ def batch_factors(
     return np.exp(strength * rng.standard_normal((n_batches, n_genes))).astype(np.float32)
 
 
+def sample_cells(
+    genome: Genome,
+    network: Network,
+    settings: Settings,
+    times: np.ndarray,
+    n_cells: int,
+    seed: int,
+    dropout: float,
+    batches: tuple[int, float],
+    keep_truth: bool,
+) -> AnnData:
+    """Draw ``n_cells`` at each of ``times``; see :meth:`scstlib.datasets.organism.Organism.sample`.
+
+    ``batches`` are their number and the strength of their effects.
+    """
+    if not 0.0 <= dropout <= 1.0:
+        raise ValueError(f"dropout is {dropout}; it must be a probability")
+    factors = batch_factors(len(genome.base), *batches, np.random.default_rng([settings.seed, 4]))
+    parts = []
+    for time in times:
+        rng = np.random.default_rng([settings.seed, 3, seed, *time_words(time)])
+        state = simulate(network, np.array([time]), max(n_cells, _FEWEST), rng)[0]
+        state = state.take(rng.choice(len(state.cycle), n_cells, replace=False))
+        part = _measure(genome, settings, state, factors, dropout, rng)
+        part.obs.insert(0, "time", time)
+        part.obs["clock"] = time * state.speed
+        parts.append(part)
+    return _join(parts, genome.genes, keep_truth)
+
+
 @dataclass
-class Measured:
+class _Measured:
     """Cells as measured: one row a cell."""
 
     counts: sparse.csr_matrix
@@ -122,49 +156,46 @@ class Measured:
     mean: np.ndarray
 
 
-def measure(
+def _measure(
     genome: Genome,
     settings: Settings,
     state: CellState,
-    batches: np.ndarray,
+    factors: np.ndarray,
     dropout: float,
     rng: np.random.Generator,
-) -> Measured:
-    """Draw counts and describe the cells; ``batches`` (batches, genes) are factors on the means."""
+) -> _Measured:
+    """Draw counts and describe the cells; ``factors`` (batches, genes) are on the means."""
     n = len(state.cycle)
     mean = mean_expression(genome, state)
     depth = draw_depths(state.cycle, settings.depth, settings.depth_spread, rng)
-    batch = rng.integers(len(batches), size=n)
+    batch = rng.integers(len(factors), size=n)
     seen = mean
-    if len(batches) > 1:
-        seen = mean * batches[batch]
+    if len(factors) > 1:
+        seen = mean * factors[batch]
         seen *= TOTAL / seen.sum(axis=1, keepdims=True)
     counts = sample_counts(seen, depth, genome.dispersion, rng, dropout)
     kind = cell_types(state.levels)
     names = np.array([fate_of_type(name) for name in CELL_TYPES], dtype=object)
+    batches = np.array([f"batch_{k}" for k in range(len(factors))])
     phase = np.searchsorted(_PHASE_ENDS, state.cycle, side="right")
     obs = pd.DataFrame(
         {
             "fate": pd.Categorical(names[kind], categories=[UNCOMMITTED, *FATES]),
-            "cell_type": pd.Categorical.from_codes(kind, categories=list(CELL_TYPES)),
-            "phase": pd.Categorical.from_codes(phase, categories=list(_PHASES)),
+            "cell_type": pd.Categorical(np.array(CELL_TYPES)[kind], categories=CELL_TYPES),
+            "phase": pd.Categorical(np.array(_PHASES)[phase], categories=_PHASES),
             "cycle": state.cycle,
-            "speed": state.speed,
             "depth": depth,
-            "batch": pd.Categorical.from_codes(
-                batch, categories=[f"batch_{k}" for k in range(len(batches))]
-            ),
+            "batch": pd.Categorical(batches[batch], categories=batches),
         }
     )
-    return Measured(sparse.csr_matrix(counts), obs, state.levels.astype(np.float32), mean)
+    return _Measured(sparse.csr_matrix(counts), obs, state.levels.astype(np.float32), mean)
 
 
-def join(parts: list[Measured], genes: pd.DataFrame, time_unit: str, keep_truth: bool) -> AnnData:
+def _join(parts: list[_Measured], genes: pd.DataFrame, keep_truth: bool) -> AnnData:
     """Return the cells of all parts as AnnData; ``genes`` becomes ``var``."""
     from anndata import AnnData
 
     obs = pd.concat([part.obs for part in parts], ignore_index=True)
-    obs["clock"] = obs["time"] * obs.pop("speed")
     obs.index = [f"cell{i:06d}" for i in range(len(obs))]
     var = genes.copy()
     for column in ("chrom", "strand", "role"):
@@ -173,6 +204,6 @@ def join(parts: list[Measured], genes: pd.DataFrame, time_unit: str, keep_truth:
     adata.obsm["true_state"] = np.concatenate([part.levels for part in parts])
     if keep_truth:
         adata.layers["true_mean"] = np.concatenate([part.mean for part in parts])
-    adata.uns["time_unit"] = time_unit
+    adata.uns["time_unit"] = TIME_UNIT
     adata.uns["regulators"] = np.array(REGULATORS)
     return adata

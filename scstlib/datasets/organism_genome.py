@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 from scipy.ndimage import gaussian_filter1d
 
-from scstlib.datasets.organism_network import FATES, HALF_LIVES, INDEX, REGULATORS
+from scstlib.datasets.organism_lineage import FATES, INDEX, REGULATORS
+from scstlib.datasets.organism_network import HALF_LIVES
 
 # Regulators that target genes follow, and how often each is drawn.
 _DRIVERS: dict[str, float] = {
@@ -118,7 +119,7 @@ def _draw_bins(name: str, n_bins: int, rng: np.random.Generator) -> Chromosome:
     compartment = gaussian_filter1d(level[domain], 1.0, mode="nearest")
 
     boundary = np.zeros(n_bins)
-    boundary[starts[1:]] = rng.gamma(2.5, 0.7, len(starts) - 1)
+    boundary[starts[1:]] = rng.gamma(2.5, 1.1, len(starts) - 1)
     forward, reverse = np.zeros(n_bins), np.zeros(n_bins)
     guarded = rng.random(len(starts)) < 0.75
     strength = rng.gamma(4.0, 0.25, (2, len(starts)))

@@ -13,46 +13,22 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-REGULATORS: tuple[str, ...] = (
-    *(f"TF_stem_{i}" for i in range(4)),
-    *("TF_alpha", "TF_bipotent", "TF_beta", "TF_gamma"),
-    *(f"TF_{fate}_{i}" for fate in ("alpha", "beta", "gamma") for i in range(4)),
-    *(f"TF_bipotent_{i}" for i in range(3)),
-    *("TF_wave_0", "TF_wave_1", "TF_ageing"),
-    *("TF_G1S", "TF_G2M"),
-    *("TF_niche_first", "TF_niche_second", "TF_stress", "TF_metabolism"),
+from scstlib.datasets.organism_lineage import (
+    CELL_TYPES,
+    GROWTH,
+    INDEX,
+    PAIR1,
+    PAIR2,
+    PROGRAMMES,
+    REGULATORS,
+    STEM,
+    cell_types,
 )
-INDEX = {name: i for i, name in enumerate(REGULATORS)}
-STEM, PAIR1, PAIR2 = slice(0, 4), (4, 5), (6, 7)
-PROGRAMMES = {"alpha": slice(8, 12), "beta": slice(12, 16), "gamma": slice(16, 20)}
-FATES: tuple[str, ...] = ("alpha", "beta", "gamma")
-UNCOMMITTED = "uncommitted"
-# Lineage tree: each cell type with the type it comes from.
-LINEAGE: dict[str, str | None] = {
-    "stem": None,
-    "alpha_precursor": "stem",
-    "alpha_mature": "alpha_precursor",
-    "bipotent": "stem",
-    "beta_precursor": "bipotent",
-    "beta_mature": "beta_precursor",
-    "gamma_precursor": "bipotent",
-    "gamma_mature": "gamma_precursor",
-}
-CELL_TYPES: tuple[str, ...] = tuple(LINEAGE)
+
 HALF_LIVES = np.array([1.0, 2.5, 6.0, 14.0])  # hours, of messenger RNA; each gene has one of these
 STEP = 0.5  # hours of one Euler–Maruyama step; the fastest rate is 0.5 per hour
 GROWTH_STEP = 8  # steps between two rounds of division and death
 BURN_IN = 12.0  # hours before time 0, so that the first population is at rest
-# Net growth per hour of each cell type, relative to stem cells.
-GROWTH = {
-    "alpha_precursor": -0.004,
-    "alpha_mature": -0.012,
-    "bipotent": 0.004,
-    "beta_precursor": 0.008,
-    "beta_mature": 0.012,
-    "gamma_precursor": 0.0,
-    "gamma_mature": -0.004,
-}
 
 
 @dataclass(frozen=True)
@@ -87,13 +63,13 @@ class CellState:
         )
 
 
-def _sigmoid(x: np.ndarray) -> np.ndarray:
+def sigmoid(x: np.ndarray) -> np.ndarray:
     return 1.0 / (1.0 + np.exp(-x))
 
 
 def _coupling() -> np.ndarray:
     """Return the matrix (to, from) of the regulators that only follow others."""
-    w = np.zeros((len(REGULATORS), len(REGULATORS)))
+    w = np.zeros((len(REGULATORS), len(REGULATORS)), dtype=np.float32)
     w[STEM, PAIR1[0]] = w[STEM, PAIR1[1]] = -5.0
     for driver, programme in zip((4, 6, 7), PROGRAMMES.values(), strict=True):
         first = programme.start
@@ -106,19 +82,19 @@ def _coupling() -> np.ndarray:
 
 
 # Constant input of every regulator, and its rate (per hour): late programmes are slow.
-_INPUT = np.zeros(len(REGULATORS))
+_INPUT = np.zeros(len(REGULATORS), dtype=np.float32)
 _INPUT[STEM] = 7.0
 for _p in PROGRAMMES.values():
     _INPUT[_p] = [-8.0, -8.0, -5.0, -7.0]
 _INPUT[20:23] = -8.0
-_RATE = np.full(len(REGULATORS), 0.3)
+_RATE = np.full(len(REGULATORS), 0.3, dtype=np.float32)
 _RATE[STEM] = 0.15
 _RATE[[4, 5, 6, 7]] = 0.5
 for _p in PROGRAMMES.values():
     _RATE[_p] = [0.20, 0.14, 0.08, 0.05]
 _RATE[20:23] = 0.2
 _RATE[28:32] = [0.08, 0.08, 0.06, 0.06]
-_NOISE = np.full(len(REGULATORS), 0.03)
+_NOISE = np.full(len(REGULATORS), 0.03, dtype=np.float32)
 _NOISE[[4, 5, 6, 7]] = 0.045
 _NOISE[26:28] = 0.01
 _NOISE[28:32] = 0.05
@@ -129,10 +105,10 @@ def control_parameter(clock: np.ndarray, split: float) -> np.ndarray:
 
     Below 1 the symmetric switch d' = tanh(gain d) - d has one resting point, above it two.
     """
-    return 2.6 * _sigmoid((clock - split) / 9.0 - 0.47)
+    return 2.6 * sigmoid((clock - split) / 9.0 - 0.47)
 
 
-def _gate(bipotent: np.ndarray) -> np.ndarray:
+def gate(bipotent: np.ndarray) -> np.ndarray:
     """Return how far the second switch is open: Hill function of the bipotent regulator."""
     power = np.clip(bipotent, 0.0, None) ** 8
     return power / (power + 0.7**8)
@@ -144,7 +120,7 @@ def _bump(x: np.ndarray, centre: float, width: float) -> np.ndarray:
 
 def factors(network: Network, time: float) -> np.ndarray:
     """Return the factor on the production of every regulator at ``time``."""
-    factor = np.ones(len(REGULATORS))
+    factor = np.ones(len(REGULATORS), dtype=np.float32)
     for name, value, start in network.perturbations:
         if time >= start:
             factor[INDEX[name]] *= value
@@ -160,47 +136,25 @@ def production(
     """
     drive = x @ network.gains.T + _INPUT
     drive[:, STEM] -= 0.06 * clock[:, None]
-    target = _sigmoid(drive)
+    target = sigmoid(drive)
     niche = 0.25 * (x[:, [28, 29]] - 0.5)
-    gate = _gate(x[:, 5])
+    opening = gate(x[:, 5])
     for k, ((up, down), split) in enumerate(
         zip((PAIR1, PAIR2), (network.first_split, network.second_split), strict=True)
     ):
         gain = control_parameter(clock, split)
         half = gain * (x[:, up] - x[:, down]) + network.bias[k] + niche[:, k]
-        target[:, up], target[:, down] = _sigmoid(2.0 * half), _sigmoid(-2.0 * half)
-    target[:, 6] *= gate
-    target[:, 7] *= gate
+        target[:, up], target[:, down] = sigmoid(2.0 * half), sigmoid(-2.0 * half)
+    target[:, 6] *= opening
+    target[:, 7] *= opening
     target[:, 23] = _bump(clock, 14.0, 8.0)
     target[:, 24] = _bump(clock, 44.0, 10.0)
-    target[:, 25] = _sigmoid((clock - 60.0) / 14.0)
+    target[:, 25] = sigmoid((clock - 60.0) / 14.0)
     dividing = 1.0 - 0.7 * np.maximum.reduce([x[:, p.stop - 1] for p in PROGRAMMES.values()])
     target[:, 26] = dividing * _bump(cycle, 0.40, 0.12)
     target[:, 27] = dividing * _bump(cycle, 0.80, 0.10)
     target[:, 28:32] = 0.5
     return target * factors(network, time)
-
-
-def cell_types(levels: np.ndarray) -> np.ndarray:
-    """Return the index in ``CELL_TYPES`` (n,) of cells by their levels (n, regulators)."""
-    first = levels[:, 4] - levels[:, 5]
-    second = levels[:, 6] - levels[:, 7]
-    out = np.zeros(len(levels), dtype=np.intp)
-    out[first < -0.5] = CELL_TYPES.index("bipotent")
-    for fate, chosen in (
-        ("alpha", first > 0.5),
-        ("beta", (first < -0.5) & (second > 0.45)),
-        ("gamma", (first < -0.5) & (second < -0.45)),
-    ):
-        mature = levels[:, PROGRAMMES[fate].stop - 1] > 0.5
-        out[chosen & ~mature] = CELL_TYPES.index(f"{fate}_precursor")
-        out[chosen & mature] = CELL_TYPES.index(f"{fate}_mature")
-    return out
-
-
-def fate_of_type(name: str) -> str:
-    """Return the fate to which a cell type is committed, or ``uncommitted``."""
-    return next((fate for fate in FATES if name.startswith(fate)), UNCOMMITTED)
 
 
 def _step(
@@ -210,13 +164,13 @@ def _step(
     x = state.levels
     clock = np.maximum(time * state.speed, 0.0)
     drift = _RATE * (production(network, x, clock, state.cycle, time) - x)
-    diffusion = network.noise * _NOISE * np.sqrt(width)
+    diffusion = _NOISE * np.float32(network.noise * np.sqrt(width))
     levels = np.clip(x + width * drift + diffusion * noise[:, :-1], 0.0, 1.5)
-    decay = -np.expm1(-np.log(2.0) * width / HALF_LIVES)[:, None, None]
+    decay = -np.expm1(-np.log(2.0) * width / HALF_LIVES)[:, None, None].astype(np.float32)
     lagged = state.lagged + decay * (levels - state.lagged)
     mature = np.maximum.reduce([x[:, p.stop - 1] for p in PROGRAMMES.values()])
     pace = width / 14.0 * (1.0 - 0.5 * mature)
-    cycle = (state.cycle + pace + 0.02 * np.sqrt(width) * noise[:, -1]) % 1.0
+    cycle = (state.cycle + pace + 0.02 * float(np.sqrt(width)) * noise[:, -1]) % 1.0
     return CellState(levels, lagged, cycle, state.speed)
 
 
@@ -232,13 +186,15 @@ def _divide_or_die(network: Network, state: CellState, rng: np.random.Generator)
 
 def initial_state(n_cells: int, rng: np.random.Generator) -> CellState:
     """Return ``n_cells`` unsynchronised progenitors, before the burn-in."""
-    levels = np.full((n_cells, len(REGULATORS)), 0.02)
+    levels = np.full((n_cells, len(REGULATORS)), 0.02, dtype=np.float32)
     levels[:, STEM] = 0.95
     levels[:, PAIR1] = 0.5
-    levels[:, 28:32] = np.clip(0.5 + 0.12 * rng.standard_normal((n_cells, 4)), 0.0, 1.0)
+    levels[:, 28:32] = np.clip(
+        0.5 + 0.12 * rng.standard_normal((n_cells, 4), dtype=np.float32), 0.0, 1.0
+    )
     lagged = np.repeat(levels[None], len(HALF_LIVES), axis=0)
-    speed = np.clip(1.0 + 0.06 * rng.standard_normal(n_cells), 0.75, 1.25)
-    return CellState(levels, lagged, rng.random(n_cells), speed)
+    speed = np.clip(1.0 + 0.06 * rng.standard_normal(n_cells, dtype=np.float32), 0.75, 1.25)
+    return CellState(levels, lagged, rng.random(n_cells, dtype=np.float32), speed)
 
 
 def simulate(
@@ -276,28 +232,3 @@ def simulate(
 def _draw(n_cells: int, rng: np.random.Generator) -> np.ndarray:
     """Return the noise of one step (n, regulators + 1), the last column for the cell cycle."""
     return rng.standard_normal((n_cells, len(REGULATORS) + 1), dtype=np.float32)
-
-
-def commitment_times(network: Network, duration: float) -> dict[str, float]:
-    """Return the hour at which each switch turns bistable, ``inf`` if it does not by ``duration``.
-
-    Found on the network without noise: the number of resting points of a switch, whose two levels
-    x = f sigmoid(2h), y = g sigmoid(-2h) meet h = gain (x - y) + bias, goes from one to three.
-    """
-    clock = np.linspace(0.0, duration, 4 * int(duration) + 1)
-    h = np.linspace(-4.0, 4.0, 4001)
-    out = {}
-    named = {"first": (PAIR1, 28, network.first_split), "second": (PAIR2, 29, network.second_split)}
-    for k, (name, ((up, down), niche, split)) in enumerate(named.items()):
-        gain = control_parameter(clock, split)
-        out[name] = np.inf
-        for time, g in zip(clock, gain, strict=True):
-            factor = factors(network, time)
-            bias = network.bias[k] + 0.25 * 0.5 * (factor[niche] - 1.0)
-            open_ = 1.0 if k == 0 else float(_gate(np.array([factor[5]]))[0])
-            x, y = factor[up] * _sigmoid(2 * h), factor[down] * _sigmoid(-2 * h)
-            residual = g * open_ * (x - y) + bias - h
-            if np.count_nonzero(np.diff(np.sign(residual))) > 1:
-                out[name] = float(time)
-                break
-    return out

@@ -8,7 +8,8 @@ import numpy as np
 
 from scstlib.datasets.organism_expression import mean_expression
 from scstlib.datasets.organism_genome import Genome
-from scstlib.datasets.organism_network import CELL_TYPES, CellState, Network, cell_types, simulate
+from scstlib.datasets.organism_lineage import CELL_TYPES, cell_types
+from scstlib.datasets.organism_network import CellState, Network, simulate
 from scstlib.datasets.organism_settings import Settings
 
 _MOST = 500  # cells of one type whose expression is worked out for the means over all times
@@ -16,7 +17,7 @@ _POOLED_TIMES = 25
 
 
 @dataclass(frozen=True)
-class Population:
+class Group:
     """Cells of one kind: ``share`` of all cells and their means.
 
     ``levels`` (regulators,), ``lagged`` (half-lives, regulators), ``expression`` (genes,).
@@ -28,9 +29,9 @@ class Population:
     expression: np.ndarray
 
 
-def reference_populations(
+def reference_groups(
     genome: Genome, network: Network, settings: Settings, times: np.ndarray, pooled: bool
-) -> dict[float | None, dict[str, Population]]:
+) -> dict[float | None, dict[str, Group]]:
     """Return the population of each cell type present at each time, from one run.
 
     With ``pooled``, the key None holds the populations over evenly spaced times of the whole
@@ -41,7 +42,7 @@ def reference_populations(
     wanted = np.union1d(times, grid)
     rng = np.random.default_rng([settings.seed, 2])
     states = dict(zip(wanted, simulate(network, wanted, settings.n_reference, rng), strict=True))
-    found: dict[float | None, dict[str, Population]] = {
+    found: dict[float | None, dict[str, Group]] = {
         float(time): _by_type(genome, states[time], settings.n_reference) for time in times
     }
     if pooled:
@@ -58,7 +59,7 @@ def _join(states: list[CellState]) -> CellState:
     )
 
 
-def _by_type(genome: Genome, state: CellState, most: int) -> dict[str, Population]:
+def _by_type(genome: Genome, state: CellState, most: int) -> dict[str, Group]:
     """Return the means of each cell type; expression over at most ``most`` evenly spread cells."""
     kind = cell_types(state.levels)
     out = {}
@@ -67,7 +68,7 @@ def _by_type(genome: Genome, state: CellState, most: int) -> dict[str, Populatio
         if len(rows) == 0:
             continue
         few = rows[np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(int)]
-        out[name] = Population(
+        out[name] = Group(
             len(rows) / len(kind),
             state.levels[rows].mean(axis=0),
             state.lagged[:, rows].mean(axis=1),
@@ -76,12 +77,12 @@ def _by_type(genome: Genome, state: CellState, most: int) -> dict[str, Populatio
     return out
 
 
-def mix(populations: dict[str, Population]) -> Population:
-    """Return the mean of populations by their shares."""
-    parts = list(populations.values())
+def mix(groups: dict[str, Group]) -> Group:
+    """Return the mean of groups by their shares."""
+    parts = list(groups.values())
     total = sum(p.share for p in parts)
     weight = [p.share / total for p in parts]
-    return Population(
+    return Group(
         total,
         sum(w * p.levels for w, p in zip(weight, parts, strict=True)),  # type: ignore[arg-type]
         sum(w * p.lagged for w, p in zip(weight, parts, strict=True)),  # type: ignore[arg-type]

@@ -249,8 +249,8 @@ def measure_organism(organism: Organism, n_chromosomes: int = 3, seed: int = 0) 
         for a, b in combinations(kinds, 2):
             value = stratum_correlation(balanced[a], balanced[b], BIN_SIZE)
             found.setdefault("stratum correlation, cell types", []).append(value)
-        pair = [balance(draw(chrom, "stem", SHALLOW, seed + k)) for k in (1, 2)]
-        value = stratum_correlation(*pair, BIN_SIZE)
+        first, second = (balance(draw(chrom, "stem", SHALLOW, seed + k)) for k in (1, 2))
+        value = stratum_correlation(first, second, BIN_SIZE)
         found.setdefault("stratum correlation, replicates", []).append(value)
     return pd.Series({quantity: float(np.median(v)) for quantity, v in found.items()})
 

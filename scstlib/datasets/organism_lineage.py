@@ -1,0 +1,64 @@
+"""Regulators, cell types and fates of the simulated organism."""
+
+from __future__ import annotations
+
+import numpy as np
+
+REGULATORS: tuple[str, ...] = (
+    *(f"TF_stem_{i}" for i in range(4)),
+    *("TF_alpha", "TF_bipotent", "TF_beta", "TF_gamma"),
+    *(f"TF_{fate}_{i}" for fate in ("alpha", "beta", "gamma") for i in range(4)),
+    *(f"TF_bipotent_{i}" for i in range(3)),
+    *("TF_wave_0", "TF_wave_1", "TF_ageing"),
+    *("TF_G1S", "TF_G2M"),
+    *("TF_niche_first", "TF_niche_second", "TF_stress", "TF_metabolism"),
+)
+INDEX = {name: i for i, name in enumerate(REGULATORS)}
+STEM, PAIR1, PAIR2 = slice(0, 4), (4, 5), (6, 7)
+PROGRAMMES = {"alpha": slice(8, 12), "beta": slice(12, 16), "gamma": slice(16, 20)}
+FATES: tuple[str, ...] = ("alpha", "beta", "gamma")
+UNCOMMITTED = "uncommitted"
+# Lineage tree: each cell type with the type it comes from.
+LINEAGE: dict[str, str | None] = {
+    "stem": None,
+    "alpha_precursor": "stem",
+    "alpha_mature": "alpha_precursor",
+    "bipotent": "stem",
+    "beta_precursor": "bipotent",
+    "beta_mature": "beta_precursor",
+    "gamma_precursor": "bipotent",
+    "gamma_mature": "gamma_precursor",
+}
+CELL_TYPES: tuple[str, ...] = tuple(LINEAGE)
+# Net growth per hour of each cell type, relative to stem cells.
+GROWTH = {
+    "alpha_precursor": -0.004,
+    "alpha_mature": -0.012,
+    "bipotent": 0.004,
+    "beta_precursor": 0.008,
+    "beta_mature": 0.012,
+    "gamma_precursor": 0.0,
+    "gamma_mature": -0.004,
+}
+
+
+def cell_types(levels: np.ndarray) -> np.ndarray:
+    """Return the index in ``CELL_TYPES`` (n,) of cells by their levels (n, regulators)."""
+    first = levels[:, 4] - levels[:, 5]
+    second = levels[:, 6] - levels[:, 7]
+    out = np.zeros(len(levels), dtype=np.intp)
+    out[first < -0.5] = CELL_TYPES.index("bipotent")
+    for fate, chosen in (
+        ("alpha", first > 0.5),
+        ("beta", (first < -0.5) & (second > 0.45)),
+        ("gamma", (first < -0.5) & (second < -0.45)),
+    ):
+        mature = levels[:, PROGRAMMES[fate].stop - 1] > 0.5
+        out[chosen & ~mature] = CELL_TYPES.index(f"{fate}_precursor")
+        out[chosen & mature] = CELL_TYPES.index(f"{fate}_mature")
+    return out
+
+
+def fate_of_type(name: str) -> str:
+    """Return the fate to which a cell type is committed, or ``uncommitted``."""
+    return next((fate for fate in FATES if name.startswith(fate)), UNCOMMITTED)

@@ -1,0 +1,206 @@
+"""The cells of the simulated organism: samples of them, and what is true of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import pandas as pd
+
+from scstlib.datasets import organism_expression as expression
+from scstlib.datasets import organism_lineage as lineage
+from scstlib.datasets.organism_commitment import commitment_times
+from scstlib.datasets.organism_genome import Genome, make_genome
+from scstlib.datasets.organism_network import Network
+from scstlib.datasets.organism_reference import Group, mix, reference_groups
+from scstlib.datasets.organism_settings import Settings, check_times, make_settings, positive, whole
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+_IDENTITY = ("seed", "preset", "perturbations")
+
+
+@dataclass(frozen=True)
+class CellPopulation:
+    """A population that differentiates: the part of the organism that is seen as expression.
+
+    Truth is a mean over a reference population of ``settings.n_reference`` cells that is simulated
+    apart from all samples. ``fate`` in the methods is a cell type, a fate, or ``uncommitted``;
+    ``time`` is in hours; without a time, all times count alike.
+    """
+
+    settings: Settings
+    _cache: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def genome(self) -> Genome:
+        """Chromosomes, genes and their regulation."""
+        if "genome" not in self._cache:
+            s = self.settings
+            self._cache["genome"] = make_genome(
+                s.seed, s.n_genes, s.n_chromosomes, s.n_bins, s.bin_size
+            )
+        made: Genome = self._cache["genome"]
+        return made
+
+    @property
+    def network(self) -> Network:
+        """The regulatory network, with the perturbations of this organism."""
+        return Network(growth=self.settings.growth, perturbations=self.settings.perturbations)
+
+    @property
+    def times(self) -> np.ndarray:
+        """Default sampling times (n_times,), hours."""
+        return np.linspace(0.0, self.settings.duration, self.settings.n_times)
+
+    @property
+    def chromosomes(self) -> tuple[str, ...]:
+        """Names of the chromosomes."""
+        return tuple(c.name for c in self.genome.chromosomes)
+
+    @property
+    def fates(self) -> tuple[str, ...]:
+        """Names of the terminal fates."""
+        return lineage.FATES
+
+    @property
+    def cell_types(self) -> tuple[str, ...]:
+        """Names of the cell types: progenitor, intermediate and terminal ones."""
+        return lineage.CELL_TYPES
+
+    @property
+    def lineage(self) -> dict[str, str | None]:
+        """The cell type that each cell type comes from; None for the root."""
+        return dict(lineage.LINEAGE)
+
+    @property
+    def commitment_times(self) -> dict[str, float]:
+        """Hour at which the first and the second switch turn bistable; ``inf`` if never."""
+        return commitment_times(self.network, self.settings.duration)
+
+    def sample(
+        self,
+        times: float | Sequence[float] | np.ndarray | None = None,
+        n_cells: int | None = None,
+        seed: int = 0,
+        *,
+        dropout: float = 0.0,
+        n_batches: int = 1,
+        batch_strength: float = 0.2,
+        keep_truth: bool = True,
+    ) -> AnnData:
+        """Draw cells at each of ``times``; measuring destroys them, so no cell is seen twice.
+
+        A time is sampled by its own seed: alone or in a list, its cells are the same.
+
+        Parameters
+        ----------
+        times : float or sequence of float, optional
+            Hours, in any order, without repeats; by default ``self.times``.
+        n_cells : int, optional
+            Cells at each time; by default ``settings.n_cells``.
+        seed : int
+            Seed of this experiment.
+        dropout : float
+            Probability that a gene of low mean is lost on top of the counting noise.
+        n_batches, batch_strength : int, float
+            Batches to which cells fall at random, and the standard deviation of their effects on
+            the log of each gene's mean.
+        keep_truth : bool
+            Keep ``layers["true_mean"]`` (4 bytes × cells × genes).
+
+        Returns
+        -------
+        AnnData
+            ``X`` CSR counts (cells, genes); ``obs``: time (hours), fate, cell_type, phase,
+            cycle (0 to 1), clock (hours by the cell's own clock), depth (expected total count),
+            batch; ``obsm["true_state"]`` levels of the regulators; ``layers["true_mean"]``
+            noise-free expression that adds up to 10,000 in a cell, without batch effects.
+
+        Raises
+        ------
+        ValueError
+            If times are negative, not finite or repeated, or another argument is out of range.
+        """
+        s = self.settings
+        return expression.sample_cells(
+            self.genome,
+            self.network,
+            s,
+            check_times(self.times if times is None else times, s.duration),
+            whole("n_cells", s.n_cells if n_cells is None else n_cells, 1),
+            whole("seed", seed),
+            dropout,
+            (whole("n_batches", n_batches, 1), positive("batch_strength", batch_strength, True)),
+            keep_truth,
+        )
+
+    def _groups(self, time: float | None) -> dict[str, Group]:
+        """Return the reference population of each cell type present, at a time or at all."""
+        if time is not None:
+            time = float(check_times(time, self.settings.duration)[0])
+        if time not in self._cache:
+            at = self.times if time is None or time in self.times else np.array([time])
+            self._cache.update(
+                reference_groups(self.genome, self.network, self.settings, at, time is None)
+            )
+        found: dict[str, Group] = self._cache[time]
+        return found
+
+    def _members(self, fate: str | None, time: float | None) -> dict[str, Group]:
+        """Return the populations of the cell types that ``fate`` stands for."""
+        members = self._groups(time)
+        if fate is None:
+            return members
+        if fate in lineage.CELL_TYPES:
+            wanted = {fate}
+        elif fate in (*lineage.FATES, lineage.UNCOMMITTED):
+            wanted = {name for name in lineage.CELL_TYPES if lineage.fate_of_type(name) == fate}
+        else:
+            names = (*lineage.CELL_TYPES, *lineage.FATES, lineage.UNCOMMITTED)
+            raise ValueError(f"unknown fate {fate!r}; choose one of {', '.join(names)}")
+        members = {name: members[name] for name in members if name in wanted}
+        if not members:
+            raise ValueError(f"no {fate} cells at hour {time}; see fate_shares({time})")
+        return members
+
+    def mean_expression(self, time: float | None = None, fate: str | None = None) -> pd.Series:
+        """Return the noise-free mean of each gene (genes,); it adds up to 10,000.
+
+        Raises ValueError if the fate is unknown or has no cells at that time.
+        """
+        mean = mix(self._members(fate, time)).expression
+        return pd.Series(mean, index=self.genome.genes.index, name="mean")
+
+    def fate_shares(self, time: float | None = None) -> pd.Series:
+        """Return the share of uncommitted cells and of each fate; they add up to 1."""
+        shares = self.cell_type_shares(time)
+        order = (lineage.UNCOMMITTED, *lineage.FATES)
+        return shares.groupby(lineage.fate_of_type).sum().reindex(order).rename("share")
+
+    def cell_type_shares(self, time: float | None = None) -> pd.Series:
+        """Return the share of each cell type; they add up to 1."""
+        shares = {name: p.share for name, p in self._groups(time).items()}
+        return pd.Series(shares, name="share").reindex(lineage.CELL_TYPES, fill_value=0.0)
+
+    def perturb(self, regulator: str, factor: float, time: float = 0.0) -> Self:
+        """Return the organism whose ``regulator`` is made ``factor`` times as fast from ``time``.
+
+        0 is a knock-out, 2 an over-expression. Everything else stays as it is, so that shares of
+        fates, expression and contacts under the perturbation are known.
+
+        Raises ValueError if there is no such regulator or the factor is negative.
+        """
+        known = {k: v for k, v in asdict(self.settings).items() if k not in _IDENTITY}
+        change = (regulator, float(factor), float(time))
+        changed = make_settings(
+            self.settings.seed,
+            self.settings.preset,
+            known,
+            (*self.settings.perturbations, change),
+        )
+        kept = {key: self._cache[key] for key in ("genome",) if key in self._cache}
+        return type(self)(changed, kept)
