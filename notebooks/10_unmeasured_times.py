@@ -27,12 +27,15 @@ seed = 0
 # %%
 print("before the data")
 
+
 # %%
 class DataUnavailableError(FileNotFoundError):
     """Stands for scstlib.datasets.DataUnavailableError."""
 
 
-error = DataUnavailableError("semrau2017 is not here: run `python -m scstlib.datasets fetch semrau2017`.")
+error = DataUnavailableError(
+    "semrau2017 is not here: run `python -m scstlib.datasets fetch semrau2017`."
+)
 error.dataset, error.missing = "semrau2017", [("panel_real.txt", "https://example.org")]
 raise error
 
