@@ -144,3 +144,7 @@ def refresh_keys(root: Path = ROOT) -> list[str]:
             executed_path(name, root).unlink(missing_ok=True)
             stale.append(name)
     return stale
+
+
+if __name__ == "__main__":
+    print("\n".join(refresh_keys()))

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         list_datasets,
         read_manifest,
     )
+    from scstlib.datasets.organism import Organism, simulate_organism
 
 # Name → module that has it. Loaded on first use, so that importing this package stays fast.
 _EXPORTS = {
@@ -35,6 +36,7 @@ _EXPORTS = {
     "DataUnavailableError": "cache",
     "Manifest": "manifests",
     "ManifestError": "manifests",
+    "Organism": "organism",
     "UnknownDatasetError": "manifests",
     "available": "cache",
     "cache_folder": "cache",
@@ -43,6 +45,7 @@ _EXPORTS = {
     "list_datasets": "manifests",
     "load": "loading",
     "read_manifest": "manifests",
+    "simulate_organism": "organism",
 }
 
 __all__ = [
@@ -51,6 +54,7 @@ __all__ = [
     "DataUnavailableError",
     "Manifest",
     "ManifestError",
+    "Organism",
     "UnknownDatasetError",
     "available",
     "cache_folder",
@@ -59,6 +63,7 @@ __all__ = [
     "list_datasets",
     "load",
     "read_manifest",
+    "simulate_organism",
 ]
 
 

@@ -49,7 +49,9 @@ def foreign(page: BeautifulSoup) -> list[str]:
     """Whatever a browser would load from another host."""
     addresses = [node.get("src") or node.get("href") for node in page.select(", ".join(SOURCES))]
     addresses += re.findall(r"@import[^;]*|url\([^)]*\)", " ".join(map(str, page.select("style"))))
-    return [f"request to another host: {a}" for a in addresses if re.search(r"(https?:)?//", str(a))]
+    return [
+        f"request to another host: {a}" for a in addresses if re.search(r"(https?:)?//", str(a))
+    ]
 
 
 def links(path: Path, folder: Path, ids: dict[Path, set[str]]) -> list[str]:
@@ -105,7 +107,7 @@ def content(page: BeautifulSoup, notebook: bool) -> list[str]:
     wrong = []
     if len(article.select("h1")) != 1:
         wrong.append(f"{len(article.select('h1'))} titles")
-    if len(article.get_text(" ", strip=True)) < 100:
+    if len(article.get_text(" ", strip=True)) < 50:
         wrong.append("empty page")
     box = any("Data not available" in t.get_text() for t in article.select(".admonition-title"))
     if notebook and not box and not article.select(".cell_output"):

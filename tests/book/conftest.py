@@ -1,8 +1,11 @@
-"""Fixtures of the tests on the rendered book."""
+"""Fixtures of the tests on the rendered book and on tiny books."""
 
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +13,17 @@ import pytest
 from tools import notebooks
 
 HTML = notebooks.ROOT / "_build" / "html"
+MACHINERY = ("Snakefile", "_config.yml", "tools", "scstlib", "data_manifests")
+PAGE = """# %% [markdown]
+# # A page
+
+# %% tags=["parameters"]
+profile = "fast"
+seed = 0
+
+# %%
+print(1 + seed)
+"""
 
 
 @pytest.fixture(scope="session")
@@ -20,3 +34,47 @@ def html() -> Path:
             pytest.fail("no book in _build/html: run `make test`")
         pytest.skip("no book in _build/html: run `make book`")
     return HTML
+
+
+class TinyBook:
+    """A book of two pages with the machinery of this repository, in a folder of its own."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        ignore = shutil.ignore_patterns("__pycache__")
+        for name in (*MACHINERY, "book/_ext", "book/_static", "book/_templates"):
+            source = notebooks.ROOT / name
+            if source.is_dir():
+                shutil.copytree(source, root / name, ignore=ignore)
+            else:
+                shutil.copy(source, root / name)
+        self.write("book/_toc.yml", "format: jb-book\nroot: book/index\nchapters:\n")
+        self.add("notebooks/01_page", PAGE)
+        self.write("book/index.md", "# A book\n\nWith a [page](../notebooks/01_page.ipynb).\n")
+        self.write("book/references.bib", "")
+
+    def write(self, path: str, text: str) -> None:
+        """Write one file."""
+        (self.root / path).parent.mkdir(parents=True, exist_ok=True)
+        (self.root / path).write_text(text, encoding="utf-8")
+
+    def add(self, page: str, text: str) -> None:
+        """Add a page to the table of contents."""
+        self.write(f"{page}.py", text)
+        with (self.root / "book" / "_toc.yml").open("a", encoding="utf-8") as toc:
+            toc.write(f"  - file: {page}\n")
+
+    def run(self, module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run ``tools.<module>`` of the tiny book."""
+        command = [sys.executable, "-m", f"tools.{module}", *arguments]
+        environment = {k: v for k, v in os.environ.items() if not k.startswith(("COV", "PYTEST"))}
+        environment["PYTHONPATH"] = str(self.root)
+        return subprocess.run(
+            command, cwd=self.root, env=environment, capture_output=True, text=True, check=False
+        )
+
+
+@pytest.fixture
+def tiny_book(tmp_path: Path) -> TinyBook:
+    """A book small enough to be built within a test."""
+    return TinyBook(tmp_path / "tiny")

@@ -21,10 +21,16 @@ if TYPE_CHECKING:
 WIDTHS = (1280, 390)
 SCHEMES = ("light", "dark")
 BINARIES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-FLAGS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-sync"
-    " --disable-background-networking --disable-component-update"
-).split()
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-sync",
+    "--disable-background-networking",
+    "--disable-component-update",
+]
 AXE = "axe.run({rules: {'label-content-name-mismatch': {enabled: true}}})"
 OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 STILL = "*, *::before, *::after { transition: none !important; animation: none !important; }"
@@ -82,15 +88,14 @@ def look(browser: Browser, address: str, page: str, width: int) -> list[str]:
             "request",
             lambda r: None if r.url.startswith((address, "data:")) else wrong.append(r.url),
         )
+        view.goto(f"{address}/{page}", wait_until="load")
+        view.add_style_tag(content=STILL)
+        view.evaluate("window.MathJax?.startup?.promise")
+        if view.evaluate(OVERFLOW) > 0:
+            wrong.append(f"wider than the window by {view.evaluate(OVERFLOW)} px")
+        view.evaluate(axe_source())
         for scheme in SCHEMES:
             view.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
-            view.goto(f"{address}/{page}", wait_until="load")
-            view.add_style_tag(content=STILL)
-            if "MathJax" in view.content():
-                view.evaluate("window.MathJax?.startup?.promise")
-            if view.evaluate(OVERFLOW) > 0:
-                wrong.append(f"{scheme}: wider than the window by {view.evaluate(OVERFLOW)} px")
-            view.evaluate(axe_source())
             for rule in view.evaluate(AXE)["violations"]:
                 first = rule["nodes"][0]
                 about = f"{first['html'][:200]} {first['failureSummary'][:200]}"

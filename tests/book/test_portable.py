@@ -1,0 +1,101 @@
+"""Portable Markdown becomes MyST, and nothing else of a page changes."""
+
+from __future__ import annotations
+
+import pytest
+from scst_book import portable
+
+BIBLIOGRAPHY = """@article{semrau2017,
+  doi = {10.1038/s41467-017-01076-4},
+}
+
+@misc{tong2023, eprint = {2302.00482}}
+"""
+GLOSSARY = "# Glossary\n\n## Pseudo-bulk\n\nA sum.\n\nOf cells.\n\n## P(s)\n\nDecay.\n"
+DOI = "https://doi.org/10.1038/s41467-017-01076-4"
+
+
+@pytest.fixture
+def rules() -> portable.Rules:
+    """The rules of page 3."""
+    return portable.Rules(
+        citations=portable.citation_keys(BIBLIOGRAPHY),
+        terms=portable.terms(GLOSSARY),
+        chapter="3.",
+    )
+
+
+@pytest.mark.parametrize(
+    ("plain", "rich"),
+    [
+        (f"See [Semrau et al. 2017]({DOI}).", "See {cite:t}`semrau2017`."),
+        (f"See [Semrau et al. (2017)]({DOI}).", "See {cite:t}`semrau2017`."),
+        (f"[A course]({DOI.upper()})", "A course {cite:p}`semrau2017`"),
+        ("[Flows](https://arxiv.org/abs/2302.00482)", "Flows {cite:p}`tong2023`"),
+        ("[sums](../book/glossary.md#pseudo-bulk)", "{term}`sums <Pseudo-bulk>`"),
+        ("[decay](glossary.md#ps)", "{term}`decay <P(s)>`"),
+    ],
+)
+def test_citations_and_terms(rules: portable.Rules, plain: str, rich: str) -> None:
+    assert rules.apply(plain) == rich
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[Contact maps](03_contact_maps.ipynb#balance) and [data](../book/data.md).",
+        "[Another paper](https://doi.org/10.1000/unknown)",
+        f"`[x]({DOI})`",
+        f"```\n[x]({DOI})\n> **Note** no\n```",
+        f"``a ` [x]({DOI})``",
+        f"![map]({DOI})",
+        "[the page](../book/glossary.md)",
+        "> A quote.\n> Of two lines.",
+        "<details><summary>Solution</summary>\n\n`1`\n\n</details>",
+        "$a[1](2)$ costs nothing",
+    ],
+)
+def test_what_is_left_as_it_is(rules: portable.Rules, text: str) -> None:
+    assert rules.apply(text) == text
+
+
+def test_an_unknown_term_is_left_for_sphinx_to_warn_of(rules: portable.Rules) -> None:
+    assert rules.apply("[x](glossary.md#unknown)") == "{term}`x <unknown>`"
+
+
+def test_admonitions_with_text_beside_or_below(rules: portable.Rules) -> None:
+    assert (
+        rules.apply("> **Note** One.\n> Two.\n\nAfter.") == ":::{note}\nOne.\nTwo.\n:::\n\nAfter."
+    )
+    assert rules.apply("> **Warning**\n>\n> - One.") == ":::{warning}\n\n- One.\n:::"
+    goals = rules.apply("> **Learning goals**\n> - see")
+    assert goals == ":::{admonition} Learning goals\n:class: learning-goals\n- see\n:::"
+
+
+def test_exercises_are_numbered_along_the_page(rules: portable.Rules) -> None:
+    first, second = rules.apply("> **Exercise** One."), rules.apply("> **Exercise.** Two.")
+    assert first == ":::{admonition} Exercise 3.1\n:class: exercise\nOne.\n:::"
+    assert "Exercise 3.2" in second
+
+
+def test_the_glossary_page_becomes_sphinx_s_glossary() -> None:
+    rules = portable.Rules(terms=portable.terms(GLOSSARY), is_glossary=True)
+    rich = rules.apply(GLOSSARY + "\n## Sum\n\nSee [P(s)](#ps).\n")
+    assert rich.startswith("# Glossary\n\n::::{glossary}\nPseudo-bulk\n    A sum.\n\n    Of cells.")
+    assert "{term}`P(s) <P(s)>`" in rich
+    assert "## " not in rich
+
+
+def test_the_glossary_as_sphinx_reads_it_has_no_headings_left() -> None:
+    assert (
+        portable.glossary_directive("# Glossary\n\nNothing yet.\n")
+        == "# Glossary\n\nNothing yet.\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("title", "anchor"),
+    [("P(s)", "ps"), ("Pseudo-bulk", "pseudo-bulk"), ("Held-out time", "held-out-time")],
+)
+def test_anchors_are_those_of_github(title: str, anchor: str) -> None:
+    assert portable.slug(title) == anchor

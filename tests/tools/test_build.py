@@ -1,0 +1,58 @@
+"""The opening line and the closing summary of the build."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tools import build, notebooks
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A repository with two pages that ran, one without its data."""
+    (tmp_path / "book").mkdir()
+    (tmp_path / "notebooks").mkdir()
+    rows = "".join(f"  - file: notebooks/{name}\n" for name in ("01_a", "02_b"))
+    (tmp_path / "book" / "_toc.yml").write_text(f"root: book/index\nchapters:\n{rows}")
+    for name in ("01_a", "02_b"):
+        text = "# > **Time**: 20 min to read, 3 min to run.\n"
+        (tmp_path / "notebooks" / f"{name}.py").write_text(text)
+    (tmp_path / "_build" / "executed").mkdir(parents=True)
+    missing = {"dataset": "lee2019", "files": [f"c{i}.txt" for i in range(400)]}
+    for name, about in (("01_a", {"seconds": 7.0}), ("02_b", {"seconds": 1.0, "missing": missing})):
+        copy = {"cells": [], "metadata": {"scst": about}}
+        notebooks.executed_path(name, tmp_path).write_text(json.dumps(copy))
+    return tmp_path
+
+
+def test_the_opening_line_estimates_from_what_pages_state_then_from_what_was_measured(
+    root: Path,
+) -> None:
+    assert "2 of 2 notebooks to run" in build.opening(["01_a", "02_b"], 2, root)
+    assert build.expected_seconds("01_a", root) == 180
+    build.note_times(root)
+    assert build.expected_seconds("01_a", root) == 7
+    assert "up to date" in build.opening([], 2, root)
+
+
+def test_the_summary_lists_timings_missing_data_and_ends_with_the_book(root: Path) -> None:
+    lines = build.summary(["01_a"], {"set-up": 100.0, "total": 130.4}, root).splitlines()
+    assert lines[0] == "Timings: set-up 100 s, total 130 s."
+    assert "    01_a: 7 s" in lines
+    assert (
+        "  Data missing on notebooks/02_b: lee2019 (c0.txt, c1.txt, c2.txt and 397 more)." in lines
+    )
+    assert lines[-1] == str(root / "_build" / "html" / "index.html")
+
+
+def test_relative_data_folders_are_read_from_the_callers_folder(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SCST_MIRROR", "data:/elsewhere")
+    monkeypatch.delenv("SCST_DATA", raising=False)
+    build.absolute_data_folders()
+    assert build.os.environ["SCST_MIRROR"] == f"{tmp_path.resolve()}/data:/elsewhere"

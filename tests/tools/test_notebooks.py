@@ -1,0 +1,108 @@
+"""Keys of the pages: what makes a page run again, and what does not."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tools import notebooks, pair
+
+PAGE = '# %% [markdown]\n# # Title\n\n# %% tags=["parameters"]\nseed = 0\n\n# %%\nprint(seed)\n'
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A repository with one page whose executed copy holds."""
+    monkeypatch.delenv("SCST_PROFILE", raising=False)
+    for folder in ("book", "notebooks", "scstlib", "data_manifests"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "book" / "_toc.yml").write_text(
+        "format: jb-book\nroot: book/index\nchapters:\n  - file: notebooks/01_page\n"
+    )
+    (tmp_path / "notebooks" / "01_page.py").write_text(PAGE)
+    (tmp_path / "scstlib" / "a.py").write_text("a = 1\n")
+    (tmp_path / "data_manifests" / "a.yml").write_text("name: a\n")
+    settle(tmp_path)
+    return tmp_path
+
+
+def settle(root: Path, **about: Any) -> None:
+    """Put an executed copy there that was made under the present key."""
+    pair.pair(root / "notebooks")
+    notebooks.refresh_keys(root)
+    key = notebooks.key_path("01_page", root).read_bytes()
+    copy = notebooks.read(root / "notebooks" / "01_page.ipynb")
+    copy["metadata"]["scst"] = {"key": hashlib.sha256(key).hexdigest(), "seconds": 1, **about}
+    path = notebooks.executed_path("01_page", root)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(copy))
+
+
+def test_pages_are_those_of_the_table_of_contents(root: Path) -> None:
+    assert notebooks.pages(root) == ["book/index", "notebooks/01_page"]
+    assert notebooks.names(root) == ["01_page"]
+
+
+def test_nothing_runs_when_nothing_changed(root: Path) -> None:
+    key = notebooks.key_path("01_page", root)
+    before = key.stat().st_mtime_ns
+    assert notebooks.refresh_keys(root) == []
+    assert key.stat().st_mtime_ns == before
+
+
+def test_prose_file_times_and_caption_do_not_count(root: Path) -> None:
+    page = root / "notebooks" / "01_page.py"
+    page.write_text(PAGE.replace("Title", "Better title").replace("# %%\n", '# %% caption="A"\n'))
+    pair.pair(page.parent)
+    (root / "scstlib" / "a.py").touch()
+    assert notebooks.refresh_keys(root) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("notebooks/01_page.py", PAGE.replace("print(seed)", "print(seed + 1)")),
+        ("scstlib/a.py", "a = 2\n"),
+        ("scstlib/b/c.py", "c = 1\n"),
+        ("data_manifests/a.yml", "name: b\n"),
+    ],
+)
+def test_code_package_and_manifests_count(root: Path, path: str, text: str) -> None:
+    (root / path).parent.mkdir(exist_ok=True)
+    (root / path).write_text(text)
+    pair.pair(root / "notebooks")
+    assert notebooks.refresh_keys(root) == ["01_page"]
+    assert not notebooks.executed_path("01_page", root).exists()
+
+
+def test_profile_and_versions_count(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SCST_PROFILE", "full")
+    assert notebooks.refresh_keys(root) == ["01_page"]
+    settle(root)
+    monkeypatch.setattr(notebooks, "versions", lambda: {"torch": "99"})
+    assert notebooks.refresh_keys(root) == ["01_page"]
+
+
+def test_an_unknown_profile_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SCST_PROFILE", "quick")
+    with pytest.raises(ValueError, match="quick"):
+        notebooks.profile()
+
+
+def test_a_page_without_its_data_runs_again_once_they_are_there(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settle(root, missing={"dataset": "a", "files": [], "message": "", "cell": 1})
+    monkeypatch.setattr(notebooks, "now_available", lambda missing: False)
+    assert notebooks.refresh_keys(root) == []
+    monkeypatch.setattr(notebooks, "now_available", lambda missing: missing["dataset"] == "a")
+    assert notebooks.refresh_keys(root) == ["01_page"]
+
+
+def test_a_copy_made_under_another_key_is_dropped(root: Path) -> None:
+    settle(root, key="0")
+    assert notebooks.refresh_keys(root) == ["01_page"]

@@ -1,0 +1,124 @@
+"""The set-up: when it is made anew, which torch it takes, what it says about an old Python."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tools import setup
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A repository with a list of versions and no environment."""
+    (tmp_path / "constraints.txt").write_text("numpy==1\ntorch==2\n")
+    (tmp_path / "pyproject.toml").write_text("")
+    monkeypatch.setattr(setup, "ROOT", tmp_path)
+    monkeypatch.setattr(setup, "VENV", tmp_path / ".venv")
+    monkeypatch.delenv("TORCH", raising=False)
+    return tmp_path
+
+
+@pytest.fixture
+def pip(root: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
+    """Calls of pip; its plan for torch names a CUDA package."""
+    calls: list[tuple[str, ...]] = []
+
+    def note(*arguments: str, check: bool = True) -> subprocess.CompletedProcess[bytes]:
+        calls.append(arguments)
+        if "--report" in arguments:
+            planned = [{"metadata": {"name": name}} for name in ("torch", "nvidia-cublas-cu12")]
+            report = Path(arguments[arguments.index("--report") + 1])
+            report.write_text(json.dumps({"install": planned}))
+        return subprocess.CompletedProcess([], 0)
+
+    monkeypatch.setattr(setup, "pip", note)
+    return calls
+
+
+def without_gpu(name: str) -> str | None:
+    return None
+
+
+def with_gpu(name: str) -> str | None:
+    return "/usr/bin/nvidia-smi"
+
+
+@pytest.mark.parametrize(
+    ("choice", "which", "cpu_build"),
+    [("auto", without_gpu, True), ("auto", with_gpu, False), ("cpu", with_gpu, True)]
+    + [("gpu", without_gpu, False)],
+)
+def test_cuda_comes_only_with_a_gpu_or_when_asked_for(
+    pip: list[tuple[str, ...]],
+    monkeypatch: pytest.MonkeyPatch,
+    choice: str,
+    which: Any,
+    cpu_build: bool,
+) -> None:
+    monkeypatch.setattr(setup.shutil, "which", which)
+    monkeypatch.setattr(setup.sys, "platform", "linux")
+    setup.install_torch(choice, "torch==2")
+    assert (setup.CPU_INDEX in pip[-1]) is cpu_build
+    assert pip[-1][-1] == "torch==2"
+
+
+def test_a_finished_environment_is_left_alone(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+    monkeypatch.setattr(setup.subprocess, "run", lambda *a, **k: made.append("venv"))
+    monkeypatch.setattr(setup, "install", lambda choice: setup.VENV.mkdir(exist_ok=True))
+    assert setup.main() == 0
+    assert setup.main() == 0
+    assert made == ["venv"]
+    (root / "constraints.txt").write_text("numpy==2\ntorch==2\n")
+    assert setup.main() == 0
+    assert made == ["venv", "venv"]
+
+
+def test_an_interrupted_setup_is_made_again(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(setup.subprocess, "run", lambda *a, **k: None)
+
+    def interrupted(choice: str) -> None:
+        setup.VENV.mkdir(exist_ok=True)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(setup, "install", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        setup.main()
+    assert not (setup.VENV / ".stamp").exists()
+
+
+def test_an_old_python_is_told_what_to_do(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(setup.sys, "version_info", (3, 10, 0, "final", 0))
+    assert setup.main() == 1
+    assert "PYTHON=" in capsys.readouterr().err
+
+
+def test_an_unknown_build_of_torch_is_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TORCH", "tpu")
+    assert setup.main() == 1
+    assert "TORCH=cpu" in capsys.readouterr().err
+
+
+def test_the_list_has_an_exact_version_for_every_direct_requirement() -> None:
+    import tomllib
+
+    from packaging.requirements import Requirement
+    from packaging.utils import canonicalize_name
+
+    root = Path(setup.__file__).resolve().parent.parent
+    lines = (root / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    exact = {canonicalize_name(name): version for name, version in (r.split("==") for r in lines)}
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"].values()
+    for row in [*project["dependencies"], *(row for extra in extras for row in extra)]:
+        requirement = Requirement(row)
+        assert requirement.specifier.contains(exact[canonicalize_name(requirement.name)])
