@@ -1,0 +1,178 @@
+"""Manifests: all are valid, every malformed one is refused with the name of the field."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os.path
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scstlib.datasets import (
+    ManifestError,
+    UnknownDatasetError,
+    describe,
+    list_datasets,
+    manifests,
+    read_manifest,
+)
+from scstlib.datasets.manifests import is_confined, parse_manifest
+
+FILE = {"path": "a/b.txt", "url": "https://example.org/b.txt", "bytes": 3, "sha256": "0f" * 32}
+SCHEMA = json.loads((manifests.manifest_folder() / "schema.json").read_text())
+
+
+def test_every_manifest_is_valid_and_named_like_its_file() -> None:
+    names = list_datasets()
+    assert len(names) >= 17
+    for name in names:
+        manifest = read_manifest(name)
+        assert manifest.name == name
+        assert manifest.known_traps
+        assert bool(manifest.files) != bool(manifest.by_hand)
+
+
+def test_every_loader_exists() -> None:
+    from importlib import import_module
+
+    for name in list_datasets():
+        loader = read_manifest(name).loader
+        if loader is not None:
+            module, function = loader.split(".")
+            assert callable(getattr(import_module(f"scstlib.datasets.{module}"), function))
+
+
+def test_manifests_list_the_files_of_the_mirror(mirror_folder: Path) -> None:
+    with (mirror_folder / "SOURCES.tsv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream, delimiter="\t"))
+    expected = {(r["file"], r["url"], int(r["bytes"]), r["sha256"]) for r in rows}
+    found = {
+        (f"{name}/{file.path}", file.url, file.bytes, file.sha256)
+        for name in list_datasets()
+        for file in read_manifest(name).files
+    }
+    assert found == expected
+    for row in rows:
+        assert row["licence_of_host_repo"] in read_manifest(row["dataset"]).licence["host"]
+
+
+def test_describe_has_one_row_a_set() -> None:
+    table = describe()
+    assert list(table.index) == list_datasets()
+    assert table.loc["lee2019", "files"] == 401
+    assert table.loc["HiRES", "how"] == "by hand"
+    assert table.loc["guo2010", "megabytes"] == pytest.approx(0.27)
+
+
+def test_unknown_name_lists_the_nearest() -> None:
+    with pytest.raises(UnknownDatasetError, match=r"semrau2018.*nearest: semrau2017"):
+        read_manifest("semrau2018")
+    with pytest.raises(ValueError, match="HiRES"):
+        read_manifest("hires")
+    with pytest.raises(UnknownDatasetError, match=r"guo2010.*semrau2017"):
+        read_manifest("zzzzzzzzzzzzzzzzzzzzzz")
+
+
+MALFORMED: list[tuple[dict[str, Any], str]] = [
+    ({"title": None}, "'title'"),
+    ({"title": "x"}, "'title'"),
+    ({"modality": "gossip"}, "'modality'"),
+    ({"surprise": 1}, "surprise"),
+    ({"citation": {"text": "made in a test", "doi": None}}, "doi_note"),
+    ({"citation": {"text": "made in a test", "doi": "doi.org/1"}}, "'citation.doi'"),
+    ({"loader": "os.system"}, "'loader'"),
+    ({"files": []}, "'files'"),
+    ({"files": [{**FILE, "sha256": "abc"}]}, r"'files\[0\].sha256'"),
+    ({"files": [FILE, {**FILE, "path": "c", "bytes": "3"}]}, r"'files\[1\].bytes'"),
+    ({"files": [{**FILE, "url": "file:///etc/passwd"}]}, r"'files\[0\].url'"),
+    ({"files": [FILE, FILE]}, r"'files\[1\].path'.*repeats"),
+    ({"name": "../toy"}, "'name'"),
+    ({"name": "other"}, "'name'"),
+    *[
+        ({"files": [{**FILE, "path": path}]}, r"'files\[0\].path'")
+        for path in ("/etc/passwd", "../x", "a/../../x", "a\\b", "C:x", "a//b", "./a", "", "a/..")
+    ],
+]
+
+
+@pytest.mark.parametrize(("change", "field"), MALFORMED)
+def test_malformed_manifest_names_the_field(
+    change: dict[str, Any], field: str, manifest_folder: Path, base: dict[str, Any]
+) -> None:
+    content = {**base, "files": [FILE], **change}
+    (manifest_folder / "toy.yml").write_text(yaml.safe_dump(content))
+    with pytest.raises(ManifestError, match=field) as caught:
+        read_manifest("toy")
+    assert "toy.yml" in str(caught.value)
+
+
+def test_missing_field_is_named(manifest_folder: Path, base: dict[str, Any]) -> None:
+    content = {key: value for key, value in base.items() if key != "organism"}
+    (manifest_folder / "toy.yml").write_text(yaml.safe_dump({**content, "files": [FILE]}))
+    with pytest.raises(ManifestError, match="organism"):
+        read_manifest("toy")
+
+
+def test_yaml_cannot_build_objects(tmp_path: Path) -> None:
+    path = tmp_path / "bad.yml"
+    path.write_text("name: !!python/object/apply:os.getcwd []\n")
+    with pytest.raises(ManifestError, match="not valid YAML"):
+        parse_manifest(path)
+    path.write_text("- a list\n")
+    with pytest.raises(ManifestError, match="whole file"):
+        parse_manifest(path)
+
+
+def test_manifests_of_the_installed_package_come_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "scstlib"
+    monkeypatch.setattr(manifests, "__file__", str(package / "datasets" / "manifests.py"))
+    with pytest.raises(FileNotFoundError, match="data_manifests"):
+        manifests.manifest_folder()
+    for folder in (tmp_path / "data_manifests", package / "data_manifests"):
+        folder.mkdir(parents=True)
+        (folder / "schema.json").touch()
+        assert manifests.manifest_folder() == folder
+
+
+@given(st.text(alphabet="ab./\\:\0 ~-", max_size=12))
+def test_confined_paths_stay_below_their_folder(relative: str) -> None:
+    if is_confined(relative):
+        joined = os.path.normpath(os.path.join("/root/folder", relative))
+        assert joined.startswith("/root/folder/")
+        assert joined == f"/root/folder/{relative}"
+
+
+@given(st.text(alphabet="ab./\\:\n ~-", max_size=12))
+def test_schema_admits_only_confined_paths(relative: str) -> None:
+    # The schema's validator searches; an unanchored or too wide pattern would let paths through.
+    pattern = SCHEMA["$defs"]["file"]["properties"]["path"]["pattern"]
+    if re.search(pattern, relative):
+        assert is_confined(relative)
+
+
+def test_importing_the_package_loads_nothing_heavy() -> None:
+    code = (
+        "import sys, scstlib.datasets as d; "
+        "heavy = {'numpy', 'pandas', 'anndata', 'cooler', 'yaml', 'requests'} & set(sys.modules); "
+        "assert not heavy, heavy; "
+        "assert set(d.__all__) == set(dir(d)) == set(d._EXPORTS); "
+        "assert all(getattr(d, name) is not None for name in d.__all__)"
+    )
+    subprocess.run([sys.executable, "-W", "error", "-c", code], check=True)
+
+
+def test_unknown_attribute_is_an_attribute_error() -> None:
+    import scstlib.datasets
+
+    with pytest.raises(AttributeError, match="no_such_thing"):
+        scstlib.datasets.no_such_thing  # noqa: B018
