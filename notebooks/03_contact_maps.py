@@ -27,6 +27,7 @@ profile = "fast"
 seed = 0
 
 # %%
+import logging
 import tempfile
 import warnings
 from pathlib import Path
@@ -40,9 +41,11 @@ from IPython.display import Markdown
 
 from scstlib.datasets import load
 from scstlib.plots import BLUE, GREY, ORANGE, book_style, contact_map
+from scstlib.preprocess.tracks import interval_track
 
 plt.rcParams.update(book_style())
-# cooler and cooltools use parts of pandas that newer versions announce to change.
+# cooltools reports each step; both use parts of pandas that newer versions announce to change.
+logging.disable(logging.INFO)
 warnings.simplefilter("ignore", FutureWarning)
 warnings.simplefilter("ignore", DeprecationWarning)
 
@@ -189,12 +192,14 @@ plt.show()
 # The checkerboard says that bins come in two kinds, A and B, and that each kind prefers its own. The
 # first eigenvector of the O/E map gives each bin a number: its *compartment score*. An
 # eigenvector has no sign of its own; by convention A is the side with more genes or GC. Here the sign
-# comes from the CpG content of the bins.
+# comes from the CpG content of the bins. That track stands on bins shifted by half a bin, a trap that
+# its manifest names, so it is averaged over the overlap.
 
 # %%
 cpg = load("cpg_tracks")
 cpg = cpg[(cpg["assembly"] == "mm10") & (cpg["bin_size"] == 100_000)]
-track = maps.bins[["chrom", "start", "end"]].merge(cpg[["chrom", "start", "cpg"]], how="left")
+track = maps.bins[["chrom", "start", "end"]]
+track = track.assign(cpg=interval_track(cpg, track, value="cpg"))
 scores = {
     n: cooltools.eigs_cis(c, phasing_track=track, n_eigs=1)[1]["E1"] for n, c in samples.items()
 }

@@ -132,6 +132,10 @@ Markdown(
 # This divergence in gene space is the score of the scNODE paper
 # ([Zhang et al. 2024](https://doi.org/10.1093/bioinformatics/btae393)) and of comparisons after it.
 #
+# The row without noise has another lesson. Its mean error is the largest of all, because the logarithm of
+# a mean is not the mean of logarithms: noisy counts with the right mean have a lower mean log.
+# De-noised predictions and log counts of single cells are not in one unit.
+#
 # How much less noise does it want? Pull fresh true cells towards their mean, step by step.
 
 # %% caption="Fresh true cells pulled towards their mean: at 0 the true cells, at 1 one constant vector. Each score is divided by its largest value; dots mark the minima. The energy distance is lowest where nothing is pulled; the divergence in gene space is lowest far from the truth." alt="Three curves against the pull from 0 to 1. Energy distance rises all the way from 0. The divergence in ten components has its minimum near the left end, the divergence in gene space falls until far to the right." name="fig-pull"
