@@ -189,22 +189,39 @@ plt.show()
 # %% [markdown]
 # ## Compartments
 #
-# The checkerboard says that bins come in two kinds, A and B, and that each kind prefers its own. The
-# first eigenvector of the O/E map gives each bin a number: its *compartment score*. An
-# eigenvector has no sign of its own; by convention A is the side with more genes or GC. Here the sign
-# comes from the CpG content of the bins. That track stands on bins shifted by half a bin, a trap that
-# its manifest names, so it is averaged over the overlap.
+# The checkerboard says that bins come in two kinds, A and B, and that each kind prefers its own. An
+# eigenvector of the O/E map gives each bin a number for it: its *compartment score*. Two things are
+# left open by the algebra. An eigenvector has no sign of its own; by convention A is the side with
+# more genes or GC. And the *first* eigenvector is the largest pattern of the map, which need not be the
+# compartments: on a single chromosome a slow drift along it can be larger. A track that goes with
+# compartments settles both. Here it is the CpG content of the bins. (That track stands on bins shifted
+# by half a bin, a trap that its manifest names, so it is averaged by overlap.)
 
 # %%
 cpg = load("cpg_tracks")
 cpg = cpg[(cpg["assembly"] == "mm10") & (cpg["bin_size"] == 100_000)]
 track = maps.bins[["chrom", "start", "end"]]
 track = track.assign(cpg=interval_track(cpg, track, value="cpg"))
-scores = {
-    n: cooltools.eigs_cis(c, phasing_track=track, n_eigs=1)[1]["E1"] for n, c in samples.items()
-}
+vectors = {n: cooltools.eigs_cis(c, phasing_track=track, n_eigs=3)[1] for n, c in samples.items()}
+with_cpg = pd.DataFrame({
+    names[n]: {e: v[e].corr(track["cpg"], method="spearman") for e in ["E1", "E2", "E3"]}
+    for n, v in vectors.items()
+})  # fmt: skip
+with_cpg.round(2)
 
-# %% caption="Compartment score along chromosome 19: positive is A. Stem cells and neurons agree over most of the chromosome and differ in blocks of a few Mb." alt="Two rows of filled curves along 61 Mb, orange above and blue below zero, alike in most places and of opposite sign in some blocks." name="fig-compartments"
+# %%
+chosen = {n: with_cpg[names[n]].idxmax() for n in names}
+scores = {n: vectors[n][chosen[n]] for n in names}
+agreement = {e: scores["ES"].corr(vectors["CN"][e]) for e in ["E1", "E2", "E3"]}
+print("chosen:", {names[n]: e for n, e in chosen.items()})
+print("correlation of the stem-cell score with", {f"neurons {e}": round(r, 2) for e, r in agreement.items()})
+
+# %% [markdown]
+# For the neurons the track picks the second eigenvector, and the stem cells agree: their score
+# goes with the neurons' second eigenvector far better than with the first. Taken blindly, the first
+# eigenvectors would have reported a genome turned inside out.
+
+# %% caption="Compartment score along chromosome 19: positive is A. Stem cells and neurons agree over most of the chromosome and differ in blocks." alt="Two rows of filled curves along 61 Mb, orange above and blue below zero, alike in most places and of opposite sign in some blocks." name="fig-compartments"
 position = maps.bins["start"].to_numpy() / 1e6
 fig, axes = plt.subplots(2, 1, figsize=(5.4, 3.2), sharex=True, sharey=True)
 for ax, name in zip(axes, names, strict=True):
@@ -221,10 +238,10 @@ both = scores["ES"].notna() & scores["CN"].notna()
 switched = np.sign(scores["ES"][both]) != np.sign(scores["CN"][both])
 Markdown(
     f"{switched.mean():.0%} of the {both.sum()} bins with a score in both change their compartment between"
-    f" stem cells and neurons; the two scores correlate with r ="
-    f" {np.corrcoef(scores['ES'][both], scores['CN'][both])[0, 1]:.2f}. The score of stem cells and CpG"
-    f" content correlate with r = {scores['ES'].corr(track['cpg']):.2f}, so a track that knows nothing"
-    " of the cell type already predicts much of a compartment profile."
+    f" stem cells and neurons; with the first eigenvectors it would have been"
+    f" {np.mean(np.sign(vectors['ES']['E1'][both]) != np.sign(vectors['CN']['E1'][both])):.0%}. The score of"
+    f" stem cells and CpG content have a rank correlation of {with_cpg[names['ES']].max():.2f}, so a"
+    " track that knows nothing of the cell type already predicts much of a compartment profile."
 )
 
 # %% [markdown]
@@ -292,14 +309,14 @@ Markdown(
 #
 # </details>
 #
-# > **Exercise** Compute the compartment score of the neurons with a phasing track of `-track["cpg"]`.
-# > What changes, and what must not?
+# > **Exercise** Compute the eigenvectors of the neurons with a phasing track of `-track["cpg"]`. What
+# > changes, and what must not?
 #
 # <details><summary>Solution</summary>
 #
-# `cooltools.eigs_cis(samples["CN"], phasing_track=track.assign(cpg=-track["cpg"]), n_eigs=1)` gives the
-# same profile with the other sign. A comparison between cell types whose signs were set by different
-# tracks would report switches that are not there.
+# `cooltools.eigs_cis(samples["CN"], phasing_track=track.assign(cpg=-track["cpg"]), n_eigs=3)` gives the
+# same profiles with the other sign. A comparison between cell types whose signs were set by
+# different tracks would report switches that are not there.
 #
 # </details>
 #
