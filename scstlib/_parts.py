@@ -54,9 +54,7 @@ def label_rows(
     return labels
 
 
-def cut(
-    data: Data, labels: np.ndarray, record: dict[str, Any], validation: bool
-) -> Split[Data]:
+def cut(data: Data, labels: np.ndarray, record: dict[str, Any], validation: bool) -> Split[Data]:
     """Cut data into the four parts and mark each with what it was split by.
 
     ``validation`` says whether that part was asked for and must have rows.
