@@ -286,6 +286,8 @@ class TestScaleAndPCA:
         x = np.random.default_rng(0).normal(size=(100, 20))
         assert ex.parallel_analysis(x) == 1
         assert ex.parallel_analysis(np.ones((10, 4))) == 1
+        # genes that vary more are no component
+        assert ex.parallel_analysis(x * np.geomspace(1, 30, 20)) == 1
         many = np.random.default_rng(1).normal(size=(4000, 20))
         assert ex.parallel_analysis(many, max_cells=200) == 1
 
