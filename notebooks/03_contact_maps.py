@@ -212,14 +212,14 @@ with_cpg.round(2)
 # %%
 chosen = {n: with_cpg[names[n]].idxmax() for n in names}
 scores = {n: vectors[n][chosen[n]] for n in names}
-agreement = {e: scores["ES"].corr(vectors["CN"][e]) for e in ["E1", "E2", "E3"]}
 print("chosen:", {names[n]: e for n, e in chosen.items()})
-print("correlation of the stem-cell score with", {f"neurons {e}": round(r, 2) for e, r in agreement.items()})
+for vector in ["E1", "E2", "E3"]:
+    agreement = scores["ES"].corr(vectors["CN"][vector])
+    print(f"correlation of the stem-cell score with {vector} of neurons: {agreement:.2f}")
 
 # %% [markdown]
 # For the neurons the track picks the second eigenvector, and the stem cells agree: their score
-# goes with the neurons' second eigenvector far better than with the first. Taken blindly, the first
-# eigenvectors would have reported a genome turned inside out.
+# goes with the neurons' second eigenvector far better than with the first.
 
 # %% caption="Compartment score along chromosome 19: positive is A. Stem cells and neurons agree over most of the chromosome and differ in blocks." alt="Two rows of filled curves along 61 Mb, orange above and blue below zero, alike in most places and of opposite sign in some blocks." name="fig-compartments"
 position = maps.bins["start"].to_numpy() / 1e6
