@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
+from scstlib.leakage import record_fit
 from scstlib.models.protocol import MeasuredCells, check_request, measured_cells
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ class _Baseline(ABC):
     def fit(self, adata: AnnData, time_key: str = "time") -> Self:
         """Keep the cells of ``adata`` with their times in ``adata.obs[time_key]``."""
         self.cells_ = measured_cells(adata, time_key)
+        record_fit(self, adata)
         return self
 
     def sample(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from scstlib.leakage import check_evaluation
 from scstlib.models.protocol import TemporalModel, measured_cells
 
 if TYPE_CHECKING:
@@ -50,9 +51,16 @@ def score_held_out_times(
     pandas.DataFrame
         Columns model, time, metric, member (which model of that name), repeat, value; one row for
         each score. The floor is the model named ``SPLIT_HALF``.
+
+    Raises
+    ------
+    LeakageError
+        If a model was fitted on cells, or on a held-out time, of ``test``.
     """
     import pandas as pd
 
+    for members in models.values():
+        check_evaluation(list(members), test)
     measured = measured_cells(test, time_key, min_times=1)
     rng = np.random.default_rng(seed)
     rows = []

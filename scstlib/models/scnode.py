@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from scstlib.leakage import record_fit
 from scstlib.models.files import read_model, write_model
 from scstlib.models.protocol import MeasuredCells, check_request, measured_cells
 from scstlib.models.scnode_networks import ScNODENetwork, joint_loss
@@ -146,6 +147,7 @@ class ScNODE:
         with seeded_weights(self.seed):
             network = self._new_network(len(cells.genes)).to(device)
         self.cells_, self.network_ = self._keep(cells), network
+        record_fit(self, adata)
         by_time = [torch.as_tensor(cells.at(time), device=device) for time in cells.times]
         self.losses_ = {
             "pretrain": self._pretrain(torch.cat(by_time), generator),

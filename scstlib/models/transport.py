@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
+from scstlib.leakage import record_fit
 from scstlib.models.protocol import MeasuredCells, check_request, measured_cells
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ class DisplacementInterpolation:
             for time in cells.times
         }
         self.cells_ = cells
+        record_fit(self, adata)
         return self
 
     def sample(

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from anndata import AnnData
 
+from scstlib.leakage import LeakageError
 from scstlib.models.baselines import ConstantMean, CopyNearest
 from scstlib.models.comparison import SPLIT_HALF, median_table, score_held_out_times
+from scstlib.splits import hold_out_times
 
 
 def mean_gap(x: np.ndarray, y: np.ndarray) -> float:
@@ -30,6 +33,13 @@ def test_floor_and_models_stand_in_one_table(moving: AnnData):
 
 def test_counts_are_compared_as_log_counts_per_10k(moving_counts: AnnData):
     test = moving_counts[moving_counts.obs["time"] == 1.0]
-    model = CopyNearest().fit(moving_counts)
+    model = CopyNearest().fit(moving_counts[moving_counts.obs["time"] != 1.0])
     scores = score_held_out_times({"same": [model]}, test, {"mean": mean_gap}, n_repeats=1)
-    assert scores["value"].max() < 1.0
+    assert scores["value"].max() < 2.0
+
+
+def test_a_model_that_saw_the_test_cells_is_refused(moving: AnnData):
+    split = hold_out_times(moving, test=[1.0])
+    leaky = CopyNearest().fit(moving)
+    with pytest.raises(LeakageError, match="CopyNearest"):
+        score_held_out_times({"leaky": [leaky]}, split.test, {"mean": mean_gap})
