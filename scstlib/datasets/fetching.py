@@ -7,6 +7,7 @@ import shutil
 import sys
 import threading
 import warnings
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -123,7 +124,7 @@ def _copy(source: Path, dataset: str, file: RemoteFile) -> Path:
                 check_file(temporary, file)
             except ChecksumError as error:
                 raise ChecksumError(str(error).replace(str(temporary), str(source))) from None
-    except (EOFError, gzip.BadGzipFile) as error:
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise ChecksumError(f"{source} is not a whole gzip file: {error}") from error
     except OSError as error:
         if packed or error.errno not in NOT_WRITABLE | FULL:
@@ -200,6 +201,9 @@ def _download(file: RemoteFile, target: Path, unreachable: threading.Event) -> P
                 if attempt == ATTEMPTS or isinstance(error, requests.ConnectTimeout):
                     unreachable.set()
                     raise _NotReachedError("the server could not be reached") from error
+            except requests.RequestException as error:
+                if attempt == ATTEMPTS:
+                    raise _NotReachedError("the connection broke off") from error
         try:
             check_file(temporary, file)
         except ChecksumError as error:

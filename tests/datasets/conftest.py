@@ -54,12 +54,13 @@ def real_data(
 
 
 class Server:
-    """Serves byte strings by path; counts requests; can fail, stall or serve something else."""
+    """Serves byte strings by path, counts requests, and can fail, stall or break off."""
 
     def __init__(self) -> None:
         self.content: dict[str, bytes] = {}
         self.status: dict[str, list[int]] = {}
         self.requests: Counter[str] = Counter()
+        self.cut: set[str] = set()
         self.stall = threading.Event()
         self.stall.set()
         server = self
@@ -81,7 +82,8 @@ class Server:
                 self.wfile.write(body[:half])
                 self.wfile.flush()
                 server.stall.wait(20)
-                self.wfile.write(body[half:])
+                if name not in server.cut:
+                    self.wfile.write(body[half:])
 
             def log_message(self, *args: object) -> None:
                 pass

@@ -71,6 +71,17 @@ def test_server_error_is_tried_again(toy: Toy, server: Any) -> None:
     assert server.requests["one.txt"] == 2
 
 
+def test_connection_that_breaks_off(toy: Toy, server: Any, cache: Path) -> None:
+    toy(FILES)
+    server.cut = {"one.txt"}
+    with pytest.raises(DataUnavailableError, match=r"1 of 3 files.*broke off"):
+        fetch("toy")
+    assert server.requests["one.txt"] == fetching.ATTEMPTS
+    assert not leftovers(cache)
+    server.cut = set()
+    assert len(fetch("toy")) == 3
+
+
 def test_offline_says_what_where_from_and_where_to(
     toy: Toy, server: Any, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -182,10 +193,16 @@ def test_wrong_mirror_file_is_left_out_with_a_warning(
     assert (mirror / "three.txt").read_bytes() == b"abc"
 
 
-@pytest.mark.parametrize("cut", [30, 5, 0])
-def test_wrong_gzipped_mirror_file(toy: Toy, cache: Path, mirror: Path, cut: int) -> None:
+WHOLE = gzip.compress(FILES["one.txt"])
+
+
+@pytest.mark.parametrize(
+    "packed",
+    [WHOLE[:-10], WHOLE[:5], b"not gzip at all", WHOLE[:12] + b"\xff" * 9 + WHOLE[21:]],
+    ids=["cut", "cut in the header", "not gzip", "damaged"],
+)
+def test_wrong_gzipped_mirror_file(toy: Toy, cache: Path, mirror: Path, packed: bytes) -> None:
     toy({"one.txt": FILES["one.txt"]})
-    packed = gzip.compress(FILES["one.txt"])[:cut] or b"not gzip at all"
     (mirror / "one.txt.gz").write_bytes(packed)
     with (
         pytest.warns(UserWarning, match="one.txt.gz is not a whole gzip file"),

@@ -63,8 +63,8 @@ def test_tracks_real(real_data: Path) -> None:
     assert (ctcf["end"] <= ctcf["chrom"].map(sizes)).all()
     assert cpg.groupby(["assembly", "bin_size"]).size().to_dict() == {
         ("hg19", 1_000_000): 2698,
-        ("hg19", 100_000): 28_741,
-        ("mm10", 100_000): 26_669,
+        ("hg19", 100_000): 28_742,
+        ("mm10", 100_000): 26_605,
     }
     human = cpg[(cpg["assembly"] == "hg19") & (cpg["bin_size"] == 100_000)]
     assert (human["end"] <= human["chrom"].map(sizes)).all()
