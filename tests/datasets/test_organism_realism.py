@@ -82,8 +82,13 @@ def test_measures_of_maps_have_known_answers() -> None:
     v[40] = 0.0
     balanced = realism.balance(blocks * np.outer(v, v))
     assert np.isnan(balanced[40]).all()
-    ratio = (balanced / blocks)[distance > 1]
-    assert np.nanstd(ratio) / np.nanmean(ratio) < 0.02
+    # The bias is gone: the same map without it, but for the lost bin, is balanced to the same.
+    seen = (v > 0).astype(float)
+    np.testing.assert_allclose(
+        balanced / np.nanmean(balanced),
+        (bare := realism.balance(blocks * np.outer(seen, seen))) / np.nanmean(bare),
+        rtol=1e-3,
+    )
 
     assert realism.insulation_spread(decay, size) == pytest.approx(0.0, abs=1e-9)
     domain = np.arange(n) // 20
@@ -109,16 +114,15 @@ def test_interpolating_means_is_a_decent_baseline_that_can_be_beaten(small: Orga
         line = distance(k, (truth[k - 1] + truth[k + 1]) / 2)
         copied = min(distance(k, truth[k - 1]), distance(k, truth[k + 1]))
         assert 0.05 * copied < line < 0.6 * copied
-    # Beyond the last training time it goes on changing, and repeating the last is a real error.
-    assert distance(11, truth[9]) > 0.3 * distance(0, truth[9]) / 3
+    # The mean goes on changing at the last times: repeating the one before them is a real error.
+    assert distance(11, truth[9]) > 0.1 * distance(11, truth[0])
 
 
 @pytest.mark.slow
-def test_counts_tell_late_fates_apart_but_not_what_cells_will_become(small: Organism) -> None:
+def test_counts_tell_late_fates_apart(small: Organism) -> None:
     from sklearn.linear_model import LogisticRegression
 
-    adata = small.sample([0.0, 96.0], 600)
-    adata = adata[adata.obs["time"] == 96.0]
+    adata = small.sample(96.0, 600)
     adata = adata[adata.obs["fate"] != "uncommitted"]
     x = adata.X.toarray()
     x = np.log1p(1e4 * x / np.maximum(x.sum(axis=1, keepdims=True), 1))
@@ -126,7 +130,6 @@ def test_counts_tell_late_fates_apart_but_not_what_cells_will_become(small: Orga
     half = len(y) // 2
     model = LogisticRegression(C=0.01, max_iter=500).fit(x[:half], y[:half])
     assert model.score(x[half:], y[half:]) > 0.95
-    assert small.fate_shares(0.0)["uncommitted"] == 1.0
 
 
 def _insulation(contacts: np.ndarray, width: int = 10) -> np.ndarray:
