@@ -20,7 +20,13 @@ if TYPE_CHECKING:
 BIN_SIZE = 100_000  # bp; the widest bin of the real maps that are compared
 # Contacts per bp of chromosome: mean of the bonev2017 maps, and of the rao2014 replicates.
 DEEP, SHALLOW = 1.4, 0.03
-REASONS: dict[str, str] = {}
+# What limits a comparison.
+REASONS = {
+    "zero fraction": "two whole transcriptomes and a panel of 41 genes; depth sets it",
+    "overdispersion": "the high end is a set of read counts without molecular barcodes",
+    "stratum correlation, cell types": "one chromosome of three mouse cell types",
+    "stratum correlation, replicates": "at 0.03 contacts per bp; three of five are thinned maps",
+}
 _LEAST_COVERED = 0.1  # bins below this share of the median coverage are left out
 
 
@@ -261,8 +267,7 @@ def realism_table(organism: Organism, n_chromosomes: int = 3, seed: int = 0) -> 
     Returns
     -------
     DataFrame
-        quantity, organism, real low, real high, inside, reason: why a quantity is outside, or what
-        limits the comparison.
+        quantity, organism, real low, real high, inside, reason: what limits the comparison.
     """
     table = real_ranges()
     table.insert(0, "organism", measure_organism(organism, n_chromosomes, seed))

@@ -235,7 +235,7 @@ def test_folder_reads_back_as_the_same_organism(tmp_path: Path) -> None:
 
 
 def test_damaged_folders_are_refused(tmp_path: Path, organism: Organism) -> None:
-    with pytest.raises(FileNotFoundError, match="settings.json is missing"):
+    with pytest.raises(FileNotFoundError, match="is missing; write it"):
         read_organism(tmp_path)
     path = tmp_path / "settings.json"
     path.write_text('{"format": 1, "seed"')
