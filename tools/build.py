@@ -81,6 +81,7 @@ def snakemake(workers: int, root: Path = ROOT) -> int:
     """Run the graph of work; returns Snakemake's exit status."""
     command = [sys.executable, "-m", "snakemake", "--cores", str(workers), "--nolock"]
     command += ["--rerun-incomplete", "--keep-going", "--quiet", "all", "--rerun-triggers", "mtime"]
+    command += ["--scheduler", "greedy"]  # the other one starts a solver
     return subprocess.run(command, cwd=root, check=False).returncode
 
 

@@ -7,6 +7,7 @@ again, and takes a half-written page for a whole one. A rendering takes seconds.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -21,16 +22,23 @@ def render(root: Path = notebooks.ROOT) -> int:
     """Render into ``_build/html``; returns Jupyter Book's exit status."""
     for folder in ("html", ".doctrees", "jupyter_execute"):
         shutil.rmtree(root / "_build" / folder, ignore_errors=True)
-    environment = {**os.environ, "PYTHONPATH": str(root), "NO_COLOR": "1"}
+    environment = {**os.environ, "PYTHONPATH": str(root)}
     log = root / "_build" / "render.log"
+    log.parent.mkdir(exist_ok=True)
     command = [str(Path(sys.executable).parent / "jupyter-book"), *COMMAND]
-    with log.open("w", encoding="utf-8") as stream:
-        done = subprocess.run(
-            command, cwd=root, env=environment, stdout=stream, stderr=subprocess.STDOUT, check=False
-        )
+    done = subprocess.run(
+        command,
+        cwd=root,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        check=False,
+    )
+    text = re.sub(r"\x1b\[[0-9;]*m", "", done.stdout.decode(errors="replace"))
+    log.write_text(text, encoding="utf-8")
     if done.returncode:
         shutil.rmtree(root / "_build" / "html", ignore_errors=True)
-        print(f"  the book: FAILED\n{log.read_text(encoding='utf-8')}", file=sys.stderr)
+        print(f"  the book: FAILED\n{text}", file=sys.stderr)
         print(f"    Read again in {log.relative_to(root)}", file=sys.stderr, flush=True)
     return done.returncode
 

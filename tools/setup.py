@@ -76,7 +76,7 @@ def install(choice: str) -> None:
             rest = Path(folder) / "rest.txt"
             rest.write_text("\n".join(line for line in requirements if line != torch) + "\n")
             pip("install", "-qq", "--no-deps", "--no-compile", "-r", str(rest))
-        pip("install", "-qq", "--no-deps", "--editable", ".")
+        pip("install", "-qq", "--no-deps", "--no-build-isolation", "--editable", ".")
         pip("check")
     else:
         # Another platform needs other packages beside the listed ones: let pip find them.

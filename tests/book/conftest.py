@@ -41,6 +41,7 @@ class TinyBook:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        root.mkdir()
         ignore = shutil.ignore_patterns("__pycache__")
         for name in (*MACHINERY, "book/_ext", "book/_static", "book/_templates"):
             source = notebooks.ROOT / name

@@ -65,7 +65,7 @@ def browser() -> Iterator[Browser]:
             pytest.fail(problem)
         pytest.skip(problem)
     with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=binary, args=FLAGS)
+        running = playwright.chromium.launch(executable_path=binary, args=list(FLAGS))
         yield running
         running.close()
 

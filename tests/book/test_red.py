@@ -6,15 +6,13 @@ Each test builds a tiny book with the machinery of this repository.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import Any
 
 import pytest
 
+from tests.book.conftest import PAGE, TinyBook
 from tools import notebooks
 from tools.second_run import second_run
-
-if TYPE_CHECKING:
-    from tests.book.conftest import TinyBook
 
 pytestmark = pytest.mark.slow
 MISSING = """
@@ -41,7 +39,7 @@ def test_good_book_is_green_and_runs_once(tiny_book: TinyBook) -> None:
     assert "cell_output" in page
     executed = notebooks.executed_path("01_page", tiny_book.root)
     before = executed.stat().st_mtime_ns
-    tiny_book.write("notebooks/01_page.py", _page(tiny_book).replace("# A page", "# A better page"))
+    tiny_book.write("notebooks/01_page.py", PAGE.replace("# A page", "# A better page"))
     second = tiny_book.run("build")
     assert second.returncode == 0, second.stderr
     assert executed.stat().st_mtime_ns == before
@@ -49,7 +47,7 @@ def test_good_book_is_green_and_runs_once(tiny_book: TinyBook) -> None:
 
 
 def test_broken_notebook(tiny_book: TinyBook) -> None:
-    tiny_book.write("notebooks/01_page.py", _page(tiny_book) + "\n# %%\n1 / 0\n")
+    tiny_book.write("notebooks/01_page.py", PAGE + "\n# %%\n1 / 0\n")
     built = tiny_book.run("build")
     assert built.returncode != 0
     assert "01_page: FAILED" in built.stderr
@@ -59,7 +57,7 @@ def test_broken_notebook(tiny_book: TinyBook) -> None:
 
 
 def test_missing_data_leave_a_box_and_a_line_and_stay_green(tiny_book: TinyBook) -> None:
-    tiny_book.write("notebooks/01_page.py", _page(tiny_book) + MISSING)
+    tiny_book.write("notebooks/01_page.py", PAGE + MISSING)
     built = tiny_book.run("build")
     assert built.returncode == 0, built.stderr
     assert "Data missing on notebooks/01_page: semrau2017 (counts.txt)." in built.stdout
@@ -70,58 +68,54 @@ def test_missing_data_leave_a_box_and_a_line_and_stay_green(tiny_book: TinyBook)
     assert [bool(output) for output in outputs] == [False, True, True, False, False]
 
 
-def test_stale_empty_and_missing_outputs_turn_the_strict_rendering_red(
-    tiny_book: TinyBook,
-) -> None:
-    assert tiny_book.run("build").returncode == 0
-    path = notebooks.executed_path("01_page", tiny_book.root)
-    good = path.read_text()
-
-    path.write_text(good.replace("print(1 + seed)", "print(2 + seed)"))
-    assert "stale" in _red(tiny_book)
-    path.write_text(json.dumps(_without_outputs(json.loads(good))))
-    assert "this page is empty" in _red(tiny_book)
-    path.unlink()
-    assert "no executed copy" in _red(tiny_book)
-    path.write_text(good)
-    tiny_book.write("book/index.md", "# A book\n")
-    assert "this page is empty" in _red(tiny_book)
+def test_stale_empty_and_missing_pages_turn_the_strict_rendering_red(tiny_book: TinyBook) -> None:
+    tiny_book.add("notebooks/02_empty", PAGE)
+    tiny_book.add("notebooks/03_missing", PAGE)
+    tiny_book.add("book/blank", "")
+    tiny_book.write("book/blank.md", "# A title alone\n")
+    tiny_book.run("pair")
+    stale = _derived(tiny_book, "01_page")
+    stale["cells"][-1]["source"] = "print(2 + seed)"
+    for name, copy in (("01_page", stale), ("02_empty", _derived(tiny_book, "02_empty"))):
+        tiny_book.write(f"_build/executed/{name}.ipynb", json.dumps(copy))
+    rendered = tiny_book.run("render")
+    assert rendered.returncode != 0
+    assert not (tiny_book.root / "_build" / "html").exists()
+    warnings = [row for row in rendered.stderr.splitlines() if "WARNING" in row]
+    assert _about(warnings, "01_page") == ["the executed copy of this page is stale"]
+    assert _about(warnings, "02_empty") == ["this page is empty"]
+    assert _about(warnings, "03_missing") == ["no executed copy of this page"]
+    assert _about(warnings, "blank") == ["this page is empty"]
+    assert len(warnings) == 4, warnings
 
 
 def test_a_second_run_that_gives_other_text_or_images_is_red(tiny_book: TinyBook) -> None:
     plot = "\n# %%\nimport matplotlib.pyplot as plt\n\nplt.plot([0, 1])\nplt.show()\n"
-    tiny_book.write("notebooks/01_page.py", _page(tiny_book) + plot)
+    tiny_book.write("notebooks/01_page.py", PAGE + plot)
     tiny_book.run("pair")
     tiny_book.run("notebooks")
     assert tiny_book.run("execute", "01_page").returncode == 0
     path = notebooks.executed_path("01_page", tiny_book.root)
-    good = path.read_text()
     assert second_run(path, tiny_book.root) == ""
 
-    path.write_text(good.replace('"1\\n"', '"2\\n"'))
-    assert "mismatch" in second_run(path, tiny_book.root).lower()
-    image = json.loads(good)
-    image["cells"][-1]["outputs"][-1]["data"]["image/png"] = "AAAA"
-    path.write_text(json.dumps(image))
-    assert "image/png" in second_run(path, tiny_book.root)
+    copy = notebooks.read(path)
+    text, image = (cell["outputs"][-1] for cell in copy["cells"][-2:])
+    text["text"] = ["2\n"]
+    image["data"]["image/png"] = "AAAA"
+    path.write_text(json.dumps(copy))
+    found = second_run(path, tiny_book.root)
+    assert "mismatch 'stdout'" in found
+    assert "mismatch 'image/png'" in found
 
 
-def _page(book: TinyBook) -> str:
-    return (book.root / "notebooks" / "01_page.py").read_text()
+def _derived(book: TinyBook, name: str) -> dict[str, Any]:
+    return notebooks.read(book.root / "notebooks" / f"{name}.ipynb")
 
 
-def _executed(book: TinyBook) -> dict:  # type: ignore[type-arg]
+def _executed(book: TinyBook) -> dict[str, Any]:
     return notebooks.read(notebooks.executed_path("01_page", book.root))
 
 
-def _without_outputs(notebook: dict) -> dict:  # type: ignore[type-arg]
-    for cell in notebooks.code_cells(notebook):
-        cell["outputs"] = []
-    return notebook
-
-
-def _red(book: TinyBook) -> str:
-    rendered = book.run("render")
-    assert rendered.returncode != 0
-    assert not (book.root / "_build" / "html").exists()
-    return rendered.stderr
+def _about(warnings: list[str], page: str) -> list[str]:
+    """Texts of the warnings about one page, without what they advise."""
+    return [row.split("WARNING: ")[1].partition(":")[0] for row in warnings if page in row]

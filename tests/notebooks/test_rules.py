@@ -1,0 +1,162 @@
+"""The rules of the pages with code, as ``notebooks/README.md`` states them."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from scst_book import portable
+
+from tools import notebooks, pair
+
+ROOT = notebooks.ROOT
+FOLDER = ROOT / "notebooks"
+SOURCES = pair.sources(FOLDER)
+LONGEST = 15
+LEARNING_BOX = ("> **Learning goals**", "> **Before**", "> **Time**")
+LAST = ("## Key points", "## Exercises", "## Further reading")
+ROLE = re.compile(r"\{[\w:.-]+\}`|^ {0,3}(:::|```\{)", flags=re.MULTILINE)
+PLOT = re.compile(r"\bplt\.show\(|\.plot\(|\bplots\.\w+\(|\bsc\.pl\.")
+SOLUTION = re.compile(
+    r"<details>\s*<summary>Solution</summary>\n\n.+?\n\n</details>", flags=re.DOTALL
+)
+
+
+@pytest.fixture(params=SOURCES, ids=lambda path: path.stem)
+def page(request: pytest.FixtureRequest) -> Any:
+    """One page, as derived from its source."""
+    import nbformat
+
+    return nbformat.reads(pair.derive(request.param), as_version=4)
+
+
+def markdown(page: Any) -> str:
+    """The prose of a page, code left out."""
+    cells = [cell.source for cell in page.cells if cell.cell_type == "markdown"]
+    return portable.CODE.sub("", "\n\n".join(cells))
+
+
+def tagged(page: Any, tag: str) -> list[Any]:
+    """The cells with a tag."""
+    return [cell for cell in page.cells if tag in cell.metadata.get("tags", [])]
+
+
+def long_functions(source: str) -> list[str]:
+    """Functions of more lines than a reader takes in at once."""
+    functions = [n for n in ast.walk(ast.parse(source)) if isinstance(n, ast.FunctionDef)]
+    return [f.name for f in functions if (f.end_lineno or 0) - f.lineno + 1 > LONGEST]
+
+
+def broken_links(folder: Path, text: str) -> list[str]:
+    """Relative links to files that are not there."""
+    found = [match[2] for match in portable.LINK.finditer(text)]
+    files = [link.partition("#")[0] for link in found if not re.match(r"[a-z]+:", link)]
+    return [name for name in files if name and not (folder / name).is_file()]
+
+
+def unknown_dois(text: str, bibliography: str) -> list[str]:
+    """DOI and arXiv links that the bibliography does not have."""
+    known = portable.citation_keys(bibliography)
+    found = re.findall(r"https://(?:doi\.org|arxiv\.org/abs)/[^\s)>\]]+", text)
+    return [link for link in found if link.lower() not in known]
+
+
+def test_title_and_learning_box_come_first(page: Any) -> None:
+    first = page.cells[0]
+    assert first.cell_type == "markdown"
+    assert re.match(r"# \S", first.source)
+    assert [part for part in LEARNING_BOX if part not in first.source] == []
+    assert re.search(r"\d+ min to read, \d+ min to run", first.source)
+
+
+def test_the_colab_cell_is_the_one_of_the_repository(page: Any) -> None:
+    (cell,) = tagged(page, "colab")
+    assert cell.source == (ROOT / "tools" / "colab_cell.py").read_text(encoding="utf-8").rstrip()
+    assert page.cells.index(cell) == 1
+
+
+def test_parameters_have_their_defaults(page: Any) -> None:
+    (cell,) = tagged(page, "parameters")
+    values: dict[str, Any] = {}
+    exec(cell.source, values)
+    assert (values["profile"], values["seed"]) == ("fast", notebooks.SEED)
+
+
+def test_the_page_ends_with_key_points_exercises_and_reading(page: Any) -> None:
+    headings = re.findall(r"^## .+$", markdown(page), flags=re.MULTILINE)
+    assert tuple(headings[-3:]) == LAST
+
+
+def test_every_exercise_has_a_hidden_solution(page: Any) -> None:
+    cells = [c.source for c in page.cells if "> **Exercise" in c.source]
+    assert cells
+    for source in cells:
+        assert source.count("> **Exercise") == len(SOLUTION.findall(source))
+        assert source.count("<details>") == len(SOLUTION.findall(source))
+
+
+def test_prose_is_portable(page: Any) -> None:
+    assert ROLE.findall(markdown(page)) == []
+
+
+def test_links_name_files_and_dois_are_in_the_bibliography(page: Any) -> None:
+    text = markdown(page)
+    bibliography = (ROOT / "book" / "references.bib").read_text(encoding="utf-8")
+    assert broken_links(FOLDER, text) == []
+    assert unknown_dois(text, bibliography) == []
+
+
+def test_code_is_short_and_raises_nothing(page: Any) -> None:
+    for cell in page.cells:
+        if cell.cell_type == "code":
+            assert long_functions(cell.source) == []
+    assert tagged(page, "raises-exception") == []
+
+
+def test_cells_that_plot_have_caption_and_alt_text(page: Any) -> None:
+    for cell in page.cells:
+        if cell.cell_type == "code" and PLOT.search(cell.source) and "def " not in cell.source:
+            assert cell.metadata.get("caption"), cell.source
+            assert cell.metadata.get("alt"), cell.source
+
+
+@pytest.mark.parametrize("name", notebooks.names())
+def test_executed_figures_have_texts_and_nothing_is_written_to_stderr(name: str) -> None:
+    path = notebooks.executed_path(name)
+    if not path.is_file():
+        pytest.skip("this page was not run: run `make book`")
+    for cell in notebooks.code_cells(notebooks.read(path)):
+        for output in cell["outputs"]:
+            assert output.get("name") != "stderr", "".join(output["text"])
+            text = "".join(output.get("text", output.get("data", {}).get("text/plain", "")))
+            assert not re.search(r"\bat 0x[0-9a-f]{6,}", text)
+            if "image/png" in output.get("data", {}):
+                assert cell["metadata"].get("caption"), cell["source"]
+                assert cell["metadata"].get("alt"), cell["source"]
+
+
+def test_every_page_is_in_the_table_of_contents_and_every_entry_is_a_page() -> None:
+    assert sorted(notebooks.names()) == [source.stem for source in SOURCES]
+    for name in notebooks.pages():
+        assert (ROOT / f"{name}.md").is_file() or (ROOT / f"{name}.ipynb").is_file()
+
+
+def test_prose_pages_link_to_files_and_cite_what_the_bibliography_has() -> None:
+    bibliography = (ROOT / "book" / "references.bib").read_text(encoding="utf-8")
+    for path in (ROOT / "book").glob("*.md"):
+        text = portable.CODE.sub("", path.read_text(encoding="utf-8"))
+        assert broken_links(path.parent, text) == [], path.name
+        assert unknown_dois(text, bibliography) == [], path.name
+
+
+def test_the_rules_find_what_they_forbid(tmp_path: Path) -> None:
+    body = "\n".join("    a = 1" for _ in range(LONGEST))
+    assert long_functions(f"def f():\n{body}") == ["f"]
+    assert broken_links(tmp_path, "[a](gone.ipynb#b) [c](https://example.org)") == ["gone.ipynb"]
+    assert unknown_dois("<https://doi.org/10.1/a>", "@article{b,\n doi = {10.1/b}}") != []
+    assert ROLE.search("see {doc}`a`")
+    assert ROLE.search(":::{note}")
+    assert not ROLE.search("a set {1, 2} and `code`")
