@@ -4,7 +4,6 @@ Run ``python benchmarks/organism.py``; the result goes to ``benchmarks/results/o
 One thread; seconds are of the processor.
 """
 
-# ruff: noqa: E402  (the number of threads is set before numpy is imported)
 from __future__ import annotations
 
 import os

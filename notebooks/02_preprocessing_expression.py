@@ -40,7 +40,7 @@ from sklearn.neighbors import NearestNeighbors
 from scstlib.datasets import load, simulate_organism
 from scstlib.datasets.realism import realism_table
 from scstlib.leakage import LeakageError, check_evaluation
-from scstlib.plots import BLUE, GREEN, GREY, ORANGE, RED, book_style
+from scstlib.plots import GREY, RED, book_style
 from scstlib.preprocess.expression import (
     PCA,
     PearsonResiduals,

@@ -40,7 +40,6 @@ from scstlib.metrics.contacts import (
     contrast_correlation,
     genome_disco,
     insulation_score,
-    mse,
     ssim,
     stratum_adjusted_correlation,
 )
@@ -229,7 +228,9 @@ contact_table = pd.DataFrame(
 contact_table.round(3)
 
 # %% tags=["hide-input"]
-decay_row, copy_row, top = (contact_table.loc[n] for n in ("distance decay", "bulk copied", "truth"))
+decay_row, copy_row, top = (
+    contact_table.loc[n] for n in ("distance decay", "bulk copied", "truth")
+)
 Markdown(
     f"Pure distance decay reaches a Pearson correlation of {decay_row['Pearson']:.2f} and an SSIM of"
     f" {decay_row['SSIM']:.2f}: neither asks about positions. The stratum-adjusted correlation (SCC) of"
@@ -270,7 +271,9 @@ numbers = [25, 100, 400, 1600]
 ceiling = {"SCC": [], "GenomeDISCO": [], "SSIM": []}
 for n in numbers:
     a, b = (
-        normalised(organism.sample_contacts(cell_type, n_cells=n, seed=s, chroms=[chrom])[chrom][window])
+        normalised(
+            organism.sample_contacts(cell_type, n_cells=n, seed=s, chroms=[chrom])[chrom][window]
+        )
         for s in (11, 12)
     )
     ceiling["SCC"].append(float(stratum_adjusted_correlation(a, b)))
@@ -298,7 +301,9 @@ plt.show()
 
 def insulation_in_place(contacts):
     contacts[np.tril_indices(len(contacts))] = 0  # changes the caller's array
-    return np.array([contacts[max(0, i - 5) : i, i : i + 5].mean() for i in range(1, len(contacts))])
+    return np.array(
+        [contacts[max(0, i - 5) : i, i : i + 5].mean() for i in range(1, len(contacts))]
+    )
 
 
 a, b = bulk.copy(), target.copy()
@@ -312,7 +317,7 @@ try:
     insulation_in_place(frozen)
 except ValueError as error:
     print("caught:", error)
-insulation_score(frozen, window=5);  # the package's own leaves its input alone
+_ = insulation_score(frozen, window=5)  # the package leaves its input alone
 
 # %% [markdown]
 # ## Key points

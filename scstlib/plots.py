@@ -99,8 +99,8 @@ def populations(
     labels : tuple of str
         Names of the two axes.
     """
-    ax.scatter(*measured.T, s=9, color=GREY, alpha=0.5, linewidths=0, label="measured")
-    ax.scatter(*predicted.T, s=9, color=RED, alpha=0.5, linewidths=0, label="predicted")
+    for cells, color, name in ((measured, GREY, "measured"), (predicted, RED, "predicted")):
+        ax.scatter(cells[:, 0], cells[:, 1], s=9, color=color, alpha=0.5, linewidths=0, label=name)
     ax.set(xlabel=labels[0], ylabel=labels[1])
 
 
