@@ -17,7 +17,8 @@ from sphinx.errors import ExtensionError
 
 MATHJAX = ("tex-mml-chtml.js", "output/chtml/fonts")
 THEBE = re.compile(r'<script type="text/x-thebe-config">.*?</script>', flags=re.DOTALL)
-WRONG_ROLES = (' role="doc-biblioentry"', ' role="list"')
+# Roles deprecated or on elements that do not take them; a name that hides the visible text.
+WRONG = (' role="doc-biblioentry"', ' role="list"', ' aria-label="Toggle hidden content"')
 
 
 def copy_mathjax(app: Sphinx, error: Exception | None) -> None:
@@ -58,8 +59,8 @@ def mend_page(
     context["script_files"] = [s for s in context["script_files"] if not is_thebe(s)]
     edit_source(context.get("header_buttons", []), docname)
     body = THEBE.sub("", context.get("body", ""))
-    for role in WRONG_ROLES:  # deprecated, or on an element that does not take them
-        body = body.replace(role, "")
+    for attribute in WRONG:
+        body = body.replace(attribute, "")
     context["body"] = body
 
 
