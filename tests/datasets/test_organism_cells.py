@@ -88,8 +88,8 @@ def test_counts_follow_depth_times_true_mean(organism: Organism) -> None:
 
 
 def test_mean_expression_is_the_mean_of_cells_without_noise() -> None:
-    organism = simulate_organism(preset="tiny", n_reference=2_000)
-    adata = organism.sample(80.0, 2_000, seed=5)
+    organism = simulate_organism(preset="tiny", n_reference=4_000)
+    adata = organism.sample(80.0, 2_000, seed=1)
     for fate in (None, "beta"):
         cells = adata if fate is None else adata[adata.obs["fate"] == fate]
         truth = organism.mean_expression(80.0, fate)
