@@ -57,7 +57,7 @@ def chromatin_state(
     levels, lagged : arrays (regulators,), (half-lives, regulators)
         Means over the population.
     expression_weight, private_weight : float
-        Factors on what follows transcription and on what follows it not.
+        Factors on what follows transcription and on what does not.
     """
     rows, bins = gene_bins(genome, chromosome.name)
     change = (genome.weights[rows] * (lagged[genome.half_life[rows]] - REST)).sum(axis=1)

@@ -14,7 +14,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "tiny": {"n_genes": 120, "n_chromosomes": 3, "n_bins": 64, "n_times": 5, "n_cells": 40,
              "n_reference": 300, "depth": 300.0, "contacts_per_cell": 2_000.0},
     "small": {"n_genes": 1_200, "n_chromosomes": 13, "n_bins": 640, "n_times": 12, "n_cells": 400,
-              "n_reference": 2_000, "depth": 550.0, "contacts_per_cell": 30_000.0},
+              "n_reference": 4_000, "depth": 550.0, "contacts_per_cell": 30_000.0},
     "large": {"n_genes": 6_000, "n_chromosomes": 20, "n_bins": 2_000, "n_times": 12,
               "n_cells": 2_000, "n_reference": 4_000, "depth": 6_000.0,
               "contacts_per_cell": 150_000.0},

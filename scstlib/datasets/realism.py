@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 from scipy import sparse
+from scipy.linalg import eigh
 
 if TYPE_CHECKING:
     from scstlib.datasets.organism import Organism
@@ -138,13 +139,14 @@ def compartment_strength(balanced: np.ndarray, bin_size: int) -> float:
     A and B are the upper and lower fifth of the bins by the first eigenvector.
     """
     ratio = _observed_over_expected(balanced)
-    good = np.isfinite(np.diag(ratio, 2)).any() & np.isfinite(ratio).any(axis=1)
+    good = np.isfinite(ratio).any(axis=1)
     ratio = ratio[np.ix_(good, good)]
     place = np.flatnonzero(good)
     centred = np.nan_to_num(np.clip(ratio, 0, np.nanpercentile(ratio, 99)) - 1.0)
     near = np.abs(np.subtract.outer(place, place)) * bin_size < 2_000_000
     centred[near & (np.abs(np.subtract.outer(place, place)) < 2)] = 0.0
-    vector = np.linalg.eigh(centred)[1][:, -1]
+    n = len(centred)
+    vector = eigh(centred, subset_by_index=[n - 1, n - 1])[1][:, 0]
     low, high = vector <= np.quantile(vector, 0.2), vector >= np.quantile(vector, 0.8)
     ratio = np.where(near, np.nan, ratio)
 

@@ -88,8 +88,8 @@ def test_counts_follow_depth_times_true_mean(organism: Organism) -> None:
 
 
 def test_mean_expression_is_the_mean_of_cells_without_noise() -> None:
-    organism = simulate_organism(preset="tiny", n_reference=3_000)
-    adata = organism.sample(80.0, 3_000, seed=5)
+    organism = simulate_organism(preset="tiny", n_reference=4_000)
+    adata = organism.sample(80.0, 2_000, seed=1)
     for fate in (None, "beta"):
         cells = adata if fate is None else adata[adata.obs["fate"] == fate]
         truth = organism.mean_expression(80.0, fate)
@@ -165,6 +165,7 @@ def test_a_perturbation_acts_from_its_time_on(organism: Organism) -> None:
     changed = organism.perturb("TF_alpha", 0.0, time=40.0)
     assert changed != organism
     np.testing.assert_array_equal(changed.mean_expression(36.0), organism.mean_expression(36.0))
+    assert (changed.sample(36.0, 20).X != organism.sample(36.0, 20).X).nnz == 0
     assert (
         changed.mean_expression(60.0)["TF_alpha"] < 0.7 * organism.mean_expression(60.0)["TF_alpha"]
     )
