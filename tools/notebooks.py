@@ -121,8 +121,8 @@ def now_available(missing: dict[str, Any]) -> bool:
     """Whether the data that a page went without can be had by now; asks no network."""
     from scstlib import datasets
 
-    available = getattr(datasets, "available", None)
-    return available is not None and bool(available(missing["dataset"]))
+    # A set that is fetched by hand lists no files, and its page loads none of it.
+    return bool(missing["files"]) and datasets.available(missing["dataset"])
 
 
 def refresh_keys(root: Path = ROOT) -> list[str]:

@@ -18,6 +18,7 @@ PAGE = '# %% [markdown]\n# # Title\n\n# %% tags=["parameters"]\nseed = 0\n\n# %%
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A repository with one page whose executed copy holds."""
     monkeypatch.delenv("SCST_PROFILE", raising=False)
+    monkeypatch.setattr(notebooks, "versions", lambda: {"torch": "2"})  # reading all is slow
     for folder in ("book", "notebooks", "scstlib", "data_manifests"):
         (tmp_path / folder).mkdir()
     (tmp_path / "book" / "_toc.yml").write_text(
@@ -85,6 +86,15 @@ def test_profile_and_versions_count(root: Path, monkeypatch: pytest.MonkeyPatch)
     settle(root)
     monkeypatch.setattr(notebooks, "versions", lambda: {"torch": "99"})
     assert notebooks.refresh_keys(root) == ["01_page"]
+
+
+def test_versions_are_those_that_are_installed() -> None:
+    from importlib.metadata import version
+
+    found = notebooks.versions()
+    assert found["papermill"] == version("papermill")
+    assert found["Python"].startswith("3.")
+    assert "scstlib" not in found  # its sources count instead
 
 
 def test_an_unknown_profile_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
