@@ -203,7 +203,7 @@ for name, p in points.items():
 comparison = pd.DataFrame(rows).T
 comparison.round(3)
 
-# %% caption="The late cells in the first two components after each normalisation, coloured by the logarithm of their depth. Without normalisation the deep cells lie at the ends of the arms, and so they do, weaker, in Pearson residuals. After both logarithms the plane looks mixed: two components do not show what the table reads off ten." alt="Four scatter plots with three arms each. Without normalisation and for Pearson residuals colours turn lighter towards the ends of the arms; for both logarithms they are mixed." name="fig-depth"
+# %% caption="The late cells in the first two components after each normalisation, coloured by the logarithm of their depth. Without normalisation the deep cells lie at the ends of the arms, and so they do, weaker, in Pearson residuals. After both logarithms the plane looks mixed: two components do not show what the table reads off ten." alt="Four scatter plots with three arms each. Without normalisation and for Pearson residuals colours turn lighter towards the ends of the arms; for both logarithms they are mixed." name="fig-normalised"
 fig, axes = plt.subplots(2, 2, figsize=(5.4, 5.0))
 for ax, (name, p) in zip(axes.flat, points.items(), strict=True):
     drawn = ax.scatter(*p[:, :2].T, c=log_depth / np.log(10), s=6, cmap="viridis", linewidths=0)
