@@ -142,6 +142,8 @@ def sample_cells(
         part = _measure(genome, settings, state, factors, dropout, rng)
         part.obs.insert(0, "time", time)
         part.obs["clock"] = time * state.speed
+        # Cells of another draw are other cells, and the leak guard goes by their names.
+        part.obs.index = [f"s{seed}-{time:.10g}h-{i}" for i in range(n_cells)]
         parts.append(part)
     return _join(parts, genome.genes, keep_truth)
 
@@ -195,8 +197,7 @@ def _join(parts: list[_Measured], genes: pd.DataFrame, keep_truth: bool) -> AnnD
     """Return the cells of all parts as AnnData; ``genes`` becomes ``var``."""
     from anndata import AnnData
 
-    obs = pd.concat([part.obs for part in parts], ignore_index=True)
-    obs.index = [f"cell{i:06d}" for i in range(len(obs))]
+    obs = pd.concat([part.obs for part in parts])
     var = genes.copy()
     for column in ("chrom", "strand", "role"):
         var[column] = pd.Categorical(var[column], categories=list(dict.fromkeys(var[column])))
