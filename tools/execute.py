@@ -32,8 +32,8 @@ def kernel_environment(build: Path) -> dict[str, str]:
     startup.mkdir(parents=True, exist_ok=True)
     source = Path(__file__).parent / "kernel" / "startup.py"
     notebooks.write_if_changed(startup / source.name, source.read_text(encoding="utf-8"))
-    # Kernels would share one history file; a warning about local TCP would stand in every log.
-    settings = "c.HistoryManager.enabled = False\nc.IPKernelApp.log_level = 40\n"
+    # Kernels would share one history file, and log that they use TCP and that they are stopped.
+    settings = "c.HistoryManager.enabled = False\nc.IPKernelApp.log_level = 50\n"
     notebooks.write_if_changed(startup.parent / "ipython_kernel_config.py", settings)
     return {
         **{f"{name}_NUM_THREADS": "1" for name in THREADS},

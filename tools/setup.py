@@ -84,8 +84,8 @@ def install(choice: str) -> None:
             f"constraints.txt was made on {' '.join(LISTED_FOR)}; resolving for {' '.join(here)}."
         )
         pip("install", "-qq", "-c", "constraints.txt", "--editable", ".[book,test]")
-    # On several cores, which pip does not; and now, because a warning of the compiler about another's
-    # code would be an error in the first test that imports it.
+    # On several cores, which pip does not; and now, because a warning of the compiler about a
+    # package would be an error in the first test that imports it.
     workers = str(os.cpu_count() or 1)
     compile_all = [str(VENV / "bin" / "python"), "-m", "compileall", "-qq", "-j", workers]
     compile_all += ["-x", r"[/\\]tests?[/\\]"]  # never imported, a third of the time
