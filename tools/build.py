@@ -77,11 +77,15 @@ def absolute_data_folders() -> None:
             os.environ[name] = os.pathsep.join(str(f.expanduser().resolve()) for f in folders)
 
 
-def snakemake(workers: int, root: Path = ROOT) -> int:
+def snakemake(stale: list[str], workers: int, root: Path = ROOT) -> int:
     """Run the graph of work; returns Snakemake's exit status."""
     command = [sys.executable, "-m", "snakemake", "--cores", str(workers), "--nolock"]
     command += ["--rerun-incomplete", "--keep-going", "--quiet", "all", "--rerun-triggers", "mtime"]
     command += ["--scheduler", "greedy"]  # the other one starts a solver
+    if stale:
+        # The longest page first, or it runs alone at the end.
+        longest = max(stale, key=lambda name: expected_seconds(name, root))
+        command += ["--prioritize", f"_build/executed/{longest}.ipynb"]
     return subprocess.run(command, cwd=root, check=False).returncode
 
 
@@ -115,7 +119,7 @@ def build(workers: int, fresh: bool, setup_seconds: float, root: Path = ROOT) ->
     stale = notebooks.refresh_keys(root)
     notebooks.write_if_changed(root / "_build" / "keys" / "book.json", book_key(root) + "\n")
     print(opening(stale, workers, root), flush=True)
-    status = snakemake(workers, root)
+    status = snakemake(stale, workers, root)
     ended = time.monotonic()
     note_times(root)
     if status:
