@@ -158,7 +158,7 @@ print(f"{n_weights:,} weights, trained on {train.n_obs:,} cells of {train.n_vars
 fig, axes = plt.subplots(1, 2, figsize=(5.4, 2.8))
 for model in scnode:
     axes[0].plot(model.losses_["pretrain"], lw=1)
-    axes[1].plot(model.losses_["joint"], lw=0.7)
+    axes[1].plot(np.arange(0, 1000, 10), model.losses_["joint"], lw=0.7)
 axes[0].set(xlabel="step", ylabel="mean squared error", yscale="log", title="autoencoder")
 axes[1].set(xlabel="step", ylabel="transport loss", yscale="log", title="all parts together")
 axes[0].set_yticks([0.03, 0.1, 0.3], ["0.03", "0.1", "0.3"], minor=False)

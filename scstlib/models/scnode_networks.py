@@ -108,6 +108,7 @@ def joint_loss(
     encoded: Tensor,
     encoded_eps: Tensor,
     latent_weight: float = 1.0,
+    constant_terms: bool = True,
 ) -> tuple[Tensor, Tensor]:
     """Return the two parts of the loss of one training step.
 
@@ -123,6 +124,9 @@ def joint_loss(
         Measured cells that, encoded, the integrated latent points are compared with.
     latent_weight : float
         Weight of the latent part.
+    constant_terms : bool
+        False leaves the term of the measured cells alone out of the part in gene space: it costs
+        most and has no gradient.
 
     Returns
     -------
@@ -132,7 +136,9 @@ def joint_loss(
     """
     path = network.integrate(network.encode(start, start_eps), times)
     decoded = network.obs_decoder(path)
-    in_genes = sinkhorn_divergence(decoded, target, blur=0.05, scaling=0.5).mean()
+    in_genes = sinkhorn_divergence(
+        decoded, target, blur=0.05, scaling=0.5, constant_term=constant_terms
+    ).mean()
     measured = network.encode(encoded, encoded_eps)
     in_latent = sinkhorn_divergence(measured, path, blur=0.05, scaling=0.5).mean()
     return in_genes, latent_weight * in_latent

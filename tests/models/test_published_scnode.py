@@ -78,6 +78,21 @@ def test_first_training_step_equals_the_published_loss_and_gradient(published):
         assert_allclose(parameter.grad.numpy(), expected, rtol=1e-3, atol=5e-5, err_msg=name)
 
 
+def test_constant_terms_change_the_value_and_not_the_gradient(published):
+    network = network_of(published, "step", SIZES["deep"])
+    names = ("times", "start", "eps", "target", "encoded", "eps_encoded")
+    batch = [torch.from_numpy(published[f"step/{name}"]) for name in names]
+    values, gradients = [], []
+    for constant_terms in (True, False):
+        network.zero_grad()
+        loss = sum(joint_loss(network, *batch, constant_terms=constant_terms))
+        loss.backward()
+        values.append(loss.item())
+        gradients.append(network.obs_decoder.net[0].weight.grad.clone())
+    assert abs(values[0] - values[1]) > 1e-3
+    assert_allclose(gradients[0].numpy(), gradients[1].numpy(), atol=1e-6)
+
+
 def test_divergence_equals_the_published_evaluation(published):
     estimated = torch.from_numpy(published["sinkhorn/estimated"]).requires_grad_()
     true = torch.stack([torch.from_numpy(published[f"sinkhorn/true_{i}"]) for i in range(3)])
