@@ -199,7 +199,7 @@ series = load("semrau2017")
 series
 
 # %%
-series.obs.groupby("time", observed=True).size().rename_axis("hours").to_frame("cells").T
+series.obs.groupby("time").size().rename_axis("hours").to_frame("cells")
 
 # %% [markdown]
 # `obs["time"]` is a real number in the unit that `uns["time_unit"]` names. Cells of different times
@@ -234,7 +234,7 @@ plt.show()
 
 # %% tags=["hide-input"]
 Markdown(
-    rf"The dashed curve is $\mu + \phi\mu^2$ with $\phi = {dispersion:.1f}$, the median over genes and times."
+    f"The dashed curve is mean + {dispersion:.1f} × mean², with the median over genes and times."
     f" {np.mean(table.to_numpy() == 0):.0%} of the entries of this panel are zero, although its genes were"
     " chosen for this very process."
 )

@@ -160,13 +160,15 @@ plt.show()
 
 # %% tags=["hide-input"]
 Markdown(
-    "Slope of $\\log P(s)$ against $\\log s$ between 100 kb and 10 Mb: "
+    "Slope between 100 kb and 10 Mb on double logarithmic axes: "
     + ", ".join(f"{value:.2f} in {names[name]}" for name, value in slopes.items())
-    + ". A slope near $-1$ is what Hi-C of mammals has shown from the start"
-    " ([Lieberman-Aiden et al. 2009](https://doi.org/10.1126/science.1181369))."
+    + "."
 )
 
 # %% [markdown]
+# A slope near $-1$ is what Hi-C of mammalian cells has shown from the start
+# ([Lieberman-Aiden et al. 2009](https://doi.org/10.1126/science.1181369)).
+#
 # Dividing each pixel by the mean at its distance gives *observed over expected* (O/E): what is left
 # when the chain has been taken out.
 
