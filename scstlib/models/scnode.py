@@ -123,7 +123,7 @@ class ScNODE:
         self.latent_weight = latent_weight
         self.learning_rate = learning_rate
         self.time = time
-        self.time_points = None if time_points is None else [float(t) for t in time_points]
+        self.time_points = None if time_points is None else sorted(float(t) for t in time_points)
         self.seed = seed
         self.device = device
         self.network_: ScNODENetwork | None = None
