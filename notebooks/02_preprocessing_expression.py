@@ -80,7 +80,8 @@ shares.iloc[::2].round(2).rename_axis(index="hours", columns=None)
 
 # %%
 realism = realism_table(organism)
-realism.set_index("quantity")[["organism", "real low", "real high", "inside"]].round(2)
+pd.set_option("display.max_colwidth", None)
+realism.set_index("quantity").fillna("").round(2)
 
 # %% tags=["hide-input"]
 outside = realism.loc[~realism["inside"], "quantity"].tolist()
