@@ -65,6 +65,16 @@ def install_torch(choice: str, requirement: str) -> None:
     pip("install", "-qq", "-c", "constraints.txt", requirement)
 
 
+def install_listed(requirements: list[str]) -> None:
+    """Install exact versions, nothing resolved, in two halves at once: pip uses one core."""
+    command = [str(VENV / "bin" / "python"), "-m", "pip", "install", "-qq", "--no-deps"]
+    command += ["--no-compile"]
+    halves = [subprocess.Popen([*command, *requirements[i::2]], cwd=ROOT) for i in range(2)]
+    failed = [half for half in halves if half.wait()]
+    if failed:
+        raise subprocess.CalledProcessError(failed[0].returncode, command)
+
+
 def install(choice: str) -> None:
     """Install torch, then the exact list, then the package itself in editable form."""
     requirements = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
@@ -72,17 +82,12 @@ def install(choice: str) -> None:
     install_torch(choice, torch)
     here = (platform.system(), platform.machine(), f"{sys.version_info[0]}.{sys.version_info[1]}")
     if here == LISTED_FOR:
-        with tempfile.TemporaryDirectory() as folder:
-            rest = Path(folder) / "rest.txt"
-            rest.write_text("\n".join(line for line in requirements if line != torch) + "\n")
-            pip("install", "-qq", "--no-deps", "--no-compile", "-r", str(rest))
+        install_listed([line for line in requirements if line != torch])
         pip("install", "-qq", "--no-deps", "--no-build-isolation", "--editable", ".")
         pip("check")
     else:
         # Another platform needs other packages beside the listed ones: let pip find them.
-        print(
-            f"constraints.txt was made on {' '.join(LISTED_FOR)}; resolving for {' '.join(here)}."
-        )
+        print(f"constraints.txt was made on {LISTED_FOR}; pip resolves for {here}: some minutes.")
         pip("install", "-qq", "-c", "constraints.txt", "--editable", ".[book,test]")
     # On several cores, which pip does not; and now, because a warning of the compiler about a
     # package would be an error in the first test that imports it.
