@@ -205,7 +205,8 @@ Markdown(
     "The fewest cells of this series that reach a correlation of 0.9: "
     + "; ".join(f"{name}: {found[0] if len(found) else 'none'}" for name, found in enough.items())
     + f". With one cell the raw counts already reach {curve.loc[1, 'counts, 50 kb']:.2f}, and"
-    f" {curve.loc[1, 'O/E, 50 kb']:.2f} once the decay is divided out: almost all of it was distance."
+    f" {curve.loc[1, 'O/E, 50 kb']:.2f} once the decay is divided out: what one cell"
+    " shows is mostly that near bins meet."
 )
 
 # %% [markdown]
