@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from scstlib.leakage import record_fit
-from scstlib.models.protocol import MeasuredCells, check_request, measured_cells
+from scstlib.models.protocol import MeasuredCells, check_request, draw, measured_cells
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -83,8 +83,3 @@ class InterpolatedMean(_Baseline):
         nearest = cells.at(cells.nearest(time))
         moved = draw(nearest, n_cells, rng) + (cells.mean_at(time) - nearest.mean(0))
         return moved if cells.values.min() < 0 else np.maximum(moved, 0)
-
-
-def draw(cells: np.ndarray, n_cells: int, rng: np.random.Generator) -> np.ndarray:
-    """Return ``n_cells`` rows of ``cells``, without replacement where there are enough."""
-    return cells[rng.choice(len(cells), n_cells, replace=len(cells) < n_cells)]

@@ -119,8 +119,7 @@ def measured_cells(adata: AnnData, time_key: str, min_times: int = 2) -> Measure
         If ``adata.obs`` has no column ``time_key``.
     ValueError
         If times are not numbers or fewer than ``min_times``, values are not finite, counts are
-        negative,
-        a gene name stands twice, or a cell has no counts at all.
+        negative, a gene name stands twice, or a cell has no counts at all.
     """
     from scipy.sparse import issparse
 
@@ -199,3 +198,8 @@ def check_request(times: Sequence[float], n_cells: int) -> list[float]:
     if n_cells < 1:
         raise ValueError(f"n_cells must be at least 1, not {n_cells}.")
     return requested
+
+
+def draw(cells: np.ndarray, n_cells: int, rng: np.random.Generator) -> np.ndarray:
+    """Return ``n_cells`` rows of ``cells``, without replacement where there are enough."""
+    return cells[rng.choice(len(cells), n_cells, replace=len(cells) < n_cells)]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from scstlib.leakage import record_fit
-from scstlib.models.protocol import MeasuredCells, check_request, measured_cells
+from scstlib.models.protocol import MeasuredCells, check_request, draw, measured_cells
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -76,7 +76,7 @@ class DisplacementInterpolation:
         left, right, weight = self.cells_.between(time)
         start, end = self.points_[left], self.points_[right]
         if left == right:
-            return start[rng.choice(len(start), n_cells, replace=len(start) < n_cells)]
+            return draw(start, n_cells, rng)
         cost = ot.dist(start, end, metric="sqeuclidean")
         plan = ot.emd(ot.unif(len(start)), ot.unif(len(end)), cost, numItermax=2_000_000)
         pairs = rng.choice(plan.size, n_cells, p=(plan / plan.sum()).ravel())
