@@ -108,6 +108,11 @@ def hold_out_times(
     pattern
         ``"easy"``, ``"medium"`` or ``"hard"`` instead of ``test``: see :func:`time_pattern`.
 
+    Returns
+    -------
+    Split
+        Copies of the cells in ``train``, ``validation`` and ``test``; ``dropped`` has none.
+
     Raises
     ------
     ValueError

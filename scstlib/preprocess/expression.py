@@ -58,6 +58,11 @@ def qc_metrics(adata: AnnData, *, mitochondrial: str = "MT-") -> pd.DataFrame:
     DataFrame
         By cell: ``total_counts``, ``n_genes`` (with a count), ``zero_fraction``,
         ``mitochondrial_fraction`` (0 for a cell without counts).
+
+    Raises
+    ------
+    ValueError
+        If ``X`` holds NaN or negative values.
     """
     import scanpy as sc
 
@@ -98,7 +103,13 @@ class ShiftedLog(TransformerMixin, BaseEstimator):
         self.target_sum = target_sum
 
     def fit(self, adata: AnnData, y: None = None) -> ShiftedLog:
-        """Learn the median total, if asked for; else nothing."""
+        """Learn the median total, if asked for; else nothing.
+
+        Raises
+        ------
+        ValueError
+            If ``X`` holds NaN or negative values, or ``target_sum`` is another word.
+        """
         total = _totals(_checked_counts(adata))
         if isinstance(self.target_sum, str):
             if self.target_sum != "median" or not (total > 0).any():
@@ -148,7 +159,14 @@ class PooledSizeFactors(TransformerMixin, BaseEstimator):
         self.min_mean = min_mean
 
     def fit(self, adata: AnnData, y: None = None) -> PooledSizeFactors:
-        """Learn the reference profile and the mean factor."""
+        """Learn the reference profile and the mean factor.
+
+        Raises
+        ------
+        ValueError
+            If ``X`` holds NaN or negative values, a cell has no counts, or no gene is expressed
+            enough.
+        """
         counts = dense(_checked_counts(adata))
         total = _positive_totals(counts)
         self.genes_ = pd.Index(adata.var_names)
@@ -237,7 +255,13 @@ class PearsonResiduals(TransformerMixin, BaseEstimator):
         self.clip = clip
 
     def fit(self, adata: AnnData, y: None = None) -> PearsonResiduals:
-        """Learn the genes' fractions and the limit."""
+        """Learn the genes' fractions and the limit.
+
+        Raises
+        ------
+        ValueError
+            If ``X`` holds NaN, negative values or no counts, or ``theta`` is not positive.
+        """
         if self.theta <= 0:
             raise ValueError(f"theta is {self.theta}: it must be positive")
         counts = _checked_counts(adata)

@@ -46,7 +46,13 @@ class SelectVariableGenes(TransformerMixin, BaseEstimator):
         self.batch_key = batch_key
 
     def fit(self, adata: AnnData, y: None = None) -> SelectVariableGenes:
-        """Choose the genes."""
+        """Choose the genes.
+
+        Raises
+        ------
+        ValueError
+            If the flavor is unknown, or more genes are asked for than there are.
+        """
         import scanpy as sc
 
         if not 0 < self.n_top_genes <= adata.n_vars:
@@ -132,7 +138,13 @@ class PCA(TransformerMixin, BaseEstimator):
         self.seed = seed
 
     def fit(self, adata: AnnData, y: None = None) -> PCA:
-        """Learn the components."""
+        """Learn the components.
+
+        Raises
+        ------
+        ValueError
+            If ``X`` holds NaN, or more components are asked for than cells or genes.
+        """
         from sklearn.decomposition import PCA as SklearnPCA
 
         x = dense(adata.X)
