@@ -110,7 +110,7 @@ class Scale(TransformerMixin, BaseEstimator):
         scaled = (dense(adata.X) - self.mean_) / self.scale_
         if self.max_value is not None:
             scaled = np.clip(scaled, -self.max_value, self.max_value)
-        return with_x(adata, scaled)
+        return with_x(adata, scaled, "scaled")
 
 
 class PCA(TransformerMixin, BaseEstimator):
@@ -246,8 +246,12 @@ def aligned(adata: AnnData, genes: pd.Index) -> AnnData:
     return adata[:, genes]
 
 
-def with_x(adata: AnnData, x: Any) -> AnnData:
-    """Copy of AnnData with another ``X``."""
+def with_x(adata: AnnData, x: Any, value_kind: str) -> AnnData:
+    """Copy of AnnData with another ``X``, and what that holds in ``uns["value_kind"]``.
+
+    Models read the kind: left at "counts", they would normalise a second time.
+    """
     out = adata.copy()
     out.X = x
+    out.uns["value_kind"] = value_kind
     return out
