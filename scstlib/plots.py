@@ -63,16 +63,29 @@ def contact_map(
     label : str
         What the colours stand for, with the unit.
     log : bool
-        Logarithmic colours; otherwise linear, red-blue and centred on 0 unless ``cmap`` is given.
+        Logarithmic colours; otherwise linear, and red-blue unless ``cmap`` is given.
     limits : tuple of float, optional
-        Lowest and highest value of the colours; None: the 1st and 99.5th percentile.
+        Lowest and highest value of the colours. None: the 1st and 99.5th percentile, on a linear
+        scale the larger of the two in size, on both sides of 0.
+
+    Returns
+    -------
+    matplotlib.image.AxesImage
+
+    Raises
+    ------
+    ValueError
+        If the map has no value to draw.
     """
     from matplotlib.colors import LogNorm, Normalize
 
     shown = np.where(matrix > 0, matrix, np.nan) if log else np.asarray(matrix, dtype=float)
     finite = shown[np.isfinite(shown)]
     if finite.size == 0:
-        raise ValueError("the contact map has no value to draw: all entries are missing or 0.")
+        raise ValueError(
+            "the contact map has no value to draw: all entries are missing or, on a log scale, not"
+            " positive; look at another region, or set log=False."
+        )
     if limits is None:
         low, high = np.percentile(finite, [1, 99.5])
         limits = (low, high) if log else (-max(abs(low), abs(high)), max(abs(low), abs(high)))
@@ -96,8 +109,9 @@ def populations(
     Parameters
     ----------
     measured, predicted : numpy.ndarray, shapes (n, 2) and (m, 2)
+        The same two coordinates of cells, such as principal components.
     labels : tuple of str
-        Names of the two axes.
+        Names of the two axes, with units where there are any.
     """
     for cells, color, name in ((measured, GREY, "measured"), (predicted, RED, "predicted")):
         ax.scatter(cells[:, 0], cells[:, 1], s=9, color=color, alpha=0.5, linewidths=0, label=name)
@@ -115,6 +129,8 @@ def score_bars(
         Columns ``model`` and ``value``; models are drawn in the order in which they come.
     label : str
         Name of the score, with its unit and which direction is better.
+    colors : mapping of str to str, optional
+        Colour by model; the others are blue.
     """
     names: Sequence[str] = list(dict.fromkeys(scores["model"]))
     for row, name in enumerate(names):

@@ -2,7 +2,7 @@
 
 Every function returns a :class:`Split` whose parts are data of the type that was given: AnnData for
 cells, a table with ``chrom``, ``start`` and ``end`` (half-open, bp) for bins or regions, or a
-windows object (``scstlib.preprocess.contacts.Windows``). Parts are copies: changing one changes
+windows object (``scstlib.preprocess.windows.Windows``). Parts are copies: changing one changes
 neither the input nor another part. Rows that belong to no part (a gap, or a held-out cell type on a
 training chromosome) are in ``dropped``.
 
@@ -107,6 +107,11 @@ def hold_out_times(
         Values of ``obs[time_key]`` to hold out (not indices).
     pattern
         ``"easy"``, ``"medium"`` or ``"hard"`` instead of ``test``: see :func:`time_pattern`.
+
+    Returns
+    -------
+    Split
+        Copies of the cells in ``train``, ``validation`` and ``test``; ``dropped`` has none.
 
     Raises
     ------

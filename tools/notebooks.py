@@ -86,9 +86,9 @@ def tree_hash(paths: list[Path], root: Path = ROOT) -> str:
 
 
 def package_hash(root: Path = ROOT) -> str:
-    """Hash of ``scstlib``'s sources and of the data manifests."""
-    manifests = [path for path in (root / "data_manifests").rglob("*") if path.is_file()]
-    return tree_hash([*(root / "scstlib").rglob("*.py"), *manifests], root)
+    """Hash of all files of ``scstlib``, stored tables too, and of the data manifests."""
+    found = [*(root / "scstlib").rglob("*"), *(root / "data_manifests").rglob("*")]
+    return tree_hash([p for p in found if p.is_file() and "__pycache__" not in p.parts], root)
 
 
 def environment(root: Path = ROOT) -> dict[str, Any]:
@@ -144,7 +144,3 @@ def refresh_keys(root: Path = ROOT) -> list[str]:
             executed_path(name, root).unlink(missing_ok=True)
             stale.append(name)
     return stale
-
-
-if __name__ == "__main__":
-    print("\n".join(refresh_keys()))

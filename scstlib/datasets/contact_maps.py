@@ -45,6 +45,11 @@ class ContactMaps:
 
         A file without a table of samples gets an ``obs`` without columns; a ``.cool`` file has one
         sample, named by the stem of the file.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such file.
         """
         import cooler
         import h5py

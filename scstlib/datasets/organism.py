@@ -36,6 +36,11 @@ def simulate_organism(seed: int = 0, preset: str = "small", **settings: Any) -> 
         Any field of :class:`~scstlib.datasets.organism_settings.Settings`, in place of the
         preset's value.
 
+    Returns
+    -------
+    Organism
+        Its parts are drawn when they are asked for.
+
     Raises
     ------
     ValueError
@@ -108,6 +113,9 @@ class Organism(CellPopulation):
         """Draw the summed contacts of ``n_cells`` cells: a map (bins, bins), int32, by chromosome.
 
         Poisson counts about ``n_cells`` × the biased expected contacts; symmetric.
+
+        Raises ValueError if a chromosome or the fate is unknown or without cells, or ``n_cells`` is
+        below 1.
         """
         return self._draw(5, whole("n_cells", n_cells, 1), fate, time, seed, chroms)
 
@@ -176,6 +184,11 @@ class Organism(CellPopulation):
             ``stem``, the progenitors alone, or ``mixture``, all cells of all times.
         depth : float, optional
             Number of contacts; by default those of 2,000 cells.
+
+        Raises
+        ------
+        ValueError
+            If the kind is unknown or the depth is not positive.
         """
         if kind not in ("stem", "mixture"):
             raise ValueError(f"unknown kind {kind!r} of bulk; choose stem or mixture")

@@ -4,8 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from scstlib.datasets.organism_lineage import PAIR1, PAIR2
-from scstlib.datasets.organism_network import Network, control_parameter, factors, gate, sigmoid
+from scstlib.datasets.organism_lineage import BIPOTENT, NICHES, PAIR1, PAIR2
+from scstlib.datasets.organism_network import (
+    NICHE_WEIGHT,
+    Network,
+    control_parameter,
+    factors,
+    gate,
+    sigmoid,
+)
 
 
 def commitment_times(network: Network, duration: float) -> dict[str, float]:
@@ -17,14 +24,14 @@ def commitment_times(network: Network, duration: float) -> dict[str, float]:
     clock = np.linspace(0.0, duration, 4 * int(duration) + 1)
     h = np.linspace(-4.0, 4.0, 4001)
     out = {}
-    named = {"first": (PAIR1, 28, network.first_split), "second": (PAIR2, 29, network.second_split)}
-    for k, (name, ((up, down), niche, split)) in enumerate(named.items()):
+    named = {"first": (PAIR1, network.first_split), "second": (PAIR2, network.second_split)}
+    for k, (name, ((up, down), split)) in enumerate(named.items()):
         gain = control_parameter(clock, split)
         out[name] = np.inf
         for time, g in zip(clock, gain, strict=True):
             factor = factors(network, time)
-            bias = network.bias[k] + 0.25 * 0.5 * (factor[niche] - 1.0)
-            open_ = 1.0 if k == 0 else float(gate(np.array([factor[5]]))[0])
+            bias = network.bias[k] + NICHE_WEIGHT * 0.5 * (factor[NICHES[k]] - 1.0)
+            open_ = 1.0 if k == 0 else float(gate(np.array([factor[BIPOTENT]]))[0])
             x, y = factor[up] * sigmoid(2 * h), factor[down] * sigmoid(-2 * h)
             residual = g * open_ * (x - y) + bias - h
             if np.count_nonzero(np.diff(np.sign(residual))) > 1:

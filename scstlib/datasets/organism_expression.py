@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 TOTAL = 10_000.0  # noise-free expression of a cell adds up to this
-TIME_UNIT = "hour"
+TIME_UNIT = "hours"
 _FEWEST = 256  # cells of a run: with fewer, division and death leave too few ancestors
 _PHASES, _PHASE_ENDS = ("G1", "S", "G2M"), (0.4, 0.7)
 

@@ -14,8 +14,25 @@ REGULATORS: tuple[str, ...] = (
     *("TF_niche_first", "TF_niche_second", "TF_stress", "TF_metabolism"),
 )
 INDEX = {name: i for i, name in enumerate(REGULATORS)}
-STEM, PAIR1, PAIR2 = slice(0, 4), (4, 5), (6, 7)
-PROGRAMMES = {"alpha": slice(8, 12), "beta": slice(12, 16), "gamma": slice(16, 20)}
+
+
+def _run(first: str, last: str) -> slice:
+    """Positions of consecutive regulators, both ends among them."""
+    return slice(INDEX[first], INDEX[last] + 1)
+
+
+ALPHA, BIPOTENT, BETA, GAMMA = (INDEX[f"TF_{k}"] for k in ("alpha", "bipotent", "beta", "gamma"))
+PAIR1, PAIR2 = (ALPHA, BIPOTENT), (BETA, GAMMA)  # the two toggle switches
+SWITCHES = [*PAIR1, *PAIR2]
+STEM = _run("TF_stem_0", "TF_stem_3")
+PROGRAMMES = {k: _run(f"TF_{k}_0", f"TF_{k}_3") for k in ("alpha", "beta", "gamma")}
+BIPOTENT_PROGRAMME = _run("TF_bipotent_0", "TF_bipotent_2")
+WAVE_0, WAVE_1, AGEING = (INDEX[f"TF_{k}"] for k in ("wave_0", "wave_1", "ageing"))
+G1S, G2M = INDEX["TF_G1S"], INDEX["TF_G2M"]
+CYCLE = _run("TF_G1S", "TF_G2M")
+# What tilts the first and the second switch; and, with these, all that drifts about on its own.
+NICHES = (INDEX["TF_niche_first"], INDEX["TF_niche_second"])
+ENVIRONMENT = _run("TF_niche_first", "TF_metabolism")
 FATES: tuple[str, ...] = ("alpha", "beta", "gamma")
 UNCOMMITTED = "uncommitted"
 # Lineage tree: each cell type with the type it comes from.
@@ -44,8 +61,8 @@ GROWTH = {
 
 def cell_types(levels: np.ndarray) -> np.ndarray:
     """Return the index in ``CELL_TYPES`` (n,) of cells by their levels (n, regulators)."""
-    first = levels[:, 4] - levels[:, 5]
-    second = levels[:, 6] - levels[:, 7]
+    first = levels[:, ALPHA] - levels[:, BIPOTENT]
+    second = levels[:, BETA] - levels[:, GAMMA]
     out = np.zeros(len(levels), dtype=np.intp)
     out[first < -0.5] = CELL_TYPES.index("bipotent")
     for fate, chosen in (

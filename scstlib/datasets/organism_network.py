@@ -14,20 +14,35 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from scstlib.datasets.organism_lineage import (
+    AGEING,
+    ALPHA,
+    BETA,
+    BIPOTENT,
+    BIPOTENT_PROGRAMME,
     CELL_TYPES,
+    CYCLE,
+    ENVIRONMENT,
+    G1S,
+    G2M,
+    GAMMA,
     GROWTH,
     INDEX,
+    NICHES,
     PAIR1,
     PAIR2,
     PROGRAMMES,
     REGULATORS,
     STEM,
+    SWITCHES,
+    WAVE_0,
+    WAVE_1,
     cell_types,
 )
 
 HALF_LIVES = np.array([1.0, 2.5, 6.0, 14.0])  # hours, of messenger RNA; each gene has one of these
 STEP = 0.5  # hours of one Euler–Maruyama step; the fastest rate is 0.5 per hour
 GROWTH_STEP = 8  # steps between two rounds of division and death
+NICHE_WEIGHT = 0.25  # how far a niche regulator tilts its switch
 BURN_IN = 12.0  # hours before time 0, so that the first population is at rest
 
 
@@ -70,14 +85,14 @@ def sigmoid(x: np.ndarray) -> np.ndarray:
 def _coupling() -> np.ndarray:
     """Return the matrix (to, from) of the regulators that only follow others."""
     w = np.zeros((len(REGULATORS), len(REGULATORS)), dtype=np.float32)
-    w[STEM, PAIR1[0]] = w[STEM, PAIR1[1]] = -5.0
-    for driver, programme in zip((4, 6, 7), PROGRAMMES.values(), strict=True):
+    w[STEM, ALPHA] = w[STEM, BIPOTENT] = -5.0
+    for driver, programme in zip((ALPHA, BETA, GAMMA), PROGRAMMES.values(), strict=True):
         first = programme.start
         w[first, driver] = w[first + 1, driver] = 12.0
         w[first + 2, first] = w[first + 3, first + 1] = 9.0
         w[first + 3, first + 2] = 4.0
-    w[20:23, 5] = 12.0
-    w[20:23, 6] = w[20:23, 7] = -6.0
+    w[BIPOTENT_PROGRAMME, BIPOTENT] = 12.0
+    w[BIPOTENT_PROGRAMME, BETA] = w[BIPOTENT_PROGRAMME, GAMMA] = -6.0
     return w
 
 
@@ -86,18 +101,18 @@ _INPUT = np.zeros(len(REGULATORS), dtype=np.float32)
 _INPUT[STEM] = 7.0
 for _p in PROGRAMMES.values():
     _INPUT[_p] = [-8.0, -8.0, -5.0, -7.0]
-_INPUT[20:23] = -8.0
+_INPUT[BIPOTENT_PROGRAMME] = -8.0
 _RATE = np.full(len(REGULATORS), 0.3, dtype=np.float32)
 _RATE[STEM] = 0.15
-_RATE[[4, 5, 6, 7]] = 0.5
+_RATE[SWITCHES] = 0.5
 for _p in PROGRAMMES.values():
     _RATE[_p] = [0.20, 0.14, 0.08, 0.05]
-_RATE[20:23] = 0.2
-_RATE[28:32] = [0.08, 0.08, 0.06, 0.06]
+_RATE[BIPOTENT_PROGRAMME] = 0.2
+_RATE[ENVIRONMENT] = [0.08, 0.08, 0.06, 0.06]
 _NOISE = np.full(len(REGULATORS), 0.03, dtype=np.float32)
-_NOISE[[4, 5, 6, 7]] = 0.045
-_NOISE[26:28] = 0.01
-_NOISE[28:32] = 0.05
+_NOISE[SWITCHES] = 0.045
+_NOISE[CYCLE] = 0.01
+_NOISE[ENVIRONMENT] = 0.05
 
 
 def control_parameter(clock: np.ndarray, split: float) -> np.ndarray:
@@ -137,23 +152,23 @@ def production(
     drive = x @ network.gains.T + _INPUT
     drive[:, STEM] -= 0.06 * clock[:, None]
     target = sigmoid(drive)
-    niche = 0.25 * (x[:, [28, 29]] - 0.5)
-    opening = gate(x[:, 5])
+    niche = NICHE_WEIGHT * (x[:, NICHES] - 0.5)
+    opening = gate(x[:, BIPOTENT])
     for k, ((up, down), split) in enumerate(
         zip((PAIR1, PAIR2), (network.first_split, network.second_split), strict=True)
     ):
         gain = control_parameter(clock, split)
         half = gain * (x[:, up] - x[:, down]) + network.bias[k] + niche[:, k]
         target[:, up], target[:, down] = sigmoid(2.0 * half), sigmoid(-2.0 * half)
-    target[:, 6] *= opening
-    target[:, 7] *= opening
-    target[:, 23] = _bump(clock, 14.0, 8.0)
-    target[:, 24] = _bump(clock, 44.0, 10.0)
-    target[:, 25] = sigmoid((clock - 60.0) / 14.0)
+    target[:, BETA] *= opening
+    target[:, GAMMA] *= opening
+    target[:, WAVE_0] = _bump(clock, 14.0, 8.0)
+    target[:, WAVE_1] = _bump(clock, 44.0, 10.0)
+    target[:, AGEING] = sigmoid((clock - 60.0) / 14.0)
     dividing = 1.0 - 0.7 * np.maximum.reduce([x[:, p.stop - 1] for p in PROGRAMMES.values()])
-    target[:, 26] = dividing * _bump(cycle, 0.40, 0.12)
-    target[:, 27] = dividing * _bump(cycle, 0.80, 0.10)
-    target[:, 28:32] = 0.5
+    target[:, G1S] = dividing * _bump(cycle, 0.40, 0.12)
+    target[:, G2M] = dividing * _bump(cycle, 0.80, 0.10)
+    target[:, ENVIRONMENT] = 0.5
     return target * factors(network, time)
 
 
@@ -189,7 +204,7 @@ def initial_state(n_cells: int, rng: np.random.Generator) -> CellState:
     levels = np.full((n_cells, len(REGULATORS)), 0.02, dtype=np.float32)
     levels[:, STEM] = 0.95
     levels[:, PAIR1] = 0.5
-    levels[:, 28:32] = np.clip(
+    levels[:, ENVIRONMENT] = np.clip(
         0.5 + 0.12 * rng.standard_normal((n_cells, 4), dtype=np.float32), 0.0, 1.0
     )
     lagged = np.repeat(levels[None], len(HALF_LIVES), axis=0)

@@ -235,11 +235,15 @@ def measure_organism(organism: Organism, n_chromosomes: int = 3, seed: int = 0) 
     Maps are drawn with the contacts per base pair of the real sets: ``DEEP`` where cell types are
     compared, ``SHALLOW`` for replicates.
     """
+    s = organism.settings
+    factor, rest = divmod(BIN_SIZE, s.bin_size)
+    if rest:
+        raise ValueError(
+            f"bins of {s.bin_size} bp do not make up {BIN_SIZE} bp: simulate with bin_size=50_000"
+        )
     found: dict[str, list[float]] = {}
     for quantity, value in measure_counts(organism.sample(seed=seed, keep_truth=False).X).items():
         found[quantity] = [value]
-    s = organism.settings
-    factor = BIN_SIZE // s.bin_size
     per_cell = s.contacts_per_cell / (s.n_chromosomes * s.n_bins * s.bin_size)
     cells = {depth: max(round(depth / per_cell), 1) for depth in (DEEP, SHALLOW)}
 
@@ -266,10 +270,25 @@ def measure_organism(organism: Organism, n_chromosomes: int = 3, seed: int = 0) 
 def realism_table(organism: Organism, n_chromosomes: int = 3, seed: int = 0) -> pd.DataFrame:
     """Compare an organism with the real sets.
 
+    Parameters
+    ----------
+    organism : Organism
+        With bins of which a whole number makes ``BIN_SIZE``, such as the preset ``small``.
+    n_chromosomes : int
+        Chromosomes whose maps are measured, the first ones.
+    seed : int
+        Draws the cells and the maps.
+
     Returns
     -------
     DataFrame
         quantity, organism, real low, real high, inside, reason: what limits the comparison.
+        Quantities are without unit, but for the insulation spread (log2 units).
+
+    Raises
+    ------
+    ValueError
+        If bins do not make up ``BIN_SIZE``.
     """
     table = real_ranges()
     table.insert(0, "organism", measure_organism(organism, n_chromosomes, seed))

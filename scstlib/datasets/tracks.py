@@ -28,11 +28,12 @@ def cpg_tracks(manifest: Manifest, files: Files) -> pd.DataFrame:
         chrom, start, end; cpg: share of the dinucleotides that are CpG, 0 to 1; assembly;
         bin_size in base pairs. Chromosomes 1 to 22 (19 in mouse), X and Y; contigs are left out.
     """
+    paths = files()
     tables = []
     sources = [("hg19.cpg.1m.txt", 1_000_000), ("hg19.cpg.100k.txt", 100_000)]
     for name, bin_size in [*sources, ("mm10.cpg.100k.txt", 100_000)]:
         table = pd.read_csv(
-            files()[name],
+            paths[name],
             sep="\t",
             header=None,
             names=["chrom", "position", "cpg"],

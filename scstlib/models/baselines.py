@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from scstlib.leakage import record_fit
-from scstlib.models.protocol import MeasuredCells, check_request, measured_cells
+from scstlib.models.protocol import MeasuredCells, check_request, draw, measured_cells
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -22,7 +22,20 @@ class _Baseline(ABC):
         self.cells_: MeasuredCells | None = None
 
     def fit(self, adata: AnnData, time_key: str = "time") -> Self:
-        """Keep the cells of ``adata`` with their times in ``adata.obs[time_key]``."""
+        """Keep the cells.
+
+        Parameters
+        ----------
+        adata : AnnData
+            Training cells: counts, or values such as log counts.
+        time_key : str
+            Column of ``adata.obs`` with the measured time.
+
+        Raises
+        ------
+        KeyError, ValueError
+            For input that :func:`scstlib.models.protocol.measured_cells` refuses.
+        """
         self.cells_ = measured_cells(adata, time_key)
         record_fit(self, adata)
         return self
@@ -30,9 +43,28 @@ class _Baseline(ABC):
     def sample(
         self, times: Sequence[float], n_cells: int, seed: int = 0, noise: bool = True
     ) -> AnnData:
-        """Return ``n_cells`` predicted cells at each of ``times``.
+        """Predict ``n_cells`` cells at each of ``times``.
 
         ``noise`` makes no difference: a baseline does not tell noise from signal.
+
+        Parameters
+        ----------
+        times : sequence of float
+            In the unit of the training times.
+        n_cells : int
+            Cells at each time.
+        seed : int
+            Draws the cells.
+
+        Returns
+        -------
+        AnnData, (len(times) * n_cells, n_genes)
+            In the unit of the input; counts with ``layers["log1p_cp10k"]`` as well.
+
+        Raises
+        ------
+        ValueError
+            If the baseline is not fitted, ``n_cells`` is below 1 or a time is not finite.
         """
         requested = check_request(times, n_cells)
         if self.cells_ is None:
@@ -83,8 +115,3 @@ class InterpolatedMean(_Baseline):
         nearest = cells.at(cells.nearest(time))
         moved = draw(nearest, n_cells, rng) + (cells.mean_at(time) - nearest.mean(0))
         return moved if cells.values.min() < 0 else np.maximum(moved, 0)
-
-
-def draw(cells: np.ndarray, n_cells: int, rng: np.random.Generator) -> np.ndarray:
-    """Return ``n_cells`` rows of ``cells``, without replacement where there are enough."""
-    return cells[rng.choice(len(cells), n_cells, replace=len(cells) < n_cells)]

@@ -56,6 +56,9 @@ def score_held_out_times(
     ------
     LeakageError
         If a model was fitted on cells, or on a held-out time, of ``test``.
+    KeyError, ValueError
+        For test cells that :func:`scstlib.models.protocol.measured_cells` refuses, or a model that
+        does not say what it was fitted on.
     """
     import pandas as pd
 
@@ -88,7 +91,18 @@ def _predictions(
 
 
 def median_table(scores: pd.DataFrame) -> pd.DataFrame:
-    """Return the median score of each model (rows) by metric and time (columns)."""
+    """Return the median score of each model (rows) by metric and time (columns).
+
+    Parameters
+    ----------
+    scores : pandas.DataFrame
+        As :func:`score_held_out_times` returns it; the median is over members and repeats.
+
+    Returns
+    -------
+    pandas.DataFrame, (models, metrics x times)
+        In the units of the metrics; models and metrics in the order in which they come.
+    """
     table = scores.pivot_table(
         index="model", columns=["metric", "time"], values="value", aggfunc="median", sort=False
     )

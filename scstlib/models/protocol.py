@@ -10,6 +10,7 @@ numbers as they were given. :class:`MeasuredCells` makes the one from the other 
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, Self
@@ -119,8 +120,7 @@ def measured_cells(adata: AnnData, time_key: str, min_times: int = 2) -> Measure
         If ``adata.obs`` has no column ``time_key``.
     ValueError
         If times are not numbers or fewer than ``min_times``, values are not finite, counts are
-        negative,
-        a gene name stands twice, or a cell has no counts at all.
+        negative, a gene name stands twice, or a cell has no counts at all.
     """
     from scipy.sparse import issparse
 
@@ -184,11 +184,21 @@ def measured_time(adata: AnnData, time_key: str, min_times: int = 2) -> np.ndarr
 
 
 def holds_counts(adata: AnnData, values: np.ndarray) -> bool:
-    """Say whether ``adata.X`` holds counts, by ``uns["value_kind"]`` or by its entries."""
+    """Say whether ``adata.X`` holds counts, by ``uns["value_kind"]`` or by its entries.
+
+    Warns of fractions that are called counts: after scanpy's ``log1p`` the old word still stands.
+    """
     kind = adata.uns.get("value_kind")
-    if kind is not None:
-        return bool(kind == "counts")
-    return bool((values >= 0).all() and (values == np.rint(values)).all())
+    whole = bool((values == np.rint(values)).all())
+    if kind is None:
+        return whole and bool((values >= 0).all())
+    if kind == "counts" and not whole:
+        warnings.warn(
+            "uns['value_kind'] says counts, and X holds fractions: if X was normalised, set it to"
+            " what X holds, such as 'log1p counts', or it is normalised again.",
+            stacklevel=4,
+        )
+    return bool(kind == "counts")
 
 
 def check_request(times: Sequence[float], n_cells: int) -> list[float]:
@@ -199,3 +209,8 @@ def check_request(times: Sequence[float], n_cells: int) -> list[float]:
     if n_cells < 1:
         raise ValueError(f"n_cells must be at least 1, not {n_cells}.")
     return requested
+
+
+def draw(cells: np.ndarray, n_cells: int, rng: np.random.Generator) -> np.ndarray:
+    """Return ``n_cells`` rows of ``cells``, without replacement where there are enough."""
+    return cells[rng.choice(len(cells), n_cells, replace=len(cells) < n_cells)]

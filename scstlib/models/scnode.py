@@ -166,6 +166,20 @@ class ScNODE:
         times and the requested ones together, and decoded. ``noise`` makes no difference: this
         variant draws latent points, but no measurement noise.
 
+        Parameters
+        ----------
+        times : sequence of float
+            In the unit of the training times.
+        n_cells : int
+            Cells at each time.
+        seed : int
+            Draws the latent points of the start cells.
+
+        Returns
+        -------
+        AnnData, (len(times) * n_cells, n_genes)
+            In the unit of the input; counts with ``layers["log1p_cp10k"]`` as well.
+
         Raises
         ------
         ValueError
@@ -268,7 +282,13 @@ class ScNODE:
         return losses[::LOSS_EVERY]
 
     def save(self, path: str | Path) -> None:
-        """Write weights, start cells and settings to one file, all or nothing."""
+        """Write weights, start cells and settings to one file, all or nothing.
+
+        Raises
+        ------
+        ValueError
+            If the model is not fitted.
+        """
         network, cells = self._fitted()
         tensors = {f"network.{name}": value for name, value in network.state_dict().items()}
         tensors["start_cells"] = torch.as_tensor(cells.values)

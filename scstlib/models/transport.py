@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from scstlib.leakage import record_fit
-from scstlib.models.protocol import MeasuredCells, check_request, measured_cells
+from scstlib.models.protocol import MeasuredCells, check_request, draw, measured_cells
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -41,7 +41,21 @@ class DisplacementInterpolation:
         self.cells_: MeasuredCells | None = None
 
     def fit(self, adata: AnnData, time_key: str = "time") -> Self:
-        """Keep the cells of each time, in principal components if asked for."""
+        """Keep the cells of each time, in principal components if asked for.
+
+        Parameters
+        ----------
+        adata : AnnData
+            Training cells: counts, or values such as log counts.
+        time_key : str
+            Column of ``adata.obs`` with the measured time.
+
+        Raises
+        ------
+        KeyError, ValueError
+            For input that :func:`scstlib.models.protocol.measured_cells` refuses, or more
+            components than cells or genes.
+        """
         cells = measured_cells(adata, time_key)
         rng = np.random.default_rng(self.seed)
         self.mean_ = cells.values.mean(0)
@@ -57,10 +71,29 @@ class DisplacementInterpolation:
     def sample(
         self, times: Sequence[float], n_cells: int, seed: int = 0, noise: bool = True
     ) -> AnnData:
-        """Return ``n_cells`` predicted cells at each of ``times``.
+        """Predict ``n_cells`` cells at each of ``times``.
 
         ``noise`` makes no difference: in principal components the cells are de-noised, in gene
         space they are not.
+
+        Parameters
+        ----------
+        times : sequence of float
+            In the unit of the training times.
+        n_cells : int
+            Cells at each time.
+        seed : int
+            Draws the pairs of cells.
+
+        Returns
+        -------
+        AnnData, (len(times) * n_cells, n_genes)
+            In the unit of the input; counts with ``layers["log1p_cp10k"]`` as well.
+
+        Raises
+        ------
+        ValueError
+            If the model is not fitted, ``n_cells`` is below 1 or a time is not finite.
         """
         requested = check_request(times, n_cells)
         if self.cells_ is None:
@@ -76,7 +109,7 @@ class DisplacementInterpolation:
         left, right, weight = self.cells_.between(time)
         start, end = self.points_[left], self.points_[right]
         if left == right:
-            return start[rng.choice(len(start), n_cells, replace=len(start) < n_cells)]
+            return draw(start, n_cells, rng)
         cost = ot.dist(start, end, metric="sqeuclidean")
         plan = ot.emd(ot.unif(len(start)), ot.unif(len(end)), cost, numItermax=2_000_000)
         pairs = rng.choice(plan.size, n_cells, p=(plan / plan.sum()).ravel())

@@ -1,10 +1,11 @@
 """Expression: normalisation, gene selection, scaling and PCA, learned on the training part only.
 
 Each class is a scikit-learn transformer from AnnData to AnnData: ``fit`` learns from ``X`` and
-records its cells for the leak guard (:mod:`scstlib.leakage`), ``transform`` returns a new AnnData
-and leaves its input as it was. They chain in a ``sklearn.pipeline.Pipeline``; normalising not at
-all is ``"passthrough"`` there. Which normalisation is best depends on the question; the shifted
-logarithm is hard to beat (10.1038/s41592-023-01814-1).
+records its cells for the leak guard (:mod:`scstlib.leakage`), ``transform`` returns a new AnnData,
+with what its ``X`` holds in ``uns["value_kind"]``, and leaves its input as it was. They chain in a
+``sklearn.pipeline.Pipeline``; normalising not at all is ``"passthrough"`` there. Which
+normalisation is best depends on the question; the shifted logarithm is hard to beat
+(10.1038/s41592-023-01814-1).
 """
 
 from __future__ import annotations
@@ -58,6 +59,11 @@ def qc_metrics(adata: AnnData, *, mitochondrial: str = "MT-") -> pd.DataFrame:
     DataFrame
         By cell: ``total_counts``, ``n_genes`` (with a count), ``zero_fraction``,
         ``mitochondrial_fraction`` (0 for a cell without counts).
+
+    Raises
+    ------
+    ValueError
+        If ``X`` holds NaN or negative values.
     """
     import scanpy as sc
 
@@ -98,7 +104,13 @@ class ShiftedLog(TransformerMixin, BaseEstimator):
         self.target_sum = target_sum
 
     def fit(self, adata: AnnData, y: None = None) -> ShiftedLog:
-        """Learn the median total, if asked for; else nothing."""
+        """Learn the median total, if asked for; else nothing.
+
+        Raises
+        ------
+        ValueError
+            If ``X`` holds NaN or negative values, or ``target_sum`` is another word.
+        """
         total = _totals(_checked_counts(adata))
         if isinstance(self.target_sum, str):
             if self.target_sum != "median" or not (total > 0).any():
@@ -113,7 +125,8 @@ class ShiftedLog(TransformerMixin, BaseEstimator):
     def transform(self, adata: AnnData) -> AnnData:
         """(cells, genes), sparse as given; a cell without counts stays zero."""
         counts = _checked_counts(adata)
-        return with_x(adata, _log_scaled(counts, _reciprocal(_totals(counts)) * self.target_sum_))
+        scaled = _log_scaled(counts, _reciprocal(_totals(counts)) * self.target_sum_)
+        return with_x(adata, scaled, "log1p counts")
 
 
 class PooledSizeFactors(TransformerMixin, BaseEstimator):
@@ -148,7 +161,14 @@ class PooledSizeFactors(TransformerMixin, BaseEstimator):
         self.min_mean = min_mean
 
     def fit(self, adata: AnnData, y: None = None) -> PooledSizeFactors:
-        """Learn the reference profile and the mean factor."""
+        """Learn the reference profile and the mean factor.
+
+        Raises
+        ------
+        ValueError
+            If ``X`` holds NaN or negative values, a cell has no counts, or no gene is expressed
+            enough.
+        """
         counts = dense(_checked_counts(adata))
         total = _positive_totals(counts)
         self.genes_ = pd.Index(adata.var_names)
@@ -175,7 +195,7 @@ class PooledSizeFactors(TransformerMixin, BaseEstimator):
         """(cells, genes) log1p of scaled counts; the factors are in ``obs["size_factor"]``."""
         adata = aligned(adata, self.genes_)
         factors = self.size_factors(adata)
-        out = with_x(adata, _log_scaled(_checked_counts(adata), 1 / factors))
+        out = with_x(adata, _log_scaled(_checked_counts(adata), 1 / factors), "log1p counts")
         out.obs["size_factor"] = factors
         return out
 
@@ -237,7 +257,13 @@ class PearsonResiduals(TransformerMixin, BaseEstimator):
         self.clip = clip
 
     def fit(self, adata: AnnData, y: None = None) -> PearsonResiduals:
-        """Learn the genes' fractions and the limit."""
+        """Learn the genes' fractions and the limit.
+
+        Raises
+        ------
+        ValueError
+            If ``X`` holds NaN, negative values or no counts, or ``theta`` is not positive.
+        """
         if self.theta <= 0:
             raise ValueError(f"theta is {self.theta}: it must be positive")
         counts = _checked_counts(adata)
@@ -261,7 +287,7 @@ class PearsonResiduals(TransformerMixin, BaseEstimator):
         residuals = np.divide(
             residuals, spread, out=np.where(residuals > 0, np.inf, 0.0), where=spread > 0
         )
-        return with_x(adata, np.clip(residuals, -self.clip_, self.clip_))
+        return with_x(adata, np.clip(residuals, -self.clip_, self.clip_), "Pearson residuals")
 
 
 def _checked_counts(adata: AnnData) -> Any:

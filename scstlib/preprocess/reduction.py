@@ -46,7 +46,13 @@ class SelectVariableGenes(TransformerMixin, BaseEstimator):
         self.batch_key = batch_key
 
     def fit(self, adata: AnnData, y: None = None) -> SelectVariableGenes:
-        """Choose the genes."""
+        """Choose the genes.
+
+        Raises
+        ------
+        ValueError
+            If the flavor is unknown, or more genes are asked for than there are.
+        """
         import scanpy as sc
 
         if not 0 < self.n_top_genes <= adata.n_vars:
@@ -104,7 +110,7 @@ class Scale(TransformerMixin, BaseEstimator):
         scaled = (dense(adata.X) - self.mean_) / self.scale_
         if self.max_value is not None:
             scaled = np.clip(scaled, -self.max_value, self.max_value)
-        return with_x(adata, scaled)
+        return with_x(adata, scaled, "scaled")
 
 
 class PCA(TransformerMixin, BaseEstimator):
@@ -132,7 +138,13 @@ class PCA(TransformerMixin, BaseEstimator):
         self.seed = seed
 
     def fit(self, adata: AnnData, y: None = None) -> PCA:
-        """Learn the components."""
+        """Learn the components.
+
+        Raises
+        ------
+        ValueError
+            If ``X`` holds NaN, or more components are asked for than cells or genes.
+        """
         from sklearn.decomposition import PCA as SklearnPCA
 
         x = dense(adata.X)
@@ -234,8 +246,12 @@ def aligned(adata: AnnData, genes: pd.Index) -> AnnData:
     return adata[:, genes]
 
 
-def with_x(adata: AnnData, x: Any) -> AnnData:
-    """Copy of AnnData with another ``X``."""
+def with_x(adata: AnnData, x: Any, value_kind: str) -> AnnData:
+    """Copy of AnnData with another ``X``, and what that holds in ``uns["value_kind"]``.
+
+    Models read the kind: left at "counts", they would normalise a second time.
+    """
     out = adata.copy()
     out.X = x
+    out.uns["value_kind"] = value_kind
     return out

@@ -176,7 +176,12 @@ def interval_track(
     Returns
     -------
     array
-        (bins, 1).
+        (bins, 1), in the unit of the value.
+
+    Raises
+    ------
+    ValueError
+        If the chromosomes do not match.
     """
     intervals = match_chromosomes(intervals, bins["chrom"])
     intervals = intervals[intervals[value].notna()]

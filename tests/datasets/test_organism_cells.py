@@ -62,7 +62,7 @@ def test_sample_holds_what_it_promises(organism: Organism) -> None:
     assert (adata.var["start"] < adata.var["end"]).all()
     assert (adata.var["end"] <= 64 * 50_000).all()
     assert set(REGULATORS) == set(adata.var_names[adata.var["role"] == "regulator"])
-    assert adata.uns["time_unit"] == "hour"
+    assert adata.uns["time_unit"] == "hours"
     np.testing.assert_allclose(adata.layers["true_mean"].sum(axis=1), 10_000, rtol=1e-4)
     assert "true_mean" not in organism.sample(0.0, 5, keep_truth=False).layers
 

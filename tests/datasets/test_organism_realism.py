@@ -102,6 +102,11 @@ def test_measures_of_maps_have_known_answers() -> None:
     np.testing.assert_array_equal(realism.coarsen(np.ones((7, 7)), 2), np.full((3, 3), 4.0))
 
 
+def test_bins_that_do_not_make_up_those_of_the_real_maps_are_refused() -> None:
+    with pytest.raises(ValueError, match="bin_size=50_000"):
+        realism.realism_table(simulate_organism(preset="tiny", bin_size=30_000))
+
+
 @pytest.mark.slow
 def test_interpolating_means_is_a_decent_baseline_that_can_be_beaten(small: Organism) -> None:
     times = small.times

@@ -7,6 +7,7 @@ from numpy.testing import assert_allclose
 from scipy.sparse import csr_matrix
 
 from scstlib.models.protocol import check_request, measured_cells
+from scstlib.preprocess.expression import ShiftedLog
 
 
 def test_counts_become_log_counts_per_10k(moving_counts):
@@ -36,6 +37,22 @@ def test_values_stay_as_they_are(moving):
 def test_value_kind_decides_where_entries_could_mean_either(moving_counts):
     moving_counts.uns["value_kind"] = "Ct"
     assert measured_cells(moving_counts, "time").depth is None
+
+
+def test_fractions_that_are_called_counts_are_a_warning(moving_counts):
+    moving_counts.uns["value_kind"] = "counts"
+    assert measured_cells(moving_counts, "time").depth is not None
+    moving_counts.X = np.log1p(moving_counts.X)
+    with pytest.warns(UserWarning, match="holds fractions"):
+        measured_cells(moving_counts, "time")
+
+
+def test_normalised_data_are_not_normalised_again(moving_counts):
+    moving_counts.uns["value_kind"] = "counts"
+    logged = ShiftedLog().fit(moving_counts).transform(moving_counts)
+    cells = measured_cells(logged, "time")
+    assert cells.depth is None
+    assert_allclose(cells.values, measured_cells(moving_counts, "time").values, rtol=1e-5)
 
 
 def test_sparse_and_dense_input_agree(moving_counts):

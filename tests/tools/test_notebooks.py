@@ -60,6 +60,8 @@ def test_prose_file_times_and_caption_do_not_count(root: Path) -> None:
     page.write_text(PAGE.replace("Title", "Better title").replace("# %%\n", '# %% caption="A"\n'))
     pair.pair(page.parent)
     (root / "scstlib" / "a.py").touch()
+    (root / "scstlib" / "__pycache__").mkdir()
+    (root / "scstlib" / "__pycache__" / "a.cpython-311.pyc").write_bytes(b"compiled")
     assert notebooks.refresh_keys(root) == []
 
 
@@ -69,6 +71,7 @@ def test_prose_file_times_and_caption_do_not_count(root: Path) -> None:
         ("notebooks/01_page.py", PAGE.replace("print(seed)", "print(seed + 1)")),
         ("scstlib/a.py", "a = 2\n"),
         ("scstlib/b/c.py", "c = 1\n"),
+        ("scstlib/b/stored.tsv", "c\t1\n"),
         ("data_manifests/a.yml", "name: b\n"),
     ],
 )
