@@ -8,3 +8,12 @@ document.addEventListener("DOMContentLoaded", () => {
     return read(article ? `<div role="main">${article.innerHTML}</div>` : html, anchor);
   };
 });
+
+// A table that scrolls can be reached and scrolled with the keyboard.
+const reachable = () =>
+  document.querySelectorAll(".bd-article table").forEach((table) => {
+    if (table.scrollWidth > table.clientWidth) table.tabIndex = 0;
+    else table.removeAttribute("tabindex");
+  });
+document.addEventListener("DOMContentLoaded", reachable);
+window.addEventListener("resize", reachable);
