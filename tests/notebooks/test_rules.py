@@ -144,6 +144,17 @@ def test_every_page_is_in_the_table_of_contents_and_every_entry_is_a_page() -> N
         assert (ROOT / f"{name}.md").is_file() or (ROOT / f"{name}.ipynb").is_file()
 
 
+def test_the_plan_of_sessions_says_what_the_pages_say() -> None:
+    plan = (ROOT / "book" / "how_to_use.md").read_text(encoding="utf-8")
+    row = r"\| \[(.+?)\]\(\.\./notebooks/(\w+)\.ipynb\) \| (\d+) min \| (\d+) min \|"
+    rows = re.findall(row, plan)
+    assert [name for _, name, _, _ in rows] == notebooks.names()
+    for title, name, read, run in rows:
+        source = (FOLDER / f"{name}.py").read_text(encoding="utf-8")
+        assert f"# # {title}\n" in source
+        assert f"{read} min to read, {run} min to run" in source
+
+
 def test_prose_pages_link_to_files_and_cite_what_the_bibliography_has() -> None:
     bibliography = (ROOT / "book" / "references.bib").read_text(encoding="utf-8")
     for path in (ROOT / "book").glob("*.md"):
