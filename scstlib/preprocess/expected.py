@@ -55,16 +55,31 @@ class DistanceMeans(TransformerMixin, BaseEstimator):
         self.of = of
 
     def fit(self, windows: Windows, y: None = None) -> DistanceMeans:
-        """Learn the means; masked bins are left out."""
+        """Learn the means; masked bins are left out.
+
+        Raises
+        ------
+        ValueError
+            If ``of`` is another word, or the windows have no targets.
+        """
         self.means_ = distance_means(self._maps(windows), windows.mask)
         record_fit(self, windows)
         return self
 
     def expected(self, bins: int | None = None) -> np.ndarray:
-        """(bins, bins) map of the learned means; 0 where unknown."""
+        """(bins, bins) map of the learned means; 0 where unknown.
+
+        Raises
+        ------
+        ValueError
+            If more bins are asked for than the training windows had.
+        """
         bins = len(self.means_) if bins is None else bins
         if bins > len(self.means_):
-            raise ValueError(f"learned on windows of {len(self.means_)} bins, asked for {bins}")
+            raise ValueError(
+                f"learned on windows of {len(self.means_)} bins, asked for {bins}: fit on windows"
+                " at least as wide"
+            )
         distance = np.abs(np.subtract.outer(np.arange(bins), np.arange(bins)))
         return np.nan_to_num(self.means_)[distance]
 

@@ -194,7 +194,13 @@ def interval_track(
 
 
 def by_chromosome(track: np.ndarray, bins: pd.DataFrame) -> dict[str, np.ndarray]:
-    """Cut a track (bins, ...) into chromosome → (its bins, ...), as ``make_windows`` takes it."""
+    """Cut a track (bins, ...) into chromosome → (its bins, ...), as ``make_windows`` takes it.
+
+    Raises
+    ------
+    ValueError
+        If the track has not one row a bin.
+    """
     if len(track) != len(bins):
         raise ValueError(f"the track has {len(track)} rows for {len(bins)} bins")
     chrom = bins["chrom"].astype(str).to_numpy()
