@@ -74,7 +74,7 @@ shares.iloc[::2].round(2).rename_axis(index="hours", columns=None)
 # test: depth, dispersion and the strength of compartments and boundaries were set on the organism of seed
 # 0 until its rows fell inside. The range of the replicates holds two real replicates and thinned copies
 # of deep maps, which carry counting noise alone; against the two real replicates by themselves the
-# organism is a little noisier. And agreement in nine numbers does not make it real: its genes have one kind
+# organism is noisier. And agreement in a few numbers does not make it real: its genes have one kind
 # of regulation, its cells no history outside the network. A method that fails here need not be tried on
 # real data; a method that works here is not proven.
 

@@ -252,7 +252,7 @@ Markdown(
 # Slide a square along the diagonal, with its corner between two bins, and average the contacts that
 # cross that point. Where few cross, something insulates: a boundary between two domains
 # ([Crane et al. 2015](https://doi.org/10.1038/nature14450)). The *insulation score* is the logarithm
-# of that average over its mean along the chromosome.
+# of that average over its median along the chromosome.
 
 # %% caption="Insulation score with a square of 500 kb, 20 to 40 Mb of chromosome 19. Minima are boundaries; dots mark those that cooltools calls. Many boundaries are shared, their depths differ." alt="Two jagged curves over 20 Mb, mostly parallel, with dots at their minima; the neuron curve is deeper at several of them." name="fig-insulation"
 window = 500_000
@@ -306,8 +306,8 @@ Markdown(
 #
 # <details><summary>Solution</summary>
 #
-# With a small square there are more minima and more noise in each; with a large one neighbouring
-# boundaries merge and the profiles agree better. A boundary count without its window is not a result.
+# With a larger square neighbouring boundaries merge and fewer are called; the agreement of the profiles
+# hardly changes. A boundary count without its window is not a result.
 #
 # </details>
 #

@@ -109,7 +109,7 @@ sums = {
     for n in [1, 4, 16, 64, 256, 1000]
 }
 
-# %% caption="The same 6.4 Mb of one cell, of two pseudo-bulks, and of the truth: the contacts that are expected from infinitely many cells. The first cell shows the diagonal and little else; with 64 cells domains stand out as squares; what lies between them needs more." alt="Four square heat maps. One cell: a thin broken diagonal with few dots. 64 cells: dark squares along the diagonal and scattered dots. 1,000 cells and the truth: the same squares on a graded background with white stripes at masked bins." name="fig-cells"
+# %% caption="The same 6.4 Mb of one cell, of two pseudo-bulks, and of the truth: the contacts that are expected from infinitely many cells. The first cell shows the diagonal and little else; with 64 cells domains stand out as squares; what lies between them needs more." alt="Four square heat maps. One cell: a thin broken diagonal with few dots. 64 cells: dark squares along the diagonal and scattered dots. 1,000 cells and the truth: the same squares on a graded background with white stripes at masked bins." name="fig-sums"
 truth = organism.expected_contacts(chrom, cell_type, biased=True).astype(float)
 first, last = 200, 328
 shown = {"1 cell": sums[1], "64 cells": sums[64], "1,000 cells": sums[1000], "truth": truth}

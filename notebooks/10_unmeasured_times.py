@@ -140,7 +140,7 @@ models = {
 # all training times by the drift and decoded, and the Sinkhorn divergence between decoded and
 # measured cells is made small at every training time.
 #
-# The settings are those of the authors for their largest data set (latent size 50, two hidden
+# The settings are those of the authors for zebrafish (latent size 50, two hidden
 # layers of 50 in the drift, 200 + 1000 steps). One thing differs: the drift takes the measured
 # hours, scaled to the mean interval, where the published code counts the time points. For a counter the
 # 24 h from 72 h to 96 h are as long as the 6 h from 0 h to 6 h; for the clock they are not. Three models
@@ -157,7 +157,7 @@ print(f"{n_weights:,} weights, trained on {train.n_obs:,} cells of {train.n_vars
 fig, axes = plt.subplots(1, 2, figsize=(5.4, 2.8))
 for model in scnode:
     axes[0].plot(model.losses_["pretrain"], lw=1)
-    axes[1].plot(np.arange(0, 1000, 10), model.losses_["joint"], lw=0.7)
+    axes[1].plot(10 * np.arange(len(model.losses_["joint"])), model.losses_["joint"], lw=0.7)
 axes[0].set(xlabel="step", ylabel="mean squared error", yscale="log", title="autoencoder")
 axes[1].set(xlabel="step", ylabel="transport loss", yscale="log", title="all parts together")
 axes[0].set_yticks([0.03, 0.1, 0.3], ["0.03", "0.1", "0.3"], minor=False)
@@ -170,7 +170,7 @@ plt.show()
 # ## The table
 #
 # Each entry is a median over three random halves of the measured cells and, for scNODE, over three
-# seeds; smaller is better. All rows compare as many predicted cells as one half holds (167 at 36 h) with
+# seeds; smaller is better. All rows compare as many predicted cells as one half holds with
 # the other half, in the 41 genes; the Sinkhorn divergence has blur 0.05 and scaling 0.5, as published.
 
 # %%
@@ -216,7 +216,8 @@ Markdown(
 # > with a measured one, and a cell near the middle is near to more of them. The next cell shows it.
 
 # %%
-displaced = models["OT displacement"][0].sample([36.0], 167, seed=seed).X
+n_half = int((test.obs["time"] == 36.0).sum()) // 2
+displaced = models["OT displacement"][0].sample([36.0], n_half, seed=seed).X
 at_36 = test[test.obs["time"] == 36.0].to_df().to_numpy()
 centre = displaced.mean(axis=0)
 pulled = {pull: displaced + pull * (centre - displaced) for pull in [0.0, 0.3, 0.6, 1.0]}
