@@ -249,7 +249,7 @@ Markdown(
 #
 # > **Note** Names hide variants. The published code of scGrapHiC (`rsinghlab/scGrapHiC` at commit
 # > `8019e1f`) takes `argsort` for ranks when it weights the strata, so its weights depend on the
-# > length of a diagonal alone; it stops 40 diagonals from the main one; and it gives SSIM a data range
+# > length of a diagonal alone; it reads 40 diagonals and leaves out the main one; and it gives SSIM a data range
 # > of 2 for maps between 0 and 1. The next cell computes the variants on the same pair.
 
 # %%
