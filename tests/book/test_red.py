@@ -93,7 +93,7 @@ def test_a_second_run_that_gives_other_text_or_images_is_red(tiny_book: TinyBook
     plot = "\n# %%\nimport matplotlib.pyplot as plt\n\nplt.plot([0, 1])\nplt.show()\n"
     tiny_book.write("notebooks/01_page.py", PAGE + plot)
     tiny_book.run("pair")
-    tiny_book.run("notebooks")
+    notebooks.refresh_keys(tiny_book.root)
     assert tiny_book.run("execute", "01_page").returncode == 0
     path = notebooks.executed_path("01_page", tiny_book.root)
     assert second_run(path, tiny_book.root) == ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -38,13 +37,10 @@ def test_every_quantity_is_inside_the_range_of_real_sets(small: Organism) -> Non
 
 
 @pytest.mark.slow
-def test_stored_values_are_those_of_the_real_files() -> None:
-    mirror = os.environ.get("SCST_MIRROR")
-    if not mirror:
-        pytest.skip("SCST_MIRROR names no folder with the real sets")
+def test_stored_values_are_those_of_the_real_files(mirror_folder: Path) -> None:
     from scstlib.datasets.realism_sets import measure_real_sets
 
-    stored, found = realism.real_values(), measure_real_sets(Path(mirror))
+    stored, found = realism.real_values(), measure_real_sets(mirror_folder)
     pd.testing.assert_frame_equal(
         stored.sort_values(["quantity", "set"], ignore_index=True),
         found.sort_values(["quantity", "set"], ignore_index=True),
