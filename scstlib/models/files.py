@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,7 +31,8 @@ def write_model(
 
     path = Path(path)
     header = {"file_version": FILE_VERSION, "model": model, "settings": dict(settings)}
-    part = path.with_name(path.name + ".part")
+    # A name of its own: two processes may save to one path, and the last one wins whole.
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
     save_file(
         {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()},
         part,
@@ -62,9 +64,12 @@ def read_model(path: str | Path, model: str) -> tuple[dict[str, Any], dict[str, 
         raise ValueError(f"{path} is cut short or not a model file: {error}") from error
     if header.get("model") != model:
         raise ValueError(f"{path} holds {header.get('model') or 'no scstlib model'}, not {model}.")
-    if header["file_version"] > FILE_VERSION:
+    version = header.get("file_version")
+    if not isinstance(version, int) or "settings" not in header:
+        raise ValueError(f"{path} says it holds {model} but not how: its header is incomplete.")
+    if version > FILE_VERSION:
         raise ValueError(
-            f"{path} was written by a newer scstlib (file version {header['file_version']}, this"
-            f" one reads {FILE_VERSION}); update scstlib."
+            f"{path} was written by a newer scstlib (file version {version}, this one reads"
+            f" {FILE_VERSION}); update scstlib."
         )
     return header["settings"], tensors

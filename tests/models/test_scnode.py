@@ -89,7 +89,8 @@ def test_damaged_and_foreign_files_are_refused(fitted, tmp_path):
         ScNODE.load(path)
     for header, names in [
         ({"model": "Other", "file_version": 1}, "Other"),
-        ({"model": "ScNODE", "file_version": 99}, "newer"),
+        ({"model": "ScNODE", "file_version": 99, "settings": {}}, "newer"),
+        ({"model": "ScNODE"}, "incomplete"),
     ]:
         save_file({"x": torch.zeros(1)}, path, metadata={"scstlib": json.dumps(header)})
         with pytest.raises(ValueError, match=names):
