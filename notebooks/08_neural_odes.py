@@ -58,7 +58,7 @@ plt.rcParams.update(book_style())
 # \end{aligned}$$
 #
 # Time is counted in lifetimes of the proteins, and amounts in the amount that halves the other
-# gene's rate. This is the toggle switch that
+# gene's rate. This is a symmetric form of the toggle switch that
 # [Gardner et al. 2000](https://doi.org/10.1038/35002131) built in bacteria. The right-hand side gives
 # the velocity of a cell in the plane of its two genes; in a
 # [neural ODE](../book/glossary.md#neural-ode) it is called the
