@@ -18,8 +18,9 @@ import torch
 from torch import Tensor, nn
 
 from scstlib.leakage import record_fit
+from scstlib.models.base import PopulationModel
 from scstlib.models.files import read_model, write_model
-from scstlib.models.protocol import MeasuredCells, check_request, measured_cells
+from scstlib.models.protocol import MeasuredCells, measured_cells
 from scstlib.models.scnode_networks import ScNODENetwork, joint_loss
 from scstlib.training import minimise, resolve_device, seeded_weights
 
@@ -47,7 +48,7 @@ SETTINGS = (
 )
 
 
-class ScNODE:
+class ScNODE(PopulationModel[MeasuredCells]):
     """scNODE in the temporal protocol.
 
     Parameters
@@ -140,7 +141,7 @@ class ScNODE:
 
         Raises
         ------
-        KeyError, ValueError
+        ValueError
             For input that :func:`scstlib.models.protocol.measured_cells` refuses.
         """
         cells = measured_cells(adata, time_key)
@@ -157,40 +158,14 @@ class ScNODE:
         }
         return self
 
-    def sample(
-        self, times: Sequence[float], n_cells: int, seed: int = 0, noise: bool = True
-    ) -> AnnData:
-        """Predict ``n_cells`` cells at each of ``times``.
-
-        Cells of the first training time are repeated, encoded, integrated over the training
-        times and the requested ones together, and decoded. ``noise`` makes no difference: this
-        variant draws latent points, but no measurement noise.
-
-        Parameters
-        ----------
-        times : sequence of float
-            In the unit of the training times.
-        n_cells : int
-            Cells at each time.
-        seed : int
-            Draws the latent points of the start cells.
-
-        Returns
-        -------
-        AnnData, (len(times) * n_cells, n_genes)
-            In the unit of the input; counts with ``layers["log1p_cp10k"]`` as well.
-
-        Raises
-        ------
-        ValueError
-            If the model is not fitted, ``n_cells`` is below 1, or a time lies before the first
-            training time, where no path starts.
-        """
-        requested = check_request(times, n_cells)
-        network, cells = self._fitted()
-        if min(requested) < cells.times[0]:
+    def _populations(
+        self, times: list[float], n_cells: int, seed: int, noise: bool
+    ) -> list[np.ndarray]:
+        """Repeat cells of the first time, encode, integrate over all times, decode."""
+        cells, network = self._fitted(), self._network()
+        if min(times) < cells.times[0]:
             raise ValueError(
-                f"time {min(requested)} lies before the first training time {cells.times[0]};"
+                f"time {min(times)} lies before the first training time {cells.times[0]};"
                 " the model integrates forward only."
             )
         device = next(network.parameters()).device
@@ -199,23 +174,23 @@ class ScNODE:
         # are not used unless n_cells is a multiple of their number.
         start = torch.as_tensor(cells.values, device=device)
         start = start.repeat_interleave(-(-n_cells // len(start)), dim=0)[:n_cells]
-        grid = np.union1d(cells.times, requested)
+        grid = np.union1d(cells.times, times)
         with torch.no_grad():
             eps = torch.randn(n_cells, self.latent_dim, generator=generator, device=device)
             path = network.integrate(network.encode(start, eps), self._model_time(grid).to(device))
-            rows = torch.as_tensor(np.searchsorted(grid, requested), device=device)
+            rows = torch.as_tensor(np.searchsorted(grid, times), device=device)
             populations = network.obs_decoder(path[rows]).cpu().numpy()
-        return cells.as_anndata(list(populations), requested)
+        return list(populations)
 
     def _new_network(self, n_genes: int) -> ScNODENetwork:
         return ScNODENetwork(
             n_genes, self.latent_dim, self.drift_hidden, self.encoder_hidden, self.decoder_hidden
         )
 
-    def _fitted(self) -> tuple[ScNODENetwork, MeasuredCells]:
-        if self.network_ is None:
-            raise ValueError("the model is not fitted; call fit(adata, time_key) first.")
-        return self.network_, self.cells_
+    def _network(self) -> ScNODENetwork:
+        self._fitted()
+        assert self.network_ is not None
+        return self.network_
 
     def _keep(self, cells: MeasuredCells) -> MeasuredCells:
         """Keep what prediction needs: the cells of the first time, and all training times."""
@@ -224,7 +199,7 @@ class ScNODE:
 
     def _model_time(self, times: np.ndarray) -> Tensor:
         """Measured times (n,) to the times that the ODE sees (n,)."""
-        points = np.asarray(self.time_points or self.cells_.times, dtype=float)
+        points = np.asarray(self.time_points or self._fitted().times, dtype=float)
         interval = (points[-1] - points[0]) / (len(points) - 1)
         if self.time == "real":
             return torch.as_tensor((times - points[0]) / interval, dtype=torch.float32)
@@ -233,7 +208,7 @@ class ScNODE:
         return torch.as_tensor(index + beyond, dtype=torch.float32)
 
     def _pretrain(self, cells: Tensor, generator: torch.Generator) -> np.ndarray:
-        network, _ = self._fitted()
+        network = self._network()
 
         def loss_of_step(_: int) -> Tensor:
             eps = torch.randn(len(cells), self.latent_dim, generator=generator, device=cells.device)
@@ -251,7 +226,7 @@ class ScNODE:
     def _train_jointly(
         self, by_time: list[Tensor], times: Tensor, generator: torch.Generator
     ) -> np.ndarray:
-        network, _ = self._fitted()
+        network = self._network()
         device = by_time[0].device
         times = times.to(device)
         n, latent_dim = self.batch_size, self.latent_dim
@@ -289,7 +264,7 @@ class ScNODE:
         ValueError
             If the model is not fitted.
         """
-        network, cells = self._fitted()
+        network, cells = self._network(), self._fitted()
         tensors = {f"network.{name}": value for name, value in network.state_dict().items()}
         tensors["start_cells"] = torch.as_tensor(cells.values)
         tensors["training_times"] = torch.as_tensor(cells.times)

@@ -1,0 +1,327 @@
+"""Read measured cells in chunks, from memory or from a backed AnnData, after one checking pass.
+
+Every temporal model reads its cells here, so that bad input meets one set of checks. *Values* are
+log1p of counts per 10,000 where the input holds counts, else the numbers as they were given.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from anndata import AnnData
+
+COUNTS_PER_CELL = 10_000.0
+MAX_CELLS_IN_MEMORY = 10_000
+
+
+@dataclass(frozen=True)
+class CellFormat:
+    """What a fitted model remembers of its training cells so that predicted ones look alike.
+
+    Attributes
+    ----------
+    times : numpy.ndarray, shape (n_times,)
+        The distinct measured times, ascending, in the unit of the data.
+    genes : tuple of str
+    time_key : str
+    depth : float or None
+        Median total count of a cell; None when the input does not hold counts.
+    """
+
+    times: np.ndarray
+    genes: tuple[str, ...]
+    time_key: str
+    depth: float | None
+
+    def as_anndata(self, populations: Sequence[np.ndarray], times: Sequence[float]) -> AnnData:
+        """Return predicted values as AnnData in the unit of the input.
+
+        Parameters
+        ----------
+        populations : sequence of numpy.ndarray, each of shape (n_cells, n_genes)
+            Predicted values, one array for each of ``times``.
+        """
+        import pandas as pd
+        from anndata import AnnData
+
+        values = np.concatenate(populations).astype(np.float32)
+        time = np.repeat(np.asarray(times, dtype=float), [len(p) for p in populations])
+        obs = pd.DataFrame({self.time_key: time}, index=np.arange(len(time)).astype(str))
+        var = pd.DataFrame(index=list(self.genes))
+        if self.depth is None:
+            return AnnData(values, obs=obs, var=var)
+        counts = np.expm1(values) * (self.depth / COUNTS_PER_CELL)
+        return AnnData(counts, obs=obs, var=var, layers={"log1p_cp10k": values})
+
+
+class CellReader:
+    """Measured cells of an AnnData, read in chunks of at most ``max_cells_in_memory``.
+
+    ``adata.X`` holds counts if it has no negative and no fractional entry, or if
+    ``adata.uns["value_kind"]`` says so. All checks are made here, in one pass over the cells.
+
+    Parameters
+    ----------
+    adata : AnnData
+        In memory or opened with ``backed="r"``, dense or compressed by row; a view of either.
+    time_key : str
+        Column of ``adata.obs`` with the measured time.
+    max_cells_in_memory : int
+        Rows of the largest chunk. A loop over chunks holds one while the next is read.
+    min_times : int
+        Fewest distinct times.
+
+    Attributes
+    ----------
+    time : numpy.ndarray, shape (n_cells,), float64
+        Measured time of each cell, in the unit of the data.
+    times : numpy.ndarray, shape (n_times,)
+        The distinct measured times, ascending.
+    genes : tuple of str
+    totals : numpy.ndarray, shape (n_cells,), float64
+        Sum of each row of X: total counts where ``holds_counts``.
+    holds_counts : bool
+    depth : float or None
+        Median total count of a cell; None when the input does not hold counts.
+
+    Raises
+    ------
+    ValueError
+        If there are no cells or genes, times are missing, not numbers or fewer than
+        ``min_times``, a time has a single cell, a value is not finite, a count is negative, a
+        gene name stands twice, or a cell has no counts at all.
+    """
+
+    def __init__(
+        self,
+        adata: AnnData,
+        time_key: str = "time",
+        *,
+        max_cells_in_memory: int = MAX_CELLS_IN_MEMORY,
+        min_times: int = 2,
+    ) -> None:
+        if max_cells_in_memory < 1:
+            raise ValueError(f"max_cells_in_memory must be at least 1, not {max_cells_in_memory}.")
+        if adata.n_obs == 0 or adata.n_vars == 0:
+            raise ValueError(f"adata has {adata.n_obs} cells and {adata.n_vars} genes.")
+        self._adata = adata
+        self._source, self._row_of, self._genes_of = _stored(adata)
+        self._check_layout()
+        self.time_key = time_key
+        self.max_cells_in_memory = max_cells_in_memory
+        self.time = measured_time(adata, time_key, min_times)
+        self.times, cells_of_time = np.unique(self.time, return_counts=True)
+        if cells_of_time.min() < 2:
+            raise ValueError(
+                f"only one cell was measured at time {self.times[cells_of_time.argmin()]}, which"
+                " is no population; remove it or merge it with a neighbouring time."
+            )
+        self.genes = _genes(adata)
+        self.totals = np.empty(adata.n_obs)
+        self.holds_counts = self._check_values()
+        self.depth = float(np.median(self.totals)) if self.holds_counts else None
+
+    def __len__(self) -> int:
+        return len(self.time)
+
+    @property
+    def format(self) -> CellFormat:
+        """What a model keeps of the cells."""
+        return CellFormat(self.times, self.genes, self.time_key, self.depth)
+
+    def chunks(self) -> Iterator[tuple[slice, np.ndarray]]:
+        """Yield the rows and the values, (n, n_genes) float32, of one chunk after the other."""
+        for rows in self._slices():
+            yield rows, self._values(self._rows(rows), self.totals[rows])
+
+    def count_chunks(self) -> Iterator[tuple[slice, np.ndarray]]:
+        """Yield the rows and the raw counts, (n, n_genes) float32, of one chunk after the other.
+
+        Raises
+        ------
+        ValueError
+            If the input does not hold counts.
+        """
+        if not self.holds_counts:
+            raise ValueError(
+                "adata.X holds no counts: it has fractions or negative numbers, or"
+                f" uns['value_kind'] says {self._adata.uns.get('value_kind')!r}."
+            )
+        for rows in self._slices():
+            yield rows, _dense(self._rows(rows))
+
+    def values_of(self, rows: np.ndarray) -> np.ndarray:
+        """Return the values of chosen rows, in their order and with repeats; (n, n_genes)."""
+        # A file is read in ascending order and each row once.
+        ascending, place = np.unique(rows, return_inverse=True)
+        return self._values(self._rows(ascending), self.totals[ascending])[place]
+
+    def _slices(self) -> Iterator[slice]:
+        for start in range(0, len(self), self.max_cells_in_memory):
+            yield slice(start, min(start + self.max_cells_in_memory, len(self)))
+
+    def _rows(self, rows: slice | np.ndarray) -> Any:
+        """Rows of X as a float32 array or CSR matrix of their own."""
+        from scipy.sparse import csr_matrix, issparse
+
+        part: Any = self._source[rows if self._row_of is None else self._row_of[rows]].X
+        if self._genes_of is not None:
+            part = part[:, self._genes_of]
+        if issparse(part):
+            return csr_matrix(part, dtype=np.float32, copy=True)
+        return np.array(part, dtype=np.float32)
+
+    def _values(self, part: Any, totals: np.ndarray) -> np.ndarray:
+        """Values from rows as they are stored, which are changed."""
+        if self.holds_counts:
+            scale = (COUNTS_PER_CELL / totals).astype(np.float32)
+            if isinstance(part, np.ndarray):
+                part *= scale[:, None]
+                np.log1p(part, out=part)
+            else:
+                # Zero stays zero, so only what is stored needs the logarithm.
+                part.data *= np.repeat(scale, np.diff(part.indptr))
+                np.log1p(part.data, out=part.data)
+        return _dense(part)
+
+    def _check_layout(self) -> None:
+        X: Any = self._source.X
+        if X is None:
+            raise ValueError("adata.X is None; put the counts or values of the cells there.")
+        if self._source.isbacked and getattr(X, "format", "csr") != "csr":
+            raise ValueError(
+                f"adata.X is stored by genes ({X.format}) and cannot be read by cells; write the"
+                " file again with adata.X = adata.X.tocsr()."
+            )
+
+    def _check_values(self) -> bool:
+        """Fill in ``totals`` and say whether X holds counts, or raise for what is no value."""
+        smallest, whole = 0.0, True
+        for rows in self._slices():
+            part = self._rows(rows)
+            entries = part if isinstance(part, np.ndarray) else part.data
+            if not np.isfinite(entries).all():
+                self._raise_for_first_not_finite(part, rows.start)
+            smallest = min(smallest, float(entries.min(initial=0.0)))
+            whole = whole and bool((entries == np.rint(entries)).all())
+            self.totals[rows] = np.asarray(part.sum(axis=1, dtype=np.float64)).ravel()
+        if not _says_counts(self._adata.uns.get("value_kind"), whole, smallest):
+            return False
+        if smallest < 0:
+            raise ValueError(f"counts must not be negative; the smallest is {smallest}.")
+        empty = self._adata.obs_names[self.totals == 0]
+        if len(empty):
+            raise ValueError(
+                f"{len(empty)} cells have no counts, the first is {empty[0]!r}; filter them first."
+            )
+        return True
+
+    def _raise_for_first_not_finite(self, part: Any, first_row: int) -> None:
+        values = _dense(part)
+        row, gene = np.argwhere(~np.isfinite(values))[0]
+        raise ValueError(
+            f"cell {self._adata.obs_names[first_row + row]!r} has the value {values[row, gene]} for"
+            f" gene {self.genes[gene]!r}; remove or impute it before fitting."
+        )
+
+
+def measured_time(adata: AnnData, time_key: str, min_times: int = 2) -> np.ndarray:
+    """Return the measured times as float64, shape (n_cells,), or say what is wrong with them."""
+    import pandas as pd
+
+    if time_key not in adata.obs:
+        raise ValueError(f"adata.obs has no column {time_key!r}; it has {list(adata.obs.columns)}.")
+    column = adata.obs[time_key]
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        column = column.astype(column.cat.categories.dtype)
+    if not pd.api.types.is_numeric_dtype(column):
+        raise ValueError(
+            f"adata.obs[{time_key!r}] holds {column.iloc[0]!r}, not numbers; convert it first, for"
+            f" example adata.obs[{time_key!r}]{_conversion(column)}."
+        )
+    time = column.to_numpy(dtype=np.float64, na_value=np.nan)
+    if not np.isfinite(time).all():
+        raise ValueError(f"adata.obs[{time_key!r}] has {np.sum(~np.isfinite(time))} missing times.")
+    if len(np.unique(time)) < min_times:
+        raise ValueError(
+            f"adata.obs[{time_key!r}] holds {len(np.unique(time))} distinct times; at least"
+            f" {min_times} are needed."
+        )
+    return time
+
+
+def check_genes(adata: AnnData, genes: Sequence[str]) -> None:
+    """Raise ``ValueError`` unless the genes of ``adata`` are ``genes``, in this order."""
+    given, fitted = list(adata.var_names), list(genes)
+    if given == fitted:
+        return
+    faults = []
+    for word, names, others in (("lacks", fitted, set(given)), ("has besides", given, set(fitted))):
+        strange = [gene for gene in names if gene not in others]
+        if strange:
+            more = f" and {len(strange) - 5} more" if len(strange) > 5 else ""
+            faults.append(f"{word} {strange[:5]}{more}")
+    if not faults and len(given) != len(fitted):
+        faults.append("has some of them twice")
+    elif not faults:
+        first = next(name for name, wanted in zip(given, fitted, strict=True) if name != wanted)
+        faults.append(f"has them in another order, from {first!r} on")
+    raise ValueError(
+        f"the model was fitted on {len(fitted)} genes; adata {' and '.join(faults)}. Select them"
+        " with adata[:, list(model.genes)]."
+    )
+
+
+def _stored(adata: AnnData) -> tuple[AnnData, np.ndarray | None, Any]:
+    """The AnnData that holds X, with the rows and genes of it that ``adata`` has; None is all.
+
+    A view of a backed AnnData cannot be indexed again, so its rows are read from what it views.
+    """
+    if not (adata.is_view and adata.isbacked):
+        return adata, None, None
+    source = adata._adata_ref
+    return source, np.arange(source.n_obs)[adata._oidx], adata._vidx
+
+
+def _genes(adata: AnnData) -> tuple[str, ...]:
+    if not adata.var_names.is_unique:
+        twice = adata.var_names[adata.var_names.duplicated()][0]
+        raise ValueError(f"gene {twice!r} stands twice; call adata.var_names_make_unique() first.")
+    return tuple(adata.var_names)
+
+
+def _says_counts(kind: str | None, whole: bool, smallest: float) -> bool:
+    """Say whether X holds counts, by ``uns["value_kind"]`` or by its entries.
+
+    Warns of fractions that are called counts: after scanpy's ``log1p`` the old word still stands.
+    """
+    if kind is None:
+        return whole and smallest >= 0
+    if kind == "counts" and not whole:
+        warnings.warn(
+            "uns['value_kind'] says counts, and X holds fractions: if X was normalised, set it to"
+            " what X holds, such as 'log1p counts', or it is normalised again.",
+            stacklevel=5,
+        )
+    return bool(kind == "counts")
+
+
+def _conversion(column: pd.Series) -> str:
+    """Code that turns a column of text or objects into numbers."""
+    import pandas as pd
+
+    if pd.to_numeric(column, errors="coerce").notna().all():
+        return ".astype(float)"
+    return ".str.extract(r'([0-9.]+)')[0].astype(float)"
+
+
+def _dense(part: Any) -> np.ndarray:
+    dense: np.ndarray = part if isinstance(part, np.ndarray) else part.toarray()
+    return dense
