@@ -10,8 +10,9 @@ numbers as they were given. :mod:`scstlib.models.reading` makes the one from the
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol, Self
 
 import numpy as np
@@ -154,6 +155,31 @@ def measured_cells(adata: AnnData, time_key: str, min_times: int = 2) -> Measure
     )
 
 
+def hold_out_time(
+    cells: MeasuredCells, time: float | None
+) -> tuple[MeasuredCells, MeasuredCells | None]:
+    """Return the cells without those of a validation time, and those.
+
+    Raises
+    ------
+    ValueError
+        If no cell was measured at that time, it is the first one, or one time is left.
+    """
+    if time is None:
+        return cells, None
+    if time not in cells.times[1:] or len(cells.times) < 3:
+        raise ValueError(
+            f"validation_time must be a measured time that is not the first, with two others, not"
+            f" {time}; there are {cells.times.tolist()}."
+        )
+
+    def part(rows: np.ndarray) -> MeasuredCells:
+        own = cells.time[rows]
+        return replace(cells, values=cells.values[rows], time=own, times=np.unique(own))
+
+    return part(cells.time != time), part(cells.time == time)
+
+
 def check_request(times: Sequence[float], n_cells: int) -> list[float]:
     """Return the requested times as floats, or raise ``ValueError`` for a request that is empty."""
     requested = [float(time) for time in np.atleast_1d(np.asarray(times, dtype=float))]
@@ -162,6 +188,27 @@ def check_request(times: Sequence[float], n_cells: int) -> list[float]:
     if n_cells < 1:
         raise ValueError(f"n_cells must be at least 1, not {n_cells}.")
     return requested
+
+
+def warn_of_extrapolation(times: Sequence[float], measured: np.ndarray) -> None:
+    """Warn if a requested time lies more than a mean interval beyond the last measured one.
+
+    Parameters
+    ----------
+    times : sequence of float
+        Requested times.
+    measured : numpy.ndarray, shape (n_times,)
+        Training times, ascending.
+    """
+    interval = (measured[-1] - measured[0]) / (len(measured) - 1)
+    distance = max(times) - measured[-1]
+    if distance > interval * (1 + 1e-9):
+        warnings.warn(
+            f"time {max(times):g} lies {distance:g} beyond the last training time"
+            f" {measured[-1]:g}, {distance / interval:.1f} mean intervals of the training times;"
+            " nothing measured supports a prediction so far out.",
+            stacklevel=4,
+        )
 
 
 def draw(cells: np.ndarray, n_cells: int, rng: np.random.Generator) -> np.ndarray:

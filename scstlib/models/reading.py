@@ -7,62 +7,22 @@ log1p of counts per 10,000 where the input holds counts, else the numbers as the
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from scstlib.models.cell_format import COUNTS_PER_CELL, CellFormat, check_genes
 
 if TYPE_CHECKING:
     import pandas as pd
     from anndata import AnnData
 
-COUNTS_PER_CELL = 10_000.0
 MAX_CELLS_IN_MEMORY = 10_000
 
 
-@dataclass(frozen=True)
-class CellFormat:
-    """What a fitted model remembers of its training cells so that predicted ones look alike.
-
-    Attributes
-    ----------
-    times : numpy.ndarray, shape (n_times,)
-        The distinct measured times, ascending, in the unit of the data.
-    genes : tuple of str
-    time_key : str
-    depth : float or None
-        Median total count of a cell; None when the input does not hold counts.
-    """
-
-    times: np.ndarray
-    genes: tuple[str, ...]
-    time_key: str
-    depth: float | None
-
-    def as_anndata(self, populations: Sequence[np.ndarray], times: Sequence[float]) -> AnnData:
-        """Return predicted values as AnnData in the unit of the input.
-
-        Parameters
-        ----------
-        populations : sequence of numpy.ndarray, each of shape (n_cells, n_genes)
-            Predicted values, one array for each of ``times``.
-        """
-        import pandas as pd
-        from anndata import AnnData
-
-        values = np.concatenate(populations).astype(np.float32)
-        time = np.repeat(np.asarray(times, dtype=float), [len(p) for p in populations])
-        obs = pd.DataFrame({self.time_key: time}, index=np.arange(len(time)).astype(str))
-        var = pd.DataFrame(index=list(self.genes))
-        if self.depth is None:
-            return AnnData(values, obs=obs, var=var)
-        counts = np.expm1(values) * (self.depth / COUNTS_PER_CELL)
-        return AnnData(counts, obs=obs, var=var, layers={"log1p_cp10k": values})
-
-
-class CellReader:
-    """Measured cells of an AnnData, read in chunks of at most ``max_cells_in_memory``.
+class ValueReader:
+    """Cells of an AnnData, read in chunks of at most ``max_cells_in_memory``.
 
     ``adata.X`` holds counts if it has no negative and no fractional entry, or if
     ``adata.uns["value_kind"]`` says so. All checks are made here, in one pass over the cells.
@@ -71,19 +31,13 @@ class CellReader:
     ----------
     adata : AnnData
         In memory or opened with ``backed="r"``, dense or compressed by row; a view of either.
-    time_key : str
-        Column of ``adata.obs`` with the measured time.
     max_cells_in_memory : int
         Rows of the largest chunk. A loop over chunks holds one while the next is read.
-    min_times : int
-        Fewest distinct times.
+    layer : str, optional
+        Layer to read in the place of X.
 
     Attributes
     ----------
-    time : numpy.ndarray, shape (n_cells,), float64
-        Measured time of each cell, in the unit of the data.
-    times : numpy.ndarray, shape (n_times,)
-        The distinct measured times, ascending.
     genes : tuple of str
     totals : numpy.ndarray, shape (n_cells,), float64
         Sum of each row of X: total counts where ``holds_counts``.
@@ -94,47 +48,30 @@ class CellReader:
     Raises
     ------
     ValueError
-        If there are no cells or genes, times are missing, not numbers or fewer than
-        ``min_times``, a time has a single cell, a value is not finite, a count is negative, a
-        gene name stands twice, or a cell has no counts at all.
+        If there are no cells or genes, a value is not finite, a count is negative, a gene name
+        stands twice, or a cell has no counts at all.
     """
 
     def __init__(
         self,
         adata: AnnData,
-        time_key: str = "time",
         *,
         max_cells_in_memory: int = MAX_CELLS_IN_MEMORY,
-        min_times: int = 2,
+        layer: str | None = None,
     ) -> None:
         if max_cells_in_memory < 1:
             raise ValueError(f"max_cells_in_memory must be at least 1, not {max_cells_in_memory}.")
-        if adata.n_obs == 0 or adata.n_vars == 0:
-            raise ValueError(f"adata has {adata.n_obs} cells and {adata.n_vars} genes.")
-        self._adata = adata
+        _check_layout(adata, layer)
+        self._adata, self._layer = adata, layer
         self._source, self._row_of, self._genes_of = _stored(adata)
-        self._check_layout()
-        self.time_key = time_key
         self.max_cells_in_memory = max_cells_in_memory
-        self.time = measured_time(adata, time_key, min_times)
-        self.times, cells_of_time = np.unique(self.time, return_counts=True)
-        if cells_of_time.min() < 2:
-            raise ValueError(
-                f"only one cell was measured at time {self.times[cells_of_time.argmin()]}, which"
-                " is no population; remove it or merge it with a neighbouring time."
-            )
         self.genes = _genes(adata)
         self.totals = np.empty(adata.n_obs)
         self.holds_counts = self._check_values()
         self.depth = float(np.median(self.totals)) if self.holds_counts else None
 
     def __len__(self) -> int:
-        return len(self.time)
-
-    @property
-    def format(self) -> CellFormat:
-        """What a model keeps of the cells."""
-        return CellFormat(self.times, self.genes, self.time_key, self.depth)
+        return len(self.totals)
 
     def chunks(self) -> Iterator[tuple[slice, np.ndarray]]:
         """Yield the rows and the values, (n, n_genes) float32, of one chunk after the other."""
@@ -171,7 +108,8 @@ class CellReader:
         """Rows of X as a float32 array or CSR matrix of their own."""
         from scipy.sparse import csr_matrix, issparse
 
-        part: Any = self._source[rows if self._row_of is None else self._row_of[rows]].X
+        part: Any = self._source[rows if self._row_of is None else self._row_of[rows]]
+        part = part.X if self._layer is None else part.layers[self._layer]
         if self._genes_of is not None:
             part = part[:, self._genes_of]
         if issparse(part):
@@ -191,16 +129,6 @@ class CellReader:
                 np.log1p(part.data, out=part.data)
         return _dense(part)
 
-    def _check_layout(self) -> None:
-        X: Any = self._source.X
-        if X is None:
-            raise ValueError("adata.X is None; put the counts or values of the cells there.")
-        if self._source.isbacked and getattr(X, "format", "csr") != "csr":
-            raise ValueError(
-                f"adata.X is stored by genes ({X.format}) and cannot be read by cells; write the"
-                " file again with adata.X = adata.X.tocsr()."
-            )
-
     def _check_values(self) -> bool:
         """Fill in ``totals`` and say whether X holds counts, or raise for what is no value."""
         smallest, whole = 0.0, True
@@ -212,7 +140,9 @@ class CellReader:
             smallest = min(smallest, float(entries.min(initial=0.0)))
             whole = whole and bool((entries == np.rint(entries)).all())
             self.totals[rows] = np.asarray(part.sum(axis=1, dtype=np.float64)).ravel()
-        if not _says_counts(self._adata.uns.get("value_kind"), whole, smallest):
+        if self._layer is not None or not _says_counts(
+            self._adata.uns.get("value_kind"), whole, smallest
+        ):
             return False
         if smallest < 0:
             raise ValueError(f"counts must not be negative; the smallest is {smallest}.")
@@ -230,6 +160,87 @@ class CellReader:
             f"cell {self._adata.obs_names[first_row + row]!r} has the value {values[row, gene]} for"
             f" gene {self.genes[gene]!r}; remove or impute it before fitting."
         )
+
+
+class CellReader(ValueReader):
+    """Measured cells: the values of :class:`ValueReader` and the time of each cell.
+
+    Parameters
+    ----------
+    adata, max_cells_in_memory
+        As for :class:`ValueReader`.
+    time_key : str
+        Column of ``adata.obs`` with the measured time.
+    min_times : int
+        Fewest distinct times.
+
+    Attributes
+    ----------
+    time : numpy.ndarray, shape (n_cells,), float64
+        Measured time of each cell, in the unit of the data.
+    times : numpy.ndarray, shape (n_times,)
+        The distinct measured times, ascending.
+    genes, totals, holds_counts, depth
+        As for :class:`ValueReader`.
+
+    Raises
+    ------
+    ValueError
+        As :class:`ValueReader`, and if times are missing, not numbers or fewer than
+        ``min_times``, or a time has a single cell.
+    """
+
+    def __init__(
+        self,
+        adata: AnnData,
+        time_key: str = "time",
+        *,
+        max_cells_in_memory: int = MAX_CELLS_IN_MEMORY,
+        min_times: int = 2,
+    ) -> None:
+        _check_layout(adata, None)
+        self.time_key = time_key
+        self.time = measured_time(adata, time_key, min_times)
+        self.times, cells_of_time = np.unique(self.time, return_counts=True)
+        if cells_of_time.min() < 2:
+            raise ValueError(
+                f"only one cell was measured at time {self.times[cells_of_time.argmin()]}, which"
+                " is no population; remove it or merge it with a neighbouring time."
+            )
+        super().__init__(adata, max_cells_in_memory=max_cells_in_memory)
+
+    @property
+    def format(self) -> CellFormat:
+        """What a model keeps of the cells."""
+        return CellFormat(self.times, self.genes, self.time_key, self.depth)
+
+
+def reader_like(
+    adata: AnnData, fitted: CellFormat, max_cells_in_memory: int = MAX_CELLS_IN_MEMORY
+) -> ValueReader:
+    """Return a reader of new cells, with or without times, whose values a fitted model understands.
+
+    A model that was fitted on counts takes counts, or cells that it predicted, whose values are
+    in ``layers["log1p_cp10k"]``.
+
+    Raises
+    ------
+    ValueError
+        If the genes differ from the fitted ones, one of both holds counts and the other does not,
+        or for what :class:`ValueReader` refuses.
+    """
+    check_genes(adata, fitted.genes)
+    predicted = fitted.depth is not None and "log1p_cp10k" in adata.layers
+    layer = "log1p_cp10k" if predicted else None
+    reader = ValueReader(adata, max_cells_in_memory=max_cells_in_memory, layer=layer)
+    if not predicted and reader.holds_counts != (fitted.depth is not None):
+        kinds = ("values such as log counts", "counts")
+        raise ValueError(
+            f"the model was fitted on {kinds[fitted.depth is not None]}, and adata.X holds"
+            f" {kinds[reader.holds_counts]}; give what it was fitted on, or say in"
+            " uns['value_kind'] what X holds."
+        )
+    return reader
 
 
 def measured_time(adata: AnnData, time_key: str, min_times: int = 2) -> np.ndarray:
@@ -257,28 +268,6 @@ def measured_time(adata: AnnData, time_key: str, min_times: int = 2) -> np.ndarr
     return time
 
 
-def check_genes(adata: AnnData, genes: Sequence[str]) -> None:
-    """Raise ``ValueError`` unless the genes of ``adata`` are ``genes``, in this order."""
-    given, fitted = list(adata.var_names), list(genes)
-    if given == fitted:
-        return
-    faults = []
-    for word, names, others in (("lacks", fitted, set(given)), ("has besides", given, set(fitted))):
-        strange = [gene for gene in names if gene not in others]
-        if strange:
-            more = f" and {len(strange) - 5} more" if len(strange) > 5 else ""
-            faults.append(f"{word} {strange[:5]}{more}")
-    if not faults and len(given) != len(fitted):
-        faults.append("has some of them twice")
-    elif not faults:
-        first = next(name for name, wanted in zip(given, fitted, strict=True) if name != wanted)
-        faults.append(f"has them in another order, from {first!r} on")
-    raise ValueError(
-        f"the model was fitted on {len(fitted)} genes; adata {' and '.join(faults)}. Select them"
-        " with adata[:, list(model.genes)]."
-    )
-
-
 def _stored(adata: AnnData) -> tuple[AnnData, np.ndarray | None, Any]:
     """The AnnData that holds X, with the rows and genes of it that ``adata`` has; None is all.
 
@@ -288,6 +277,21 @@ def _stored(adata: AnnData) -> tuple[AnnData, np.ndarray | None, Any]:
         return adata, None, None
     source = adata._adata_ref
     return source, np.arange(source.n_obs)[adata._oidx], adata._vidx
+
+
+def _check_layout(adata: AnnData, layer: str | None) -> None:
+    if adata.n_obs == 0 or adata.n_vars == 0:
+        raise ValueError(f"adata has {adata.n_obs} cells and {adata.n_vars} genes.")
+    if adata.is_view:  # Asking a backed view for X would read all of it.
+        return
+    X: Any = adata.X if layer is None else adata.layers[layer]
+    if X is None:
+        raise ValueError("adata.X is None; put the counts or values of the cells there.")
+    if adata.isbacked and getattr(X, "format", "csr") != "csr":
+        raise ValueError(
+            f"adata.X is stored by genes ({X.format}) and cannot be read by cells; write the"
+            " file again with adata.X = adata.X.tocsr()."
+        )
 
 
 def _genes(adata: AnnData) -> tuple[str, ...]:
