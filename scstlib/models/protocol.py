@@ -2,7 +2,8 @@
 
 The temporal protocol is two methods. ``fit(adata, time_key)`` learns from cells with a measured
 time and returns the model. ``sample(times, n_cells, seed, noise)`` returns an AnnData with
-``n_cells`` predicted cells at each of ``times``.
+``n_cells`` predicted cells at each of ``times``. A model with a latent space that can be read
+meets the latent-flow protocol too.
 
 Models work on *values*: for counts these are log1p of counts per 10,000, for anything else the
 numbers as they were given. :mod:`scstlib.models.reading` makes the one from the other and back.
@@ -207,7 +208,7 @@ def warn_of_extrapolation(times: Sequence[float], measured: np.ndarray) -> None:
             f"time {max(times):g} lies {distance:g} beyond the last training time"
             f" {measured[-1]:g}, {distance / interval:.1f} mean intervals of the training times;"
             " nothing measured supports a prediction so far out.",
-            stacklevel=4,
+            stacklevel=5,
         )
 
 

@@ -312,7 +312,7 @@ def _says_counts(kind: str | None, whole: bool, smallest: float) -> bool:
         warnings.warn(
             "uns['value_kind'] says counts, and X holds fractions: if X was normalised, set it to"
             " what X holds, such as 'log1p counts', or it is normalised again.",
-            stacklevel=5,
+            stacklevel=7,
         )
     return bool(kind == "counts")
 

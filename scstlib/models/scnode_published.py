@@ -67,9 +67,11 @@ class PublishedScNODE(LatentODE):
     """
 
     def __init__(self, **settings: Any) -> None:
-        for name, value in settings.items():
-            if isinstance(value, (list, np.ndarray)):  # Lists come from model files.
-                settings[name] = tuple(value)
+        for name in ("drift_hidden", "encoder_hidden", "decoder_hidden"):
+            if name in settings:  # Lists come from model files.
+                settings[name] = tuple(settings[name])
+        if settings.get("time_points") is not None:
+            settings["time_points"] = tuple(sorted(float(t) for t in settings["time_points"]))
         self.settings = PublishedSettings(**settings)
 
     def fit(

@@ -31,7 +31,7 @@ SHORT = {**SMALL, "pretrain_steps": 4, "joint_steps": 4}
 
 @pytest.fixture
 def fitted(moving) -> ScNODE:
-    return ScNODE(time="real", seed=1, **SMALL).fit(moving, device="cpu")
+    return ScNODE(time="real", seed=1, **SHORT).fit(moving, device="cpu")
 
 
 def weights_of(model: ScNODE) -> np.ndarray:
@@ -39,8 +39,9 @@ def weights_of(model: ScNODE) -> np.ndarray:
     return torch.cat([weight.detach().flatten() for weight in parameters]).numpy()
 
 
-def test_training_lowers_both_losses(fitted):
-    pretrain, joint = (fitted.losses_[part] for part in ("pretrain", "joint"))
+def test_training_lowers_both_losses(moving):
+    model = ScNODE(time="real", seed=1, **SMALL).fit(moving)
+    pretrain, joint = (model.losses_[part] for part in ("pretrain", "joint"))
     assert pretrain.shape == (60,)
     assert joint.shape == (6,)
     assert np.median(pretrain[-10:]) < 0.8 * np.median(pretrain[:10])
@@ -279,6 +280,12 @@ def test_a_run_that_was_broken_off_goes_on(moving, tmp_path, monkeypatch):
     moving.X[0, 0] += 1
     with pytest.raises(ValueError, match="another run"):
         ScNODE(**SMALL).fit(moving, checkpoint=tmp_path / "run")
+
+
+def test_times_of_the_whole_series_may_be_integers_and_survive_a_file(moving, tmp_path):
+    model = ScNODE(time_points=np.array([0, 3, 1, 2]), **SHORT).fit(moving)
+    model.save(tmp_path / "model")
+    assert ScNODE.load(tmp_path / "model").model.settings.time_points == (0.0, 1.0, 2.0, 3.0)
 
 
 def test_double_precision_is_kept_through_a_file(moving, tmp_path):
