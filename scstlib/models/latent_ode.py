@@ -99,4 +99,5 @@ class LatentODE(PopulationModel[MeasuredCells]):
     def _tensor(self, values: np.ndarray, dtype: torch.dtype | None = None) -> Tensor:
         """Numbers where the network is, in its type unless another is given."""
         weight = next(self._network().parameters())
+        values = np.require(values, requirements="W")  # torch warns of an array that is read-only
         return torch.as_tensor(values, dtype=dtype or weight.dtype, device=weight.device)

@@ -209,6 +209,7 @@ def test_flow_there_and_back_returns_and_follows_the_velocity(moving):
         solver_grid="fixed", max_step=0.01, drift_activation="tanh", time="real", **SHORT
     ).fit(moving)
     latent = model.encode(moving[:10])
+    latent.flags.writeable = False
     there = model.flow(latent, 1.0, [2.5, 0.2, 1.0])
     assert there.shape == (3, 10, 4)
     assert_array_equal(there[2], latent)
