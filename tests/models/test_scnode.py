@@ -310,9 +310,12 @@ sys.path.insert(0, sys.argv[1])
 from conftest import series
 from test_scnode import SHORT, weights_of
 from scstlib.models.scnode import ScNODE
+from scstlib.training import launch, terms_of
 import numpy as np, os
+terms = np.arange(3)[terms_of(launch("cpu"), 3)]
 model = ScNODE(**SHORT).fit(series([0.0, 1.0, 3.0]), device="cpu", precision="64-true")
-np.save(Path(sys.argv[2]) / f"rank{os.environ['RANK']}.npy", weights_of(model))
+path = Path(sys.argv[2]) / f"rank{os.environ['RANK']}.npz"
+np.savez(path, weights=weights_of(model), terms=terms)
 """
 
 
@@ -329,9 +332,10 @@ def test_two_processes_learn_what_one_does(moving, tmp_path):
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(here.parents[1])}
     subprocess.run(command, check=True, capture_output=True, env=environment, timeout=120)
     one = weights_of(ScNODE(**SHORT).fit(moving, device="cpu", precision="64-true"))
-    ranks = [np.load(tmp_path / f"rank{rank}.npy") for rank in range(2)]
-    assert_array_equal(ranks[0], ranks[1])
-    assert_allclose(ranks[0], one, rtol=1e-9, atol=1e-12)
+    ranks = [np.load(tmp_path / f"rank{rank}.npz") for rank in range(2)]
+    assert [rank["terms"].tolist() for rank in ranks] == [[0, 2], [1]]
+    assert_array_equal(ranks[0]["weights"], ranks[1]["weights"])
+    assert_allclose(ranks[0]["weights"], one, rtol=1e-9, atol=1e-12)
 
 
 def test_a_saved_model_predicts_the_same(fitted, tmp_path):
