@@ -150,7 +150,7 @@ models = {
 points = adata.obs["time"].unique()
 scnode = [ScNODE(time="real", time_points=points, seed=s).fit(train) for s in range(seed, seed + 3)]
 models["scNODE as published"] = scnode
-n_weights = sum(weights.numel() for weights in scnode[0].network_.parameters())
+n_weights = sum(weights.numel() for weights in scnode[0].model.network_.parameters())
 print(f"{n_weights:,} weights, trained on {train.n_obs:,} cells of {train.n_vars} genes")
 
 # %% caption="Training loss of three seeds. *Left*: the reconstruction error of the autoencoder. *Right*: the transport loss, which falls fast and then wanders, because every step compares new random batches." alt="Two line charts. The left one falls smoothly over 200 steps, the right one falls within about 200 of 1000 steps and then stays level with much scatter." name="fig-loss"

@@ -1,15 +1,48 @@
-"""The training loop that every model here uses: seeded weights, a device, finite losses."""
+"""The training loop that every model here uses, on Lightning Fabric.
+
+Several processes: start the script with ``torchrun --nproc-per-node 2 script.py`` and call ``fit``
+as ever. Every process holds the same parameters and draws the same random numbers; each computes
+its own terms of the loss (:func:`terms_of`), and the gradients are averaged.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import logging
+import math
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from scstlib._run_state import RunState
+
 if TYPE_CHECKING:
     import torch
+    from lightning_fabric import Fabric
+
+logger = logging.getLogger(__name__)
+
+# Half precision with a scaled loss ("16-mixed") is left out: bfloat16 needs no scaling.
+PRECISIONS = ("32-true", "64-true", "bf16-mixed")
+
+
+class History(NamedTuple):
+    """What a run of :func:`minimise` measured.
+
+    Attributes
+    ----------
+    losses : numpy.ndarray, shape (n_steps,)
+        The loss before each step that was made.
+    validation_steps, validation_losses : numpy.ndarray, shape (n_validations,)
+        Number of steps made before each validation, and its value.
+    """
+
+    losses: np.ndarray
+    validation_steps: np.ndarray
+    validation_losses: np.ndarray
 
 
 def resolve_device(device: str) -> torch.device:
@@ -29,6 +62,59 @@ def resolve_device(device: str) -> torch.device:
             f"device {device!r} was asked for but no CUDA device is visible; use 'cpu'."
         )
     return torch.device(device)
+
+
+def launch(device: str = "auto", precision: str = "32-true") -> Fabric:
+    """Return Fabric on a device, joined with the other processes if torchrun started some.
+
+    Parameters
+    ----------
+    device : str
+        "auto", "cpu", "cuda" or one CUDA device such as "cuda:1".
+    precision : str
+        "32-true"; "64-true"; "bf16-mixed": float32 weights, bfloat16 matrix products.
+
+    Raises
+    ------
+    ValueError
+        For an unknown precision, or a CUDA device where there is none.
+    """
+    # torch imports most of what Fabric needs with the first optimizer; Fabric adds 0.1 s to it.
+    from lightning_fabric import Fabric
+
+    if precision not in PRECISIONS:
+        raise ValueError(f"precision must be one of {PRECISIONS}, not {precision!r}.")
+    where = resolve_device(device)
+    here = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+    nodes = int(os.environ.get("WORLD_SIZE", 1)) // here
+    fabric = Fabric(
+        accelerator=where.type,
+        devices=here if where.index is None else [where.index],
+        num_nodes=nodes,
+        strategy="ddp" if here * nodes > 1 else "auto",
+        precision=precision,  # type: ignore[arg-type]
+    )
+    fabric.launch()
+    return fabric
+
+
+def parameter_dtype(fabric: Fabric) -> torch.dtype:
+    """Return the type of parameters and data that the precision of ``fabric`` asks for."""
+    import torch
+
+    with fabric.init_tensor():
+        return torch.zeros(()).dtype
+
+
+def terms_of(fabric: Fabric | None, n_terms: int) -> slice:
+    """Return which of ``n_terms`` terms of a mean this process computes.
+
+    A process whose loss is ``world_size / n_terms`` times the sum of its terms has done its part:
+    :func:`minimise` averages over processes.
+    """
+    if fabric is None:
+        return slice(0, n_terms)
+    return slice(fabric.global_rank, n_terms, fabric.world_size)
 
 
 @contextmanager
@@ -52,32 +138,153 @@ def minimise(
     n_steps: int,
     learning_rate: float,
     betas: tuple[float, float] = (0.9, 0.999),
-) -> np.ndarray:
+    learning_rate_end: float | None = None,
+    fabric: Fabric | None = None,
+    generators: Sequence[torch.Generator] = (),
+    checkpoint: str | Path | None = None,
+    checkpoint_every: int = 100,
+    run: str = "",
+    validate: Callable[[], float] | None = None,
+    validate_every: int = 50,
+    patience: int = 10,
+    progress: bool | None = None,
+    label: str = "training",
+) -> History:
     """Minimise a loss with Adam, one step for each call of ``loss_of_step(step)``.
+
+    Parameters
+    ----------
+    loss_of_step : function
+        Takes the number of the step, from 0, and returns a scalar. With several processes each
+        returns its own part; the mean over processes is the loss.
+    parameters : iterable of Parameter
+        Changed in place; equal in every process.
+    learning_rate_end : float, optional
+        The learning rate falls to this along half a cosine. None: it stays.
+    fabric : Fabric, optional
+        From :func:`launch`: precision and processes. None: as it stands, one process.
+    generators : sequence of torch.Generator
+        What ``loss_of_step`` draws from; their states are part of a checkpoint. What it draws
+        from elsewhere is not repeated by a run that was resumed.
+    checkpoint : path, optional
+        File that holds the run. Where it exists the run goes on from it, and gives what a run
+        without a break gives; a finished one is not made again.
+    checkpoint_every : int
+        Steps between two writings.
+    run : str
+        What the run is of (data, settings); a checkpoint of another run is refused.
+    validate : function, optional
+        Returns a number that is lower for better parameters. The run stops after ``patience``
+        validations in a row that are no better than the best, whose parameters are kept.
+    validate_every : int
+        Steps between two validations.
+    progress : bool, optional
+        Show a bar. None: only if stderr is a terminal; a notebook shows it if True.
+    label : str
+        Name of the run in the bar, in the log and in errors.
 
     Returns
     -------
-    numpy.ndarray, shape (n_steps,)
-        The loss before each step.
+    History
 
     Raises
     ------
     FloatingPointError
         At the first step whose loss is not finite.
+    ValueError
+        If the checkpoint is of another run or cut short.
     """
     import torch
 
-    optimizer = torch.optim.Adam(list(parameters), lr=learning_rate, betas=betas)
-    losses = np.empty(n_steps)
-    for step in range(n_steps):
-        optimizer.zero_grad(set_to_none=True)
+    fabric = fabric or launch("cpu")
+    weights = list(parameters)
+    optimizer = torch.optim.Adam(weights, lr=learning_rate, betas=betas)
+    step_of: Any = fabric.setup_optimizers(optimizer)
+    state = RunState(weights, optimizer, generators, f"{label}, {n_steps} steps, {run}".strip(", "))
+    path = None if checkpoint is None else Path(checkpoint)
+    writes_to = path if fabric.is_global_zero else None
+    if path is not None and path.exists():
+        state.read(path)
+        logger.info("%s: goes on from step %d of %s", label, state.step, path)
+    with _bar(label, n_steps, state.step, progress if fabric.is_global_zero else False) as bar:
+        while state.step < n_steps and not state.stopped:
+            for group in optimizer.param_groups:
+                group["lr"] = _cosine(learning_rate, learning_rate_end, state.step / n_steps)
+            value = _gradients(fabric, weights, loss_of_step, state.step)
+            if not np.isfinite(value):
+                raise FloatingPointError(
+                    f"the loss of {label} is {value} at step {state.step} of {n_steps}: check the"
+                    " input for extreme values, or lower the learning rate."
+                )
+            step_of.step()
+            state.losses.append(value)
+            bar.update()
+            if state.step % max(1, n_steps // 10) == 0:
+                bar.set_postfix(loss=f"{value:.4g}")
+                logger.info("%s: step %d of %d, loss %.5g", label, state.step, n_steps, value)
+            if validate is not None and state.step % validate_every == 0:
+                # The mean is the same number in every process, so all stop together.
+                found: Any = fabric.all_reduce(torch.tensor(validate(), device=fabric.device))
+                state.note_validation(float(found), patience)
+            if writes_to is not None and state.step % checkpoint_every == 0:
+                state.write(writes_to)
+    if not state.finished:
+        state.finish()
+        if writes_to is not None:
+            state.write(writes_to)
+    return History(np.array(state.losses), *state.validation_curve())
+
+
+def _gradients(
+    fabric: Fabric,
+    weights: list[torch.nn.Parameter],
+    loss_of_step: Callable[[int], torch.Tensor],
+    step: int,
+) -> float:
+    """Compute the gradients of one step and return its loss, both averaged over processes."""
+    for weight in weights:
+        weight.grad = None
+    with fabric.autocast():
         loss = loss_of_step(step)
-        losses[step] = loss.item()
-        if not np.isfinite(losses[step]):
-            raise FloatingPointError(
-                f"the loss is {losses[step]} at step {step} of {n_steps}: check the input for"
-                " extreme values, or lower the learning rate."
-            )
-        loss.backward()
-        optimizer.step()
-    return losses
+    if loss.requires_grad:  # A process may have no term of this loss.
+        fabric.backward(loss)
+    return _average(fabric, weights, loss.detach())
+
+
+def _cosine(start: float, end: float | None, done: float) -> float:
+    if end is None:
+        return start
+    return end + (start - end) * (1 + math.cos(math.pi * done)) / 2
+
+
+def _average(fabric: Fabric, weights: list[torch.nn.Parameter], loss: torch.Tensor) -> float:
+    """Average the gradients over processes, in one message, and return the average loss."""
+    import torch
+
+    if fabric.world_size == 1:
+        return float(loss)
+    parts = [torch.zeros_like(w) if w.grad is None else w.grad for w in weights]
+    # A parameter without a gradient in any process stays without one: Adam passes over it.
+    has = torch.tensor([w.grad is not None for w in weights], device=loss.device)
+    message = torch.cat(
+        [p.flatten() for p in parts] + [has.to(parts[0]), loss.reshape(1).to(parts[0])]
+    )
+    mean: torch.Tensor = fabric.all_reduce(message, reduce_op="mean")  # type: ignore[assignment]
+    sizes = [p.numel() for p in parts]
+    *gradients, has, loss = mean.split([*sizes, len(parts), 1])
+    for weight, gradient, present in zip(weights, gradients, has.tolist(), strict=True):
+        weight.grad = gradient.view_as(weight) if present else None
+    return float(loss)
+
+
+def _bar(label: str, n_steps: int, done: int, progress: bool | None) -> Any:
+    """A tqdm bar; with None it shows on a terminal only."""
+    import tqdm
+
+    bar: Any = tqdm.tqdm
+    if progress:  # Looking for a notebook may warn of missing widgets.
+        import tqdm.auto
+
+        bar = tqdm.auto.tqdm
+    hidden = None if progress is None else not progress
+    return bar(desc=label, total=n_steps, initial=done, disable=hidden)

@@ -20,7 +20,7 @@ ROOMS = (
     ("datasets",),
     ("preprocess",),
     ("metrics",),
-    ("training",),
+    ("training", "_run_state"),
     ("models",),
     ("analysis",),
     ("plots",),

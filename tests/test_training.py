@@ -3,15 +3,45 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from numpy.testing import assert_array_equal
 
-from scstlib.training import minimise, resolve_device, seeded_weights
+from scstlib.training import launch, minimise, parameter_dtype, resolve_device, seeded_weights
+
+
+class Broken(RuntimeError):
+    pass
+
+
+def noisy_run(breaks_at: int | None = None, **settings) -> tuple[torch.Tensor, np.ndarray]:
+    """Fit a line to points that are drawn anew at each step."""
+    generator = torch.Generator().manual_seed(3)
+    line = torch.nn.Parameter(torch.zeros(2))
+
+    def loss_of_step(step: int) -> torch.Tensor:
+        if step == breaks_at:
+            raise Broken
+        x = torch.randn(8, generator=generator)
+        y = 2 * x + 1 + 0.1 * torch.randn(8, generator=generator)
+        return (line[0] * x + line[1] - y).square().mean()
+
+    settings = {"n_steps": 60, "learning_rate": 0.1, "generators": [generator], **settings}
+    history = minimise(loss_of_step, [line], **settings)
+    return line.detach(), history.losses
 
 
 def test_minimise_finds_the_minimum_of_a_parabola():
     x = torch.nn.Parameter(torch.tensor(5.0))
-    losses = minimise(lambda _: (x - 2) ** 2, [x], n_steps=300, learning_rate=0.1)
+    losses = minimise(lambda _: (x - 2) ** 2, [x], n_steps=300, learning_rate=0.1).losses
     assert x.item() == pytest.approx(2, abs=1e-2)
     assert losses[0] == pytest.approx(9)
+    assert len(losses) == 300
+
+
+def test_a_learning_rate_that_falls_to_zero_makes_smaller_steps():
+    """With a constant gradient Adam moves by the learning rate: half a cosine sums to half."""
+    x = torch.nn.Parameter(torch.tensor(0.0, dtype=torch.float64))
+    minimise(lambda _: -x, [x], n_steps=100, learning_rate=0.1, learning_rate_end=0.0)
+    assert x.item() == pytest.approx(0.1 * 50.5, rel=1e-6)
 
 
 def test_a_loss_that_is_not_finite_stops_at_its_step():
@@ -20,12 +50,87 @@ def test_a_loss_that_is_not_finite_stops_at_its_step():
         minimise(lambda step: x * (np.nan if step == 3 else 1), [x], n_steps=10, learning_rate=0.1)
 
 
-def test_devices():
+@pytest.mark.parametrize("breaks_at", [5, 37])
+def test_a_resumed_run_equals_an_unbroken_one_bit_for_bit(tmp_path, breaks_at):
+    path = tmp_path / "run.ckpt"
+    whole, whole_losses = noisy_run(learning_rate_end=0.01)
+    settings = {"checkpoint": path, "checkpoint_every": 10, "learning_rate_end": 0.01}
+    with pytest.raises(Broken):
+        noisy_run(breaks_at, **settings)
+    assert path.exists() == (breaks_at > 10)
+    line, losses = noisy_run(**settings)
+    assert_array_equal(line, whole)
+    assert_array_equal(losses, whole_losses)
+    assert [p.name for p in tmp_path.iterdir()] == ["run.ckpt"]
+    again, _ = noisy_run(breaks_at=0, **settings)
+    assert_array_equal(again, whole, err_msg="a finished run is read, not made again")
+
+
+def test_checkpoints_of_another_run_or_cut_short_are_refused(tmp_path):
+    path = tmp_path / "run.ckpt"
+    noisy_run(checkpoint=path, run="zebrafish")
+    for other in ({"run": "drosophila"}, {"run": "zebrafish", "n_steps": 70}):
+        with pytest.raises(ValueError, match=r"another run.*zebrafish"):
+            noisy_run(checkpoint=path, **other)
+    path.write_bytes(path.read_bytes()[:-200])
+    with pytest.raises(ValueError, match="cut short"):
+        noisy_run(checkpoint=path, run="zebrafish")
+
+
+def test_early_stopping_returns_to_the_best_parameters(tmp_path):
+    """Every step moves x by 0.1; the validation is best at 1, after 10 steps."""
+
+    def run(breaks_at: int | None = None) -> tuple[float, np.ndarray]:
+        x = torch.nn.Parameter(torch.tensor(0.0, dtype=torch.float64))
+
+        def loss_of_step(step: int) -> torch.Tensor:
+            if step == breaks_at:
+                raise Broken
+            return -x
+
+        history = minimise(
+            loss_of_step, [x], n_steps=1000, learning_rate=0.1, patience=3, validate_every=5,
+            validate=lambda: abs(x.item() - 1), checkpoint=tmp_path / "run", checkpoint_every=4,
+        )  # fmt: skip
+        return x.item(), history.validation_steps
+
+    with pytest.raises(Broken):
+        run(breaks_at=18)
+    best, steps = run()
+    assert best == pytest.approx(1, abs=1e-6)
+    assert_array_equal(steps, [5, 10, 15, 20, 25])
+
+
+def test_progress_is_shown_when_asked_for_and_not_in_a_pipe(capsys):
+    noisy_run(label="counting")
+    assert capsys.readouterr().err == ""
+    noisy_run(label="counting", progress=True)
+    assert "counting: 100%" in capsys.readouterr().err
+
+
+def test_devices_and_precisions():
     assert resolve_device("cpu").type == "cpu"
     assert resolve_device("auto").type in ("cpu", "cuda")
     if not torch.cuda.is_available():
         with pytest.raises(ValueError, match="cuda"):
             resolve_device("cuda")
+    assert parameter_dtype(launch("cpu", "64-true")) == torch.float64
+    assert parameter_dtype(launch("cpu", "bf16-mixed")) == torch.float32
+    with pytest.raises(ValueError, match="half"):
+        launch("cpu", "half")
+
+
+def test_mixed_precision_multiplies_in_bfloat16():
+    weight, seen = torch.nn.Parameter(torch.eye(2)), []
+
+    def loss_of_step(_: int) -> torch.Tensor:
+        seen.append(torch.ones(1, 2) @ weight)
+        return seen[-1].float().sum()
+
+    fabric = launch("cpu", "bf16-mixed")
+    minimise(loss_of_step, [weight], n_steps=1, learning_rate=0.1, fabric=fabric)
+    assert seen[0].dtype == torch.bfloat16
+    assert weight.dtype == torch.float32
 
 
 def test_seeded_weights_are_equal_and_local():

@@ -56,7 +56,7 @@ def score_held_out_times(
     ------
     LeakageError
         If a model was fitted on cells, or on a held-out time, of ``test``.
-    KeyError, ValueError
+    ValueError
         For test cells that :func:`scstlib.models.protocol.measured_cells` refuses, or a model that
         does not say what it was fitted on.
     """

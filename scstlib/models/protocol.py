@@ -2,25 +2,26 @@
 
 The temporal protocol is two methods. ``fit(adata, time_key)`` learns from cells with a measured
 time and returns the model. ``sample(times, n_cells, seed, noise)`` returns an AnnData with
-``n_cells`` predicted cells at each of ``times``.
+``n_cells`` predicted cells at each of ``times``. A model with a latent space that can be read
+meets the latent-flow protocol too.
 
 Models work on *values*: for counts these are log1p of counts per 10,000, for anything else the
-numbers as they were given. :class:`MeasuredCells` makes the one from the other and back.
+numbers as they were given. :mod:`scstlib.models.reading` makes the one from the other and back.
 """
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol, Self
 
 import numpy as np
 
+from scstlib.models.reading import CellFormat, CellReader
+
 if TYPE_CHECKING:
     from anndata import AnnData
-
-COUNTS_PER_CELL = 10_000.0
 
 
 class TemporalModel(Protocol):
@@ -37,9 +38,64 @@ class TemporalModel(Protocol):
         ...
 
 
+class LatentFlow(TemporalModel, Protocol):
+    """A temporal model that moves cells through a latent space, which can be read.
+
+    Times are in the unit of the data. Latent coordinates are float arrays (n_cells, n_latent).
+
+    Attributes
+    ----------
+    genes : tuple of str
+        The genes of the training cells.
+    times_ : numpy.ndarray, shape (n_times,)
+        Training times, ascending.
+    time_key_ : str
+    """
+
+    @property
+    def genes(self) -> tuple[str, ...]:
+        """The genes of the training cells."""
+        ...
+
+    @property
+    def times_(self) -> np.ndarray:
+        """Training times, ascending."""
+        ...
+
+    @property
+    def time_key_(self) -> str:
+        """Column of ``adata.obs`` that held the measured time."""
+        ...
+
+    def encode(self, adata: AnnData) -> np.ndarray:
+        """Return latent coordinates (n_cells, n_latent); no noise is drawn.
+
+        Raises
+        ------
+        ValueError
+            If the genes are not the fitted ones.
+        """
+        ...
+
+    def decode(self, latent: np.ndarray) -> np.ndarray:
+        """Return the de-noised values, (n_cells, n_genes), of latent points."""
+        ...
+
+    def velocity(self, latent: np.ndarray, time: float) -> np.ndarray:
+        """Return the velocity of latent points at ``time``, per unit of measured time."""
+        ...
+
+    def flow(self, latent: np.ndarray, start: float, times: Sequence[float]) -> np.ndarray:
+        """Move latent points from ``start`` to each of ``times``; (n_times, n_cells, n_latent).
+
+        ``times`` may lie before or after ``start``, in any order.
+        """
+        ...
+
+
 @dataclass(frozen=True)
-class MeasuredCells:
-    """Measured cells as a temporal model sees them.
+class MeasuredCells(CellFormat):
+    """Measured cells as a temporal model sees them, all in memory.
 
     Attributes
     ----------
@@ -47,20 +103,10 @@ class MeasuredCells:
         log1p of counts per 10,000 when the input holds counts, else the input.
     time : numpy.ndarray, shape (n_cells,), float64
         Measured time of each cell, in the unit of the data.
-    times : numpy.ndarray, shape (n_times,)
-        The distinct measured times, ascending.
-    genes : tuple of str
-    time_key : str
-    depth : float or None
-        Median total count of a cell; None when the input does not hold counts.
     """
 
     values: np.ndarray
     time: np.ndarray
-    times: np.ndarray
-    genes: tuple[str, ...]
-    time_key: str
-    depth: float | None
 
     def at(self, time: float) -> np.ndarray:
         """Return the values of the cells measured at ``time``, shape (n, n_genes)."""
@@ -87,118 +133,52 @@ class MeasuredCells:
         left, right, weight = self.between(time)
         return (1 - weight) * self.at(left).mean(0) + weight * self.at(right).mean(0)
 
-    def as_anndata(self, populations: Sequence[np.ndarray], times: Sequence[float]) -> AnnData:
-        """Return predicted values as AnnData in the unit of the input.
-
-        Parameters
-        ----------
-        populations : sequence of numpy.ndarray, each of shape (n_cells, n_genes)
-            Predicted values, one array for each of ``times``.
-        """
-        import pandas as pd
-        from anndata import AnnData
-
-        values = np.concatenate(populations).astype(np.float32)
-        time = np.repeat(np.asarray(times, dtype=float), [len(p) for p in populations])
-        obs = pd.DataFrame({self.time_key: time}, index=np.arange(len(time)).astype(str))
-        var = pd.DataFrame(index=list(self.genes))
-        if self.depth is None:
-            return AnnData(values, obs=obs, var=var)
-        counts = np.expm1(values) * (self.depth / COUNTS_PER_CELL)
-        return AnnData(counts, obs=obs, var=var, layers={"log1p_cp10k": values})
-
 
 def measured_cells(adata: AnnData, time_key: str, min_times: int = 2) -> MeasuredCells:
-    """Read and check measured cells.
-
-    ``adata.X`` holds counts if it has no negative and no fractional entry, or if
-    ``adata.uns["value_kind"]`` says so.
+    """Read and check measured cells, all into memory.
 
     Raises
     ------
-    KeyError
-        If ``adata.obs`` has no column ``time_key``.
     ValueError
-        If times are not numbers or fewer than ``min_times``, values are not finite, counts are
-        negative, a gene name stands twice, or a cell has no counts at all.
+        For input that :class:`scstlib.models.reading.CellReader` refuses.
     """
-    from scipy.sparse import issparse
-
-    time = measured_time(adata, time_key, min_times)
-    matrix = adata.X.toarray() if issparse(adata.X) else np.asarray(adata.X)
-    values = matrix.astype(np.float32)
-    if not adata.var_names.is_unique:
-        twice = adata.var_names[adata.var_names.duplicated()][0]
-        raise ValueError(f"gene {twice!r} stands twice; call adata.var_names_make_unique() first.")
-    if not np.isfinite(values).all():
-        row, gene = np.argwhere(~np.isfinite(values))[0]
-        raise ValueError(
-            f"cell {adata.obs_names[row]!r} has the value {values[row, gene]} for gene"
-            f" {adata.var_names[gene]!r}; remove or impute it before fitting."
-        )
-    depth = None
-    if holds_counts(adata, values):
-        if values.min() < 0:
-            raise ValueError(f"counts must not be negative; the smallest is {values.min()}.")
-        totals = values.sum(axis=1, dtype=np.float64)
-        if (totals == 0).any():
-            empty = adata.obs_names[totals == 0]
-            raise ValueError(
-                f"{len(empty)} cells have no counts, the first is {empty[0]!r}; filter them first."
-            )
-        depth = float(np.median(totals))
-        values = np.log1p(values * (COUNTS_PER_CELL / totals)[:, None]).astype(np.float32)
+    reader = CellReader(adata, time_key, min_times=min_times)
+    values = np.empty((len(reader), len(reader.genes)), dtype=np.float32)
+    for rows, chunk in reader.chunks():
+        values[rows] = chunk
     return MeasuredCells(
-        values=values,
-        time=time,
-        times=np.unique(time),
-        genes=tuple(adata.var_names),
+        times=reader.times,
+        genes=reader.genes,
         time_key=time_key,
-        depth=depth,
+        depth=reader.depth,
+        values=values,
+        time=reader.time,
     )
 
 
-def measured_time(adata: AnnData, time_key: str, min_times: int = 2) -> np.ndarray:
-    """Return the measured times as float64, shape (n_cells,), or say what is wrong with them."""
-    import pandas as pd
+def hold_out_time(
+    cells: MeasuredCells, time: float | None
+) -> tuple[MeasuredCells, MeasuredCells | None]:
+    """Return the cells without those of a validation time, and those.
 
-    if time_key not in adata.obs:
-        raise KeyError(f"adata.obs has no column {time_key!r}; it has {list(adata.obs.columns)}.")
-    column = adata.obs[time_key]
-    if isinstance(column.dtype, pd.CategoricalDtype):
-        column = column.astype(column.cat.categories.dtype)
-    if not pd.api.types.is_numeric_dtype(column):
-        raise ValueError(
-            f"adata.obs[{time_key!r}] holds {column.iloc[0]!r}, not numbers; convert it first, for"
-            f" example adata.obs[{time_key!r}].str.extract(r'([0-9.]+)')[0].astype(float)."
-        )
-    time = column.to_numpy(dtype=np.float64)
-    if not np.isfinite(time).all():
-        raise ValueError(f"adata.obs[{time_key!r}] has {np.sum(~np.isfinite(time))} missing times.")
-    if len(np.unique(time)) < min_times:
-        raise ValueError(
-            f"adata.obs[{time_key!r}] holds {len(np.unique(time))} distinct times; at least"
-            f" {min_times} are needed."
-        )
-    return time
-
-
-def holds_counts(adata: AnnData, values: np.ndarray) -> bool:
-    """Say whether ``adata.X`` holds counts, by ``uns["value_kind"]`` or by its entries.
-
-    Warns of fractions that are called counts: after scanpy's ``log1p`` the old word still stands.
+    Raises
+    ------
+    ValueError
+        If no cell was measured at that time, it is the first one, or one time is left.
     """
-    kind = adata.uns.get("value_kind")
-    whole = bool((values == np.rint(values)).all())
-    if kind is None:
-        return whole and bool((values >= 0).all())
-    if kind == "counts" and not whole:
-        warnings.warn(
-            "uns['value_kind'] says counts, and X holds fractions: if X was normalised, set it to"
-            " what X holds, such as 'log1p counts', or it is normalised again.",
-            stacklevel=4,
+    if time is None:
+        return cells, None
+    if time not in cells.times[1:] or len(cells.times) < 3:
+        raise ValueError(
+            f"validation_time must be a measured time that is not the first, with two others, not"
+            f" {time}; there are {cells.times.tolist()}."
         )
-    return bool(kind == "counts")
+
+    def part(rows: np.ndarray) -> MeasuredCells:
+        own = cells.time[rows]
+        return replace(cells, values=cells.values[rows], time=own, times=np.unique(own))
+
+    return part(cells.time != time), part(cells.time == time)
 
 
 def check_request(times: Sequence[float], n_cells: int) -> list[float]:
@@ -209,6 +189,27 @@ def check_request(times: Sequence[float], n_cells: int) -> list[float]:
     if n_cells < 1:
         raise ValueError(f"n_cells must be at least 1, not {n_cells}.")
     return requested
+
+
+def warn_of_extrapolation(times: Sequence[float], measured: np.ndarray) -> None:
+    """Warn if a requested time lies more than a mean interval beyond the last measured one.
+
+    Parameters
+    ----------
+    times : sequence of float
+        Requested times.
+    measured : numpy.ndarray, shape (n_times,)
+        Training times, ascending.
+    """
+    interval = (measured[-1] - measured[0]) / (len(measured) - 1)
+    distance = max(times) - measured[-1]
+    if distance > interval * (1 + 1e-9):
+        warnings.warn(
+            f"time {max(times):g} lies {distance:g} beyond the last training time"
+            f" {measured[-1]:g}, {distance / interval:.1f} mean intervals of the training times;"
+            " nothing measured supports a prediction so far out.",
+            stacklevel=5,
+        )
 
 
 def draw(cells: np.ndarray, n_cells: int, rng: np.random.Generator) -> np.ndarray:

@@ -1,306 +1,141 @@
-"""scNODE: a variational autoencoder, a neural ODE in its latent space, an optimal-transport loss.
-
-Zhang, Larschan, Bigness, Singh 2024, Bioinformatics 40 (Suppl 2) ii146,
-https://doi.org/10.1093/bioinformatics/btae393, as its public code does it
-(``rsinghlab/scNODE`` at commit ``ba55e8d``). The networks and the loss of one step are in
-:mod:`scstlib.models.scnode_networks`; this file trains them and predicts with them.
-"""
+"""scNODE: cells flow through a latent space, learned from populations measured at some times."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-import torch
-from torch import Tensor, nn
 
-from scstlib.leakage import record_fit
-from scstlib.models.files import read_model, write_model
-from scstlib.models.protocol import MeasuredCells, check_request, measured_cells
-from scstlib.models.scnode_networks import ScNODENetwork, joint_loss
-from scstlib.training import minimise, resolve_device, seeded_weights
+from scstlib.models.files import read_model
+from scstlib.models.scnode_published import FILE_NAME, PublishedScNODE
 
 if TYPE_CHECKING:
     from anndata import AnnData
+    from torch import Tensor
 
-ADAM_BETAS = (0.95, 0.99)
-# The full value of the transport loss is only for looking at; its gradient costs a third of it.
-LOSS_EVERY = 10
-SETTINGS = (
-    "variant",
-    "latent_dim",
-    "drift_hidden",
-    "encoder_hidden",
-    "decoder_hidden",
-    "pretrain_steps",
-    "joint_steps",
-    "batch_size",
-    "target_size",
-    "latent_weight",
-    "learning_rate",
-    "time",
-    "time_points",
-    "seed",
-)
+VARIANTS = {"published": PublishedScNODE}
 
 
 class ScNODE:
-    """scNODE in the temporal protocol.
+    """scNODE in the temporal and the latent-flow protocol.
 
     Parameters
     ----------
     variant : "published"
-        The model as the authors' code trains it and predicts with it.
-    latent_dim, drift_hidden, encoder_hidden, decoder_hidden
-        Sizes of the networks; the defaults are the authors' settings for zebrafish.
-    pretrain_steps : int
-        Full-batch steps on the reconstruction error, before the drift is trained.
-    joint_steps : int
-        Steps on the transport loss, all networks together.
-    batch_size, target_size : int
-        Cells integrated in a step, and measured cells of each time that they are compared with.
-    latent_weight : float
-        Weight of the transport loss in latent space.
-    learning_rate : float
-    time : "index" or "real"
-        What the ODE takes for time. "index": 0, 1, 2, ... for the times of ``time_points``, as
-        published, with straight lines between them. "real": the measured time, in units of the
-        mean interval of ``time_points`` so that a step is about as long as in "index".
-    time_points : sequence of float, optional
-        Times of the whole series, held-out ones included; None: the training times. Only the
-        times enter the model, no cell of theirs.
-    seed : int
-        Draws weights and batches.
-    device : str
-        "auto", "cpu" or "cuda".
+        The model as the authors' code trains it and predicts with it; each of its observed limits
+        is a setting: :class:`scstlib.models.scnode_settings.PublishedSettings`.
+    **settings
+        Of the variant.
 
     Attributes
     ----------
-    network_ : ScNODENetwork
-    losses_ : dict of numpy.ndarray
-        Loss of each step of ``"pretrain"``, and of every tenth step of ``"joint"``.
+    model : PublishedScNODE
+        The variant, with all that it learned.
 
     References
     ----------
-    https://doi.org/10.1093/bioinformatics/btae393
+    Zhang, Larschan, Bigness, Singh 2024, https://doi.org/10.1093/bioinformatics/btae393
     """
 
-    def __init__(
-        self,
-        variant: str = "published",
-        *,
-        latent_dim: int = 50,
-        drift_hidden: Sequence[int] = (50, 50),
-        encoder_hidden: Sequence[int] = (),
-        decoder_hidden: Sequence[int] = (),
-        pretrain_steps: int = 200,
-        joint_steps: int = 1000,
-        batch_size: int = 32,
-        target_size: int = 200,
-        latent_weight: float = 1.0,
-        learning_rate: float = 1e-3,
-        time: str = "index",
-        time_points: Sequence[float] | None = None,
-        seed: int = 0,
-        device: str = "auto",
-    ) -> None:
-        if variant != "published":
-            raise ValueError(f"variant {variant!r} is not known; there is 'published'.")
-        if time not in ("index", "real"):
-            raise ValueError(f"time must be 'index' or 'real', not {time!r}.")
+    def __init__(self, variant: str = "published", **settings: Any) -> None:
         self.variant = variant
-        self.latent_dim = latent_dim
-        self.drift_hidden = tuple(drift_hidden)
-        self.encoder_hidden = tuple(encoder_hidden)
-        self.decoder_hidden = tuple(decoder_hidden)
-        self.pretrain_steps = pretrain_steps
-        self.joint_steps = joint_steps
-        self.batch_size = batch_size
-        self.target_size = target_size
-        self.latent_weight = latent_weight
-        self.learning_rate = learning_rate
-        self.time = time
-        self.time_points = None if time_points is None else sorted(float(t) for t in time_points)
-        self.seed = seed
-        self.device = device
-        self.network_: ScNODENetwork | None = None
+        self.model = _variant(variant)(**settings)
 
-    def fit(self, adata: AnnData, time_key: str = "time") -> Self:
-        """Pre-train the autoencoder, then train everything on the transport loss.
+    def fit(self, adata: AnnData, time_key: str = "time", **how: Any) -> Self:
+        """Learn from cells with a measured time in ``adata.obs[time_key]``.
 
         Parameters
         ----------
         adata : AnnData
-            Training cells: counts, or values such as log counts.
+            Training cells: counts, or values such as log counts; may be backed.
         time_key : str
             Column of ``adata.obs`` with the measured time.
+        **how
+            device, precision, max_cells_in_memory, validation_time, checkpoint, progress: see
+            ``fit`` of the variant.
 
         Raises
         ------
-        KeyError, ValueError
-            For input that :func:`scstlib.models.protocol.measured_cells` refuses.
+        ValueError
+            For input that :class:`scstlib.models.reading.CellReader` refuses.
         """
-        cells = measured_cells(adata, time_key)
-        device = resolve_device(self.device)
-        generator = torch.Generator(device=device).manual_seed(self.seed)
-        with seeded_weights(self.seed):
-            network = self._new_network(len(cells.genes)).to(device)
-        self.cells_, self.network_ = self._keep(cells), network
-        record_fit(self, adata)
-        by_time = [torch.as_tensor(cells.at(time), device=device) for time in cells.times]
-        self.losses_ = {
-            "pretrain": self._pretrain(torch.cat(by_time), generator),
-            "joint": self._train_jointly(by_time, self._model_time(cells.times), generator),
-        }
+        self.model.fit(adata, time_key, **how)
         return self
 
     def sample(
         self, times: Sequence[float], n_cells: int, seed: int = 0, noise: bool = True
     ) -> AnnData:
-        """Predict ``n_cells`` cells at each of ``times``.
+        """Predict ``n_cells`` cells at each of ``times``: see ``sample`` of the variant."""
+        return self.model.sample(times, n_cells, seed, noise)
 
-        Cells of the first training time are repeated, encoded, integrated over the training
-        times and the requested ones together, and decoded. ``noise`` makes no difference: this
-        variant draws latent points, but no measurement noise.
+    @property
+    def genes(self) -> tuple[str, ...]:
+        """The genes of the training cells."""
+        return self.model.genes
 
-        Parameters
-        ----------
-        times : sequence of float
-            In the unit of the training times.
-        n_cells : int
-            Cells at each time.
-        seed : int
-            Draws the latent points of the start cells.
+    @property
+    def times_(self) -> np.ndarray:
+        """Training times, ascending."""
+        return self.model.times_
 
-        Returns
-        -------
-        AnnData, (len(times) * n_cells, n_genes)
-            In the unit of the input; counts with ``layers["log1p_cp10k"]`` as well.
+    @property
+    def time_key_(self) -> str:
+        """Column of ``adata.obs`` that held the measured time."""
+        return self.model.time_key_
+
+    @property
+    def losses_(self) -> dict[str, np.ndarray]:
+        """Losses of the training, by stage."""
+        return self.model.losses_
+
+    @property
+    def fitted_on_(self) -> Any:
+        """What the leak guard compares test cells with."""
+        return self.model.fitted_on_  # type: ignore[attr-defined]
+
+    def encode(self, adata: AnnData) -> np.ndarray:
+        """Return latent coordinates (n_cells, n_latent); no noise is drawn.
 
         Raises
         ------
         ValueError
-            If the model is not fitted, ``n_cells`` is below 1, or a time lies before the first
-            training time, where no path starts.
+            If the genes or the kind of values are not the fitted ones.
         """
-        requested = check_request(times, n_cells)
-        network, cells = self._fitted()
-        if min(requested) < cells.times[0]:
-            raise ValueError(
-                f"time {min(requested)} lies before the first training time {cells.times[0]};"
-                " the model integrates forward only."
-            )
-        device = next(network.parameters()).device
-        generator = torch.Generator(device=device).manual_seed(seed)
-        # Each start cell is repeated as a block and the tail cut off, so the last start cells
-        # are not used unless n_cells is a multiple of their number.
-        start = torch.as_tensor(cells.values, device=device)
-        start = start.repeat_interleave(-(-n_cells // len(start)), dim=0)[:n_cells]
-        grid = np.union1d(cells.times, requested)
-        with torch.no_grad():
-            eps = torch.randn(n_cells, self.latent_dim, generator=generator, device=device)
-            path = network.integrate(network.encode(start, eps), self._model_time(grid).to(device))
-            rows = torch.as_tensor(np.searchsorted(grid, requested), device=device)
-            populations = network.obs_decoder(path[rows]).cpu().numpy()
-        return cells.as_anndata(list(populations), requested)
+        return self.model.encode(adata)
 
-    def _new_network(self, n_genes: int) -> ScNODENetwork:
-        return ScNODENetwork(
-            n_genes, self.latent_dim, self.drift_hidden, self.encoder_hidden, self.decoder_hidden
-        )
+    def decode(self, latent: np.ndarray) -> np.ndarray:
+        """Return the de-noised values, (n_cells, n_genes), of latent points."""
+        return self.model.decode(latent)
 
-    def _fitted(self) -> tuple[ScNODENetwork, MeasuredCells]:
-        if self.network_ is None:
-            raise ValueError("the model is not fitted; call fit(adata, time_key) first.")
-        return self.network_, self.cells_
+    def velocity(self, latent: np.ndarray, time: float) -> np.ndarray:
+        """Return the velocity of latent points at ``time``, per unit of measured time."""
+        return self.model.velocity(latent, time)
 
-    def _keep(self, cells: MeasuredCells) -> MeasuredCells:
-        """Keep what prediction needs: the cells of the first time, and all training times."""
-        first = cells.time == cells.times[0]
-        return replace(cells, values=cells.values[first], time=cells.time[first])
+    def flow(self, latent: np.ndarray, start: float, times: Sequence[float]) -> np.ndarray:
+        """Move latent points from ``start`` to each of ``times``; (n_times, n_cells, n_latent).
 
-    def _model_time(self, times: np.ndarray) -> Tensor:
-        """Measured times (n,) to the times that the ODE sees (n,)."""
-        points = np.asarray(self.time_points or self.cells_.times, dtype=float)
-        interval = (points[-1] - points[0]) / (len(points) - 1)
-        if self.time == "real":
-            return torch.as_tensor((times - points[0]) / interval, dtype=torch.float32)
-        index = np.interp(times, points, np.arange(len(points)))
-        beyond = np.maximum(times - points[-1], 0) / interval
-        return torch.as_tensor(index + beyond, dtype=torch.float32)
+        ``times`` may lie before or after ``start``, in any order.
+        """
+        return self.model.flow(latent, start, times)
 
-    def _pretrain(self, cells: Tensor, generator: torch.Generator) -> np.ndarray:
-        network, _ = self._fitted()
-
-        def loss_of_step(_: int) -> Tensor:
-            eps = torch.randn(len(cells), self.latent_dim, generator=generator, device=cells.device)
-            return nn.functional.mse_loss(network.obs_decoder(network.encode(cells, eps)), cells)
-
-        autoencoder = [*network.latent_encoder.parameters(), *network.obs_decoder.parameters()]
-        return minimise(
-            loss_of_step,
-            autoencoder,
-            n_steps=self.pretrain_steps,
-            learning_rate=self.learning_rate,
-            betas=ADAM_BETAS,
-        )
-
-    def _train_jointly(
-        self, by_time: list[Tensor], times: Tensor, generator: torch.Generator
-    ) -> np.ndarray:
-        network, _ = self._fitted()
-        device = by_time[0].device
-        times = times.to(device)
-        n, latent_dim = self.batch_size, self.latent_dim
-
-        def loss_of_step(step: int) -> Tensor:
-            in_genes, in_latent = joint_loss(
-                network,
-                times,
-                start=_draw(by_time[0], n, generator),
-                start_eps=torch.randn(n, latent_dim, generator=generator, device=device),
-                target=torch.stack([_draw(c, self.target_size, generator) for c in by_time]),
-                encoded=torch.stack([_draw(c, n, generator) for c in by_time]),
-                encoded_eps=torch.randn(
-                    len(by_time), n, latent_dim, generator=generator, device=device
-                ),
-                latent_weight=self.latent_weight,
-                constant_terms=step % LOSS_EVERY == 0,
-            )
-            return in_genes + in_latent
-
-        losses = minimise(
-            loss_of_step,
-            network.parameters(),
-            n_steps=self.joint_steps,
-            learning_rate=self.learning_rate,
-            betas=ADAM_BETAS,
-        )
-        return losses[::LOSS_EVERY]
+    def load_published(
+        self,
+        state_dict: Mapping[str, Tensor | np.ndarray],
+        adata: AnnData | None = None,
+        time_key: str = "time",
+    ) -> Self:
+        """Take the weights of the authors' code: see ``load_published`` of the variant."""
+        self.model.load_published(state_dict, adata, time_key)
+        return self
 
     def save(self, path: str | Path) -> None:
-        """Write weights, start cells and settings to one file, all or nothing.
-
-        Raises
-        ------
-        ValueError
-            If the model is not fitted.
-        """
-        network, cells = self._fitted()
-        tensors = {f"network.{name}": value for name, value in network.state_dict().items()}
-        tensors["start_cells"] = torch.as_tensor(cells.values)
-        tensors["training_times"] = torch.as_tensor(cells.times)
-        settings = {
-            "model": {name: getattr(self, name) for name in SETTINGS},
-            "cells": {"genes": cells.genes, "time_key": cells.time_key, "depth": cells.depth},
-        }
-        write_model(path, "ScNODE", settings, tensors)
+        """Write the fitted model to one file, all or nothing."""
+        self.model.save(path)
 
     @classmethod
-    def load(cls, path: str | Path, device: str = "auto") -> ScNODE:
+    def load(cls, path: str | Path, device: str = "auto") -> Self:
         """Read a model that :meth:`save` wrote.
 
         Raises
@@ -308,27 +143,14 @@ class ScNODE:
         FileNotFoundError, ValueError
             As :func:`scstlib.models.files.read_model` says.
         """
-        settings, tensors = read_model(path, "ScNODE")
-        model = cls(**settings["model"], device=device)
-        times, start = tensors.pop("training_times").numpy(), tensors.pop("start_cells").numpy()
-        about = settings["cells"]
-        model.cells_ = MeasuredCells(
-            values=start,
-            time=np.full(len(start), times[0]),
-            times=times,
-            genes=tuple(about["genes"]),
-            time_key=about["time_key"],
-            depth=about["depth"],
-        )
-        network = model._new_network(len(model.cells_.genes))
-        network.load_state_dict({k.removeprefix("network."): v for k, v in tensors.items()})
-        model.network_ = network.to(resolve_device(device))
-        return model
+        settings, tensors = read_model(path, FILE_NAME)
+        loaded = cls.__new__(cls)
+        loaded.variant = settings["variant"]
+        loaded.model = _variant(loaded.variant).restore(settings, tensors, device)
+        return loaded
 
 
-def _draw(cells: Tensor, n: int, generator: torch.Generator) -> Tensor:
-    """Draw n rows, without replacement where there are enough."""
-    device = cells.device
-    if len(cells) < n:
-        return cells[torch.randint(len(cells), (n,), generator=generator, device=device)]
-    return cells[torch.randperm(len(cells), generator=generator, device=device)[:n]]
+def _variant(name: str) -> type[PublishedScNODE]:
+    if name not in VARIANTS:
+        raise ValueError(f"variant {name!r} is not known; there are {sorted(VARIANTS)}.")
+    return VARIANTS[name]

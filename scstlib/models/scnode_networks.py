@@ -1,26 +1,35 @@
-"""The networks of scNODE and the loss of one training step, as published.
+"""The networks of scNODE, as published and with a drift that can be changed.
 
 Zhang, Larschan, Bigness, Singh 2024, Bioinformatics 40 (Suppl 2) ii146,
 https://doi.org/10.1093/bioinformatics/btae393; public code ``rsinghlab/scNODE`` at commit
-``ba55e8d``. :mod:`scstlib.models.scnode` trains them and predicts with them.
+``ba55e8d``. :mod:`scstlib.models.scnode_published` trains them and predicts with them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
+import numpy as np
+import torch
 from torch import Tensor, nn
 
-from scstlib.ot import sinkhorn_divergence
+ACTIVATIONS: dict[str, type[nn.Module]] = {
+    "relu": nn.ReLU,
+    "signed_relu": nn.ReLU,
+    "silu": nn.SiLU,
+    "tanh": nn.Tanh,
+}
 
 
-def _linear_stack(sizes: Sequence[int], activation: type[nn.Module]) -> nn.Sequential:
-    """Linear layers, each followed by the activation, the last one too."""
+def _linear_stack(
+    sizes: Sequence[int], activation: type[nn.Module], after_last: bool = True
+) -> nn.Sequential:
+    """Linear layers, each followed by the activation, the last one too unless said otherwise."""
     layers: list[nn.Module] = []
     for n_in, n_out in pairwise(sizes):
         layers += [nn.Linear(n_in, n_out), activation()]
-    return nn.Sequential(*layers)
+    return nn.Sequential(*(layers if after_last else layers[:-1]))
 
 
 class Encoder(nn.Module):
@@ -55,11 +64,17 @@ class Decoder(nn.Module):
 
 
 class Drift(nn.Module):
-    """The velocity of a latent point; ReLU after the last layer keeps it from being negative."""
+    """The velocity of a latent point, which does not depend on time.
 
-    def __init__(self, latent_dim: int, hidden: Sequence[int]) -> None:
+    With the activation "relu" it stands after the last layer too, so that no velocity is
+    negative; with the others the last layer is linear.
+    """
+
+    def __init__(self, latent_dim: int, hidden: Sequence[int], activation: str = "relu") -> None:
         super().__init__()
-        self.net = nn.ModuleDict({"net": _linear_stack([latent_dim, *hidden, latent_dim], nn.ReLU)})
+        sizes = [latent_dim, *hidden, latent_dim]
+        stack = _linear_stack(sizes, ACTIVATIONS[activation], after_last=activation == "relu")
+        self.net = nn.ModuleDict({"net": stack})
 
     def forward(self, time: Tensor, latent: Tensor) -> Tensor:
         return self.net["net"](latent)
@@ -75,10 +90,11 @@ class ScNODENetwork(nn.Module):
         drift_hidden: Sequence[int],
         encoder_hidden: Sequence[int],
         decoder_hidden: Sequence[int],
+        drift_activation: str = "relu",
     ) -> None:
         super().__init__()
         self.latent_encoder = Encoder(n_genes, encoder_hidden, latent_dim)
-        self.diffeq_decoder = Drift(latent_dim, drift_hidden)
+        self.diffeq_decoder = Drift(latent_dim, drift_hidden, drift_activation)
         self.obs_decoder = Decoder(latent_dim, decoder_hidden, n_genes)
 
     def encode(self, cells: Tensor, eps: Tensor) -> Tensor:
@@ -86,59 +102,50 @@ class ScNODENetwork(nn.Module):
         mu, sigma = self.latent_encoder(cells)
         return mu + eps * sigma
 
-    def integrate(self, latent: Tensor, times: Tensor) -> Tensor:
+    def integrate(self, latent: Tensor, times: Tensor, max_step: float | None = None) -> Tensor:
         """Follow latent points (n, latent) from ``times[0]``; returns (n_times, n, latent).
 
-        Explicit Euler with one step between consecutive ``times``: the path depends on which
-        times are asked for.
+        Explicit Euler. Without ``max_step`` it makes one step between consecutive ``times``, so
+        the path depends on which times are asked for. With it, steps of that length are made from
+        ``times[0]`` on and the path is linear within a step: it is the same path whatever is asked
+        for.
         """
         from torchdiffeq import odeint
 
         if len(times) == 1:
             return latent[None]
-        return odeint(self.diffeq_decoder, latent, times, method="euler")
+        options = None if max_step is None else {"step_size": max_step}
+        path: Tensor = odeint(self.diffeq_decoder, latent, times, method="euler", options=options)
+        return path
 
 
-def joint_loss(
-    network: ScNODENetwork,
-    times: Tensor,
-    start: Tensor,
-    start_eps: Tensor,
-    target: Tensor,
-    encoded: Tensor,
-    encoded_eps: Tensor,
-    latent_weight: float = 1.0,
-    constant_terms: bool = True,
-) -> tuple[Tensor, Tensor]:
-    """Return the two parts of the loss of one training step.
+def load_weights(
+    network: nn.Module, state_dict: Mapping[str, Tensor | np.ndarray], settings: str
+) -> None:
+    """Copy weights, tensors or arrays, into a network by their names.
 
     Parameters
     ----------
-    times : Tensor, shape (n_times,)
-        Training times as the ODE sees them; the first is where ``start`` was measured.
-    start, start_eps : Tensor, shapes (n, genes) and (n, latent)
-        Cells of the first time and the noise that draws their latent points.
-    target : Tensor, shape (n_times, m, genes)
-        Measured cells that the decoded cells are compared with.
-    encoded, encoded_eps : Tensor, shapes (n_times, n, genes) and (n_times, n, latent)
-        Measured cells that, encoded, the integrated latent points are compared with.
-    latent_weight : float
-        Weight of the latent part.
-    constant_terms : bool
-        False leaves the term of the measured cells alone out of the part in gene space: it costs
-        most and has no gradient.
+    settings : str
+        Names of the arguments that the shapes come from, for the message.
 
-    Returns
-    -------
-    tuple of Tensor
-        Mean divergence over times in gene space, and ``latent_weight`` times that in latent
-        space. The loss is their sum.
+    Raises
+    ------
+    ValueError
+        Naming the keys that are missing or not known, or the shapes that do not fit.
     """
-    path = network.integrate(network.encode(start, start_eps), times)
-    decoded = network.obs_decoder(path)
-    in_genes = sinkhorn_divergence(
-        decoded, target, blur=0.05, scaling=0.5, constant_term=constant_terms
-    ).mean()
-    measured = network.encode(encoded, encoded_eps)
-    in_latent = sinkhorn_divergence(measured, path, blur=0.05, scaling=0.5).mean()
-    return in_genes, latent_weight * in_latent
+    given = {name: torch.as_tensor(value) for name, value in state_dict.items()}
+    expected = network.state_dict()
+    missing, unknown = sorted(set(expected) - set(given)), sorted(set(given) - set(expected))
+    if missing or unknown:
+        raise ValueError(
+            f"the state dict lacks {missing} and has {unknown} besides; the sizes of the networks"
+            f" are set by {settings}."
+        )
+    for name, value in expected.items():
+        if given[name].shape != value.shape:
+            raise ValueError(
+                f"{name} is {tuple(given[name].shape)} in the state dict and {tuple(value.shape)}"
+                f" here; the sizes of the networks are set by {settings}."
+            )
+    network.load_state_dict(given)

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Self
-
 import numpy as np
 
-from scstlib.leakage import record_fit
-from scstlib.models.protocol import MeasuredCells, check_request, draw, measured_cells
-
-if TYPE_CHECKING:
-    from anndata import AnnData
+from scstlib.models.base import CellKeepingModel
+from scstlib.models.protocol import MeasuredCells, draw
 
 
-class DisplacementInterpolation:
+class DisplacementInterpolation(CellKeepingModel):
     """McCann's displacement interpolation; the outermost time is repeated outside the range.
 
     The exact coupling between the two measured times around a requested time is computed with
     squared Euclidean cost. Pairs are drawn from it, and each predicted cell stands on the
-    straight line between its pair (McCann 1997, https://doi.org/10.1006/aima.1997.1634).
+    straight line between its pair (McCann 1997, https://doi.org/10.1006/aima.1997.1634). In
+    principal components the cells are de-noised, in gene space they are not, whatever ``noise``
+    says.
 
     Parameters
     ----------
@@ -38,25 +34,8 @@ class DisplacementInterpolation:
         self.n_components = n_components
         self.max_cells = max_cells
         self.seed = seed
-        self.cells_: MeasuredCells | None = None
 
-    def fit(self, adata: AnnData, time_key: str = "time") -> Self:
-        """Keep the cells of each time, in principal components if asked for.
-
-        Parameters
-        ----------
-        adata : AnnData
-            Training cells: counts, or values such as log counts.
-        time_key : str
-            Column of ``adata.obs`` with the measured time.
-
-        Raises
-        ------
-        KeyError, ValueError
-            For input that :func:`scstlib.models.protocol.measured_cells` refuses, or more
-            components than cells or genes.
-        """
-        cells = measured_cells(adata, time_key)
+    def _learn(self, cells: MeasuredCells) -> None:
         rng = np.random.default_rng(self.seed)
         self.mean_ = cells.values.mean(0)
         self.components_ = self._principal_components(cells.values - self.mean_)
@@ -64,57 +43,21 @@ class DisplacementInterpolation:
             float(time): self._project(_at_most(cells.at(time), self.max_cells, rng))
             for time in cells.times
         }
-        self.cells_ = cells
-        record_fit(self, adata)
-        return self
 
-    def sample(
-        self, times: Sequence[float], n_cells: int, seed: int = 0, noise: bool = True
-    ) -> AnnData:
-        """Predict ``n_cells`` cells at each of ``times``.
-
-        ``noise`` makes no difference: in principal components the cells are de-noised, in gene
-        space they are not.
-
-        Parameters
-        ----------
-        times : sequence of float
-            In the unit of the training times.
-        n_cells : int
-            Cells at each time.
-        seed : int
-            Draws the pairs of cells.
-
-        Returns
-        -------
-        AnnData, (len(times) * n_cells, n_genes)
-            In the unit of the input; counts with ``layers["log1p_cp10k"]`` as well.
-
-        Raises
-        ------
-        ValueError
-            If the model is not fitted, ``n_cells`` is below 1 or a time is not finite.
-        """
-        requested = check_request(times, n_cells)
-        if self.cells_ is None:
-            raise ValueError("the model is not fitted; call fit(adata, time_key) first.")
-        rng = np.random.default_rng(seed)
-        populations = [self._restore(self._population(time, n_cells, rng)) for time in requested]
-        return self.cells_.as_anndata(populations, requested)
-
-    def _population(self, time: float, n_cells: int, rng: np.random.Generator) -> np.ndarray:
+    def _population(
+        self, cells: MeasuredCells, time: float, n_cells: int, rng: np.random.Generator
+    ) -> np.ndarray:
         import ot
 
-        assert self.cells_ is not None
-        left, right, weight = self.cells_.between(time)
+        left, right, weight = cells.between(time)
         start, end = self.points_[left], self.points_[right]
         if left == right:
-            return draw(start, n_cells, rng)
+            return self._restore(draw(start, n_cells, rng))
         cost = ot.dist(start, end, metric="sqeuclidean")
         plan = ot.emd(ot.unif(len(start)), ot.unif(len(end)), cost, numItermax=2_000_000)
         pairs = rng.choice(plan.size, n_cells, p=(plan / plan.sum()).ravel())
         from_row, to_row = np.unravel_index(pairs, plan.shape)
-        return (1 - weight) * start[from_row] + weight * end[to_row]
+        return self._restore((1 - weight) * start[from_row] + weight * end[to_row])
 
     def _principal_components(self, centred: np.ndarray) -> np.ndarray | None:
         if self.n_components is None:

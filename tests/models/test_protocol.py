@@ -103,20 +103,20 @@ def break_duplicate(adata):
 
 
 @pytest.mark.parametrize(
-    ("damage", "error", "names"),
+    ("damage", "names"),
     [
-        (break_time_key, KeyError, "'time'"),
-        (break_text, ValueError, "E8.5.*astype"),
-        (break_missing, ValueError, "1 missing"),
-        (break_one_time, ValueError, "1 distinct"),
-        (break_nan, ValueError, "cell3.*gene2"),
-        (break_duplicate, ValueError, "gene0"),
+        (break_time_key, "no column 'time'"),
+        (break_text, "E8.5.*astype"),
+        (break_missing, "1 missing"),
+        (break_one_time, "1 distinct"),
+        (break_nan, "cell3.*gene2"),
+        (break_duplicate, "gene0"),
     ],
 )
 @pytest.mark.filterwarnings("ignore:Variable names are not unique")
-def test_bad_input_is_named(moving, damage, error, names):
+def test_bad_input_is_named(moving, damage, names):
     damage(moving)
-    with pytest.raises(error, match=names):
+    with pytest.raises(ValueError, match=names):
         measured_cells(moving, "time")
 
 

@@ -5,11 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
+from anndata import AnnData
 from numpy.testing import assert_allclose
 
-from scstlib.models.scnode_networks import ScNODENetwork, joint_loss
+from scstlib.models.scnode import ScNODE
+from scstlib.models.scnode_networks import ScNODENetwork, load_weights
+from scstlib.models.scnode_training import Batch, Comparison, joint_loss
 from scstlib.ot import sinkhorn_divergence
 
 SIZES = {
@@ -24,12 +28,21 @@ def published() -> dict[str, np.ndarray]:
         return {name: file[name] for name in file.files}
 
 
+def weights_of(published: dict[str, np.ndarray], part: str) -> dict[str, np.ndarray]:
+    prefix = f"{part}/state/"
+    return {k.removeprefix(prefix): v for k, v in published.items() if k.startswith(prefix)}
+
+
 def network_of(published: dict[str, np.ndarray], part: str, sizes: dict) -> ScNODENetwork:
     network = ScNODENetwork(20, 6, [8, 8], **sizes)
-    prefix = f"{part}/state/"
-    weights = {k.removeprefix(prefix): v for k, v in published.items() if k.startswith(prefix)}
-    network.load_state_dict({name: torch.from_numpy(value) for name, value in weights.items()})
+    load_weights(network, weights_of(published, part), "nothing")
     return network
+
+
+def batch_of(published: dict[str, np.ndarray]) -> tuple[torch.Tensor, Batch]:
+    names = ("times", "start", "eps", "target", "encoded", "eps_encoded")
+    times, *batch = (torch.from_numpy(published[f"step/{name}"]) for name in names)
+    return times, Batch(*batch)
 
 
 @pytest.mark.parametrize("part", SIZES)
@@ -55,19 +68,7 @@ def test_networks_equal_the_published_values(published, part):
 
 def test_first_training_step_equals_the_published_loss_and_gradient(published):
     network = network_of(published, "step", SIZES["deep"])
-    batch = {
-        name: torch.from_numpy(published[f"step/{name}"])
-        for name in ("times", "start", "eps", "target", "encoded", "eps_encoded")
-    }
-    in_genes, in_latent = joint_loss(
-        network,
-        batch["times"],
-        batch["start"],
-        batch["eps"],
-        batch["target"],
-        batch["encoded"],
-        batch["eps_encoded"],
-    )
+    in_genes, in_latent = joint_loss(network, *batch_of(published), Comparison())
     assert_allclose(in_genes.item(), published["step/ot"], rtol=1e-6)
     assert_allclose(in_latent.item(), published["step/dynamic"], rtol=1e-6)
     assert_allclose((in_genes + in_latent).item(), published["step/loss"], rtol=1e-6)
@@ -80,12 +81,12 @@ def test_first_training_step_equals_the_published_loss_and_gradient(published):
 
 def test_constant_terms_change_the_value_and_not_the_gradient(published):
     network = network_of(published, "step", SIZES["deep"])
-    names = ("times", "start", "eps", "target", "encoded", "eps_encoded")
-    batch = [torch.from_numpy(published[f"step/{name}"]) for name in names]
     values, gradients = [], []
     for constant_terms in (True, False):
         network.zero_grad()
-        loss = sum(joint_loss(network, *batch, constant_terms=constant_terms))
+        loss = sum(
+            joint_loss(network, *batch_of(published), Comparison(), constant_terms=constant_terms)
+        )
         loss.backward()
         values.append(loss.item())
         gradients.append(network.obs_decoder.net[0].weight.grad.clone())
@@ -100,3 +101,44 @@ def test_divergence_equals_the_published_evaluation(published):
     assert_allclose(value.item(), published["sinkhorn/value"], rtol=1e-9)
     value.backward()
     assert_allclose(estimated.grad.numpy(), published["sinkhorn/gradient"], atol=1e-7)
+
+
+def cells_of(published: dict[str, np.ndarray]) -> AnnData:
+    """The seven cells of the fixture, as values, the first four of them at the first time."""
+    obs = pd.DataFrame({"time": [0.0] * 4 + [2.0] * 3}, index=[f"cell{i}" for i in range(7)])
+    var = pd.DataFrame(index=[f"gene{i}" for i in range(20)])
+    return AnnData(published["deep/x"], obs=obs, var=var, uns={"value_kind": "log1p"})
+
+
+DEEP = {"latent_dim": 6, "drift_hidden": [8, 8], **SIZES["deep"]}
+
+
+@pytest.mark.parametrize("as_given", [torch.from_numpy, np.asarray])
+def test_weights_of_the_authors_give_their_values(published, as_given):
+    """Through the public class: encoded, moved along the times of the fixture, decoded."""
+    weights = {name: as_given(value) for name, value in weights_of(published, "deep").items()}
+    cells = cells_of(published)
+    times = [0.0, 1.0, 2.0, 4.0]
+    model = ScNODE("published", time_points=[0, 1, 2, 3, 4], **DEEP)
+    model.load_published(weights, cells)
+    assert_allclose(model.encode(cells), published["deep/mu"], rtol=1e-5, atol=1e-5)
+    path = model.flow(published["deep/z"], 0.0, times)
+    assert_allclose(path.swapaxes(0, 1), published["deep/latent_path"], rtol=1e-5, atol=1e-5)
+    assert_allclose(model.velocity(published["deep/z"], 1.0), published["deep/drift"], atol=1e-5)
+    decoded = model.decode(published["deep/latent_path"])
+    assert_allclose(decoded, published["deep/decoded"], rtol=1e-5, atol=1e-5)
+    assert model.sample([1.0], 5).shape == (5, 20)
+
+
+def test_weights_that_do_not_fit_are_named(published):
+    weights, cells = weights_of(published, "deep"), cells_of(published)
+    model = ScNODE("published", **DEEP)
+    with pytest.raises(ValueError, match="not fitted"):
+        model.load_published(weights)
+    lacking = dict(weights)
+    lacking["obs_decoder.other"] = lacking.pop("obs_decoder.net.0.bias")
+    with pytest.raises(ValueError, match=r"lacks.*obs_decoder\.net\.0\.bias.*has.*other"):
+        model.load_published(lacking, cells)
+    wide = ScNODE("published", **{**DEEP, "drift_hidden": [9, 8]})
+    with pytest.raises(ValueError, match=r"\(8, 6\).*\(9, 6\).*drift_hidden"):
+        wide.load_published(weights, cells)

@@ -1,0 +1,41 @@
+"""Measured times and the times that an ODE sees."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+
+class ModelTime:
+    """A map from measured to model time, increasing and linear between known points.
+
+    Parameters
+    ----------
+    points : sequence of float
+        At least two distinct measured times.
+    kind : "index" or "real"
+        "index": 0, 1, 2, ... at the points, straight lines between and, outside, one for each mean
+        interval. "real": measured time from the first point on, in units of the mean interval.
+    """
+
+    def __init__(self, points: Sequence[float] | np.ndarray, kind: str) -> None:
+        self.points = np.unique(np.asarray(points, dtype=float))
+        self.interval = (self.points[-1] - self.points[0]) / (len(self.points) - 1)
+        self.kind = kind
+
+    def __call__(self, times: np.ndarray) -> np.ndarray:
+        """Return the model times, shape (n,), of measured times (n,)."""
+        times = np.asarray(times, dtype=float)
+        if self.kind == "real":
+            return (times - self.points[0]) / self.interval
+        index = np.interp(times, self.points, np.arange(len(self.points)))
+        outside = times - np.clip(times, self.points[0], self.points[-1])
+        return index + outside / self.interval
+
+    def rate(self, time: float) -> float:
+        """Return model time per measured time just after ``time``."""
+        after = int(np.searchsorted(self.points, time, side="right"))
+        if self.kind == "real" or after in (0, len(self.points)):
+            return float(1 / self.interval)
+        return float(1 / (self.points[after] - self.points[after - 1]))

@@ -1,0 +1,331 @@
+"""Read measured cells in chunks, from memory or from a backed AnnData, after one checking pass.
+
+Every temporal model reads its cells here, so that bad input meets one set of checks. *Values* are
+log1p of counts per 10,000 where the input holds counts, else the numbers as they were given.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from scstlib.models.cell_format import COUNTS_PER_CELL, CellFormat, check_genes
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from anndata import AnnData
+
+MAX_CELLS_IN_MEMORY = 10_000
+
+
+class ValueReader:
+    """Cells of an AnnData, read in chunks of at most ``max_cells_in_memory``.
+
+    ``adata.X`` holds counts if it has no negative and no fractional entry, or if
+    ``adata.uns["value_kind"]`` says so. All checks are made here, in one pass over the cells.
+
+    Parameters
+    ----------
+    adata : AnnData
+        In memory or opened with ``backed="r"``, dense or compressed by row; a view of either.
+    max_cells_in_memory : int
+        Rows of the largest chunk. A loop over chunks holds one while the next is read.
+    layer : str, optional
+        Layer to read in the place of X.
+
+    Attributes
+    ----------
+    genes : tuple of str
+    totals : numpy.ndarray, shape (n_cells,), float64
+        Sum of each row of X: total counts where ``holds_counts``.
+    holds_counts : bool
+    depth : float or None
+        Median total count of a cell; None when the input does not hold counts.
+
+    Raises
+    ------
+    ValueError
+        If there are no cells or genes, a value is not finite, a count is negative, a gene name
+        stands twice, or a cell has no counts at all.
+    """
+
+    def __init__(
+        self,
+        adata: AnnData,
+        *,
+        max_cells_in_memory: int = MAX_CELLS_IN_MEMORY,
+        layer: str | None = None,
+    ) -> None:
+        if max_cells_in_memory < 1:
+            raise ValueError(f"max_cells_in_memory must be at least 1, not {max_cells_in_memory}.")
+        _check_layout(adata, layer)
+        self._adata, self._layer = adata, layer
+        self._source, self._row_of, self._genes_of = _stored(adata)
+        self.max_cells_in_memory = max_cells_in_memory
+        self.genes = _genes(adata)
+        self.totals = np.empty(adata.n_obs)
+        self.holds_counts = self._check_values()
+        self.depth = float(np.median(self.totals)) if self.holds_counts else None
+
+    def __len__(self) -> int:
+        return len(self.totals)
+
+    def chunks(self) -> Iterator[tuple[slice, np.ndarray]]:
+        """Yield the rows and the values, (n, n_genes) float32, of one chunk after the other."""
+        for rows in self._slices():
+            yield rows, self._values(self._rows(rows), self.totals[rows])
+
+    def count_chunks(self) -> Iterator[tuple[slice, np.ndarray]]:
+        """Yield the rows and the raw counts, (n, n_genes) float32, of one chunk after the other.
+
+        Raises
+        ------
+        ValueError
+            If the input does not hold counts.
+        """
+        if not self.holds_counts:
+            raise ValueError(
+                "adata.X holds no counts: it has fractions or negative numbers, or"
+                f" uns['value_kind'] says {self._adata.uns.get('value_kind')!r}."
+            )
+        for rows in self._slices():
+            yield rows, _dense(self._rows(rows))
+
+    def values_of(self, rows: np.ndarray) -> np.ndarray:
+        """Return the values of chosen rows, in their order and with repeats; (n, n_genes)."""
+        # A file is read in ascending order and each row once.
+        ascending, place = np.unique(rows, return_inverse=True)
+        return self._values(self._rows(ascending), self.totals[ascending])[place]
+
+    def _slices(self) -> Iterator[slice]:
+        for start in range(0, len(self), self.max_cells_in_memory):
+            yield slice(start, min(start + self.max_cells_in_memory, len(self)))
+
+    def _rows(self, rows: slice | np.ndarray) -> Any:
+        """Rows of X as a float32 array or CSR matrix of their own."""
+        from scipy.sparse import csr_matrix, issparse
+
+        part: Any = self._source[rows if self._row_of is None else self._row_of[rows]]
+        part = part.X if self._layer is None else part.layers[self._layer]
+        if self._genes_of is not None:
+            part = part[:, self._genes_of]
+        if issparse(part):
+            return csr_matrix(part, dtype=np.float32, copy=True)
+        return np.array(part, dtype=np.float32)
+
+    def _values(self, part: Any, totals: np.ndarray) -> np.ndarray:
+        """Values from rows as they are stored, which are changed."""
+        if self.holds_counts:
+            scale = (COUNTS_PER_CELL / totals).astype(np.float32)
+            if isinstance(part, np.ndarray):
+                part *= scale[:, None]
+                np.log1p(part, out=part)
+            else:
+                # Zero stays zero, so only what is stored needs the logarithm.
+                part.data *= np.repeat(scale, np.diff(part.indptr))
+                np.log1p(part.data, out=part.data)
+        return _dense(part)
+
+    def _check_values(self) -> bool:
+        """Fill in ``totals`` and say whether X holds counts, or raise for what is no value."""
+        smallest, whole = 0.0, True
+        for rows in self._slices():
+            part = self._rows(rows)
+            entries = part if isinstance(part, np.ndarray) else part.data
+            if not np.isfinite(entries).all():
+                self._raise_for_first_not_finite(part, rows.start)
+            smallest = min(smallest, float(entries.min(initial=0.0)))
+            whole = whole and bool((entries == np.rint(entries)).all())
+            self.totals[rows] = np.asarray(part.sum(axis=1, dtype=np.float64)).ravel()
+        if self._layer is not None or not _says_counts(
+            self._adata.uns.get("value_kind"), whole, smallest
+        ):
+            return False
+        if smallest < 0:
+            raise ValueError(f"counts must not be negative; the smallest is {smallest}.")
+        empty = self._adata.obs_names[self.totals == 0]
+        if len(empty):
+            raise ValueError(
+                f"{len(empty)} cells have no counts, the first is {empty[0]!r}; filter them first."
+            )
+        return True
+
+    def _raise_for_first_not_finite(self, part: Any, first_row: int) -> None:
+        values = _dense(part)
+        row, gene = np.argwhere(~np.isfinite(values))[0]
+        raise ValueError(
+            f"cell {self._adata.obs_names[first_row + row]!r} has the value {values[row, gene]} for"
+            f" gene {self.genes[gene]!r}; remove or impute it before fitting."
+        )
+
+
+class CellReader(ValueReader):
+    """Measured cells: the values of :class:`ValueReader` and the time of each cell.
+
+    Parameters
+    ----------
+    adata, max_cells_in_memory
+        As for :class:`ValueReader`.
+    time_key : str
+        Column of ``adata.obs`` with the measured time.
+    min_times : int
+        Fewest distinct times.
+
+    Attributes
+    ----------
+    time : numpy.ndarray, shape (n_cells,), float64
+        Measured time of each cell, in the unit of the data.
+    times : numpy.ndarray, shape (n_times,)
+        The distinct measured times, ascending.
+    genes, totals, holds_counts, depth
+        As for :class:`ValueReader`.
+
+    Raises
+    ------
+    ValueError
+        As :class:`ValueReader`, and if times are missing, not numbers or fewer than
+        ``min_times``, or a time has a single cell.
+    """
+
+    def __init__(
+        self,
+        adata: AnnData,
+        time_key: str = "time",
+        *,
+        max_cells_in_memory: int = MAX_CELLS_IN_MEMORY,
+        min_times: int = 2,
+    ) -> None:
+        _check_layout(adata, None)
+        self.time_key = time_key
+        self.time = measured_time(adata, time_key, min_times)
+        self.times, cells_of_time = np.unique(self.time, return_counts=True)
+        if cells_of_time.min() < 2:
+            raise ValueError(
+                f"only one cell was measured at time {self.times[cells_of_time.argmin()]}, which"
+                " is no population; remove it or merge it with a neighbouring time."
+            )
+        super().__init__(adata, max_cells_in_memory=max_cells_in_memory)
+
+    @property
+    def format(self) -> CellFormat:
+        """What a model keeps of the cells."""
+        return CellFormat(self.times, self.genes, self.time_key, self.depth)
+
+
+def reader_like(
+    adata: AnnData, fitted: CellFormat, max_cells_in_memory: int = MAX_CELLS_IN_MEMORY
+) -> ValueReader:
+    """Return a reader of new cells, with or without times, whose values a fitted model understands.
+
+    A model that was fitted on counts takes counts, or cells that it predicted, whose values are
+    in ``layers["log1p_cp10k"]``.
+
+    Raises
+    ------
+    ValueError
+        If the genes differ from the fitted ones, one of both holds counts and the other does not,
+        or for what :class:`ValueReader` refuses.
+    """
+    check_genes(adata, fitted.genes)
+    predicted = fitted.depth is not None and "log1p_cp10k" in adata.layers
+    layer = "log1p_cp10k" if predicted else None
+    reader = ValueReader(adata, max_cells_in_memory=max_cells_in_memory, layer=layer)
+    if not predicted and reader.holds_counts != (fitted.depth is not None):
+        kinds = ("values such as log counts", "counts")
+        raise ValueError(
+            f"the model was fitted on {kinds[fitted.depth is not None]}, and adata.X holds"
+            f" {kinds[reader.holds_counts]}; give what it was fitted on, or say in"
+            " uns['value_kind'] what X holds."
+        )
+    return reader
+
+
+def measured_time(adata: AnnData, time_key: str, min_times: int = 2) -> np.ndarray:
+    """Return the measured times as float64, shape (n_cells,), or say what is wrong with them."""
+    import pandas as pd
+
+    if time_key not in adata.obs:
+        raise ValueError(f"adata.obs has no column {time_key!r}; it has {list(adata.obs.columns)}.")
+    column = adata.obs[time_key]
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        column = column.astype(column.cat.categories.dtype)
+    if not pd.api.types.is_numeric_dtype(column):
+        raise ValueError(
+            f"adata.obs[{time_key!r}] holds {column.iloc[0]!r}, not numbers; convert it first, for"
+            f" example adata.obs[{time_key!r}]{_conversion(column)}."
+        )
+    time = column.to_numpy(dtype=np.float64, na_value=np.nan)
+    if not np.isfinite(time).all():
+        raise ValueError(f"adata.obs[{time_key!r}] has {np.sum(~np.isfinite(time))} missing times.")
+    if len(np.unique(time)) < min_times:
+        raise ValueError(
+            f"adata.obs[{time_key!r}] holds {len(np.unique(time))} distinct times; at least"
+            f" {min_times} are needed."
+        )
+    return time
+
+
+def _stored(adata: AnnData) -> tuple[AnnData, np.ndarray | None, Any]:
+    """The AnnData that holds X, with the rows and genes of it that ``adata`` has; None is all.
+
+    A view of a backed AnnData cannot be indexed again, so its rows are read from what it views.
+    """
+    if not (adata.is_view and adata.isbacked):
+        return adata, None, None
+    source = adata._adata_ref
+    return source, np.arange(source.n_obs)[adata._oidx], adata._vidx
+
+
+def _check_layout(adata: AnnData, layer: str | None) -> None:
+    if adata.n_obs == 0 or adata.n_vars == 0:
+        raise ValueError(f"adata has {adata.n_obs} cells and {adata.n_vars} genes.")
+    if adata.is_view:  # Asking a backed view for X would read all of it.
+        return
+    X: Any = adata.X if layer is None else adata.layers[layer]
+    if X is None:
+        raise ValueError("adata.X is None; put the counts or values of the cells there.")
+    if adata.isbacked and getattr(X, "format", "csr") != "csr":
+        raise ValueError(
+            f"adata.X is stored by genes ({X.format}) and cannot be read by cells; write the"
+            " file again with adata.X = adata.X.tocsr()."
+        )
+
+
+def _genes(adata: AnnData) -> tuple[str, ...]:
+    if not adata.var_names.is_unique:
+        twice = adata.var_names[adata.var_names.duplicated()][0]
+        raise ValueError(f"gene {twice!r} stands twice; call adata.var_names_make_unique() first.")
+    return tuple(adata.var_names)
+
+
+def _says_counts(kind: str | None, whole: bool, smallest: float) -> bool:
+    """Say whether X holds counts, by ``uns["value_kind"]`` or by its entries.
+
+    Warns of fractions that are called counts: after scanpy's ``log1p`` the old word still stands.
+    """
+    if kind is None:
+        return whole and smallest >= 0
+    if kind == "counts" and not whole:
+        warnings.warn(
+            "uns['value_kind'] says counts, and X holds fractions: if X was normalised, set it to"
+            " what X holds, such as 'log1p counts', or it is normalised again.",
+            stacklevel=7,
+        )
+    return bool(kind == "counts")
+
+
+def _conversion(column: pd.Series) -> str:
+    """Code that turns a column of text or objects into numbers."""
+    import pandas as pd
+
+    if pd.to_numeric(column, errors="coerce").notna().all():
+        return ".astype(float)"
+    return ".str.extract(r'([0-9.]+)')[0].astype(float)"
+
+
+def _dense(part: Any) -> np.ndarray:
+    dense: np.ndarray = part if isinstance(part, np.ndarray) else part.toarray()
+    return dense
