@@ -91,8 +91,16 @@ class ValueReader:
                 "adata.X holds no counts: it has fractions or negative numbers, or"
                 f" uns['value_kind'] says {self._adata.uns.get('value_kind')!r}."
             )
+        yield from self.stored_chunks()
+
+    def stored_chunks(self) -> Iterator[tuple[slice, np.ndarray]]:
+        """Yield the rows and X as it is stored, (n, n_genes) float32, chunk by chunk."""
         for rows in self._slices():
             yield rows, _dense(self._rows(rows))
+
+    def stored_of(self, rows: np.ndarray) -> np.ndarray:
+        """Return X as it is stored of chosen rows, which are ascending; (n, n_genes) float32."""
+        return _dense(self._rows(rows))
 
     def values_of(self, rows: np.ndarray) -> np.ndarray:
         """Return the values of chosen rows, in their order and with repeats; (n, n_genes)."""
