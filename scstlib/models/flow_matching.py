@@ -219,12 +219,12 @@ def _hermite(
         outer, gap = (after - right) / (t3 - t2), t3 - t2
         last = (gap * slope + width * outer) / (gap + width)
     s = ((time - t1) / width)[:, None]
-    position = left + s * (right - left) + width * s * (1 - s) * (
-        (1 - s) * (first - slope) - s * (last - slope)
+    position = (
+        left
+        + s * (right - left)
+        + width * s * (1 - s) * ((1 - s) * (first - slope) - s * (last - slope))
     )
-    velocity = (
-        slope + (1 - s) * (1 - 3 * s) * (first - slope) - s * (2 - 3 * s) * (last - slope)
-    )
+    velocity = slope + (1 - s) * (1 - 3 * s) * (first - slope) - s * (2 - 3 * s) * (last - slope)
     return position, velocity
 
 

@@ -9,13 +9,17 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from scstlib.models.files import read_model
+from scstlib.models.scnode_default import DefaultScNODE
 from scstlib.models.scnode_published import FILE_NAME, PublishedScNODE
 
 if TYPE_CHECKING:
     from anndata import AnnData
     from torch import Tensor
 
-VARIANTS = {"published": PublishedScNODE}
+VARIANTS: dict[str, type[DefaultScNODE] | type[PublishedScNODE]] = {
+    "default": DefaultScNODE,
+    "published": PublishedScNODE,
+}
 
 
 class ScNODE:

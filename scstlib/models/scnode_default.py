@@ -28,11 +28,11 @@ from scstlib.models.base import PopulationModel
 from scstlib.models.cell_format import COUNTS_PER_CELL, CellFormat
 from scstlib.models.count_factors import CountFactors, fit_count_factors
 from scstlib.models.files import read_model, write_model
-from scstlib.models.flow_matching import DriftSettings, TimedDrift, integrate, train_drift
+from scstlib.models.flow_matching import TimedDrift, integrate, train_drift
 from scstlib.models.model_time import ModelTime
 from scstlib.models.protocol import check_request, warn_of_extrapolation
 from scstlib.models.reading import MAX_CELLS_IN_MEMORY, CellReader, reader_like
-from scstlib.models.scnode_networks import ACTIVATIONS
+from scstlib.models.scnode_default_settings import DefaultSettings
 from scstlib.models.value_factors import ValueFactors, fit_value_factors
 from scstlib.training import launch, resolve_device
 
@@ -41,99 +41,7 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 FILE_NAME = "ScNODE"
-FACTORS = {"counts": CountFactors, "values": ValueFactors}
 DAMPINGS = (0.0, 0.5, 1.0, 2.0, 4.0, None)
-
-
-@dataclass(frozen=True)
-class DefaultSettings:
-    """Settings of :class:`DefaultScNODE`.
-
-    Parameters
-    ----------
-    latent_dim : int, optional
-        None: by parallel analysis of the training cells, at least ``smallest_rank``.
-    smallest_rank : int
-        A panel of few genes shows few components above its noise; the latent space keeps so many.
-    drift_hidden, drift_activation
-        Of the drift: "silu", "tanh" or "signed_relu"; with "relu" no latent coordinate ever falls.
-    matching_steps, batch_size, learning_rate
-        Of flow matching.
-    transport_steps : int
-        Steps on the Sinkhorn divergence in latent space after flow matching.
-    growth : float, optional
-        None: every cell keeps its mass between two times. A number: masses of unbalanced
-        transport, the freer the smaller it is; for fates that grow at very different rates.
-    damping : float or "auto", optional
-        Beyond the last training time the drift decays by ``exp(-elapsed / damping)``, in mean
-        intervals of the training times; 0: it stands still; None: it does not decay. "auto":
-        what predicts the last training time best when the drift has not seen it.
-    max_step : float
-        Step bound of the solver, in mean intervals.
-    start_times : "all" or "first"
-        Where predicted cells start: at the neighbouring training times, or all at the first.
-    time : "real" or "index"
-        What the drift takes for time, as for the published variant.
-    time_points : sequence of float, optional
-        For ``time="index"``: times of the whole series; None: the training times.
-    validate_every, patience : int
-        With a validation time: steps between validations, and how many may be no better.
-    seed : int
-
-    Raises
-    ------
-    ValueError
-        For a choice that there is not, or a number out of range.
-    """
-
-    latent_dim: int | None = None
-    smallest_rank: int = 6
-    drift_hidden: tuple[int, ...] = (64, 64)
-    drift_activation: str = "silu"
-    matching_steps: int = 800
-    batch_size: int = 256
-    learning_rate: float = 1e-2
-    transport_steps: int = 0
-    growth: float | None = None
-    damping: float | str | None = "auto"
-    max_step: float = 0.25
-    start_times: str = "all"
-    time: str = "real"
-    time_points: tuple[float, ...] | None = None
-    validate_every: int = 50
-    patience: int = 10
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        choices = {
-            "drift_activation": tuple(ACTIVATIONS),
-            "start_times": ("all", "first"),
-            "time": ("real", "index"),
-        }
-        for name, known in choices.items():
-            if getattr(self, name) not in known:
-                raise ValueError(f"{name} must be one of {known}, not {getattr(self, name)!r}.")
-        for name in ("max_step", "learning_rate", "batch_size", "smallest_rank", "matching_steps"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be positive, not {getattr(self, name)}.")
-        if isinstance(self.damping, str) and self.damping != "auto":
-            raise ValueError(f"damping must be a number, None or 'auto', not {self.damping!r}.")
-        if isinstance(self.damping, int | float) and self.damping < 0:
-            raise ValueError(f"damping must not be negative, got {self.damping}.")
-
-    @property
-    def drift(self) -> DriftSettings:
-        """What flow matching needs of them."""
-        return DriftSettings(
-            hidden=self.drift_hidden,
-            activation=self.drift_activation,
-            matching_steps=self.matching_steps,
-            batch_size=self.batch_size,
-            learning_rate=self.learning_rate,
-            transport_steps=self.transport_steps,
-            growth=self.growth,
-            seed=self.seed,
-        )
 
 
 @dataclass(frozen=True)
@@ -288,9 +196,13 @@ class DefaultScNODE(PopulationModel[LatentCells]):
         distances = []
         for damping in DAMPINGS:
             with torch.no_grad():
-                moved = integrate(
-                    drift, points, first, np.array([last]), self.settings.max_step, damping
-                )[0].cpu().numpy()
+                moved = (
+                    integrate(
+                        drift, points, first, np.array([last]), self.settings.max_step, damping
+                    )[0]
+                    .cpu()
+                    .numpy()
+                )
             cost = ot.dist(moved.astype(float), goal.astype(float))
             distances.append(ot.emd2(ot.unif(len(moved)), ot.unif(len(goal)), cost))
         return DAMPINGS[int(np.argmin(distances))]
@@ -359,3 +271,246 @@ class DefaultScNODE(PopulationModel[LatentCells]):
         latent = np.concatenate([self._latent(time, n_cells, rng) for time in requested])
         generator = torch.Generator(device=self._device()).manual_seed(seed)
         return self._as_anndata(latent, np.repeat(requested, n_cells), noise, generator)
+
+    def _populations(
+        self, times: list[float], n_cells: int, seed: int, noise: bool
+    ) -> list[np.ndarray]:
+        values = self.sample(times, n_cells, seed, noise)
+        predicted = values.layers.get("log1p_cp10k", values.X)
+        return list(np.split(np.asarray(predicted), len(times)))
+
+    def _latent(self, time: float, n_cells: int, rng: np.random.Generator) -> np.ndarray:
+        """Latent points (n_cells, n_latent) of the population at a time."""
+        times = self._fitted().times
+        if self.settings.start_times == "first":
+            return self._moved(times[0], time, n_cells, rng)
+        after = int(np.searchsorted(times, time, side="right"))
+        if after == len(times):
+            return self._moved(times[-1], time, n_cells, rng)
+        left, right = times[after - 1], times[after]
+        # Drawing the remainder keeps the share of the later time right for any n_cells.
+        n_right = int(n_cells * (time - left) / (right - left) + rng.random())
+        parts = [(left, n_cells - n_right), (right, n_right)]
+        return np.concatenate([self._moved(start, time, n, rng) for start, n in parts if n])
+
+    def _moved(
+        self, start: float, time: float, n_cells: int, rng: np.random.Generator
+    ) -> np.ndarray:
+        """Cells of a training time, each as often as any other up to one, moved to ``time``."""
+        points = self._fitted().at(start)
+        whole, rest = divmod(n_cells, len(points))
+        rows = np.r_[np.repeat(np.arange(len(points)), whole), rng.permutation(len(points))[:rest]]
+        return self.flow(points[rows], start, [time])[0]
+
+    def _as_anndata(
+        self,
+        latent: np.ndarray,
+        time: np.ndarray,
+        noise: bool | str,
+        generator: torch.Generator,
+    ) -> AnnData:
+        """Cells at latent points, measured or expected."""
+        import pandas as pd
+        from anndata import AnnData
+
+        cells, factors = self._fitted(), self.factors_
+        points = torch.as_tensor(latent, device=self._device())
+        layers, kind = {}, None
+        if isinstance(factors, ValueFactors):
+            x = (
+                factors.draw(points, generator)
+                if noise is True
+                else factors.expected_values(points)
+            )
+        else:
+            assert cells.depth is not None
+            totals = torch.full_like(points[:, 0], cells.depth)
+            if noise:
+                totals = factors.draw_totals(len(points), generator)
+            if noise is True:
+                kind, x = "counts", factors.draw(points, totals, generator)
+                found = x.sum(1, keepdim=True).clamp(min=1)
+                values = torch.log1p(x * (COUNTS_PER_CELL / found))
+            else:
+                kind, x = "expected counts", factors.log_share(points).exp() * totals[:, None]
+                values = factors.expected_values(points, totals if noise else None)
+            layers = {"log1p_cp10k": values.cpu().numpy()}
+        obs = pd.DataFrame({cells.time_key: time}, index=np.arange(len(time)).astype(str))
+        var = pd.DataFrame(index=list(cells.genes))
+        predicted = AnnData(x.cpu().numpy(), obs=obs, var=var, layers=layers)
+        predicted.obsm["latent"] = latent
+        if kind is not None:
+            predicted.uns["value_kind"] = kind
+        return predicted
+
+    def encode(self, adata: AnnData) -> np.ndarray:
+        """Return the latent points of cells, (n_cells, n_latent).
+
+        Raises
+        ------
+        ValueError
+            If the genes or the kind of values are not the fitted ones.
+        """
+        return self._encode(reader_like(adata, self._fitted()))
+
+    def decode(self, latent: np.ndarray) -> np.ndarray:
+        """Return the expected values, (n, n_genes), at latent points (n, n_latent)."""
+        return self.factors_.expected_values(self._tensor(latent)).cpu().numpy()
+
+    def velocity(self, latent: np.ndarray, time: float) -> np.ndarray:
+        """Return the velocity (n, n_latent) of latent points, per unit of measured time."""
+        ahead, clock = self._model_times(np.array([time]))[0], self._time_map()
+        with torch.no_grad():
+            found = self.drift_(torch.tensor(min(ahead, self._last())), self._tensor(latent))
+        return found.cpu().numpy() * clock.rate(time) * self._fading(ahead)
+
+    def flow(self, latent: np.ndarray, start: float, times: Sequence[float]) -> np.ndarray:
+        """Move latent points from ``start`` to each of ``times``; (n_times, n, n_latent).
+
+        ``times`` may lie before or after ``start``, in any order; the path does not depend on
+        which of them are asked for.
+        """
+        requested = np.atleast_1d(np.asarray(times, dtype=float))
+        points = self._tensor(latent)
+        moved = points.new_empty((len(requested), *points.shape))
+        moved[requested == start] = points
+        for side in (requested > start, requested < start):
+            if side.any():
+                moved[side] = self._path(points, start, requested[side])
+        return moved.cpu().numpy()
+
+    def _path(self, points: Tensor, start: float, times: np.ndarray) -> Tensor:
+        """Latent points at ``times``, all on one side of ``start``."""
+        away = np.argsort(np.abs(times - start), kind="stable")
+        grid, place = np.unique(np.abs(times - start), return_inverse=True)
+        signed = self._model_times(start + np.sign(times[away[0]] - start) * grid)
+        with torch.no_grad():
+            path = integrate(
+                self.drift_, points, self._model_times(np.array([start]))[0], signed,
+                self.settings.max_step, self.damping_,
+            )  # fmt: skip
+        return path[torch.as_tensor(place)]
+
+    def _fading(self, model_time: float) -> float:
+        """How much of the drift is left at a model time."""
+        beyond = model_time - self._last()
+        if beyond <= 0 or self.damping_ is None:
+            return 1.0
+        return float(np.exp(-beyond / self.damping_)) if self.damping_ > 0 else 0.0
+
+    def _last(self) -> float:
+        return float(self.drift_.time_range[1])
+
+    def _time_map(self) -> ModelTime:
+        return ModelTime(self.settings.time_points or self._fitted().times, self.settings.time)
+
+    def _model_times(self, times: np.ndarray) -> np.ndarray:
+        return self._time_map()(times)
+
+    def _device(self) -> torch.device:
+        factors = self.factors_
+        return (factors.mean if isinstance(factors, ValueFactors) else factors.intercept).device
+
+    def _tensor(self, latent: np.ndarray) -> Tensor:
+        self._fitted()
+        return torch.as_tensor(np.asarray(latent), dtype=torch.float32, device=self._device())
+
+    def _run(self, precision: str) -> str:
+        """What tells one run of training from another."""
+        cells = self._fitted()
+        digest = sha256(np.ascontiguousarray(cells.points).tobytes())
+        digest.update(np.ascontiguousarray(cells.time).tobytes())
+        return f"{self.settings} {precision} {digest.hexdigest()[:16]}"
+
+    def save(self, path: str | Path) -> None:
+        """Write factors, drift, latent training cells and settings to one file, all or nothing.
+
+        Raises
+        ------
+        ValueError
+            If the model is not fitted.
+        """
+        cells = self._fitted()
+        tensors = {f"drift.{name}": value for name, value in self.drift_.state_dict().items()}
+        for name in ("points", "time", "times"):
+            tensors[f"cells.{name}"] = torch.as_tensor(getattr(cells, name))
+        numbers = {}
+        for name, value in vars(self.factors_).items():
+            if isinstance(value, Tensor):
+                tensors[f"factors.{name}"] = value
+            else:
+                numbers[name] = value
+        settings = {
+            "variant": "default",
+            "model": asdict(self.settings),
+            "cells": {"genes": cells.genes, "time_key": cells.time_key, "depth": cells.depth},
+            "factors": numbers,
+            "damping": self.damping_,
+        }
+        write_model(path, FILE_NAME, settings, tensors)
+
+    @classmethod
+    def load(cls, path: str | Path, device: str = "auto") -> Self:
+        """Read a model that :meth:`save` wrote.
+
+        Raises
+        ------
+        FileNotFoundError, ValueError
+            As :func:`scstlib.models.files.read_model` says.
+        """
+        return cls.restore(*read_model(path, FILE_NAME), device)
+
+    @classmethod
+    def restore(
+        cls, settings: Mapping[str, Any], tensors: Mapping[str, Tensor], device: str = "auto"
+    ) -> Self:
+        """Return the model of the settings and tensors of a model file."""
+        model, where = cls(**settings["model"]), resolve_device(device)
+        groups: dict[str, dict[str, Tensor]] = {"factors": {}, "drift": {}, "cells": {}}
+        for name, value in tensors.items():
+            group, _, key = name.partition(".")
+            groups[group][key] = value.to(where) if group != "cells" else value
+        about = settings["cells"]
+        model.cells_ = LatentCells(
+            **{name: value.numpy() for name, value in groups["cells"].items()},
+            genes=tuple(about["genes"]), time_key=about["time_key"], depth=about["depth"],
+        )  # fmt: skip
+        kind = CountFactors if about["depth"] is not None else ValueFactors
+        model.factors_ = kind(**groups["factors"], **settings["factors"])
+        of = model.settings
+        n_latent = model.cells_.points.shape[1]
+        model.drift_ = TimedDrift(n_latent, of.drift_hidden, of.drift_activation).to(where)
+        model.drift_.load_state_dict(groups["drift"])
+        model.damping_ = settings["damping"]
+        return model
+
+
+def _training_rows(reader: CellReader, validation_time: float | None) -> np.ndarray:
+    """Which cells are trained on, a mask (n_cells,).
+
+    Raises
+    ------
+    ValueError
+        If no cell was measured at the validation time, it is the first one, or one time is left.
+    """
+    if validation_time is None:
+        return np.ones(len(reader), dtype=bool)
+    if validation_time not in reader.times[1:] or len(reader.times) < 3:
+        raise ValueError(
+            f"validation_time must be a measured time that is not the first, with two others, not"
+            f" {validation_time}; there are {reader.times.tolist()}."
+        )
+    mask: np.ndarray = reader.time != validation_time
+    return mask
+
+
+def _same_share(
+    time: np.ndarray, chosen: np.ndarray, n: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Rows of at most n of the chosen cells, ascending, the same share of every time."""
+    rows = np.flatnonzero(chosen)
+    if len(rows) <= n:
+        return rows
+    order = rng.permutation(rows)
+    order = order[np.argsort(time[order], kind="stable")]
+    return np.sort(order[np.linspace(0, len(order) - 1, n).astype(int)])

@@ -48,9 +48,7 @@ class ValueFactors:
         """Return values with the residual of one of the five nearest training cells added."""
         n_near = min(5, len(self.residuals))
         near = torch.cdist(points, self.residual_points).topk(n_near, largest=False).indices
-        choice = torch.randint(
-            n_near, (len(points), 1), generator=generator, device=points.device
-        )
+        choice = torch.randint(n_near, (len(points), 1), generator=generator, device=points.device)
         drawn = self.expected_values(points) + self.residuals[near.gather(1, choice)[:, 0]]
         return drawn.clamp(min=self.smallest)
 
