@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Generic, Literal, Self, TypeVar
 
 import numpy as np
 
@@ -27,7 +27,11 @@ class PopulationModel(ABC, Generic[Kept]):
     cells_: Kept | None = None
 
     def sample(
-        self, times: Sequence[float], n_cells: int, seed: int = 0, noise: bool = True
+        self,
+        times: Sequence[float],
+        n_cells: int,
+        seed: int = 0,
+        noise: bool | Literal["depth"] = True,
     ) -> AnnData:
         """Predict ``n_cells`` cells at each of ``times``.
 
@@ -39,9 +43,9 @@ class PopulationModel(ABC, Generic[Kept]):
             Cells at each time.
         seed : int
             Draws the cells.
-        noise : bool
-            False: the de-noised population, where the model tells noise from signal; its class
-            says whether it does.
+        noise : bool or "depth"
+            False or "depth": the de-noised population, where the model tells noise from signal;
+            its class says whether it does.
 
         Returns
         -------
@@ -81,7 +85,7 @@ class PopulationModel(ABC, Generic[Kept]):
 
     @abstractmethod
     def _populations(
-        self, times: list[float], n_cells: int, seed: int, noise: bool
+        self, times: list[float], n_cells: int, seed: int, noise: bool | Literal["depth"]
     ) -> list[np.ndarray]:
         """Return the predicted values at each time, arrays (n_cells, n_genes)."""
 
@@ -118,7 +122,7 @@ class CellKeepingModel(PopulationModel[MeasuredCells]):
         """Learn more than the cells themselves."""
 
     def _populations(
-        self, times: list[float], n_cells: int, seed: int, noise: bool
+        self, times: list[float], n_cells: int, seed: int, noise: bool | Literal["depth"]
     ) -> list[np.ndarray]:
         cells, rng = self._fitted(), np.random.default_rng(seed)
         return [self._population(cells, time, n_cells, rng) for time in times]

@@ -141,7 +141,7 @@ def fit_count_factors(
     residual = _pearson_residuals(counts, size * share)
     if rank is None:
         found = parallel_analysis(
-            residual.cpu().numpy(), n_permutations=3, max_cells=1500, max_rank=30, seed=seed
+            residual.cpu().numpy(), n_permutations=3, max_cells=1000, max_rank=30, seed=seed
         )
         rank = min(max(found, smallest_rank), min(counts.shape) - 1)
     if not 1 <= rank < min(counts.shape):
@@ -160,7 +160,8 @@ def fit_count_factors(
     for round_ in range(ROUNDS):
         for _ in range(2 if round_ == 0 else 1):
             _newton_loadings(factors, counts, offset, points)
-        factors.dispersion = _dispersion(factors, counts, offset, points)
+        if round_ % 3 == 0:
+            factors.dispersion = _dispersion(factors, counts, offset, points)
         points, covariance = _newton_points(factors, counts, offset, points)
         points = _to_unit_prior(factors, points, covariance)
     return factors

@@ -1,15 +1,16 @@
-"""A drift learned by flow matching along optimal-transport paths through measured populations.
+"""A drift learned by flow matching (Tong et al. 2024, https://arxiv.org/abs/2302.00482).
 
-Cells of neighbouring times are paired by optimal transport (Tong et al. 2024,
-https://arxiv.org/abs/2302.00482). Pairs are joined to chains over four times, and a cubic Hermite
-curve through each chain gives positions and velocities, so that paths bend where straight lines
-between pairs have corners. A network learns the velocity as a function of position and time.
+A network learns the velocity of latent points, as a function of position and time, from the curves
+of :mod:`scstlib.models.transport_curves`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,14 +18,13 @@ import torch
 from torch import Tensor, nn
 
 from scstlib.models.scnode_networks import ACTIVATIONS
+from scstlib.models.transport_curves import Curves, draw_curves
 from scstlib.ot import sinkhorn_divergence
 from scstlib.training import minimise, seeded_weights, terms_of
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-MAX_COUPLED = 1000  # Cells of a time that enter a coupling, whose cost grows with their square.
-CURVES = 4000  # Drawn per interval.
 SOLVER_STEPS = 4  # Runge-Kutta steps per mean interval of the training times.
 
 
@@ -46,7 +46,7 @@ class TimedDrift(nn.Module):
     def __init__(self, n_latent: int, hidden: Sequence[int], activation: str) -> None:
         super().__init__()
         sizes, layers = [n_latent + 1, *hidden, n_latent], []
-        for n_in, n_out in zip(sizes[:-1], sizes[1:], strict=True):
+        for n_in, n_out in pairwise(sizes):
             layers += [nn.Linear(n_in, n_out), ACTIVATIONS[activation]()]
         self.net = nn.Sequential(*(layers if activation == "relu" else layers[:-1]))
         self.register_buffer("time_range", torch.tensor([0.0, 1.0], dtype=torch.float64))
@@ -100,7 +100,10 @@ def train_drift(
     times: np.ndarray,
     settings: DriftSettings,
     fabric: Fabric | None = None,
-    stage: dict[str, Any] | None = None,
+    *,
+    validate: Callable[[TimedDrift], float] | None = None,
+    checkpoint: str | Path | None = None,
+    **how: Any,
 ) -> tuple[TimedDrift, dict[str, np.ndarray]]:
     """Train a drift on latent populations.
 
@@ -109,10 +112,15 @@ def train_drift(
     populations : sequence of numpy.ndarray, each of shape (n_cells, n_latent)
         One for each time.
     times : numpy.ndarray, shape (n_times,)
+        Model times.
     fabric : Fabric, optional
         Device, precision and processes.
-    stage : dict, optional
-        Checkpoint, progress and validation for :func:`scstlib.training.minimise`.
+    validate : function, optional
+        Number that is lower for a better drift, for early stopping.
+    checkpoint : path, optional
+        Where the run is kept, in a file for each stage.
+    **how
+        Further arguments of :func:`scstlib.training.minimise`.
 
     Returns
     -------
@@ -121,111 +129,33 @@ def train_drift(
     """
     rng = np.random.default_rng(settings.seed)
     curves = draw_curves(populations, times, settings.growth, rng)
-    with seeded_weights(settings.seed):
-        drift = TimedDrift(populations[0].shape[1], settings.hidden, settings.activation)
-    drift.time_range[:] = torch.as_tensor(times[[0, -1]])
-    drift.position_scale.fill_(float(curves.position.std(0).mean()))
-    drift.velocity_scale.fill_(float(curves.velocity.std(0).mean()) or 1.0)
+    drift = _untrained(curves, times, settings)
     device = torch.device("cpu") if fabric is None else fabric.device
     drift.to(device)
     generator = torch.Generator(device=device).manual_seed(settings.seed)
-    how = {"fabric": fabric, "generators": [generator], **(stage or {})}
-    losses = {"matching": _match(drift, curves, settings, generator, how)}
+    how |= {"fabric": fabric, "generators": [generator]}
+    if validate is not None:
+        how["validate"] = partial(validate, drift)
+
+    def stage(name: str) -> dict[str, Any]:
+        return how if checkpoint is None else how | {"checkpoint": Path(f"{checkpoint}.{name}")}
+
+    losses = {"matching": _match(drift, curves, settings, generator, stage("matching"))}
     if settings.transport_steps:
-        losses["transport"] = _transport(drift, populations, times, settings, generator, how)
+        losses["transport"] = _transport(
+            drift, populations, times, settings, generator, stage("transport")
+        )
     return drift, losses
 
 
-@dataclass(frozen=True)
-class Curves:
-    """Points on curves through measured cells: time (n,), position and velocity (n, n_latent)."""
-
-    time: np.ndarray
-    position: np.ndarray
-    velocity: np.ndarray
-
-
-def draw_curves(
-    populations: Sequence[np.ndarray],
-    times: np.ndarray,
-    growth: float | None,
-    rng: np.random.Generator,
-) -> Curves:
-    """Draw points on Hermite curves through chains of coupled cells.
-
-    Every interval gets as many points, wherever the measured times are dense; the tangent at a
-    measured cell is that of the parabola through it and its two neighbours in the chain.
-    """
-    some = [cells[rng.permutation(len(cells))[:MAX_COUPLED]] for cells in populations]
-    some = [cells.astype(np.float64) for cells in some]
-    plans = [couple(a, b, growth) for a, b in zip(some[:-1], some[1:], strict=True)]
-    parts = []
-    for k, plan in enumerate(plans):
-        pair = rng.choice(plan.size, CURVES, p=plan.ravel() / plan.sum())
-        left, right = np.unravel_index(pair, plan.shape)
-        before = some[k - 1][_partner(plans[k - 1].T, left, rng)] if k > 0 else None
-        after = some[k + 2][_partner(plans[k + 1], right, rng)] if k + 2 < len(some) else None
-        time = rng.uniform(times[k], times[k + 1], CURVES)
-        ends = some[k][left], some[k + 1][right]
-        around = times[max(k - 1, 0)], times[k], times[k + 1], times[min(k + 2, len(times) - 1)]
-        parts.append((time, *_hermite(time, around, before, *ends, after)))
-    return Curves(*(np.concatenate(part) for part in zip(*parts, strict=True)))
-
-
-def couple(start: np.ndarray, end: np.ndarray, growth: float | None = None) -> np.ndarray:
-    """Return the optimal coupling (n, m) of two populations, cost squared distance.
-
-    With ``growth`` the masses at the start are those of unbalanced transport (entropic, penalty
-    on the Kullback-Leibler divergence from uniform), and the coupling of these masses is exact.
-    """
-    import ot
-
-    cost = ot.dist(start, end, metric="sqeuclidean")
-    mass, uniform = ot.unif(len(start)), ot.unif(len(end))
-    if growth is not None:
-        typical = np.median(cost.min(axis=1))
-        relaxed = ot.unbalanced.sinkhorn_unbalanced(
-            mass, uniform, cost / typical, reg=0.5, reg_m=10 * growth, numItermax=300
-        )
-        mass = relaxed.sum(axis=1) / relaxed.sum()
-    plan: np.ndarray = ot.emd(mass, uniform, cost, numItermax=2_000_000)
-    return plan
-
-
-def _partner(plan: np.ndarray, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Draw for each of ``rows`` of a coupling a column, by its mass."""
-    cumulative = plan.cumsum(axis=1)
-    level = rng.random(len(rows)) * cumulative[rows, -1]
-    return (cumulative[rows] <= level[:, None]).sum(axis=1).clip(max=plan.shape[1] - 1)
-
-
-def _hermite(
-    time: np.ndarray,
-    around: tuple[float, float, float, float],
-    before: np.ndarray | None,
-    left: np.ndarray,
-    right: np.ndarray,
-    after: np.ndarray | None,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Position and velocity (n, n_latent) between ``left`` and ``right`` at times (n,)."""
-    t0, t1, t2, t3 = around
-    width = t2 - t1
-    slope = (right - left) / width
-    first, last = slope, slope
-    if before is not None:
-        outer, gap = (left - before) / (t1 - t0), t1 - t0
-        first = (gap * slope + width * outer) / (gap + width)
-    if after is not None:
-        outer, gap = (after - right) / (t3 - t2), t3 - t2
-        last = (gap * slope + width * outer) / (gap + width)
-    s = ((time - t1) / width)[:, None]
-    position = (
-        left
-        + s * (right - left)
-        + width * s * (1 - s) * ((1 - s) * (first - slope) - s * (last - slope))
-    )
-    velocity = slope + (1 - s) * (1 - 3 * s) * (first - slope) - s * (2 - 3 * s) * (last - slope)
-    return position, velocity
+def _untrained(curves: Curves, times: np.ndarray, settings: DriftSettings) -> TimedDrift:
+    """Return a drift with random weights, scaled to the positions and velocities of the curves."""
+    with seeded_weights(settings.seed):
+        drift = TimedDrift(curves.position.shape[1], settings.hidden, settings.activation)
+    drift.time_range[:] = torch.as_tensor(times[[0, -1]])
+    drift.position_scale.fill_(float(curves.position.std(0).mean()) or 1.0)
+    drift.velocity_scale.fill_(float(curves.velocity.std(0).mean()) or 1.0)
+    return drift
 
 
 def _match(
@@ -317,38 +247,47 @@ def _midpoint(drift: TimedDrift, cells: Tensor, time: Tensor, width: Tensor) -> 
 
 
 def integrate(
-    drift: TimedDrift,
-    points: Tensor,
-    start: float,
-    times: np.ndarray,
-    max_step: float,
-    damping: float | None,
+    drift: TimedDrift, points: Tensor, grid: np.ndarray, max_step: float, damping: float | None
 ) -> Tensor:
-    """Move latent points (n, n_latent) from ``start`` to ``times``, (n_times, n, n_latent).
+    """Move latent points (n, n_latent) from ``grid[0]`` to the others, (n_times - 1, n, n_latent).
 
     Classical Runge-Kutta in steps of at most ``max_step``, with cubic interpolation in between:
     the path does not depend on which times are asked for.
 
     Parameters
     ----------
-    times : numpy.ndarray
-        Monotone, all later or all earlier than ``start``.
+    grid : numpy.ndarray, shape (n_times,)
+        Ascending or descending model times.
     damping : float or None
-        Beyond the last training time the velocity is that at the last training time and decays
-        by ``exp(-elapsed / damping)``; None: it does not decay; 0: nothing moves.
+        Of the velocity beyond the last training time, as for
+        :class:`scstlib.models.drift_field.DriftField`.
     """
     from torchdiffeq import odeint
 
     last = float(drift.time_range[1])
 
     def velocity(time: Tensor, at: Tensor) -> Tensor:
-        beyond = float(time) - last
         found: Tensor = drift(time.clamp(max=last), at)
+        beyond = float(time) - last
         if beyond <= 0 or damping is None:
             return found
         return found * (np.exp(-beyond / damping) if damping > 0 else 0.0)
 
-    grid = torch.as_tensor(np.r_[start, times], dtype=torch.float64, device=points.device)
+    # The velocity has a kink at the last training time; a step that ends there keeps its order.
+    inside = min(max(last, grid.min()), grid.max())
+    legs = (grid[grid <= inside], grid[grid > inside])
+    if grid[0] > grid[-1]:
+        legs = (grid[grid >= inside], grid[grid < inside])
     options = {"step_size": max_step, "interp": "cubic"}
-    path: Tensor = odeint(velocity, points, grid, method="rk4", options=options)
-    return path[1:]
+    parts, at = [], grid[0]
+    for leg in legs:
+        stops = np.unique(np.r_[at, leg, inside] if leg is legs[0] else np.r_[at, leg])
+        stops = stops if grid[0] <= grid[-1] else stops[::-1]
+        if len(stops) > 1:
+            times = torch.as_tensor(stops.copy(), dtype=torch.float64, device=points.device)
+            path: Tensor = odeint(velocity, points, times, method="rk4", options=options)
+            points, at = path[-1], stops[-1]
+        else:
+            path = points[None]
+        parts.append(path[[int(np.flatnonzero(stops == time)[0]) for time in leg]])
+    return torch.cat(parts)[1:]

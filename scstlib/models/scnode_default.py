@@ -14,7 +14,7 @@ later one backwards, more of those that are nearer; beyond the last it moves cel
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -25,10 +25,22 @@ from torch import Tensor
 
 from scstlib.leakage import record_fit
 from scstlib.models.base import PopulationModel
-from scstlib.models.cell_format import COUNTS_PER_CELL, CellFormat
 from scstlib.models.count_factors import CountFactors, fit_count_factors
+from scstlib.models.drift_field import (
+    DAMPINGS,
+    MAX_COMPARED,
+    DriftField,
+    damping_errors,
+    squared_w2,
+)
 from scstlib.models.files import read_model, write_model
-from scstlib.models.flow_matching import TimedDrift, integrate, train_drift
+from scstlib.models.flow_matching import TimedDrift, train_drift
+from scstlib.models.latent_cells import (
+    LatentCells,
+    predicted_cells,
+    same_share,
+    training_rows,
+)
 from scstlib.models.model_time import ModelTime
 from scstlib.models.protocol import check_request, warn_of_extrapolation
 from scstlib.models.reading import MAX_CELLS_IN_MEMORY, CellReader, reader_like
@@ -44,24 +56,6 @@ FILE_NAME = "ScNODE"
 DAMPINGS = (0.0, 0.5, 1.0, 2.0, 4.0, None)
 
 
-@dataclass(frozen=True)
-class LatentCells(CellFormat):
-    """Training cells as points of the latent space.
-
-    Attributes
-    ----------
-    points : numpy.ndarray, shape (n_cells, n_latent), float32
-    time : numpy.ndarray, shape (n_cells,)
-    """
-
-    points: np.ndarray
-    time: np.ndarray
-
-    def at(self, time: float) -> np.ndarray:
-        """Return the points of the cells measured at ``time``, (n, n_latent)."""
-        return self.points[self.time == time]
-
-
 class DefaultScNODE(PopulationModel[LatentCells]):
     """scNODE on factors of the counts; see the module.
 
@@ -74,15 +68,14 @@ class DefaultScNODE(PopulationModel[LatentCells]):
     ----------
     factors_ : CountFactors or ValueFactors
     drift_ : TimedDrift
-    damping_ : float or None
-        In mean intervals.
+    field_ : DriftField
+        The trained drift in measured time.
     losses_ : dict of numpy.ndarray
         Loss of each step of ``"matching"`` and ``"transport"``.
     """
 
     factors_: CountFactors | ValueFactors
-    drift_: TimedDrift
-    damping_: float | None
+    field_: DriftField
 
     def __init__(self, **settings: Any) -> None:
         if "drift_hidden" in settings:
@@ -132,7 +125,7 @@ class DefaultScNODE(PopulationModel[LatentCells]):
         """
         reader = CellReader(adata, time_key, max_cells_in_memory=max_cells_in_memory)
         fabric = launch(device, precision)
-        training = _training_rows(reader, validation_time)
+        training = training_rows(reader, validation_time)
         self._fit_factors(reader, training, fabric)
         points = self._encode(reader)
         about = reader.format
@@ -141,20 +134,22 @@ class DefaultScNODE(PopulationModel[LatentCells]):
             times, about.genes, time_key, about.depth, points[training], reader.time[training]
         )
         record_fit(self, adata)
-        self.damping_ = 0.0 if self.settings.damping == "auto" else self.settings.damping
-        stage: dict[str, Any] = {"progress": progress}
+        how: dict[str, Any] = {"progress": progress}
         if checkpoint is not None:
-            stage |= {"checkpoint": f"{checkpoint}.drift", "run": self._run(precision)}
+            how |= {"checkpoint": checkpoint, "run": self._run(precision)}
         if validation_time is not None:
-            stage |= self._validation(points[~training], validation_time)
-        self.drift_, self.losses_ = self._train(times, fabric, stage)
-        if self.settings.damping == "auto":
-            self.damping_ = self._chosen_damping(fabric)
+            how |= self._validation(points[~training], validation_time)
+        clock = self._clock()
+        populations = [self.cells_.at(time) for time in times]
+        drift, self.losses_ = train_drift(
+            populations, clock(times), self.settings.drift, fabric, **how
+        )
+        self.field_ = DriftField(drift, clock, self.settings.max_step, self._damping(fabric))
         return self
 
     def _fit_factors(self, reader: CellReader, training: np.ndarray, fabric: Fabric) -> None:
         of, rng = self.settings, np.random.default_rng(self.settings.seed)
-        rows = _same_share(reader.time, training, reader.max_cells_in_memory, rng)
+        rows = same_share(reader.time, training, reader.max_cells_in_memory, rng)
         cells = torch.as_tensor(reader.stored_of(rows), device=fabric.device)
         if reader.holds_counts:
             totals = reader.totals[training]
@@ -172,51 +167,35 @@ class DefaultScNODE(PopulationModel[LatentCells]):
         ]
         return np.concatenate(parts)
 
-    def _train(
-        self, times: np.ndarray, fabric: Fabric | None, stage: dict[str, Any]
-    ) -> tuple[TimedDrift, dict[str, np.ndarray]]:
-        """Train a drift on the cells of ``times``."""
-        cells = self._fitted()
-        populations = [cells.at(time) for time in times]
-        return train_drift(
-            populations, self._model_times(times), self.settings.drift, fabric, stage
-        )
+    def _clock(self) -> ModelTime:
+        return ModelTime(self.settings.time_points or self._fitted().times, self.settings.time)
 
-    def _chosen_damping(self, fabric: Fabric) -> float | None:
-        """The damping with which a drift that has not seen the last time predicts it best."""
-        import ot
-
-        cells = self._fitted()
-        if len(cells.times) < 4:
-            return 1.0
-        drift, _ = self._train(cells.times[:-1], fabric, {"progress": False})
-        start, goal = (cells.at(time)[:500] for time in cells.times[-2:])
-        first, last = self._model_times(cells.times[-2:])
-        points = torch.as_tensor(start, device=self._device())
-        distances = []
-        for damping in DAMPINGS:
-            with torch.no_grad():
-                moved = (
-                    integrate(
-                        drift, points, first, np.array([last]), self.settings.max_step, damping
-                    )[0]
-                    .cpu()
-                    .numpy()
+    def _damping(self, fabric: Fabric) -> float | None:
+        """The damping with which drifts that have not seen the last times predict them best."""
+        cells, of = self._fitted(), self.settings
+        if not isinstance(of.damping, str):
+            return of.damping
+        populations, times = [cells.at(time) for time in cells.times], self._clock()(cells.times)
+        shorter = replace(of.drift, matching_steps=of.matching_steps // 2)
+        errors = []
+        for n in range(max(3, len(times) - 2), len(times)):
+            drift, _ = train_drift(populations[:n], times[:n], shorter, fabric, progress=False)
+            errors.append(
+                damping_errors(
+                    drift, times[n - 1 : n + 1], *populations[n - 1 : n + 1], of.max_step
                 )
-            cost = ot.dist(moved.astype(float), goal.astype(float))
-            distances.append(ot.emd2(ot.unif(len(moved)), ot.unif(len(goal)), cost))
-        return DAMPINGS[int(np.argmin(distances))]
+            )
+        # Too few times to leave one out: the drift fades within an interval.
+        return DAMPINGS[int(np.argmin(np.sum(errors, axis=0)))] if errors else 1.0
 
     def _validation(self, points: np.ndarray, time: float) -> dict[str, Any]:
         """How :func:`scstlib.training.minimise` validates on the latent points of a time."""
-        import ot
+        goal = points[:MAX_COMPARED]
 
-        goal = points[:500].astype(float)
-
-        def validate() -> float:
-            moved = self._latent(time, len(goal), np.random.default_rng(self.settings.seed))
-            cost = ot.dist(moved.astype(float), goal)
-            return float(ot.emd2(ot.unif(len(moved)), ot.unif(len(goal)), cost))
+        def validate(drift: TimedDrift) -> float:
+            field = DriftField(drift, self._clock(), self.settings.max_step, damping=None)
+            rng = np.random.default_rng(self.settings.seed)
+            return squared_w2(self._latent(time, len(goal), rng, field), goal)
 
         return {
             "validate": validate,
@@ -268,80 +247,45 @@ class DefaultScNODE(PopulationModel[LatentCells]):
             )
         warn_of_extrapolation(requested, cells.times)
         rng = np.random.default_rng(seed)
-        latent = np.concatenate([self._latent(time, n_cells, rng) for time in requested])
+        latent = np.concatenate(
+            [self._latent(time, n_cells, rng, self.field_) for time in requested]
+        )
         generator = torch.Generator(device=self._device()).manual_seed(seed)
-        return self._as_anndata(latent, np.repeat(requested, n_cells), noise, generator)
+        return predicted_cells(
+            self.factors_, cells, latent, np.repeat(requested, n_cells), noise, generator
+        )
 
     def _populations(
-        self, times: list[float], n_cells: int, seed: int, noise: bool
+        self, times: list[float], n_cells: int, seed: int, noise: bool | Literal["depth"]
     ) -> list[np.ndarray]:
         values = self.sample(times, n_cells, seed, noise)
         predicted = values.layers.get("log1p_cp10k", values.X)
         return list(np.split(np.asarray(predicted), len(times)))
 
-    def _latent(self, time: float, n_cells: int, rng: np.random.Generator) -> np.ndarray:
+    def _latent(
+        self, time: float, n_cells: int, rng: np.random.Generator, field: DriftField
+    ) -> np.ndarray:
         """Latent points (n_cells, n_latent) of the population at a time."""
         times = self._fitted().times
         if self.settings.start_times == "first":
-            return self._moved(times[0], time, n_cells, rng)
+            return self._moved(times[0], time, n_cells, rng, field)
         after = int(np.searchsorted(times, time, side="right"))
         if after == len(times):
-            return self._moved(times[-1], time, n_cells, rng)
+            return self._moved(times[-1], time, n_cells, rng, field)
         left, right = times[after - 1], times[after]
         # Drawing the remainder keeps the share of the later time right for any n_cells.
         n_right = int(n_cells * (time - left) / (right - left) + rng.random())
         parts = [(left, n_cells - n_right), (right, n_right)]
-        return np.concatenate([self._moved(start, time, n, rng) for start, n in parts if n])
+        return np.concatenate([self._moved(start, time, n, rng, field) for start, n in parts if n])
 
     def _moved(
-        self, start: float, time: float, n_cells: int, rng: np.random.Generator
+        self, start: float, time: float, n_cells: int, rng: np.random.Generator, field: DriftField
     ) -> np.ndarray:
         """Cells of a training time, each as often as any other up to one, moved to ``time``."""
         points = self._fitted().at(start)
         whole, rest = divmod(n_cells, len(points))
         rows = np.r_[np.repeat(np.arange(len(points)), whole), rng.permutation(len(points))[:rest]]
-        return self.flow(points[rows], start, [time])[0]
-
-    def _as_anndata(
-        self,
-        latent: np.ndarray,
-        time: np.ndarray,
-        noise: bool | str,
-        generator: torch.Generator,
-    ) -> AnnData:
-        """Cells at latent points, measured or expected."""
-        import pandas as pd
-        from anndata import AnnData
-
-        cells, factors = self._fitted(), self.factors_
-        points = torch.as_tensor(latent, device=self._device())
-        layers, kind = {}, None
-        if isinstance(factors, ValueFactors):
-            x = (
-                factors.draw(points, generator)
-                if noise is True
-                else factors.expected_values(points)
-            )
-        else:
-            assert cells.depth is not None
-            totals = torch.full_like(points[:, 0], cells.depth)
-            if noise:
-                totals = factors.draw_totals(len(points), generator)
-            if noise is True:
-                kind, x = "counts", factors.draw(points, totals, generator)
-                found = x.sum(1, keepdim=True).clamp(min=1)
-                values = torch.log1p(x * (COUNTS_PER_CELL / found))
-            else:
-                kind, x = "expected counts", factors.log_share(points).exp() * totals[:, None]
-                values = factors.expected_values(points, totals if noise else None)
-            layers = {"log1p_cp10k": values.cpu().numpy()}
-        obs = pd.DataFrame({cells.time_key: time}, index=np.arange(len(time)).astype(str))
-        var = pd.DataFrame(index=list(cells.genes))
-        predicted = AnnData(x.cpu().numpy(), obs=obs, var=var, layers=layers)
-        predicted.obsm["latent"] = latent
-        if kind is not None:
-            predicted.uns["value_kind"] = kind
-        return predicted
+        return field.flow(points[rows], start, [time])[0]
 
     def encode(self, adata: AnnData) -> np.ndarray:
         """Return the latent points of cells, (n_cells, n_latent).
@@ -359,10 +303,8 @@ class DefaultScNODE(PopulationModel[LatentCells]):
 
     def velocity(self, latent: np.ndarray, time: float) -> np.ndarray:
         """Return the velocity (n, n_latent) of latent points, per unit of measured time."""
-        ahead, clock = self._model_times(np.array([time]))[0], self._time_map()
-        with torch.no_grad():
-            found = self.drift_(torch.tensor(min(ahead, self._last())), self._tensor(latent))
-        return found.cpu().numpy() * clock.rate(time) * self._fading(ahead)
+        self._fitted()
+        return self.field_.velocity(latent, time)
 
     def flow(self, latent: np.ndarray, start: float, times: Sequence[float]) -> np.ndarray:
         """Move latent points from ``start`` to each of ``times``; (n_times, n, n_latent).
@@ -370,42 +312,8 @@ class DefaultScNODE(PopulationModel[LatentCells]):
         ``times`` may lie before or after ``start``, in any order; the path does not depend on
         which of them are asked for.
         """
-        requested = np.atleast_1d(np.asarray(times, dtype=float))
-        points = self._tensor(latent)
-        moved = points.new_empty((len(requested), *points.shape))
-        moved[requested == start] = points
-        for side in (requested > start, requested < start):
-            if side.any():
-                moved[side] = self._path(points, start, requested[side])
-        return moved.cpu().numpy()
-
-    def _path(self, points: Tensor, start: float, times: np.ndarray) -> Tensor:
-        """Latent points at ``times``, all on one side of ``start``."""
-        away = np.argsort(np.abs(times - start), kind="stable")
-        grid, place = np.unique(np.abs(times - start), return_inverse=True)
-        signed = self._model_times(start + np.sign(times[away[0]] - start) * grid)
-        with torch.no_grad():
-            path = integrate(
-                self.drift_, points, self._model_times(np.array([start]))[0], signed,
-                self.settings.max_step, self.damping_,
-            )  # fmt: skip
-        return path[torch.as_tensor(place)]
-
-    def _fading(self, model_time: float) -> float:
-        """How much of the drift is left at a model time."""
-        beyond = model_time - self._last()
-        if beyond <= 0 or self.damping_ is None:
-            return 1.0
-        return float(np.exp(-beyond / self.damping_)) if self.damping_ > 0 else 0.0
-
-    def _last(self) -> float:
-        return float(self.drift_.time_range[1])
-
-    def _time_map(self) -> ModelTime:
-        return ModelTime(self.settings.time_points or self._fitted().times, self.settings.time)
-
-    def _model_times(self, times: np.ndarray) -> np.ndarray:
-        return self._time_map()(times)
+        self._fitted()
+        return self.field_.flow(latent, start, times)
 
     def _device(self) -> torch.device:
         factors = self.factors_
@@ -431,7 +339,7 @@ class DefaultScNODE(PopulationModel[LatentCells]):
             If the model is not fitted.
         """
         cells = self._fitted()
-        tensors = {f"drift.{name}": value for name, value in self.drift_.state_dict().items()}
+        tensors = {f"drift.{name}": value for name, value in self.field_.drift.state_dict().items()}
         for name in ("points", "time", "times"):
             tensors[f"cells.{name}"] = torch.as_tensor(getattr(cells, name))
         numbers = {}
@@ -445,7 +353,7 @@ class DefaultScNODE(PopulationModel[LatentCells]):
             "model": asdict(self.settings),
             "cells": {"genes": cells.genes, "time_key": cells.time_key, "depth": cells.depth},
             "factors": numbers,
-            "damping": self.damping_,
+            "damping": self.field_.damping,
         }
         write_model(path, FILE_NAME, settings, tensors)
 
@@ -475,42 +383,11 @@ class DefaultScNODE(PopulationModel[LatentCells]):
             **{name: value.numpy() for name, value in groups["cells"].items()},
             genes=tuple(about["genes"]), time_key=about["time_key"], depth=about["depth"],
         )  # fmt: skip
-        kind = CountFactors if about["depth"] is not None else ValueFactors
+        kind: Any = CountFactors if about["depth"] is not None else ValueFactors
         model.factors_ = kind(**groups["factors"], **settings["factors"])
         of = model.settings
         n_latent = model.cells_.points.shape[1]
-        model.drift_ = TimedDrift(n_latent, of.drift_hidden, of.drift_activation).to(where)
-        model.drift_.load_state_dict(groups["drift"])
-        model.damping_ = settings["damping"]
+        drift = TimedDrift(n_latent, of.drift_hidden, of.drift_activation).to(where)
+        drift.load_state_dict(groups["drift"])
+        model.field_ = DriftField(drift, model._clock(), of.max_step, settings["damping"])
         return model
-
-
-def _training_rows(reader: CellReader, validation_time: float | None) -> np.ndarray:
-    """Which cells are trained on, a mask (n_cells,).
-
-    Raises
-    ------
-    ValueError
-        If no cell was measured at the validation time, it is the first one, or one time is left.
-    """
-    if validation_time is None:
-        return np.ones(len(reader), dtype=bool)
-    if validation_time not in reader.times[1:] or len(reader.times) < 3:
-        raise ValueError(
-            f"validation_time must be a measured time that is not the first, with two others, not"
-            f" {validation_time}; there are {reader.times.tolist()}."
-        )
-    mask: np.ndarray = reader.time != validation_time
-    return mask
-
-
-def _same_share(
-    time: np.ndarray, chosen: np.ndarray, n: int, rng: np.random.Generator
-) -> np.ndarray:
-    """Rows of at most n of the chosen cells, ascending, the same share of every time."""
-    rows = np.flatnonzero(chosen)
-    if len(rows) <= n:
-        return rows
-    order = rng.permutation(rows)
-    order = order[np.argsort(time[order], kind="stable")]
-    return np.sort(order[np.linspace(0, len(order) - 1, n).astype(int)])

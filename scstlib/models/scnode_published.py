@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 import torch
@@ -158,7 +158,7 @@ class PublishedScNODE(LatentODE):
         return self
 
     def _populations(
-        self, times: list[float], n_cells: int, seed: int, noise: bool
+        self, times: list[float], n_cells: int, seed: int, noise: bool | Literal["depth"]
     ) -> list[np.ndarray]:
         """Repeat the cells of a start time, encode, integrate, decode."""
         cells, network = self._fitted(), self._network()

@@ -1,0 +1,112 @@
+"""A trained drift in measured time, which fades beyond the last training time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from scstlib.models.flow_matching import TimedDrift, integrate
+from scstlib.models.model_time import ModelTime
+
+DAMPINGS = (0.0, 0.5, 1.0, 2.0, 4.0, None)
+MAX_COMPARED = 500
+
+
+@dataclass(frozen=True)
+class DriftField:
+    """Velocities and paths of latent points.
+
+    Attributes
+    ----------
+    drift : TimedDrift
+        In model time.
+    clock : ModelTime
+        Measured time to model time, whose unit is the mean interval of the training times.
+    max_step : float
+        Step bound of the solver, in model time.
+    damping : float or None
+        Beyond the last training time the velocity is that at the last training time and decays
+        by ``exp(-elapsed / damping)``, in model time; None: it does not decay; 0: nothing moves.
+    """
+
+    drift: TimedDrift
+    clock: ModelTime
+    max_step: float
+    damping: float | None
+
+    def velocity(self, latent: np.ndarray, time: float) -> np.ndarray:
+        """Return the velocity (n, n_latent) of latent points, per unit of measured time."""
+        ahead = float(self.clock(np.array([time]))[0])
+        last = float(self.drift.time_range[1])
+        with torch.no_grad():
+            found = self.drift(torch.tensor(min(ahead, last)), self._tensor(latent)).cpu().numpy()
+        left = 1.0
+        if ahead > last and self.damping is not None:
+            left = np.exp((last - ahead) / self.damping) if self.damping > 0 else 0.0
+        moving: np.ndarray = found * (self.clock.rate(time) * left)
+        return moving
+
+    def flow(self, latent: np.ndarray, start: float, times: Sequence[float]) -> np.ndarray:
+        """Move latent points from ``start`` to each of ``times``; (n_times, n, n_latent).
+
+        ``times`` may lie before or after ``start``, in any order; the path does not depend on
+        which of them are asked for.
+        """
+        requested = np.atleast_1d(np.asarray(times, dtype=float))
+        points = self._tensor(latent)
+        moved = points.new_empty((len(requested), *points.shape))
+        moved[torch.as_tensor(requested == start)] = points
+        for side in (requested > start, requested < start):
+            if side.any():
+                moved[torch.as_tensor(side)] = self._path(points, start, requested[side])
+        return moved.cpu().numpy()
+
+    def _path(self, points: Tensor, start: float, times: np.ndarray) -> Tensor:
+        """Latent points at ``times``, all on one side of ``start``."""
+        near_to_far = np.unique(times)
+        if times[0] < start:
+            near_to_far = near_to_far[::-1]
+        grid = self.clock(np.r_[start, near_to_far])
+        with torch.no_grad():
+            path = integrate(self.drift, points, grid, self.max_step, self.damping)
+        return path[[int(np.flatnonzero(near_to_far == time)[0]) for time in times]]
+
+    def _tensor(self, latent: np.ndarray) -> Tensor:
+        device = self.drift.time_range.device
+        return torch.as_tensor(np.array(latent), dtype=torch.float32, device=device)
+
+
+def damping_errors(
+    drift: TimedDrift, grid: np.ndarray, before: np.ndarray, after: np.ndarray, max_step: float
+) -> list[float]:
+    """Return how badly a drift predicts a later population, for each of ``DAMPINGS``.
+
+    Parameters
+    ----------
+    drift : TimedDrift
+        Trained without the later time.
+    grid : numpy.ndarray, shape (2,)
+        The last model time that the drift was trained on, and the later one.
+    before, after : numpy.ndarray, shapes (n, n_latent) and (m, n_latent)
+        Latent points measured at these times. Compared are at most 500 of each, by their exact
+        squared Wasserstein distance.
+    """
+    points = torch.as_tensor(before[:MAX_COMPARED], device=drift.time_range.device)
+    errors = []
+    for damping in DAMPINGS:
+        with torch.no_grad():
+            moved = integrate(drift, points, grid, max_step, damping)[0]
+        errors.append(squared_w2(moved.cpu().numpy(), after[:MAX_COMPARED]))
+    return errors
+
+
+def squared_w2(a: np.ndarray, b: np.ndarray) -> float:
+    """Exact squared Wasserstein distance of two populations of latent points."""
+    import ot
+
+    cost = ot.dist(a.astype(float), b.astype(float))
+    return float(ot.emd2(ot.unif(len(a)), ot.unif(len(b)), cost, numItermax=2_000_000))

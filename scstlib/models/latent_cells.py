@@ -1,0 +1,109 @@
+"""Training cells as points of a latent space, and predicted points as cells."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from scstlib.models.cell_format import COUNTS_PER_CELL, CellFormat
+from scstlib.models.count_factors import CountFactors
+from scstlib.models.reading import CellReader
+from scstlib.models.value_factors import ValueFactors
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+
+@dataclass(frozen=True)
+class LatentCells(CellFormat):
+    """Training cells as points of the latent space.
+
+    Attributes
+    ----------
+    points : numpy.ndarray, shape (n_cells, n_latent), float32
+    time : numpy.ndarray, shape (n_cells,)
+    """
+
+    points: np.ndarray
+    time: np.ndarray
+
+    def at(self, time: float) -> np.ndarray:
+        """Return the points of the cells measured at ``time``, (n, n_latent)."""
+        return self.points[self.time == time]
+
+
+def training_rows(reader: CellReader, validation_time: float | None) -> np.ndarray:
+    """Which cells are trained on, a mask (n_cells,).
+
+    Raises
+    ------
+    ValueError
+        If no cell was measured at the validation time, it is the first one, or one time is left.
+    """
+    if validation_time is None:
+        return np.ones(len(reader), dtype=bool)
+    if validation_time not in reader.times[1:] or len(reader.times) < 3:
+        raise ValueError(
+            f"validation_time must be a measured time that is not the first, with two others, not"
+            f" {validation_time}; there are {reader.times.tolist()}."
+        )
+    mask: np.ndarray = reader.time != validation_time
+    return mask
+
+
+def same_share(
+    time: np.ndarray, chosen: np.ndarray, n: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Rows of at most n of the chosen cells, ascending, the same share of every time."""
+    rows = np.flatnonzero(chosen)
+    if len(rows) <= n:
+        return rows
+    order = rng.permutation(rows)
+    order = order[np.argsort(time[order], kind="stable")]
+    return np.sort(order[np.linspace(0, len(order) - 1, n).astype(int)])
+
+
+def predicted_cells(
+    factors: CountFactors | ValueFactors,
+    cells: CellFormat,
+    latent: np.ndarray,
+    time: np.ndarray,
+    noise: bool | str,
+    generator: torch.Generator,
+) -> AnnData:
+    """Return cells at latent points (n, n_latent), as measured or as expected.
+
+    Parameters
+    ----------
+    factors : CountFactors or ValueFactors
+        What the latent points stand for.
+    time : numpy.ndarray, shape (n,)
+        What ``obs`` says of each cell.
+    noise : bool or "depth"
+        True: drawn; False: expected, at the median depth; "depth": expected, at drawn depths.
+    """
+    import pandas as pd
+    from anndata import AnnData
+
+    points = torch.as_tensor(latent, device=generator.device)
+    obs = pd.DataFrame({cells.time_key: time}, index=np.arange(len(time)).astype(str))
+    frame = {"obs": obs, "var": pd.DataFrame(index=list(cells.genes)), "obsm": {"latent": latent}}
+    if isinstance(factors, ValueFactors):
+        drawn = noise is True
+        x = factors.draw(points, generator) if drawn else factors.expected_values(points)
+        return AnnData(x.cpu().numpy(), **frame)
+    assert cells.depth is not None
+    if noise is True:
+        x = factors.draw(points, factors.draw_totals(len(points), generator), generator)
+        found = x.sum(1, keepdim=True).clamp(min=1)
+        values, kind = torch.log1p(x * (COUNTS_PER_CELL / found)), "counts"
+    else:
+        totals = factors.draw_totals(len(points), generator) if noise else None
+        depth = cells.depth if totals is None else totals[:, None]
+        x, kind = factors.log_share(points).exp() * depth, "expected counts"
+        values = factors.expected_values(points, totals)
+    layers = {"log1p_cp10k": values.cpu().numpy()}
+    return AnnData(x.cpu().numpy(), layers=layers, uns={"value_kind": kind}, **frame)
