@@ -148,7 +148,10 @@ models = {
 
 # %%
 points = adata.obs["time"].unique()
-scnode = [ScNODE(time="real", time_points=points, seed=s).fit(train) for s in range(seed, seed + 3)]
+scnode = [
+    ScNODE("published", time="real", time_points=points, seed=s).fit(train)
+    for s in range(seed, seed + 3)
+]
 models["scNODE as published"] = scnode
 n_weights = sum(weights.numel() for weights in scnode[0].model.network_.parameters())
 print(f"{n_weights:,} weights, trained on {train.n_obs:,} cells of {train.n_vars} genes")

@@ -53,7 +53,6 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 FILE_NAME = "ScNODE"
-DAMPINGS = (0.0, 0.5, 1.0, 2.0, 4.0, None)
 
 
 class DefaultScNODE(PopulationModel[LatentCells]):
@@ -182,7 +181,7 @@ class DefaultScNODE(PopulationModel[LatentCells]):
             drift, _ = train_drift(populations[:n], times[:n], shorter, fabric, progress=False)
             errors.append(
                 damping_errors(
-                    drift, times[n - 1 : n + 1], *populations[n - 1 : n + 1], of.max_step
+                    drift, times[n - 1 : n + 1], populations[n - 1], populations[n], of.max_step
                 )
             )
         # Too few times to leave one out: the drift fades within an interval.

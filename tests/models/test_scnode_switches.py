@@ -389,7 +389,7 @@ def test_damaged_and_foreign_files_are_refused(fitted, tmp_path):
 )
 def test_unknown_settings_are_named(setting):
     with pytest.raises(ValueError, match=str(next(iter(setting.values())))):
-        ScNODE("published", **setting)
+        ScNODE(**{"variant": "published", **setting})
 
 
 def test_requests_that_cannot_be_met_are_refused(moving, fitted):
