@@ -262,32 +262,43 @@ def integrate(
         Of the velocity beyond the last training time, as for
         :class:`scstlib.models.drift_field.DriftField`.
     """
+    last, end = float(drift.time_range[1]), float(grid[-1])
+    # The velocity has a kink at the last training time; a step that ends there keeps its order.
+    crosses = min(grid[0], end) < last < max(grid[0], end)
+    at, path = float(grid[0]), [points]
+    for stop in (last, end) if crosses else (end,):
+        inside = grid[1:][
+            ((grid[1:] - at) * (stop - at) > 0) & (np.abs(grid[1:] - at) <= abs(stop - at))
+        ]
+        leg = _leg(drift, path[-1], np.r_[at, inside, stop], max_step, damping)
+        path, at = [*path[:-1], *leg], stop
+    return torch.stack(path[:-1])
+
+
+def _leg(
+    drift: TimedDrift, points: Tensor, grid: np.ndarray, max_step: float, damping: float | None
+) -> list[Tensor]:
+    """Latent points at ``grid[1:]``, which does not cross the last training time."""
     from torchdiffeq import odeint
 
     last = float(drift.time_range[1])
+    rate = 0.0
+    if grid.max() > last and damping is not None:
+        if damping == 0:
+            return [points] * (len(grid) - 1)
+        rate = 1 / damping
 
     def velocity(time: Tensor, at: Tensor) -> Tensor:
         found: Tensor = drift(time.clamp(max=last), at)
-        beyond = float(time) - last
-        if beyond <= 0 or damping is None:
-            return found
-        return found * (np.exp(-beyond / damping) if damping > 0 else 0.0)
+        return found * np.exp((last - float(time)) * rate) if rate else found
 
-    # The velocity has a kink at the last training time; a step that ends there keeps its order.
-    inside = min(max(last, grid.min()), grid.max())
-    legs = (grid[grid <= inside], grid[grid > inside])
-    if grid[0] > grid[-1]:
-        legs = (grid[grid >= inside], grid[grid < inside])
+    # The solver takes no time twice.
+    stops, place = np.unique(grid, return_inverse=True)
+    if grid[-1] < grid[0]:
+        stops, place = stops[::-1], len(stops) - 1 - place
+    if len(stops) == 1:
+        return [points] * (len(grid) - 1)
+    times = torch.as_tensor(stops.copy(), dtype=torch.float64, device=points.device)
     options = {"step_size": max_step, "interp": "cubic"}
-    parts, at = [], grid[0]
-    for leg in legs:
-        stops = np.unique(np.r_[at, leg, inside] if leg is legs[0] else np.r_[at, leg])
-        stops = stops if grid[0] <= grid[-1] else stops[::-1]
-        if len(stops) > 1:
-            times = torch.as_tensor(stops.copy(), dtype=torch.float64, device=points.device)
-            path: Tensor = odeint(velocity, points, times, method="rk4", options=options)
-            points, at = path[-1], stops[-1]
-        else:
-            path = points[None]
-        parts.append(path[[int(np.flatnonzero(stops == time)[0]) for time in leg]])
-    return torch.cat(parts)[1:]
+    path: Tensor = odeint(velocity, points, times, method="rk4", options=options)
+    return [path[k] for k in place[1:]]

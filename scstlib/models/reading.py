@@ -76,7 +76,7 @@ class ValueReader:
     def chunks(self) -> Iterator[tuple[slice, np.ndarray]]:
         """Yield the rows and the values, (n, n_genes) float32, of one chunk after the other."""
         for rows in self._slices():
-            yield rows, self._values(self._rows(rows), self.totals[rows])
+            yield rows, self._values(self._rows(rows, self._layer), self.totals[rows])
 
     def count_chunks(self) -> Iterator[tuple[slice, np.ndarray]]:
         """Yield the rows and the raw counts, (n, n_genes) float32, of one chunk after the other.
@@ -96,28 +96,28 @@ class ValueReader:
     def stored_chunks(self) -> Iterator[tuple[slice, np.ndarray]]:
         """Yield the rows and X as it is stored, (n, n_genes) float32, chunk by chunk."""
         for rows in self._slices():
-            yield rows, _dense(self._rows(rows))
+            yield rows, _dense(self._rows(rows, None))
 
     def stored_of(self, rows: np.ndarray) -> np.ndarray:
         """Return X as it is stored of chosen rows, which are ascending; (n, n_genes) float32."""
-        return _dense(self._rows(rows))
+        return _dense(self._rows(rows, None))
 
     def values_of(self, rows: np.ndarray) -> np.ndarray:
         """Return the values of chosen rows, in their order and with repeats; (n, n_genes)."""
         # A file is read in ascending order and each row once.
         ascending, place = np.unique(rows, return_inverse=True)
-        return self._values(self._rows(ascending), self.totals[ascending])[place]
+        return self._values(self._rows(ascending, self._layer), self.totals[ascending])[place]
 
     def _slices(self) -> Iterator[slice]:
         for start in range(0, len(self), self.max_cells_in_memory):
             yield slice(start, min(start + self.max_cells_in_memory, len(self)))
 
-    def _rows(self, rows: slice | np.ndarray) -> Any:
-        """Rows of X as a float32 array or CSR matrix of their own."""
+    def _rows(self, rows: slice | np.ndarray, layer: str | None) -> Any:
+        """Rows of X or of a layer as a float32 array or CSR matrix of their own."""
         from scipy.sparse import csr_matrix, issparse
 
         part: Any = self._source[rows if self._row_of is None else self._row_of[rows]]
-        part = part.X if self._layer is None else part.layers[self._layer]
+        part = part.X if layer is None else part.layers[layer]
         if self._genes_of is not None:
             part = part[:, self._genes_of]
         if issparse(part):
@@ -141,7 +141,7 @@ class ValueReader:
         """Fill in ``totals`` and say whether X holds counts, or raise for what is no value."""
         smallest, whole = 0.0, True
         for rows in self._slices():
-            part = self._rows(rows)
+            part = self._rows(rows, self._layer)
             entries = part if isinstance(part, np.ndarray) else part.data
             if not np.isfinite(entries).all():
                 self._raise_for_first_not_finite(part, rows.start)
