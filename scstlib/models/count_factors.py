@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from scstlib.models.cell_format import COUNTS_PER_CELL
-from scstlib.preprocess.reduction import parallel_analysis
+from scstlib.models.principal_axes import chosen_rank, principal_axes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -139,17 +139,9 @@ def fit_count_factors(
     size = counts.sum(1, keepdim=True)
     share = (counts.sum(0) / counts.sum()).clamp(min=1e-8)
     residual = _pearson_residuals(counts, size * share)
-    if rank is None:
-        found = parallel_analysis(
-            residual.cpu().numpy(), n_permutations=3, max_cells=1000, max_rank=30, seed=seed
-        )
-        rank = min(max(found, smallest_rank), min(counts.shape) - 1)
-    if not 1 <= rank < min(counts.shape):
-        raise ValueError(
-            f"latent_dim must be 1 to {min(counts.shape) - 1} for {len(counts)} cells of"
-            f" {counts.shape[1]} genes, not {rank}."
-        )
-    points = _leading_components(residual, rank)
+    rank = chosen_rank(residual, rank, smallest_rank, seed)
+    scores = residual @ principal_axes(residual, rank).mT
+    points = scores / scores.std(0)
     offset = size.log()
     factors = CountFactors(
         share.log(),
@@ -172,16 +164,6 @@ def _pearson_residuals(counts: Tensor, mean: Tensor) -> Tensor:
     residual = (counts - mean) / (mean + 0.5 * mean.square()).sqrt()
     residual.clamp_(-LARGEST_RESIDUAL, LARGEST_RESIDUAL)
     return residual - residual.mean(0)
-
-
-def _leading_components(residual: Tensor, rank: int) -> Tensor:
-    """Scores (n, rank) of the first components, each with variance 1."""
-    _, vectors = torch.linalg.eigh(residual.mT @ residual)
-    # The sign of an eigenvector is not determined; its largest entry is made positive.
-    axes = vectors[:, -rank:].flip(1)
-    axes = axes * axes.gather(0, axes.abs().argmax(0, keepdim=True)).sign()
-    scores = residual @ axes
-    return scores / scores.std(0)
 
 
 def _weights(

@@ -110,7 +110,7 @@ class Ensemble:
         requested = check_request(times, n_cells)
         members = self._fitted()
         shares = np.diff(np.linspace(0, n_cells, len(members) + 1).astype(int))
-        parts = []
+        parts: list[AnnData] = []
         for time in requested:
             for number, share in enumerate(shares):
                 if share:

@@ -50,7 +50,7 @@ class DefaultSettings:
     """
 
     latent_dim: int | None = None
-    smallest_rank: int = 6
+    smallest_rank: int = 10
     drift_hidden: tuple[int, ...] = (64, 64)
     drift_activation: str = "silu"
     matching_steps: int = 800

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from scstlib.preprocess.reduction import parallel_analysis
+from scstlib.models.principal_axes import chosen_rank, principal_axes
 
 MAX_RESIDUALS = 2000
 
@@ -68,27 +68,15 @@ def fit_value_factors(
     ValueError
         If the rank is not below the number of cells and genes.
     """
-    if rank is None:
-        found = parallel_analysis(
-            values.cpu().numpy(), n_permutations=3, max_cells=1500, max_rank=30, seed=seed
-        )
-        rank = min(max(found, smallest_rank), min(values.shape) - 1)
-    if not 1 <= rank < min(values.shape):
-        raise ValueError(
-            f"latent_dim must be 1 to {min(values.shape) - 1} for {len(values)} cells of"
-            f" {values.shape[1]} genes, not {rank}."
-        )
     mean = values.mean(0)
     centred = values - mean
-    _, vectors = torch.linalg.eigh((centred.mT @ centred).double())
-    axes = vectors[:, -rank:].flip(1)
-    axes = (axes * axes.gather(0, axes.abs().argmax(0, keepdim=True)).sign()).to(values).mT
+    axes = principal_axes(centred, chosen_rank(centred, rank, smallest_rank, seed))
     kept = np.random.default_rng(seed).permutation(len(values))[:MAX_RESIDUALS]
     rows = torch.as_tensor(np.sort(kept), device=values.device)
     points = centred @ axes.mT
     return ValueFactors(
         mean,
-        axes.contiguous(),
+        axes,
         (centred - points @ axes)[rows],
         points[rows],
         float(values.min()),
