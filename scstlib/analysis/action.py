@@ -1,9 +1,9 @@
 """Least-action paths: the likeliest way from one state to another against the flow.
 
-Cells that follow dz = v(z, t) dt plus Gaussian noise take a path x with a probability that falls as
-exp(-action / (2 noise²)), action = ∫ |dx/dt - v(x, t)|² dt (Onsager & Machlup 1953,
-10.1103/PhysRev.91.1505; the term that depends on the divergence of v is left out, which is right for
-small noise). The action is 0 along the flow and grows with every detour from it.
+Cells that follow dz = v(z, t) dt plus Gaussian noise take a path x with a probability that falls
+as exp(-action / (2 noise²)), action = ∫ |dx/dt - v(x, t)|² dt (Onsager & Machlup 1953,
+10.1103/PhysRev.91.1505; the term with the divergence of v is left out, which is right for small
+noise). The action is 0 along the flow and grows with every detour from it.
 """
 
 from __future__ import annotations

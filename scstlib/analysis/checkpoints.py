@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -74,7 +75,8 @@ def stretching(
     if times is None:
         times = np.linspace(measured[0], measured[-1], POINTS).tolist()
     grid = np.sort(np.asarray(times, dtype=float))
-    rates, directions, spreads = [], [], []
+    rates, spreads = [], []
+    directions: list[np.ndarray] = []
     for time in grid:
         latent = latent_at(model, adata, float(time))[0]
         jacobian = mean_jacobian(model, latent, float(time))
@@ -193,7 +195,9 @@ def episodes(times: np.ndarray, rate: np.ndarray) -> list[tuple[float, int, floa
     # Depth from the peak to the valley, but no further down than to 0.
     depth = np.minimum(peak_prominences(padded, tops)[0], height)
     peaks = tops[(height > 0) & (depth >= PROMINENCE * height)] - 1
-    edges = [i + int(rate[i : j + 1].argmin()) for i, j in zip(peaks[:-1], peaks[1:], strict=True)]
+    if len(peaks) == 0:
+        return []
+    edges = [i + int(rate[i : j + 1].argmin()) for i, j in pairwise(peaks)]
     found = []
     bounds = zip([0, *edges], peaks, [*edges, len(rate) - 1], strict=True)
     for left, peak, right in bounds:
@@ -218,6 +222,8 @@ def _descent(times: np.ndarray, rate: np.ndarray, valley: bool) -> float:
 
 def _integral(times: np.ndarray, rate: np.ndarray, first: float, last: float) -> float:
     """Return the integral of the rate from ``first`` to ``last`` by trapezoids."""
+    from scipy.integrate import trapezoid
+
     inside = times[(times > first) & (times < last)]
     at = np.concatenate([[first], inside, [last]])
-    return float(np.trapezoid(np.interp(at, times, rate), at))
+    return float(trapezoid(np.interp(at, times, rate), at))

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -155,7 +156,7 @@ def perturb(
     ends = {"unperturbed": model.flow(start, time, [until])[0]}
     if hold:
         grid = np.linspace(time, until, int(np.ceil((until - time) / step)) + 1)
-        for now, later in zip(grid[:-1], grid[1:], strict=True):
+        for now, later in pairwise(grid):
             moved = model.flow(moved, float(now), [float(later)])[0]
             moved = moved + levels.shift(_needed(levels.at(moved), bound, factor))
         ends["perturbed"] = moved

@@ -55,12 +55,12 @@ def simulate_trajectories(model: LatentFlow, adata: AnnData, times: Sequence[flo
         paths[:, rows] = model.flow(latent[rows], time, wanted)
         start[rows] = time
     cell = np.tile(adata.obs_names.to_numpy(), len(wanted))
-    time = np.repeat(wanted, len(latent))
+    at = np.repeat(wanted, len(latent))
     return decoded(
         model,
-        paths.reshape(len(time), -1),
-        {model.time_key_: time, "cell": cell, "start_time": np.tile(start, len(wanted))},
-        [f"{name}@{t:g}" for name, t in zip(cell, time, strict=True)],
+        paths.reshape(len(at), -1),
+        {model.time_key_: at, "cell": cell, "start_time": np.tile(start, len(wanted))},
+        [f"{name}@{t:g}" for name, t in zip(cell, at, strict=True)],
     )
 
 

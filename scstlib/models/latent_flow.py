@@ -50,7 +50,9 @@ class LatentFlow(TemporalModel, Protocol):
         """Return dz/dt (n, latent) at ``time``, per unit of measured time."""
         ...
 
-    def flow(self, latent: np.ndarray, start: float, times: Sequence[float]) -> np.ndarray:
+    def flow(
+        self, latent: np.ndarray, start: float, times: Sequence[float] | np.ndarray
+    ) -> np.ndarray:
         """Return where cells at time ``start`` are at ``times``: (n_times, n, latent).
 
         Times may lie before or after ``start``, in any order.
