@@ -1,1 +1,1 @@
-"""What is read off a fitted model with a latent flow (:class:`scstlib.models.latent_flow`)."""
+"""What is read off a fitted :class:`scstlib.models.protocol.LatentFlow`."""

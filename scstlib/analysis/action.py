@@ -19,7 +19,7 @@ from scstlib.analysis.cells import decoded, latent_scale
 if TYPE_CHECKING:
     from anndata import AnnData
 
-    from scstlib.models.latent_flow import LatentFlow
+    from scstlib.models.protocol import LatentFlow
 
 #: Takes a function of a vector that returns (value, gradient), and where to begin.
 Optimiser = Callable[[Callable[[np.ndarray], tuple[float, np.ndarray]], np.ndarray], Any]
@@ -167,7 +167,7 @@ def _first_guesses(
     """Return a straight path and one along the flow whose end is moved to where it should be."""
     share = ((times - times[0]) / (times[-1] - times[0]))[:, None]
     straight = first + share * (last - first)
-    flown = model.flow(first[None], float(times[0]), times)[:, 0]
+    flown = model.flow(first[None], float(times[0]), times.tolist())[:, 0]
     return [straight, flown + share * (last - flown[-1])]
 
 

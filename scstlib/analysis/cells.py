@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from scstlib.models.protocol import measured_time
+from scstlib.models.reading import measured_time
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
-    from scstlib.models.latent_flow import LatentFlow
+    from scstlib.models.protocol import LatentFlow
 
 
 def cells_by_time(model: LatentFlow, adata: AnnData) -> Iterator[tuple[float, np.ndarray]]:
@@ -20,7 +20,7 @@ def cells_by_time(model: LatentFlow, adata: AnnData) -> Iterator[tuple[float, np
 
     Raises
     ------
-    KeyError, ValueError
+    ValueError
         If the column of times is missing or does not hold numbers.
     """
     time = measured_time(adata, model.time_key_, min_times=1)
@@ -28,36 +28,57 @@ def cells_by_time(model: LatentFlow, adata: AnnData) -> Iterator[tuple[float, np
         yield float(value), np.flatnonzero(time == value)
 
 
-def latent_at(
-    model: LatentFlow, adata: AnnData, time: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return cells as they are at ``time``: measured then, or flown there from the time before.
+class Populations:
+    """Measured cells in latent space, which can be seen at any time from the first measured one on.
 
-    Returns
-    -------
-    latent : numpy.ndarray, shape (n, latent)
-    names : numpy.ndarray, shape (n,)
-        Names of the measured cells.
-    rows : numpy.ndarray, shape (n,)
-        Their rows in ``adata``.
+    Parameters
+    ----------
+    model : LatentFlow
+    adata : AnnData
+        Cells with the fitted genes and a time each.
+    max_cells : int, optional
+        Most cells of a time that are kept, evenly spread over its rows.
 
-    Raises
-    ------
-    ValueError
-        If all cells are measured after ``time``.
+    Attributes
+    ----------
+    times : list of float
+        Measured times, ascending.
     """
-    measured = dict(cells_by_time(model, adata))
-    before = [value for value in measured if value <= time]
-    if not before:
-        raise ValueError(
-            f"no cell is measured at or before time {time:g}; the earliest are from"
-            f" {min(measured):g}."
-        )
-    rows = measured[max(before)]
-    latent = model.encode(adata[rows])
-    if max(before) < time:
-        latent = model.flow(latent, max(before), [time])[0]
-    return latent, adata.obs_names[rows].to_numpy(), rows
+
+    def __init__(self, model: LatentFlow, adata: AnnData, max_cells: int | None = None) -> None:
+        latent = model.encode(adata)
+        self._model = model
+        self._measured: dict[float, tuple[np.ndarray, np.ndarray]] = {}
+        for time, rows in cells_by_time(model, adata):
+            if max_cells is not None and len(rows) > max_cells:
+                rows = rows[np.linspace(0, len(rows) - 1, max_cells).astype(int)]
+            self._measured[time] = latent[rows], adata.obs_names[rows].to_numpy()
+        self.times = list(self._measured)
+
+    def at(self, time: float) -> np.ndarray:
+        """Return cells (n, latent) at ``time``: measured then, or flown there from the time before.
+
+        Raises
+        ------
+        ValueError
+            If all cells are measured after ``time``.
+        """
+        before = self._before(time)
+        latent = self._measured[before][0]
+        return latent if before == time else self._model.flow(latent, before, [time])[0]
+
+    def names_at(self, time: float) -> np.ndarray:
+        """Return the names of the cells of :meth:`at`, shape (n,)."""
+        return self._measured[self._before(time)][1]
+
+    def _before(self, time: float) -> float:
+        before = [measured for measured in self.times if measured <= time]
+        if not before:
+            raise ValueError(
+                f"no cell is measured at or before time {time:g}; the earliest are from"
+                f" {self.times[0]:g}."
+            )
+        return before[-1]
 
 
 def decoded(

@@ -21,12 +21,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from scstlib.analysis.cells import cells_by_time, gene_direction, latent_at, latent_scale, top_genes
+from scstlib.analysis.cells import Populations, gene_direction, latent_scale, top_genes
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
-    from scstlib.models.latent_flow import LatentFlow
+    from scstlib.models.protocol import LatentFlow
 
 #: Share of the peak at which an episode begins and ends.
 ONSET = 0.5
@@ -35,6 +35,8 @@ PROMINENCE = 0.3
 #: Share of the spread of the cells by which they are moved to see how the velocity changes.
 STEP = 0.1
 POINTS = 97
+#: Of each measured time; a mean Jacobian needs no more.
+MAX_CELLS = 1000
 
 
 @dataclass(frozen=True)
@@ -71,14 +73,17 @@ def stretching(
     times : sequence of float, optional
         By default 97 times from the first to the last measured one.
     """
-    measured = [time for time, _ in cells_by_time(model, adata)]
+    return _stretching(model, Populations(model, adata, MAX_CELLS), times)
+
+
+def _stretching(model: LatentFlow, cells: Populations, times: Sequence[float] | None) -> Stretching:
     if times is None:
-        times = np.linspace(measured[0], measured[-1], POINTS).tolist()
+        times = np.linspace(cells.times[0], cells.times[-1], POINTS).tolist()
     grid = np.sort(np.asarray(times, dtype=float))
     rates, spreads = [], []
     directions: list[np.ndarray] = []
     for time in grid:
-        latent = latent_at(model, adata, float(time))[0]
+        latent = cells.at(float(time))
         jacobian = mean_jacobian(model, latent, float(time))
         values, vectors = np.linalg.eigh((jacobian + jacobian.T) / 2)
         direction = vectors[:, -1]
@@ -141,17 +146,17 @@ def find_checkpoints(
     import pandas as pd
     from anndata import AnnData
 
-    flow = stretching(model, adata, times)
+    cells = Populations(model, adata, MAX_CELLS)
+    flow = _stretching(model, cells, times)
     rows, directions, changes = [], [], []
     for first, peak, last in episodes(flow.times, flow.rate):
         fold = float(np.exp(_integral(flow.times, flow.rate, first, last)))
         if fold < min_fold:
             continue
         direction = flow.directions[peak]
-        latent = latent_at(model, adata, float(flow.times[peak]))[0]
+        latent = cells.at(float(flow.times[peak]))
         along = gene_direction(model, latent, direction, STEP * latent_scale(latent)).mean(axis=0)
-        start = latent_at(model, adata, float(first))[0]
-        end = latent_at(model, adata, float(last))[0]
+        start, end = cells.at(first), cells.at(last)
         spread = (end @ direction).std() / max((start @ direction).std(), np.finfo(float).tiny)
         changes.append(along * (latent @ direction).std())
         directions.append(direction)

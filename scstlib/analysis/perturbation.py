@@ -25,15 +25,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from scstlib.analysis.cells import decoded, latent_at
+from scstlib.analysis.cells import Populations, decoded
 from scstlib.analysis.trajectories import FateClassifier
-from scstlib.models.protocol import MeasuredCells, measured_cells
+from scstlib.models.reading import CellReader
 
 if TYPE_CHECKING:
     import pandas as pd
     from anndata import AnnData
 
-    from scstlib.models.latent_flow import LatentFlow
+    from scstlib.models.protocol import LatentFlow
 
 #: Standard deviation of the window in time, in median intervals between measured times.
 WINDOW = 1.7
@@ -56,11 +56,14 @@ class GeneLevels:
         Mean value of the genes at that time.
     loadings : numpy.ndarray, shape (latent, n_changed)
         Change of the values per unit of latent space.
+    log_counts : bool
+        Whether values are log1p of counts per 10,000.
     """
 
     centre: np.ndarray
     mean: np.ndarray
     loadings: np.ndarray
+    log_counts: bool
 
     def at(self, latent: np.ndarray) -> np.ndarray:
         """Return the expected values (n, n_changed) of cells at ``latent`` (n, latent)."""
@@ -142,15 +145,13 @@ def perturb(
     from anndata import concat
 
     _check(model, factors, time, until)
-    measured = measured_cells(adata, model.time_key_)
-    levels = gene_levels(
-        model, adata, list(factors), time, window=window, shrinkage=shrinkage, measured=measured
-    )
-    start, names, _ = latent_at(model, adata, time)
+    cells = Populations(model, adata)
+    start, names = cells.at(time), cells.names_at(time)
+    levels = gene_levels(model, adata, list(factors), time, window=window, shrinkage=shrinkage)
     factor = np.array(list(factors.values()))
-    bound = _multiplied(levels.at(start), factor, counts=measured.depth is not None)
+    bound = _multiplied(levels.at(start), factor, levels.log_counts)
     if step is None:
-        step = float(np.median(np.diff(measured.times))) / 2
+        step = float(np.median(np.diff(cells.times))) / 2
 
     moved = start + levels.shift(_needed(levels.at(start), bound, factor))
     ends = {"unperturbed": model.flow(start, time, [until])[0]}
@@ -183,7 +184,6 @@ def gene_levels(
     *,
     window: float = WINDOW,
     shrinkage: float = SHRINKAGE,
-    measured: MeasuredCells | None = None,
 ) -> GeneLevels:
     """Regress genes on latent coordinates, on the cells around ``time``.
 
@@ -197,8 +197,6 @@ def gene_levels(
         Standard deviation of the weights in time, in median intervals between measured times.
     shrinkage : float
         Ridge on the difference to the loadings of all times, in mean latent variances.
-    measured : MeasuredCells, optional
-        What :func:`scstlib.models.protocol.measured_cells` reads from ``adata``, if it is at hand.
 
     Raises
     ------
@@ -207,9 +205,10 @@ def gene_levels(
     ValueError
         If a gene does not vary with the latent place among these cells.
     """
-    cells = measured_cells(adata, model.time_key_) if measured is None else measured
-    rows = [_position(model, gene) for gene in genes]
-    latent, values = model.encode(adata), cells.values[:, rows].astype(float)
+    cells = CellReader(adata, model.time_key_)
+    columns = [_position(model, gene) for gene in genes]
+    latent = model.encode(adata)
+    values = np.concatenate([chunk[:, columns] for _, chunk in cells.chunks()]).astype(float)
     centres = np.stack([latent[cells.time == t].mean(axis=0) for t in cells.times])
     means = np.stack([values[cells.time == t].mean(axis=0) for t in cells.times])
     of_time = np.searchsorted(cells.times, cells.time)
@@ -237,12 +236,12 @@ def gene_levels(
     at = [
         np.array([np.interp(time, cells.times, c) for c in table.T]) for table in (centres, means)
     ]
-    return GeneLevels(at[0], at[1], loadings)
+    return GeneLevels(at[0], at[1], loadings, cells.holds_counts)
 
 
-def _multiplied(level: np.ndarray, factor: np.ndarray, counts: bool) -> np.ndarray:
+def _multiplied(level: np.ndarray, factor: np.ndarray, log_counts: bool) -> np.ndarray:
     """Return ``level`` (n, genes) times ``factor`` (genes,), on the scale on which it is meant."""
-    if not counts:
+    if not log_counts:
         return level * factor
     return np.log1p(np.expm1(np.maximum(level, 0.0)) * factor)
 

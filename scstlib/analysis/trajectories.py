@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from anndata import AnnData
 
-    from scstlib.models.latent_flow import LatentFlow
+    from scstlib.models.protocol import LatentFlow
 
 
 def simulate_trajectories(model: LatentFlow, adata: AnnData, times: Sequence[float]) -> AnnData:
@@ -52,7 +52,7 @@ def simulate_trajectories(model: LatentFlow, adata: AnnData, times: Sequence[flo
     paths = np.empty((len(wanted), *latent.shape))
     start = np.empty(len(latent))
     for time, rows in cells_by_time(model, adata):
-        paths[:, rows] = model.flow(latent[rows], time, wanted)
+        paths[:, rows] = model.flow(latent[rows], time, wanted.tolist())
         start[rows] = time
     cell = np.tile(adata.obs_names.to_numpy(), len(wanted))
     at = np.repeat(wanted, len(latent))
