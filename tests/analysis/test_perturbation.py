@@ -124,6 +124,21 @@ def test_levels_are_learned_within_times_and_near_the_time(make_flow):
     np.testing.assert_allclose(early.at(early.centre[None] + 1)[0, 0], early.mean[0] - 1, atol=0.05)
 
 
+def test_how_well_a_gene_is_known_is_said(make_flow):
+    """Half of the variance of gene0 follows the latent place, and none of that of gene1."""
+    rng = np.random.default_rng(0)
+    z, noise = rng.standard_normal((2000, 1)), rng.standard_normal((2000, 2))
+    model = make_flow(lambda z, t: 0 * z, np.ones((1, 2)))
+    cells = model.cells(z, np.repeat([0.0, 1.0], 1000))
+    cells.X = 5 + noise + z * [1.0, 0.0]
+    cells.obs["fate"] = np.where(z[:, 0] > 0, "a", "b")
+    model.encode = lambda adata: z[adata.obs_names.str[4:].astype(int)]
+    classifier = fit_fate_classifier(model, cells, "fate")
+    out = perturb(model, cells, {"gene0": 0.9, "gene1": 0.9}, 0.0, 1.0, classifier).explained
+    assert out["gene0"] == pytest.approx(0.5, abs=0.05)
+    assert out["gene1"] < 0.01
+
+
 def test_what_cannot_be_perturbed_is_named(fork):
     with pytest.raises(KeyError, match="GATA1"):
         fork_answer(fork, {"GATA1": 0.0})
