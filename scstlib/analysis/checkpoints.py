@@ -1,22 +1,24 @@
 """Checkpoints: when the flow pulls neighbouring cells apart, and along which genes.
 
-At each time the velocity about the cells is linear to first order, dv = J dz. The largest
-eigenvalue of the symmetric part of J, averaged over the cells, is the rate at which the population
-stretches along the direction that stretches most. Where a resting state turns unstable and cells
-begin to part, the rate rises to a peak; where they have parted, each branch pulls its cells
-together again and the rate falls. Each such *episode* is a checkpoint, dated by its onset: the time
-when the rate has come half the way to its peak. The peak itself is later, when cells part fastest.
+At each time the velocity about the cells is linear to first order, dv = J dz. The symmetric part of
+J, averaged over the cells, is the *strain*: a direction u stretches at the rate u · strain u, and
+the direction that stretches most is the eigenvector of the largest eigenvalue. Where a resting
+state turns unstable and cells begin to part, that eigenvalue rises to a peak; where they have
+parted, each branch pulls its cells together again and it falls. Each peak is a checkpoint, followed
+along its own direction, because another direction may begin to stretch before the first has ended.
+It is dated by its onset, when the rate along this direction has come half the way to its peak; at
+the peak, which is later, cells part fastest.
 
-Averaging J before its eigenvalue is taken leaves what the cells have in common: the stretching
-along one direction that a population shows when it splits. A population that is merely sheared
-stretches too, for a while; ``fold`` says how much, and ``spread`` whether cells did part.
+Averaging over cells before eigenvalues are taken leaves what the cells have in common: the
+stretching along one direction that a population shows when it splits. Cells that merely fall out of
+step stretch the population too. Both are times at which differences arise, and ``two_groups`` helps
+to tell them apart.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,40 +32,67 @@ if TYPE_CHECKING:
 
 #: Share of the peak at which an episode begins and ends.
 ONSET = 0.5
-#: Least depth of the valley between two peaks, as a share of the lower one's height.
-PROMINENCE = 0.3
+#: Least height of a peak, as a share of the highest, and least depth of the valley beside it, as a
+#: share of its own height. A flat ripple is no peak of its own.
+HEIGHT, PROMINENCE = 0.2, 0.1
+#: Cosine from which two directions count as one.
+SAME = 0.5
 #: Share of the spread of the cells by which they are moved to see how the velocity changes.
 STEP = 0.1
 POINTS = 97
-#: Of each measured time; a mean Jacobian needs no more.
+#: Of each measured time; a mean over cells needs no more.
 MAX_CELLS = 1000
 
 
 @dataclass(frozen=True)
 class Stretching:
-    """How fast the flow stretches the population.
+    """How the flow stretches the population.
 
     Attributes
     ----------
     times : numpy.ndarray, shape (n_times,)
-    rate : numpy.ndarray, shape (n_times,)
-        Per unit of time: distances along ``directions`` grow as exp(rate × time).
-    directions : numpy.ndarray, shape (n_times, latent)
-        Unit vectors; the sign is kept from each time to the next.
-    spread : numpy.ndarray, shape (n_times,)
-        Standard deviation of the cells along the direction.
+        Ascending.
+    strain : numpy.ndarray, shape (n_times, latent, latent)
+        Symmetric part of the mean of dv/dz, per unit of time.
     """
 
     times: np.ndarray
-    rate: np.ndarray
-    directions: np.ndarray
-    spread: np.ndarray
+    strain: np.ndarray
+
+    @property
+    def rate(self) -> np.ndarray:
+        """Rate (n_times,) along the direction that stretches most: exp(rate × time) of growth."""
+        return np.asarray(np.linalg.eigvalsh(self.strain)[:, -1])
+
+    @property
+    def directions(self) -> np.ndarray:
+        """The directions (n_times, latent) that stretch most: unit vectors of arbitrary sign."""
+        return np.asarray(np.linalg.eigh(self.strain)[1][:, :, -1])
+
+    def along(self, direction: np.ndarray) -> np.ndarray:
+        """Return the rate (n_times,) along one direction (latent,), a unit vector."""
+        return np.einsum("i,tij,j->t", direction, self.strain, direction)
+
+
+@dataclass(frozen=True)
+class Episode:
+    """A direction (latent,) that stretches from ``start`` to ``end`` and most at ``peak``.
+
+    ``rate`` is the rate at the peak, ``fold`` the factor by which distances grow meanwhile.
+    """
+
+    start: float
+    peak: float
+    end: float
+    rate: float
+    fold: float
+    direction: np.ndarray
 
 
 def stretching(
     model: LatentFlow, adata: AnnData, times: Sequence[float] | None = None
 ) -> Stretching:
-    """Measure how fast the flow stretches the population, and where to.
+    """Measure how the flow stretches the population.
 
     Parameters
     ----------
@@ -79,20 +108,9 @@ def stretching(
 def _stretching(model: LatentFlow, cells: Populations, times: Sequence[float] | None) -> Stretching:
     if times is None:
         times = np.linspace(cells.times[0], cells.times[-1], POINTS).tolist()
-    grid = np.sort(np.asarray(times, dtype=float))
-    rates, spreads = [], []
-    directions: list[np.ndarray] = []
-    for time in grid:
-        latent = cells.at(float(time))
-        jacobian = mean_jacobian(model, latent, float(time))
-        values, vectors = np.linalg.eigh((jacobian + jacobian.T) / 2)
-        direction = vectors[:, -1]
-        if directions and direction @ directions[-1] < 0:
-            direction = -direction
-        rates.append(values[-1])
-        directions.append(direction)
-        spreads.append((latent @ direction).std())
-    return Stretching(grid, np.array(rates), np.stack(directions), np.array(spreads))
+    grid = np.unique(np.asarray(times, dtype=float))
+    mean = np.stack([mean_jacobian(model, cells.at(t), t) for t in grid.tolist()])
+    return Stretching(grid, (mean + mean.transpose(0, 2, 1)) / 2)
 
 
 def mean_jacobian(model: LatentFlow, latent: np.ndarray, time: float) -> np.ndarray:
@@ -110,7 +128,7 @@ def find_checkpoints(
     adata: AnnData,
     *,
     times: Sequence[float] | None = None,
-    min_fold: float = 1.4,
+    min_spread: float = 1.5,
     n_genes: int = 10,
 ) -> AnnData:
     """Find the times at which the flow begins to pull cells apart.
@@ -122,21 +140,34 @@ def find_checkpoints(
         Measured cells of several times.
     times : sequence of float, optional
         Where to look; see :func:`stretching`.
-    min_fold : float
-        Least factor by which an episode stretches the population.
+    min_spread : float
+        Least ``spread`` of a checkpoint.
     n_genes : int
         Genes to name for each checkpoint.
 
     Returns
     -------
     AnnData
-        One row for each checkpoint, in order of time; none if there are none. ``obs``: ``time``
-        (onset), ``peak`` and ``end`` (when the rate has fallen to half again), ``rate`` at the peak
-        per unit of time, ``fold`` (factor by which distances grow from onset to end), ``spread``
-        (factor by which the standard deviation of the cells along the direction grows meanwhile)
-        and ``genes``, those that change most along the direction. ``obsm["direction"]`` (latent):
-        the unit vector along which cells part at the peak; ``X`` (genes): the change of the decoded
-        values per standard deviation of the cells.
+        One row for each checkpoint, in order of time; none if there are none.
+
+        ``obs["time"]``, ``"peak"``, ``"end"``
+            Onset, when cells part fastest, and when the rate has fallen to half again. An onset at
+            the first time, or an end at the last, may lie outside of what was looked at.
+        ``obs["rate"]``
+            At the peak, per unit of time.
+        ``obs["fold"]``
+            Factor by which the flow stretches distances from onset to end.
+        ``obs["spread"]``
+            Factor by which the standard deviation of the cells along the direction grows.
+        ``obs["two_groups"]``
+            Share of the variance along the direction, at the end, that lies between two groups of
+            cells: 2/π = 0.64 for a normal distribution, up to 1 for two separate groups.
+        ``obs["genes"]``
+            Those that change most along the direction.
+        ``obsm["direction"]`` (latent)
+            Unit vector along which cells part.
+        ``X`` (genes)
+            Change of the decoded values per standard deviation of the cells at the peak.
 
     Notes
     -----
@@ -147,51 +178,51 @@ def find_checkpoints(
     from anndata import AnnData
 
     cells = Populations(model, adata, MAX_CELLS)
-    flow = _stretching(model, cells, times)
     rows, directions, changes = [], [], []
-    for first, peak, last in episodes(flow.times, flow.rate):
-        fold = float(np.exp(_integral(flow.times, flow.rate, first, last)))
-        if fold < min_fold:
+    for episode in find_episodes(_stretching(model, cells, times)):
+        before, at_peak, after = (
+            cells.at(time) for time in (episode.start, episode.peak, episode.end)
+        )
+        first, last = before @ episode.direction, after @ episode.direction
+        spread = last.std() / max(first.std(), np.finfo(float).tiny)
+        if spread < min_spread:
             continue
-        direction = flow.directions[peak]
-        latent = cells.at(float(flow.times[peak]))
-        along = gene_direction(model, latent, direction, STEP * latent_scale(latent)).mean(axis=0)
-        start, end = cells.at(first), cells.at(last)
-        spread = (end @ direction).std() / max((start @ direction).std(), np.finfo(float).tiny)
-        changes.append(along * (latent @ direction).std())
-        directions.append(direction)
+        step = STEP * latent_scale(at_peak)
+        along = gene_direction(model, at_peak, episode.direction, step).mean(axis=0)
+        changes.append(along * (at_peak @ episode.direction).std())
+        directions.append(episode.direction)
         rows.append(
             {
-                "time": first,
-                "peak": flow.times[peak],
-                "end": last,
-                "rate": flow.rate[peak],
-                "fold": fold,
+                "time": episode.start,
+                "peak": episode.peak,
+                "end": episode.end,
+                "rate": episode.rate,
+                "fold": episode.fold,
                 "spread": spread,
+                "two_groups": two_groups(last),
                 "genes": ", ".join(top_genes(model.genes, along, n_genes)),
             }
         )
-    columns = ["time", "peak", "end", "rate", "fold", "spread", "genes"]
+    columns = ["time", "peak", "end", "rate", "fold", "spread", "two_groups", "genes"]
     obs = pd.DataFrame(rows, columns=columns, index=[f"checkpoint{k}" for k in range(len(rows))])
-    shape = (len(rows), len(model.genes))
+    dim = cells.at(cells.times[0]).shape[1]
     return AnnData(
-        np.reshape(changes, shape).astype(np.float32),
+        np.reshape(changes, (len(rows), len(model.genes))).astype(np.float32),
         obs=obs,
         var=pd.DataFrame(index=list(model.genes)),
-        obsm={"direction": np.reshape(directions, (len(rows), flow.directions.shape[1]))},
+        obsm={"direction": np.reshape(directions, (len(rows), dim))},
     )
 
 
-def episodes(times: np.ndarray, rate: np.ndarray) -> list[tuple[float, int, float]]:
-    """Return onset, index of the peak and end of each time the rate rises to a peak and falls.
+def find_episodes(flow: Stretching) -> list[Episode]:
+    """Return the episodes in which some direction stretches, in order of their start.
 
-    A peak is positive and stands out by ``PROMINENCE`` of its height from what lies between it and
-    a higher one. Onset and end are where the rate crosses half the peak; where it does not fall
-    so far before the next peak, half the way from the valley; and where it does not fall at all,
-    the first or last time. Between times the rate is a straight line.
+    A peak within an episode that is higher and has nearly the same direction is no other one.
     """
+    from scipy.integrate import trapezoid
     from scipy.signal import find_peaks, peak_prominences
 
+    rate, directions = flow.rate, flow.directions
     # What lies before the first and after the last time counts as low.
     low = min(float(rate.min()), 0.0) - 1.0
     padded = np.concatenate([[low], rate, [low]])
@@ -199,24 +230,33 @@ def episodes(times: np.ndarray, rate: np.ndarray) -> list[tuple[float, int, floa
     height = padded[tops]
     # Depth from the peak to the valley, but no further down than to 0.
     depth = np.minimum(peak_prominences(padded, tops)[0], height)
-    peaks = tops[(height > 0) & (depth >= PROMINENCE * height)] - 1
-    if len(peaks) == 0:
-        return []
-    edges = [i + int(rate[i : j + 1].argmin()) for i, j in pairwise(peaks)]
-    found = []
-    bounds = zip([0, *edges], peaks, [*edges, len(rate) - 1], strict=True)
-    for left, peak, right in bounds:
-        first = _descent(times[left : peak + 1][::-1], rate[left : peak + 1][::-1], left > 0)
-        last = _descent(times[peak : right + 1], rate[peak : right + 1], right < len(rate) - 1)
-        found.append((first, int(peak), last))
-    return found
+    stands_out = (height > 0) & (height >= HEIGHT * rate.max()) & (depth >= PROMINENCE * height)
+    peaks = tops[stands_out] - 1
+
+    found: list[Episode] = []
+    for peak in peaks[np.argsort(-rate[peaks], kind="stable")]:
+        direction, when = directions[peak], float(flow.times[peak])
+        if any(
+            abs(direction @ known.direction) > SAME and known.start <= when <= known.end
+            for known in found
+        ):
+            continue
+        along = flow.along(direction)
+        start = _descent(flow.times[: peak + 1][::-1], along[: peak + 1][::-1])
+        end = _descent(flow.times[peak:], along[peak:])
+        inside = flow.times[(flow.times > start) & (flow.times < end)]
+        grid = np.concatenate([[start], inside, [end]])
+        fold = float(np.exp(trapezoid(np.interp(grid, flow.times, along), grid)))
+        found.append(Episode(start, when, end, float(rate[peak]), fold, direction))
+    return sorted(found, key=lambda episode: episode.start)
 
 
-def _descent(times: np.ndarray, rate: np.ndarray, valley: bool) -> float:
-    """Return when the rate, seen from its peak at the first entry, has fallen far enough."""
+def _descent(times: np.ndarray, rate: np.ndarray) -> float:
+    """Return when the rate, which begins at its peak, has fallen to half; the last time if never.
+
+    Between times the rate is a straight line.
+    """
     level = ONSET * rate[0]
-    if valley and rate[-1] > level:
-        level = rate[-1] + ONSET * (rate[0] - rate[-1])
     below = np.flatnonzero(rate < level)
     if len(below) == 0:
         return float(times[-1])
@@ -225,10 +265,16 @@ def _descent(times: np.ndarray, rate: np.ndarray, valley: bool) -> float:
     return float(times[k - 1] + share * (times[k] - times[k - 1]))
 
 
-def _integral(times: np.ndarray, rate: np.ndarray, first: float, last: float) -> float:
-    """Return the integral of the rate from ``first`` to ``last`` by trapezoids."""
-    from scipy.integrate import trapezoid
+def two_groups(values: np.ndarray) -> float:
+    """Return the share of the variance of ``values`` (n,) between the two groups of the best cut.
 
-    inside = times[(times > first) & (times < last)]
-    at = np.concatenate([[first], inside, [last]])
-    return float(trapezoid(np.interp(at, times, rate), at))
+    0 if all values are equal.
+    """
+    ordered = np.sort(values - values.mean())
+    n, variance = len(ordered), values.var()
+    if variance == 0:
+        return 0.0
+    left = np.arange(1, n)
+    # The sum to the right of each cut is minus that to its left.
+    sums = np.cumsum(ordered)[:-1]
+    return float((sums**2 / (left * (n - left))).max() / variance)
