@@ -118,6 +118,71 @@ def populations(
     ax.set(xlabel=labels[0], ylabel=labels[1])
 
 
+def stream(
+    ax: Axes,
+    positions: np.ndarray,
+    velocities: np.ndarray,
+    *,
+    labels: tuple[str, str],
+    cells: np.ndarray | None = None,
+    colors: np.ndarray | None = None,
+    color_label: str = "time",
+) -> None:
+    """Draw a field of velocities as stream lines, over the cells it was read from.
+
+    Parameters
+    ----------
+    positions, velocities : numpy.ndarray, shape (rows, columns, 2)
+        A grid, evenly spaced, and the velocity at each point; NaN where there is none to draw.
+        Lines are thicker where cells move faster.
+    labels : tuple of str
+        Names of the two axes.
+    cells : numpy.ndarray, shape (n, 2), optional
+        Cells in the same two coordinates.
+    colors : numpy.ndarray, shape (n,), optional
+        A number for each cell, such as its time, shown by its colour and named ``color_label``.
+
+    Raises
+    ------
+    ValueError
+        If the two arrays do not fit together, or no point has a velocity.
+    """
+    if positions.shape != velocities.shape or positions.ndim != 3 or positions.shape[2] != 2:
+        raise ValueError(
+            f"positions have shape {positions.shape} and velocities {velocities.shape}; both must"
+            " be (rows, columns, 2)."
+        )
+    speed = np.linalg.norm(velocities, axis=2)
+    if not np.isfinite(speed).any():
+        raise ValueError("no point of the grid has a velocity; use more cells or a wider window.")
+    if cells is not None:
+        shown = ax.scatter(
+            cells[:, 0],
+            cells[:, 1],
+            c=GREY if colors is None else colors,
+            cmap=None if colors is None else "viridis",
+            s=6,
+            alpha=0.4,
+            linewidths=0,
+        )
+        if colors is not None:
+            bar = ax.figure.colorbar(shown, ax=ax, label=color_label, location="bottom", shrink=0.9)
+            if bar.solids is not None:
+                bar.solids.set_alpha(1.0)
+    fastest = max(float(np.nanmax(speed)), np.finfo(float).tiny)
+    ax.streamplot(
+        positions[0, :, 0],
+        positions[:, 0, 1],
+        np.ma.masked_invalid(velocities[..., 0]),
+        np.ma.masked_invalid(velocities[..., 1]),
+        color="black",
+        linewidth=0.4 + 1.2 * np.nan_to_num(speed) / fastest,
+        density=1.2,
+        arrowsize=0.8,
+    )
+    ax.set(xlabel=labels[0], ylabel=labels[1])
+
+
 def score_bars(
     ax: Axes, scores: pd.DataFrame, *, label: str, colors: Mapping[str, str] | None = None
 ) -> None:

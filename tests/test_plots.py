@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from scstlib.plots import book_style, contact_map, populations, score_bars
+from scstlib.plots import book_style, contact_map, populations, score_bars, stream
 
 
 @pytest.fixture(autouse=True)
@@ -47,3 +47,33 @@ def test_populations_and_bars_show_what_they_are_given():
     score_bars(ax, scores, label="score")
     assert [t.get_text() for t in ax.get_yticklabels()] == ["b", "a"]
     assert [bar.get_width() for bar in ax.patches] == [1.0, 3.0]
+
+
+def test_stream_runs_where_there_is_a_velocity_and_names_the_colours():
+    fig, ax = plt.subplots()
+    positions = np.stack(np.meshgrid(np.linspace(0, 1, 8), np.linspace(0, 2, 9)), axis=-1)
+    velocities = np.ones_like(positions)
+    velocities[:, :4] = np.nan
+    cells = np.random.default_rng(0).random((20, 2))
+    stream(
+        ax,
+        positions,
+        velocities,
+        labels=("PC 1", "PC 2"),
+        cells=cells,
+        colors=np.arange(20),
+        color_label="time (h)",
+    )
+    lines = next(c for c in ax.collections if hasattr(c, "get_segments"))
+    assert np.concatenate(lines.get_segments())[:, 0].min() > 0.4
+    assert ax.get_xlabel() == "PC 1"
+    assert "time (h)" in [a.get_xlabel() for a in fig.axes]
+
+
+def test_stream_without_velocities_is_refused():
+    _, ax = plt.subplots()
+    grid = np.zeros((3, 3, 2))
+    with pytest.raises(ValueError, match="no point"):
+        stream(ax, grid, np.full_like(grid, np.nan), labels=("a", "b"))
+    with pytest.raises(ValueError, match="shape"):
+        stream(ax, grid, np.zeros((3, 2, 2)), labels=("a", "b"))
