@@ -28,6 +28,7 @@ ROUNDS = 10
 ENCODING_STEPS = 6
 LOADING_PENALTY = 3.0  # Pseudo-observations that pull a loading to 0: genes with few counts.
 LARGEST_RESIDUAL = 8.0  # As the square root of the number of cells in Lause et al., but fixed.
+LOG_MEANS = (-20.0, 25.0)  # Of a count; beyond them single precision overflows or loses all.
 LARGEST_STEP = 2.0  # Of a Newton step, in standard deviations or units of a log.
 LOWEST_LOG_RATE, HIGHEST_LOG_RATE, KNOTS = math.log(1e-7), 0.0, 48
 
@@ -60,7 +61,7 @@ class CountFactors:
         Latent coordinates are multiples of it, so that a distance between latent points is the
         Euclidean distance between their log rates.
         """
-        return self.loadings.norm(dim=1)
+        return self.loadings.norm(dim=1).clamp(min=1e-6)
 
     def encode(self, counts: Tensor) -> Tensor:
         """Return the posterior mode of the latent points, (n, rank), of counts (n, genes)."""
@@ -141,7 +142,7 @@ def fit_count_factors(
     residual = _pearson_residuals(counts, size * share)
     rank = chosen_rank(residual, rank, smallest_rank, seed)
     scores = residual @ principal_axes(residual, rank).mT
-    points = scores / scores.std(0)
+    points = scores / scores.std(0).clamp(min=1e-6)
     offset = size.log()
     factors = CountFactors(
         share.log(),
@@ -170,7 +171,7 @@ def _weights(
     factors: CountFactors, counts: Tensor, offset: Tensor, points: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Fisher weights and gradients of the log-likelihood by log mean, both (n, genes)."""
-    mean = (offset + factors.intercept + points @ factors.loadings).clamp_(-20.0, 12.0).exp_()
+    mean = (offset + factors.intercept + points @ factors.loadings).clamp_(*LOG_MEANS).exp_()
     damp = (1 + factors.dispersion * mean).reciprocal_()
     return mean * damp, (counts - mean).mul_(damp)
 
@@ -228,7 +229,7 @@ def _dispersion(factors: CountFactors, counts: Tensor, offset: Tensor, points: T
         above, norm = torch.zeros_like(phi), torch.zeros_like(phi)
         for rows in _blocks(len(counts)):
             mean = offset[rows] + factors.intercept + points[rows] @ factors.loadings
-            mean = mean.clamp_(-20.0, 12.0).exp_()
+            mean = mean.clamp_(*LOG_MEANS).exp_()
             weight = (1 + phi * mean).square_().reciprocal_()
             above += (((counts[rows] - mean).square_() - mean) * weight).sum(0)
             norm += (mean.square() * weight).sum(0)

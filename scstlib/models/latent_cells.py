@@ -57,8 +57,19 @@ def training_rows(reader: CellReader, validation_time: float | None) -> np.ndarr
 def same_share(
     time: np.ndarray, chosen: np.ndarray, n: int, rng: np.random.Generator
 ) -> np.ndarray:
-    """Rows of at most n of the chosen cells, ascending, the same share of every time."""
+    """Rows of at most n of the chosen cells, ascending, the same share of every time.
+
+    Raises
+    ------
+    ValueError
+        If n is less than three cells a time.
+    """
     rows = np.flatnonzero(chosen)
+    fewest = 3 * len(np.unique(time[rows]))
+    if n < min(fewest, len(rows)):
+        raise ValueError(
+            f"max_cells_in_memory is {n}; the factors need three cells of each time, {fewest}."
+        )
     if len(rows) <= n:
         return rows
     order = rng.permutation(rows)

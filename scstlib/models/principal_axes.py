@@ -24,6 +24,11 @@ def chosen_rank(centred: Tensor, rank: int | None, smallest: int, seed: int) -> 
         If the rank is not below the number of cells and genes.
     """
     largest = min(centred.shape) - 1
+    if largest < 1:
+        raise ValueError(
+            f"a latent space needs at least 2 genes and 2 cells, not {centred.shape[1]} genes of"
+            f" {len(centred)} cells."
+        )
     if rank is None:
         some = _some_rows(centred, CELLS_FOR_RANK).cpu().numpy()
         rank = min(

@@ -65,9 +65,11 @@ def couple(start: np.ndarray, end: np.ndarray, growth: float | None = None) -> n
     cost = ot.dist(start, end, metric="sqeuclidean")
     mass, uniform = ot.unif(len(start)), ot.unif(len(end))
     if growth is not None:
-        typical = np.median(cost.min(axis=1))
+        typical = max(float(np.median(cost.min(axis=1))), 1e-12)
+        # So far no mass is moved; without the bound the kernel of POT underflows.
+        relative = np.minimum(cost / typical, 100.0)
         relaxed = ot.unbalanced.sinkhorn_unbalanced(
-            mass, uniform, cost / typical, reg=0.5, reg_m=10 * growth, numItermax=300
+            mass, uniform, relative, reg=0.5, reg_m=10 * growth, numItermax=300
         )
         mass = relaxed.sum(axis=1) / relaxed.sum()
     plan: np.ndarray = ot.emd(mass, uniform, cost, numItermax=2_000_000)

@@ -270,6 +270,34 @@ def test_curves_bend_through_the_cells():
     assert_allclose(curves.velocity[:, 0], 1.0, atol=1e-9)
 
 
+@pytest.mark.parametrize(
+    "counts",
+    [
+        np.ones((60, 6)),
+        np.random.default_rng(0).poisson(5, (60, 2)),
+        np.random.default_rng(0).poisson(5e5, (60, 8)),
+        np.c_[np.random.default_rng(0).poisson(5, (60, 5)), np.zeros(60)],
+    ],
+    ids=["identical cells", "two genes", "deep cells", "an empty gene"],
+)
+@pytest.mark.parametrize("growth", [None, 0.3])
+def test_poor_counts_give_finite_cells(counts, growth):
+    obs = pd.DataFrame({"time": np.repeat([0, 1, 2], 20)}, index=[f"c{i}" for i in range(60)])
+    cells = AnnData(counts.astype(np.float32), obs=obs)
+    model = ScNODE(matching_steps=20, growth=growth).fit(cells)
+    predicted = model.sample([0.5], 10)
+    assert np.isfinite(predicted.X).all()
+    assert_allclose(predicted.X.sum(1).mean(), counts.sum(1).mean(), rtol=0.5)
+
+
+def test_too_little_to_learn_from_is_named(cells):
+    one_gene = cells[:, :1][cells.X[:, 0] > 0].copy()
+    with pytest.raises(ValueError, match="2 genes"):
+        ScNODE().fit(one_gene)
+    with pytest.raises(ValueError, match="max_cells_in_memory is 5"):
+        ScNODE().fit(cells, max_cells_in_memory=5)
+
+
 TWO_PROCESSES = """
 import os, sys
 import numpy as np
