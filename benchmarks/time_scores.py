@@ -49,7 +49,8 @@ def values_of(sampled: AnnData) -> np.ndarray:
 
 
 def log_rates(sampled: AnnData) -> np.ndarray:
-    x = np.asarray(sampled.X, dtype=np.float64)
+    """log1p of predicted means per 10,000; components may have made some negative."""
+    x = np.maximum(np.asarray(sampled.X, dtype=np.float64), 0)
     return np.log1p(x * (PER_CELL / x.sum(1, keepdims=True)))
 
 
