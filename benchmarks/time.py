@@ -46,17 +46,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
-import re
-import subprocess
 import time
 import warnings
-from importlib.metadata import version
 from pathlib import Path
 
 import torch
 from threadpoolctl import threadpool_limits
 from time_cost import plain_schedule
+from time_results import provenance, write
 from time_scores import (
     DEFAULT,
     PUBLISHED,
@@ -135,53 +132,6 @@ def one_organism(seed: int, model_seeds: list[int], splits: list[str]) -> dict[s
     return found
 
 
-def provenance() -> dict[str, object]:
-    def git(*arguments: str) -> str:
-        return subprocess.run(
-            ["git", *arguments],
-            capture_output=True,
-            text=True,
-            check=True,
-            cwd=Path(__file__).parent,
-        ).stdout.strip()
-
-    cpu = platform.processor() or platform.machine()
-    if Path("/proc/cpuinfo").exists():
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        cpu = next((x.split(":")[1].strip() for x in lines if x.startswith("model name")), cpu)
-    packages = ("numpy", "scipy", "scikit-learn", "torch", "torchdiffeq", "geomloss", "POT")
-    return {
-        "commit": git("rev-parse", "HEAD"),
-        "uncommitted_changes": bool(
-            git("status", "--porcelain", "--", "scstlib", "benchmarks/*.py")
-        ),
-        "cpu": cpu,
-        "threads": 1,
-        "python": platform.python_version(),
-        "versions": {name: version(name) for name in packages},
-        "clock": "process CPU time",
-        "settings_chosen_on": "organism seeds 20, 21, 22",
-    }
-
-
-def rounded(value: object) -> object:
-    """Floats of five significant digits."""
-    if isinstance(value, float):
-        return float(f"{value:.5g}")
-    if isinstance(value, dict):
-        return {key: rounded(entry) for key, entry in value.items()}
-    return [rounded(entry) for entry in value] if isinstance(value, list) else value
-
-
-def write(path: Path, results: dict[str, object]) -> None:
-    """Write JSON with one row of a table in each line."""
-    text = json.dumps(rounded(results), indent=1)
-    flat = re.compile(r"([\[{])\s+([^\[\]{}]*?)\s+([\]}])")
-    text = flat.sub(lambda m: m[1] + re.sub(r"\n\s*", " ", m[2]) + m[3], text)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text + "\n")
-
-
 def merged(paths: list[Path]) -> dict[str, object]:
     """The results of several calls as one."""
     read = [json.loads(path.read_text()) for path in paths]
@@ -209,7 +159,7 @@ def main() -> None:
     else:
         torch.set_num_threads(1)
         runs: dict[str, list[Score]] = {}
-        about = provenance()
+        about = provenance() | {"settings_chosen_on": "organism seeds 20, 21, 22"}
         with threadpool_limits(limits=1), warnings.catch_warnings():
             # The last time lies two intervals beyond the training times; that is the question.
             warnings.filterwarnings("ignore", "time .* lies .* beyond the last training time")

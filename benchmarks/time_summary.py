@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import pandas as pd
+from time_results import markdown
 from time_scores import (
     DEFAULT,
     NEAREST,
@@ -153,14 +154,6 @@ def costs(rows: list[Score]) -> list[Score]:
         }
         found.append({"split": split, "seconds": seconds.to_dict(), "times_less": times_less})
     return found
-
-
-def markdown(columns: list[str], rows: Iterable[Iterable[object]]) -> str:
-    def line(cells: Iterable[object]) -> str:
-        shown = (f"{c:.3g}" if isinstance(c, float) else str(c) for c in cells)
-        return "| " + " | ".join(shown) + " |"
-
-    return "\n".join([line(columns), "|" + "---|" * len(columns), *map(line, rows)]) + "\n"
 
 
 def verdict(met: bool, below_floor: bool = False) -> str:
