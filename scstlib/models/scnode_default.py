@@ -159,12 +159,14 @@ class DefaultScNODE(PopulationModel[LatentCells]):
             self.factors_ = fit_value_factors(cells, of.latent_dim, of.smallest_rank, of.seed)
 
     def _encode(self, reader: CellReader | Any) -> np.ndarray:
-        device = self._device()
-        parts = [
-            self.factors_.encode(torch.as_tensor(chunk, device=device)).cpu().numpy()
-            for _, chunk in reader.stored_chunks()
-        ]
-        return np.concatenate(parts)
+        device, points = self._device(), np.empty((0, 0), dtype=np.float32)
+        for rows, chunk in reader.stored_chunks():
+            found = self.factors_.encode(torch.as_tensor(chunk, device=device)).cpu().numpy()
+            # Small results kept one by one would break up the memory that chunks are read into.
+            if rows.start == 0:
+                points = np.empty((len(reader), found.shape[1]), dtype=np.float32)
+            points[rows] = found
+        return points
 
     def _clock(self) -> ModelTime:
         return ModelTime(self.settings.time_points or self._fitted().times, self.settings.time)

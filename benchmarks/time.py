@@ -1,0 +1,177 @@
+"""Predictions of unmeasured times against the truth of the simulated organism.
+
+    python benchmarks/time.py --seeds 0 1 2 [--output FILE]      # or one call for each seed, then
+    python benchmarks/time.py --summarise FILE... [--output FILE]
+
+Organism seeds 0, 1, 2 and model seeds 0, 1, 2; settings of the models were chosen on the organism
+seeds 20, 21, 22. Training cells are 400 a time of one draw (counts), without those of the held-out
+times: easy 4, 6, 8; medium 10, 11; hard 2, 4, 6, 8, 10, 11 of 0 to 11, where 2, 4, 6, 8 are inner
+and 10, 11 outer times. Every method predicts 400 cells a time. A score of a part is the mean over
+its times; what is reported is the median over organism and model seeds, and the median of ratios
+that are taken within one organism and model seed.
+
+Where predicted cells lie
+    wt: exact squared W2, in 15 principal components of the truth of all times, between the
+    prediction with ``noise=False`` and 1,500 fresh cells without noise: the mean of log1p of
+    counts per 10,000 that a measured cell has at their true state, over negative binomial counts
+    with the organism's dispersion and over its depths. All methods predict in this space. The
+    depth of a cell stands for the total of its counts, which the draw leaves free by few per cent.
+    wt_rate: the same with log1p of the true mean per 10,000 as truth, in its own 15 components, and
+    log1p of the predicted mean per 10,000. Methods that average logs of counts are far off here.
+    pca: exact squared W2 to 400 fresh measured cells in 20 components of the training cells.
+    W: Sinkhorn divergence to the same cells in gene space, as published (cost |x - y|**2 / 2,
+    blur 0.05, scaling 0.5).
+    pca and W compare with cells that differ in depth, so the default predicts expected values of
+    cells that do as well (``noise="depth"``); its other two ways of sampling are rows of their own.
+Floors
+    True cells of another draw, as measured, without noise, and without noise but at their depths,
+    scored as predictions are. They are no lower bound of W, which prefers cells that vary less
+    than true ones.
+Likeness, of ``noise=True`` to fresh measured cells, 1,500 on both sides
+    energy_distance; share of genes with a variance ratio of 0.8 to 1.25, of all genes and of those
+    with more than 0.1 counts a cell; zero_fraction_error. The floor row is another draw of cells.
+Fate shares
+    Largest absolute error over fates. A logistic regression on the latent training cells assigns
+    1,500 predicted latent points to fates; the truth is that of the organism's reference
+    population. Beside it the same classifier on 1,500 fresh measured cells, both with its mean
+    probabilities in the place of assignments, and the labels of 400 fresh cells: cells of a sample
+    are related by division, so that its shares scatter more than those of independent cells.
+Cost
+    CPU seconds of whole trainings, one thread, in turns on one machine; those of the published
+    schedule computed plainly, with geomloss called for each time and space, are extrapolated from
+    20 steps and 10 of the pre-training.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+import warnings
+from pathlib import Path
+
+import torch
+from threadpoolctl import threadpool_limits
+from time_cost import plain_schedule
+from time_results import provenance, write
+from time_scores import (
+    DEFAULT,
+    PUBLISHED,
+    PlaceScores,
+    Score,
+    baselines,
+    fate_errors,
+    noise_scores,
+)
+from time_summary import summary, tables
+from time_truth import SPLITS, World
+
+from scstlib.models.protocol import TemporalModel
+from scstlib.models.scnode import ScNODE
+
+MODEL_SEEDS = (0, 1, 2)
+RESULTS = Path(__file__).parent / "results"
+
+
+def timed_fit(model: TemporalModel, world: World, split: str) -> float:
+    """Fit a model and return the CPU seconds."""
+    training = world.training(split)
+    start = time.process_time()
+    model.fit(training, "time")
+    return time.process_time() - start
+
+
+def one_split(world: World, split: str, model_seed: int, place: PlaceScores) -> dict[str, list]:
+    """Fit and score all methods on one split."""
+    default = ScNODE(seed=model_seed)
+    published = ScNODE(PUBLISHED, time_points=world.times, seed=model_seed)
+    seconds = {
+        DEFAULT: timed_fit(default, world, split),
+        PUBLISHED: timed_fit(published, world, split),
+    }
+    rank = default.model.factors_.loadings.shape[0]
+    models: dict[str, TemporalModel] = {DEFAULT: default, PUBLISHED: published}
+    for name, make in baselines(rank).items():
+        models[name] = make().fit(world.training(split), "time")
+    scores = [
+        score
+        for name, model in models.items()
+        for score in place.predictions(name, model, model_seed)
+    ]
+    if model_seed == 0:
+        scores += place.floors()
+        plain = plain_schedule(world.training(split), world.times, model_seed)
+        seconds |= {"published, plain": plain["schedule"], "plain_step": plain["plain_step"]}
+    about = {"split": split, "model_seed": model_seed}
+    learned = {"rank": rank, "damping": default.model.field_.damping}
+    found: dict[str, list] = {
+        "place": scores,
+        "fates": fate_errors(world, split, default, model_seed),
+        "cpu": [about | {"row": row, "seconds": value} for row, value in seconds.items()],
+        "learned": [about | learned],
+        "noise": [],
+    }
+    if split == "easy":
+        noisy = {name: models[name] for name in (DEFAULT, PUBLISHED)}
+        found["noise"] = noise_scores(world, split, noisy, model_seed)
+    return found
+
+
+def one_organism(seed: int, model_seeds: list[int], splits: list[str]) -> dict[str, list[Score]]:
+    """All scores of an organism, each with the seed of its model."""
+    world = World.of_seed(seed)
+    found: dict[str, list[Score]] = {}
+    for split in splits:
+        place = PlaceScores(world, split)
+        for model_seed in model_seeds:
+            start = time.monotonic()
+            for kind, rows in one_split(world, split, model_seed, place).items():
+                found.setdefault(kind, []).extend({"organism": seed} | row for row in rows)
+            taken = time.monotonic() - start
+            print(f"organism {seed} {split} model {model_seed}: {taken:.0f} s", flush=True)
+    return found
+
+
+def merged(paths: list[Path]) -> dict[str, object]:
+    """The results of several calls as one."""
+    read = [json.loads(path.read_text()) for path in paths]
+    runs: dict[str, list[Score]] = {}
+    for results in read:
+        for kind, rows in results["runs"].items():
+            runs.setdefault(kind, []).extend(rows)
+    calls = [results["provenance"] for results in read]
+    first = calls[0] | {"calls": len(calls)}
+    if any(call != calls[0] for call in calls):
+        first["other_calls"] = calls[1:]
+    return {"provenance": first, "summary": summary(runs), "runs": runs}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="of the organism")
+    parser.add_argument("--model-seeds", type=int, nargs="+", default=list(MODEL_SEEDS))
+    parser.add_argument("--splits", nargs="+", choices=SPLITS, default=list(SPLITS))
+    parser.add_argument("--output", type=Path, default=RESULTS / "time.json")
+    parser.add_argument("--summarise", type=Path, nargs="+", help="results of several calls")
+    arguments = parser.parse_args()
+    if arguments.summarise:
+        results = merged(arguments.summarise)
+    else:
+        torch.set_num_threads(1)
+        runs: dict[str, list[Score]] = {}
+        about = provenance() | {"settings_chosen_on": "organism seeds 20, 21, 22"}
+        with threadpool_limits(limits=1), warnings.catch_warnings():
+            # The last time lies two intervals beyond the training times; that is the question.
+            warnings.filterwarnings("ignore", "time .* lies .* beyond the last training time")
+            for seed in arguments.seeds:
+                for kind, rows in one_organism(
+                    seed, arguments.model_seeds, arguments.splits
+                ).items():
+                    runs.setdefault(kind, []).extend(rows)
+        results = {"provenance": about, "summary": summary(runs), "runs": runs}
+    write(arguments.output, results)
+    print(tables(results["summary"]))
+
+
+if __name__ == "__main__":
+    main()
