@@ -66,7 +66,6 @@ class DefaultScNODE(PopulationModel[LatentCells]):
     Attributes
     ----------
     factors_ : CountFactors or ValueFactors
-    drift_ : TimedDrift
     field_ : DriftField
         The trained drift in measured time.
     losses_ : dict of numpy.ndarray
@@ -191,12 +190,12 @@ class DefaultScNODE(PopulationModel[LatentCells]):
 
     def _validation(self, points: np.ndarray, time: float) -> dict[str, Any]:
         """How :func:`scstlib.training.minimise` validates on the latent points of a time."""
-        goal = points[:MAX_COMPARED]
+        n_cells = min(len(points), MAX_COMPARED)
 
         def validate(drift: TimedDrift) -> float:
             field = DriftField(drift, self._clock(), self.settings.max_step, damping=None)
             rng = np.random.default_rng(self.settings.seed)
-            return squared_w2(self._latent(time, len(goal), rng, field), goal)
+            return squared_w2(self._latent(time, n_cells, rng, field), points)
 
         return {
             "validate": validate,
