@@ -40,6 +40,8 @@ Cost
     CPU seconds of whole trainings, one thread, in turns on one machine; those of the published
     schedule computed plainly, with geomloss called for each time and space, are extrapolated from
     20 steps and 10 of the pre-training.
+Reading the model
+    Perturbations and commitment times, where ``scstlib.analysis`` is there: ``time_reading.py``.
 """
 
 from __future__ import annotations
@@ -53,6 +55,7 @@ from pathlib import Path
 import torch
 from threadpoolctl import threadpool_limits
 from time_cost import plain_schedule
+from time_reading import can_read, reading_scores
 from time_results import provenance, write
 from time_scores import (
     DEFAULT,
@@ -129,6 +132,9 @@ def one_organism(seed: int, model_seeds: list[int], splits: list[str]) -> dict[s
                 found.setdefault(kind, []).extend({"organism": seed} | row for row in rows)
             taken = time.monotonic() - start
             print(f"organism {seed} {split} model {model_seed}: {taken:.0f} s", flush=True)
+    for model_seed in model_seeds if can_read() else []:
+        for kind, rows in reading_scores(world, model_seed).items():
+            found.setdefault(kind, []).extend({"organism": seed} | row for row in rows)
     return found
 
 

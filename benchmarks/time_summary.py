@@ -57,7 +57,18 @@ def summary(runs: dict[str, list[Score]]) -> dict[str, object]:
     }
     if runs["noise"]:
         found["noise"] = likenesses(runs["noise"])
+    for kind, by in (("perturbations", "kind"), ("commitment", "switch")):
+        if kind in runs:
+            found[kind] = right_answers(runs[kind], by)
     return found
+
+
+def right_answers(rows: list[Score], by: str) -> list[Score]:
+    groups = pd.DataFrame(rows).groupby(by, sort=False)["right"]
+    return [
+        {by: name, "right": int(of.sum()), "cases": len(of), "share": float(of.mean())}
+        for name, of in groups
+    ]
 
 
 def by_part(rows: list[Score]) -> pd.DataFrame:
@@ -213,6 +224,10 @@ def tables(found: dict) -> str:
             ),
         )
     )  # fmt: skip
+    for kind, by in (("perturbations", "kind"), ("commitment", "switch")):
+        if kind in found:
+            rows = ([r[by], r["right"], r["cases"], r["share"]] for r in found[kind])
+            text.append(markdown([kind, "right", "cases", "share"], rows))
     return "\n".join(text)
 
 
