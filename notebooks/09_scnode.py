@@ -155,11 +155,11 @@ for time in held_out:
     rows[f"{time:.0f} h", "fresh true cells"] = place(
         measured_often(others[others.obs["time"] == time]), time
     )
-    rows[f"{time:.0f} h", "true cells of the time before"] = place(true_train[before], time)
+    rows[f"{time:.0f} h", "the time before, copied"] = place(true_train[before], time)
 scale = pd.DataFrame(rows).T
 scale.round(2)
 
-# %% caption="Training cells in two principal components of the noise-free cells, coloured by time. *Left*: as measured, one cell a dot, noise of counting and all. *Right*: the same cells without noise, with the true cells of the two held-out times (grey crosses: 48 h; grey dots: 96 h)." alt="Two scatter plots. Left: clouds of dots shift with time and blur into each other. Right: sharp strands start in one place and split into three; crosses and dots of the held-out times lie between and beyond them." name="fig-organism"
+# %% tags=["hide-input"] caption="Training cells in two principal components of the noise-free cells, coloured by time. *Left*: as measured, one cell a dot, noise of counting and all. *Right*: the same cells without noise, with the true cells of the two held-out times (grey crosses: 48 h; grey dots: 96 h)." alt="Two scatter plots. Left: clouds of dots shift with time and blur into each other. Right: sharp strands start in one place and split into three; crosses and dots of the held-out times lie between and beyond them." name="fig-organism"
 fig, axes = plt.subplots(1, 2, figsize=(5.4, 3.3), sharex=True, sharey=True)
 for ax, values, title in zip(
     axes, [log_values(train.X.toarray()), true_train], ["measured", "noise-free"], strict=True
@@ -355,7 +355,7 @@ for step in range(steps + 1):
         optimizer.step()
 constant = float((values - values.mean(0)).square().mean())
 
-# %% caption="Mean squared error of reproduced training cells in the first steps on the transport loss. The dashed line is the error of one constant, the mean profile; the dotted one the error that pre-training had reached." alt="A line that starts at the dotted line, jumps above the dashed one within a few steps and comes down again to a level between the two." name="fig-lost"
+# %% tags=["hide-input"] caption="Mean squared error of reproduced training cells in the first steps on the transport loss. The dashed line is the error of one constant, the mean profile; the dotted one the error that pre-training had reached." alt="A line that starts at the dotted line, jumps above the dashed one within a few steps and comes down again to a level between the two." name="fig-lost"
 fig, ax = plt.subplots(figsize=(5.4, 2.8))
 ax.axhline(constant, ls="--", color=GREY, label="one constant")
 ax.axhline(reproduced[0], ls=":", color=GREY, label="after pre-training")
@@ -384,11 +384,11 @@ Markdown(
 # %%
 switches = {
     "as published": {},
-    'drift_activation="silu"': {"drift_activation": "silu"},
-    'start_times="all"': {"start_times": "all"},
-    'time="real"': {"time": "real"},
-    'solver_grid="fixed"': {"solver_grid": "fixed", "max_step": 0.5},
-    'transport_space="components"': {"transport_space": "components", "n_components": 10},
+    "signed drift": {"drift_activation": "silu"},
+    "starts at all times": {"start_times": "all"},
+    "clock": {"time": "real"},
+    "fixed steps": {"solver_grid": "fixed", "max_step": 0.5},
+    "loss in components": {"transport_space": "components", "n_components": 10},
 }
 fitted = {
     name: ScNODE("published", **published, **switch, seed=seed).fit(train)
@@ -406,7 +406,7 @@ as_published = fitted["as published"]
 # %%
 latent = as_published.encode(train)
 velocities = as_published.velocity(latent, time=0.0)
-signed = fitted['drift_activation="silu"'].velocity(latent, time=0.0)
+signed = fitted["signed drift"].velocity(latent, time=0.0)
 still = int((velocities == 0).all(axis=0).sum())
 Markdown(
     f"Of the velocities, {np.mean(velocities == 0):.0%} are exactly 0 and {np.mean(velocities < 0):.0%} are"
@@ -435,7 +435,7 @@ def shift_at_72(model, beside):
 beside = {"48": [48.0], "18, 30, 42, 54, 66": [18.0, 30.0, 42.0, 54.0, 66.0]}
 shifts = {
     name: {grid: shift_at_72(fitted[name], more) for grid, more in beside.items()}
-    for name in ["as published", 'solver_grid="fixed"']
+    for name in ["as published", "fixed steps"]
 }
 pd.DataFrame(shifts).T.map("{:.2%}".format).rename_axis(columns="asked for beside 72 h")
 
@@ -465,13 +465,13 @@ def block(name):
     return scale.xs(name, level=1).set_axis(held_out)
 
 
-rows = {name: row_of(block(name)) for name in ["fresh true cells", "true cells of the time before"]}
+rows = {name: row_of(block(name)) for name in ["fresh true cells", "the time before, copied"]}
 rows |= {name: row_of(found) for name, found in places.items()}
 table = pd.DataFrame(rows).T
 table.columns = pd.MultiIndex.from_tuples(table.columns)
 table.round(2)
 
-# %% caption="Shares of fates at 96 h, beyond the last training time. The order of fates is the same in every bar. Where all paths start at the first time, *gamma* is rare or missing." alt="Stacked horizontal bars. The truth is split among alpha, beta and gamma. The published model shows alpha and beta and almost no gamma; with starts at all times gamma appears." name="fig-fates"
+# %% tags=["hide-input"] caption="Shares of fates at 96 h, beyond the last training time. The order of fates is the same in every bar. Where all paths start at the first time, *gamma* is rare or missing." alt="Stacked horizontal bars. The truth is split among alpha, beta and gamma. The published model shows alpha and beta and almost no gamma; with starts at all times gamma appears." name="fig-fates"
 shares = pd.DataFrame({"truth": goal[96.0]} | {n: p.loc[96.0] for n, p in places.items()}).T[fates]
 fig, ax = plt.subplots(figsize=(5.4, 3.6))
 left = np.zeros(len(shares))
@@ -487,7 +487,7 @@ plt.show()
 spread_of = {
     t: [p.loc[t, "squared W2"] for p in [places["as published"], *repeats]] for t in held_out
 }
-from_all = places['start_times="all"']
+from_all = places["starts at all times"]
 w2 = table["squared W2"]
 signal = true_train.var(axis=0).sum() / float(values.var(dim=0).sum())
 best = {t: w2[f"{t:.0f} h"].iloc[2:].idxmin() for t in held_out}
@@ -567,7 +567,7 @@ with_depth = {
     "factors of counts": [abs(np.corrcoef(c, depth)[0, 1]) for c in latent.numpy().T],
 }
 
-# %% caption="Correlation (absolute value) of each latent coordinate with the log of a cell's total count. Among the principal components of log values one is mostly depth; among the factors of counts none is." alt="Grouped bars for coordinates 1 to 6. One orange bar, of the components, is near one; all blue bars, of the factors, are small." name="fig-depth"
+# %% tags=["hide-input"] caption="Correlation (absolute value) of each latent coordinate with the log of a cell's total count. Among the principal components of log values one is mostly depth; among the factors of counts none is." alt="Grouped bars for coordinates 1 to 6. One orange bar, of the components, is near one; all blue bars, of the factors, are small." name="fig-depth"
 fig, ax = plt.subplots(figsize=(5.4, 2.6))
 place_at = np.arange(n_factors)
 for i, ((name, values_of), color) in enumerate(
@@ -645,7 +645,7 @@ lengths = {
 }
 pd.Series(lengths).round(1).to_frame("mean squared distance of a pair")
 
-# %% caption="Cells of 60 h (blue) and 72 h (orange) in two latent coordinates, with 50 pairs by optimal transport (left) and by chance (right). Optimal transport keeps the branches apart." alt="Two scatter plots of the same cells. Left: short lines within each branch. Right: long lines across all branches." name="fig-pairs"
+# %% tags=["hide-input"] caption="Cells of 60 h (blue) and 72 h (orange) in two latent coordinates, with 50 pairs by optimal transport (left) and by chance (right). Optimal transport keeps the branches apart." alt="Two scatter plots of the same cells. Left: short lines within each branch. Right: long lines across all branches." name="fig-pairs"
 spread_first = np.argsort(-np.var(np.vstack([start, end]), axis=0))[:2]
 fig, axes = plt.subplots(1, 2, figsize=(5.4, 3.0), sharex=True, sharey=True)
 for ax, (name, rows) in zip(
@@ -670,8 +670,8 @@ plt.show()
 # What remains is regression, [flow matching](../book/glossary.md#flow-matching): a network is asked for the velocity at a position and a time
 # ([Tong et al. 2024](https://arxiv.org/abs/2302.00482)). Many curves run through one place; the best answer in the
 # square is their *mean* velocity, and a drift with the mean velocity everywhere carries one
-# population to the next. No ODE is solved in training. The five
-# lines of the loop are the package's, and they end with the package's drift.
+# population to the next. No ODE is solved in training. The loop below is the
+# package's, and it ends with the package's drift.
 
 # %%
 unit = np.diff(np.unique(at)).mean()  # model time counts mean intervals
@@ -718,7 +718,7 @@ Markdown(
 # nearer in time. No cell goes further than to the next training time, and none has to come all the way
 # from 0 h.
 
-# %% caption="Paths (lines) of 40 cells measured at 36 h, moved forwards to 96 h, and of 40 cells measured at 60 h, moved backwards to 48 h, in two principal components of true cells. Dots are starts. Grey: true cells of the time at which the paths end." alt="Two scatter plots with lines. Left: blue lines leave one cloud, part, and end near the three grey clouds of 96 h. Right: orange lines run from several clouds to the grey cloud of 48 h." name="fig-flow"
+# %% tags=["hide-input"] caption="Paths (lines) of 40 cells measured at 36 h, moved forwards to 96 h, and of 40 cells measured at 60 h, moved backwards to 48 h, in two principal components of true cells. Dots are starts. Grey: true cells of the time at which the paths end." alt="Two scatter plots with lines. Left: blue lines leave one cloud, part, and end near the three grey clouds of 96 h. Right: orange lines run from several clouds to the grey cloud of 48 h." name="fig-flow"
 
 
 def seen(latent):
@@ -739,7 +739,7 @@ axes[0].set_ylabel("PC 2")
 plt.show()
 
 # %%
-rows = {name: row_of(block(name)) for name in ["fresh true cells", "true cells of the time before"]}
+rows = {name: row_of(block(name)) for name in ["fresh true cells", "the time before, copied"]}
 rows |= {name: row_of(places[name]) for name in ["as published", "all five"]}
 rows["default"] = row_of(place_of(model))
 result = pd.DataFrame(rows).T
@@ -751,10 +751,10 @@ w2 = result["squared W2"]
 ratio = w2.loc["default"] / w2.loc["as published"]
 floor = w2.loc["default"] / w2.loc["fresh true cells"]
 Markdown(
-    f"The squared $W_2$ of the default is {ratio['48 h']:.2f} times that of the published model at 48 h and"
+    f"The squared W2 of the default is {ratio['48 h']:.2f} times that of the published model at 48 h and"
     f" {ratio['96 h']:.2f} times at 96 h; to stand still would give"
-    f" {w2.loc['true cells of the time before', '48 h']:.0f} and"
-    f" {w2.loc['true cells of the time before', '96 h']:.0f}. It is {floor['48 h']:.1f} and {floor['96 h']:.1f} times"
+    f" {w2.loc['the time before, copied', '48 h']:.0f} and"
+    f" {w2.loc['the time before, copied', '96 h']:.0f}. It is {floor['48 h']:.1f} and {floor['96 h']:.1f} times"
     " the floor: a hundred cells a time leave something to be known."
 )
 
@@ -797,7 +797,7 @@ drawn["as published"] = as_published.sample([48.0], 500, seed=seed).layers["log1
 like = pd.DataFrame({name: likeness(cells) for name, cells in drawn.items()}).T
 like.round(2)
 
-# %% caption="Variance of each gene over predicted cells, divided by its variance over measured cells of 48 h; 1 is right. With drawn counts the genes lie about 1 as those of other measured cells do; without noise almost all lie far below." alt="Four histograms on a logarithmic axis. Fresh cells and noise=True are centred at one; noise=False and the published model are centred far below one." name="fig-variance"
+# %% tags=["hide-input"] caption="Variance of each gene over predicted cells, divided by its variance over measured cells of 48 h; 1 is right. With drawn counts the genes lie about 1 as those of other measured cells do; without noise almost all lie far below." alt="Four histograms on a logarithmic axis. Fresh cells and noise=True are centred at one; noise=False and the published model are centred far below one." name="fig-variance"
 shown = {name: drawn[name] for name in drawn if "depth" not in name}
 fig, axes = plt.subplots(4, 1, figsize=(5.4, 4.4), sharex=True)
 for ax, name, color in zip(axes, shown, [GREY, BLUE, SKY, ORANGE], strict=True):
@@ -842,7 +842,7 @@ for damping in DAMPINGS:
     moved = model.decode(field.flow(clouds[-1], 72.0, [96.0])[0])
     in_truth.append(place(moved, 96.0)["squared W2"])
 
-# %% caption="Squared $W_2$ against how slowly the drift fades, relative to a drift that stands still. Blue: to left-out training times, which choose. Orange: to the truth at 96 h, which is known only here. Rings are minima." alt="Two lines over six values of damping from 0 to none. Both start at 1; blue falls and rises again." name="fig-damping"
+# %% tags=["hide-input"] caption="Squared $W_2$ against how slowly the drift fades, relative to a drift that stands still. Blue: to left-out training times, which choose. Orange: to the truth at 96 h, which is known only here. Rings are minima." alt="Two lines over six values of damping from 0 to none. Both start at 1; blue falls and rises again." name="fig-damping"
 names = ["0 (still)", *[f"{d:g}" for d in DAMPINGS[1:-1]], "none"]
 fig, ax = plt.subplots(figsize=(5.4, 2.8))
 for curve, color, label in [
@@ -862,7 +862,7 @@ said = "at 96 h the truth would have chosen the same"
 if chosen != right:
     said = f"the truth at 96 h would have chosen {names[right]}, with {in_truth[right]:.0f}"
 Markdown(
-    f"The left-out times choose $d$ = {names[chosen]}, which has a squared $W_2$ of {in_truth[chosen]:.0f} at 96 h;"
+    f"The left-out times choose a damping of {names[chosen]}, which has a squared W2 of {in_truth[chosen]:.0f} at 96 h;"
     f" {said}. Standing still has {in_truth[0]:.0f}, a drift that does not fade {in_truth[-1]:.0f}."
 )
 
@@ -895,16 +895,17 @@ print("the loaded model draws the same cells:", same)
 
 # %%
 in_factors = sum(part.numel() for part in (factors.intercept, factors.loadings, factors.dispersion))
+in_net = sum(w.numel() for w in net.parameters())
 costs = {
     "as published": {
-        "numbers learned": len(weights),
-        "of these in the drift": sum(w.numel() for w in drift.parameters()),
+        "numbers learned": f"{len(weights):,}",
+        "of these in the drift": f"{sum(w.numel() for w in drift.parameters()):,}",
         "steps of gradient descent": "200 + 1,000",
         "distances in a step": f"{len(clock) * (32 * 200 + 32**2 + 200**2):,} in {n_genes:,} genes",
     },
     "default": {
-        "numbers learned": in_factors + len(parameters_to_vector(net.parameters())),
-        "of these in the drift": len(parameters_to_vector(net.parameters())),
+        "numbers learned": f"{in_factors + in_net:,}",
+        "of these in the drift": f"{in_net:,}",
         "steps of gradient descent": "800, and 2 × 400 for the damping",
         "distances in a step": "none; 256 velocities in 6 coordinates",
     },
@@ -925,7 +926,8 @@ pd.DataFrame(costs)
 #   shares at 96 h are those of the 100 cells that happened to be measured at 72 h.
 
 # %% tags=["hide-input"]
-points = model.sample([96.0], 500, seed=seed, noise=False).obsm["latent"]
+with warnings.catch_warnings(action="ignore"):  # 96 h is beyond the training times
+    points = model.sample([96.0], 500, seed=seed, noise=False).obsm["latent"]
 alpha = float((train.obs["fate"][at == 72.0] == "alpha").mean())
 shares_72 = organism.fate_shares(72.0)
 Markdown(
