@@ -85,8 +85,8 @@ pd.Series(organism.commitment_times, name="bistable from (hours)").rename_axis("
 # %% [markdown]
 # ### A truth in the unit of the models
 #
-# Models of expression predict log values: $\log(1 + \text{counts per } 10{,}000)$, with mean over the
-# noise of counting. The mean of a logarithm is not the logarithm of a mean, so the noise-free
+# The models predict log values, $\log(1 + \text{counts per } 10{,}000)$, in the mean over the noise of
+# counting. The mean of a logarithm is not the logarithm of a mean, so the noise-free
 # expression of a simulated cell is not yet what they should predict. But a simulated cell can
 # be measured as often as one likes. The truth below is the mean log value of each cell over 20
 # measurements at different depths.
@@ -403,7 +403,7 @@ as_published = fitted["as published"]
 # **The drift ends with a ReLU** (`drift_activation`). A velocity is positive or zero, never negative.
 # The next cell encodes all training cells and looks at the velocities there.
 
-# %%
+# %% tags=["hide-input"]
 latent = as_published.encode(train)
 velocities = as_published.velocity(latent, time=0.0)
 signed = fitted["signed drift"].velocity(latent, time=0.0)
@@ -991,7 +991,7 @@ Markdown(
 #
 # *Gamma* falls to about half of what it is with starts at all times, and the squared $W_2$ at 96 h is about twice as
 # large, near that of the best variants of the published model. The drift is the same to the last weight. It
-# is right on average in each interval, but its errors add up over seven of them, and where a branch
+# is right on average in each interval, but its errors add up over all of them, and where a branch
 # parts, the mean velocity of both decides for cells that lie between. Short ways from measured cells
 # are what makes the default better here, as much as its latent space.
 #
