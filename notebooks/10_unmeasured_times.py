@@ -62,19 +62,21 @@ plt.rcParams.update(book_style())
 # any time in between. Predicting an unmeasured time means predicting a *population*, not the fate of
 # one cell.
 #
-# This page predicts two series. In the first, of
-# [Semrau et al. 2017](https://doi.org/10.1038/s41467-017-01076-4), mouse embryonic stem cells leave
-# pluripotency under retinoic acid; 41 genes were counted from 0 h to 96 h. In the second, of
-# [Guo et al. 2010](https://doi.org/10.1016/j.devcel.2010.02.012), a mouse embryo grows from 1 cell to 64
-# cells; 48 genes were measured by qPCR. Its time is not a clock but a stage: the number of divisions. With
+# This page predicts two series. In the first, of [Semrau et al.
+# 2017](https://doi.org/10.1038/s41467-017-01076-4), mouse embryonic stem cells leave pluripotency
+# under retinoic acid; 41 genes were counted from 0 h to 96 h. In the second, of [Guo et al.
+# 2010](https://doi.org/10.1016/j.devcel.2010.02.012), a mouse embryo grows from 1 cell to 64 cells;
+# 48 genes were measured by qPCR. Its time is not a clock but a stage: the number of divisions. With
 # `profile = "full"` two more series follow, one of cells that become heart muscle along a fork
-# ([Bargaje et al. 2017](https://doi.org/10.1073/pnas.1621412114)) and one of few cells and many genes.
+# ([Bargaje et al. 2017](https://doi.org/10.1073/pnas.1621412114)) and one of few cells and many
+# genes.
 #
 # Which times are held out is decided by a rule that knows their number and nothing else: every second
-# time from the third on, and the last sixth of the times, at least one. It is the pattern `"hard"` of the
-# package, made after the splits of [Zhang et al. 2024](https://doi.org/10.1093/bioinformatics/btae393). A
-# held-out time is **inner** if training times lie on both sides of it, and **outer** if it lies
-# beyond the last training time. No setting of any method was chosen by looking at the held-out cells.
+# time from the third on, and the last sixth of the times, at least one. It is the pattern `"hard"` of
+# the package, made after the splits of [Zhang et al.
+# 2024](https://doi.org/10.1093/bioinformatics/btae393). A held-out time is **inner** if training
+# times lie on both sides of it, and **outer** if it lies beyond the last training time. No setting of
+# any method was chosen by looking at the held-out cells.
 
 # %%
 
@@ -149,11 +151,12 @@ Markdown(
 #   (`blur`) and approaches the solution in coarse steps (`scaling` 0.5), both as published. What it asks
 #   for is found out below.
 #
-# A score is a number without a scale until two rows stand beside it. The **floor** is the other half of
-# the measured cells, scored like a prediction; its row is called *split half of the measured cells*. The **constant** repeats one vector, the mean profile
-# interpolated between the neighbouring training times. It holds no population at all. A prediction with
-# a score near the floor is as good as measured cells, as far as this score can tell; where the
-# constant comes near the floor, or below it, the score does not ask for a population.
+# A score is a number without a scale until two rows stand beside it. The **floor** is the other half
+# of the measured cells, scored like a prediction; its row is called *split half of the measured
+# cells*. The **constant** repeats one vector, the mean profile interpolated between the neighbouring
+# training times. It holds no population at all. A prediction with a score near the floor is as good
+# as measured cells, as far as this score can tell; where the constant comes near the floor, or below
+# it, the score does not ask for a population.
 
 # %%
 FLOOR, SCNODE, PUBLISHED = SPLIT_HALF, "scNODE", "scNODE as published"
@@ -184,23 +187,23 @@ def metrics_for(train):
 # follow, and all of them repeat the cells of that time.
 #
 # **scNODE as published** ([Zhang et al. 2024](https://doi.org/10.1093/bioinformatics/btae393)) has
-# three parts. An encoder turns a cell into a point of a [latent space](../book/glossary.md#latent-space);
-# a [drift](../book/glossary.md#drift), a small neural network, says how fast and where to a latent point
-# moves; a decoder turns points back into cells. Encoder and decoder first learn to reproduce
-# the training cells. Then all parts learn together: cells of the first time are encoded, moved through all
-# training times and decoded, and the divergence between decoded and measured cells is made small. The
-# settings are the authors' for zebrafish. Its time is the position in the list of all measured times,
-# held-out ones included.
+# three parts. An encoder turns a cell into a point of a [latent
+# space](../book/glossary.md#latent-space); a [drift](../book/glossary.md#drift), a small neural
+# network, says how fast and where to a latent point moves; a decoder turns points back into cells.
+# Encoder and decoder first learn to reproduce the training cells. Then all parts learn together:
+# cells of the first time are encoded, moved through all training times and decoded, and the
+# divergence between decoded and measured cells is made small. The settings are the authors' for
+# zebrafish. Its time is the position in the list of all measured times, held-out ones included.
 #
-# **scNODE**, the default of this package, keeps latent space, drift and decoder and changes how they are
-# learned. Its latent space is linear, of a size chosen on the training cells. Its drift learns, by flow matching
-# ([Tong et al. 2024](https://arxiv.org/abs/2302.00482)), the velocity along curves through cells of
-# neighbouring training times that optimal transport has paired. Predicted cells start at the
-# neighbouring training times, not at the first. Beyond the last training time the drift fades, at a rate
-# that predicts the last training time best when that is left out. And it has a model of noise, which can be
-# switched: `noise=True` draws cells as they would be measured, `noise=False` gives the **de-noised**
-# population, each cell at its expected value. Both stand in the table, since the two questions ask for
-# different things.
+# **scNODE**, the default of this package, keeps latent space, drift and decoder and changes how they
+# are learned. Its latent space is linear, of a size chosen on the training cells. Its drift learns,
+# by flow matching ([Tong et al. 2024](https://arxiv.org/abs/2302.00482)), the velocity along curves
+# through cells of neighbouring training times that optimal transport has paired. Predicted cells
+# start at the neighbouring training times, not at the first. Beyond the last training time the drift
+# fades, at a rate that predicts the last training time best when that is left out. And it has a model
+# of noise, which can be switched: `noise=True` draws cells as they would be measured, `noise=False`
+# gives the **de-noised** population, each cell at its expected value. Both stand in the table, since
+# the two questions ask for different things.
 
 # %%
 
@@ -228,8 +231,8 @@ def fitted(train, test, n_published):
 
 
 # %% [markdown]
-# scNODE is trained with three seeds. To keep the run short, the published model gets three seeds on the first
-# series and one on the second; with `profile = "full"` it gets three everywhere.
+# scNODE is trained with three seeds. To keep the run short, the published model gets three seeds on
+# the first series and one on the second; with `profile = "full"` it gets three everywhere.
 
 # %%
 models = {
@@ -319,12 +322,13 @@ def verdict(halves):
 verdict(halves["semrau2017"])
 
 # %% [markdown]
-# Each line gives the best baseline, scNODE as published, and the better row of scNODE, the lowest first, and
-# says in how many of the three splits the first was below the second. Where that is not so in all three,
-# these splits do not tell the two apart.
+# Each line gives the best baseline, scNODE as published, and the better row of scNODE, the lowest
+# first, and says in how many of the three splits the first was below the second. Where that is not so
+# in all three, these splits do not tell the two apart.
 #
-# The figure shows the same scores as positions: a method that answers both questions well stands near the
-# star. Beyond the last training time three of the baselines repeat the same cells, and their markers coincide.
+# The figure shows the same scores as positions: a method that answers both questions well stands near
+# the star. Beyond the last training time three of the baselines repeat the same cells, and their
+# markers coincide.
 
 # %% tags=["hide-input"] caption="Place against likeness on the held-out times of the first series; both smaller for better, both axes logarithmic. *Above*: inner times; *below*: outer times. The star is the floor: cells that were measured." alt="Two scatter plots, one above the other, with a labelled marker for each method and a star for the floor." name="fig-semrau-scores"
 STYLES = {
@@ -363,8 +367,8 @@ plt.show()
 # %% [markdown]
 # ## What the divergence asks for
 #
-# The code below takes the cells that OT displacement predicts and pulls every cell towards their mean. The
-# mean stays; the cells become more and more alike. A score of populations should get worse.
+# The code below takes the cells that OT displacement predicts and pulls every cell towards their
+# mean. The mean stays; the cells become more and more alike. A score of populations should get worse.
 
 # %% caption="Scores of predicted cells that are pulled to their own mean, each divided by its value without the pull, at the first held-out time of the first series." alt="A line for each of the three scores over the share of the way to the mean, on a logarithmic axis, and a level line at 1." name="fig-pull"
 train, test = cells["semrau2017"]
@@ -400,21 +404,21 @@ Markdown(
 )
 
 # %% [markdown]
-# The reason is noise. The divergence pairs each predicted cell with a measured one. In 41 noisy values hardly two
-# cells are alike, so every pair pays for two noises: that of the predicted cell and that of its partner. That is
-# why two halves of the same cells do not get 0. A cell without noise pays for its partner's noise only.
-# The correction that turns the transport cost into a divergence compares each population with itself,
-# where every cell finds itself as a partner, and so takes none of this payment back. In six components little
-# noise is left to pay for. A low divergence
-# can therefore mean a good prediction or merely a smooth one, which is why it stands here beside two scores
-# that ask one question each.
+# The reason is noise. The divergence pairs each predicted cell with a measured one. In 41 noisy
+# values hardly two cells are alike, so every pair pays for two noises: that of the predicted cell and
+# that of its partner. That is why two halves of the same cells do not get 0. A cell without noise
+# pays for its partner's noise only. The correction that turns the transport cost into a divergence
+# compares each population with itself, where every cell finds itself as a partner, and so takes none
+# of this payment back. In six components little noise is left to pay for. A low divergence can
+# therefore mean a good prediction or merely a smooth one, which is why it stands here beside two
+# scores that ask one question each.
 
 # %% [markdown]
 # ## Look at the cells
 #
 # The principal components are fitted on the training cells alone. Distances in this plane are
-# distances in expression; in a UMAP they would not be
-# ([Chari and Pachter 2023](https://doi.org/10.1371/journal.pcbi.1011288)).
+# distances in expression; in a UMAP they would not be ([Chari and Pachter
+# 2023](https://doi.org/10.1371/journal.pcbi.1011288)).
 
 # %% caption="Cells at the last time of the first series, an outer one: measured (grey) and as many predicted ones (orange-red), in the first two principal components of the training cells." alt="Six scatter plots with the same grey cloud of measured cells and, over it, the cells that one method predicts." name="fig-cells"
 last = float(test.obs["time"].max())
@@ -442,9 +446,9 @@ fig.legend(*handles, loc="outside upper center", ncols=2, markerscale=2)
 plt.show()
 
 # %% [markdown]
-# How far the predicted cells scatter can be put in a number. The next table shows, over the genes, the variance
-# of the predicted cells divided by that of the measured ones. 1 is right; 0 means that all predicted
-# cells are equal.
+# How far the predicted cells scatter can be put in a number. The next table shows, over the genes,
+# the variance of the predicted cells divided by that of the measured ones. 1 is right; 0 means that
+# all predicted cells are equal.
 
 # %%
 rows = {}
@@ -459,8 +463,8 @@ pd.DataFrame(rows).T.round(2)
 #
 # An ensemble fits scNODE several times, each time with another seed and on training cells drawn with
 # replacement at each time. What the members disagree about becomes an interval. What all of them get
-# wrong does not: no training cell was measured beyond the last training time, so nothing
-# there tells the members that they are wrong.
+# wrong does not: no training cell was measured beyond the last training time, so nothing there tells
+# the members that they are wrong.
 
 # %% caption="Mean expression of four genes in the first series. Filled dots: means of training cells; open dots: means of held-out cells, which the model never saw. Line and band: mean and 90 % interval of the ensemble, de-noised." alt="Four line charts, one for each gene, with a line, a band around it, and filled and open dots." name="fig-genes"
 ensemble = Ensemble(lambda number: ScNODE(seed=seed + number), n_members=5, seed=seed).fit(train)
@@ -481,9 +485,9 @@ fig.supylabel("mean log(1 + count)")
 plt.show()
 
 # %% [markdown]
-# Of a 90 % interval one would like to know whether it holds nine of ten measured means. The table counts
-# over all 41 genes, and gives medians over them. The measured mean has an error of its own, so that the
-# intervals are also widened by it.
+# Of a 90 % interval one would like to know whether it holds nine of ten measured means. The table
+# counts over all 41 genes, and gives medians over them. The measured mean has an error of its own, so
+# that the intervals are also widened by it.
 
 # %%
 rows = {}
@@ -516,9 +520,10 @@ Markdown(
 # %% [markdown]
 # ## The second series
 #
-# In the embryo of [Guo et al. 2010](https://doi.org/10.1016/j.devcel.2010.02.012) the first times have a
-# dozen cells or two, so that the floor itself is uncertain. At the last one, which is held out, the inner cell mass has parted into
-# two lineages that the authors do not yet tell apart at the last training time.
+# In the embryo of [Guo et al. 2010](https://doi.org/10.1016/j.devcel.2010.02.012) the first times
+# have a dozen cells or two, so that the floor itself is uncertain. At the last one, which is held
+# out, the inner cell mass has parted into two lineages that the authors do not yet tell apart at the
+# last training time.
 
 # %%
 table(halves["guo2010"]).rename_axis(index=None).round(2)
@@ -540,8 +545,8 @@ for name in names[2:]:
 # %% [markdown]
 # ## Which method, then?
 #
-# The last table counts, over the series of this run, how often each method has the lowest score, leaving out
-# the floor.
+# The last table counts, over the series of this run, how often each method has the lowest score,
+# leaving out the floor.
 
 # %%
 every = pd.concat(halves, names=["series"]).median(axis=1).drop(FLOOR, level="model")
@@ -551,9 +556,9 @@ columns = table(halves["semrau2017"]).columns
 counts.reindex(list(STYLES)[1:], fill_value=0)[columns].rename_axis(index=None)
 
 # %% [markdown]
-# Few series and few held-out times: the tables rank methods on these splits and no others. A population
-# can also be right for a wrong reason, because many dynamics pass through the same snapshots
-# ([Weinreb et al. 2018](https://doi.org/10.1073/pnas.1714723115)).
+# Few series and few held-out times: the tables rank methods on these splits and no others. A
+# population can also be right for a wrong reason, because many dynamics pass through the same
+# snapshots ([Weinreb et al. 2018](https://doi.org/10.1073/pnas.1714723115)).
 #
 # ## Key points
 #
@@ -575,11 +580,12 @@ counts.reindex(list(STYLES)[1:], fill_value=0)[columns].rename_axis(index=None)
 # <details><summary>Solution</summary>
 #
 # Change `pattern` in `series`, and leave out the code that asks for outer times. In the first series
-# a straight line is still lowest in place, but it is that of OT displacement and no longer that of the
-# mean. In the second series the inner times are the same two as before, and only the cells of the last time have
-# joined the training cells. Yet the lowest in place is no longer scNODE but the interpolated mean, by a hair and in
-# all three splits. The splits into halves show the chance of which cells were scored. They
-# do not show the chance of which times were trained on, so a small lead is no finding even where they agree.
+# a straight line is still lowest in place, but it is that of OT displacement and no longer that of
+# the mean. In the second series the inner times are the same two as before, and only the cells of the
+# last time have joined the training cells. Yet the lowest in place is no longer scNODE but the
+# interpolated mean, by a hair and in all three splits. The splits into halves show the chance of
+# which cells were scored. They do not show the chance of which times were trained on, so a small lead
+# is no finding even where they agree.
 #
 # </details>
 #
@@ -588,13 +594,13 @@ counts.reindex(list(STYLES)[1:], fill_value=0)[columns].rename_axis(index=None)
 #
 # <details><summary>Solution</summary>
 #
-# A cell that has no count in any of the 41 genes has no total to divide by, and scNODE refuses it by name. Leave
-# such cells out: `adata = adata[np.asarray(adata.X.sum(axis=1)).ravel() > 0].copy()`. The values that are compared
-# are now log counts per 10,000, so the scores are on another scale. scNODE takes the totals as depth: it draws
-# that of a predicted cell from the totals of all training cells. But the totals of a panel follow the
-# biology, and those of the last times are not among the training cells. In likeness at the outer times, where scNODE
-# was lowest, copied cells are now ahead of it. Counts are the better input where a cell's total is its depth,
-# as in a whole transcriptome.
+# A cell that has no count in any of the 41 genes has no total to divide by, and scNODE refuses it by
+# name. Leave such cells out: `adata = adata[np.asarray(adata.X.sum(axis=1)).ravel() > 0].copy()`. The
+# values that are compared are now log counts per 10,000, so the scores are on another scale. scNODE
+# takes the totals as depth: it draws that of a predicted cell from the totals of all training cells.
+# But the totals of a panel follow the biology, and those of the last times are not among the training
+# cells. In likeness at the outer times, where scNODE was lowest, copied cells are now ahead of it.
+# Counts are the better input where a cell's total is its depth, as in a whole transcriptome.
 #
 # </details>
 #
@@ -603,12 +609,12 @@ counts.reindex(list(STYLES)[1:], fill_value=0)[columns].rename_axis(index=None)
 #
 # <details><summary>Solution</summary>
 #
-# Replace `time_points=times` by `time="real"`. In the first series the change is no larger than the scatter
-# between the three seeds, which `scored` hides behind a median: print `as_measured` by `member`.
-# The position in the list is not a poorer clock, it is other knowledge: an experimenter measures often where
-# cells change fast. `ipsc_cardiomyocyte` was measured at 0, 6, 10, 30 and 60 days. By the clock
-# the held-out day 10 lies near day 6, by position halfway to day 30, and there scNODE too
-# predicts better with `ScNODE(time="index", time_points=times)`.
+# Replace `time_points=times` by `time="real"`. In the first series the change is no larger than the
+# scatter between the three seeds, which `scored` hides behind a median: print `as_measured` by
+# `member`. The position in the list is not a poorer clock, it is other knowledge: an experimenter
+# measures often where cells change fast. `ipsc_cardiomyocyte` was measured at 0, 6, 10, 30 and 60
+# days. By the clock the held-out day 10 lies near day 6, by position halfway to day 30, and there
+# scNODE too predicts better with `ScNODE(time="index", time_points=times)`.
 #
 # </details>
 #
