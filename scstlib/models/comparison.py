@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -26,6 +26,7 @@ def score_held_out_times(
     time_key: str = "time",
     n_repeats: int = 3,
     seed: int = 0,
+    noise: bool | Literal["depth"] = True,
 ) -> pd.DataFrame:
     """Compare fitted models with the measured cells of times that they have not seen.
 
@@ -45,6 +46,10 @@ def score_held_out_times(
         a number.
     n_repeats : int
         Number of random halves.
+    seed : int
+        Draws the halves, the same ones for any models, and the predicted cells.
+    noise : bool or "depth"
+        As for ``sample`` of the models; False scores the de-noised populations.
 
     Returns
     -------
@@ -71,7 +76,9 @@ def score_held_out_times(
         for time in measured.times:
             cells = rng.permutation(measured.at(time))
             half, reference = np.array_split(cells.astype(np.float64), 2)
-            for name, member, predicted in _predictions(models, half, float(time), seed + repeat):
+            for name, member, predicted in _predictions(
+                models, half, float(time), seed + repeat, noise
+            ):
                 for metric, function in metrics.items():
                     value = function(predicted, reference)
                     rows.append((name, float(time), metric, member, repeat, float(value)))
@@ -79,12 +86,16 @@ def score_held_out_times(
 
 
 def _predictions(
-    models: Mapping[str, Sequence[TemporalModel]], half: np.ndarray, time: float, seed: int
+    models: Mapping[str, Sequence[TemporalModel]],
+    half: np.ndarray,
+    time: float,
+    seed: int,
+    noise: bool | Literal["depth"],
 ) -> list[tuple[str, int, np.ndarray]]:
     found = [(SPLIT_HALF, 0, half)]
     for name, members in models.items():
         for member, model in enumerate(members):
-            sampled = model.sample([time], len(half), seed=seed)
+            sampled = model.sample([time], len(half), seed=seed, noise=noise)  # type: ignore[arg-type]
             values = sampled.layers.get("log1p_cp10k", sampled.X)
             found.append((name, member, np.asarray(values, dtype=np.float64)))
     return found

@@ -7,6 +7,7 @@ from anndata import AnnData
 from scstlib.leakage import LeakageError
 from scstlib.models.baselines import ConstantMean, CopyNearest
 from scstlib.models.comparison import SPLIT_HALF, median_table, score_held_out_times
+from scstlib.models.scnode import ScNODE
 from scstlib.splits import hold_out_times
 
 
@@ -36,6 +37,22 @@ def test_counts_are_compared_as_log_counts_per_10k(moving_counts: AnnData):
     model = CopyNearest().fit(moving_counts[moving_counts.obs["time"] != 1.0])
     scores = score_held_out_times({"same": [model]}, test, {"mean": mean_gap}, n_repeats=1)
     assert scores["value"].max() < 2.0
+
+
+def test_cells_and_de_noised_populations_are_scored_against_the_same_halves(moving: AnnData):
+    def rank(x: np.ndarray, y: np.ndarray) -> float:
+        return float(np.linalg.matrix_rank(x - x.mean(0), tol=1e-2) + y[0, 0])
+
+    split = hold_out_times(moving, test=[1.0])
+    models = {"scNODE": [ScNODE(latent_dim=2, matching_steps=5, damping=None).fit(split.train)]}
+    noisy, denoised = (
+        score_held_out_times(models, split.test, {"rank": rank}, noise=noise)
+        for noise in (True, False)
+    )
+    floor = noisy["model"] == SPLIT_HALF
+    assert (noisy["value"] == denoised["value"])[floor].all()
+    # Cells fill all six genes; the de-noised population has two dimensions.
+    assert ((noisy["value"] - denoised["value"])[~floor].round(6) == 4).all()
 
 
 def test_a_model_that_saw_the_test_cells_is_refused(moving: AnnData):
