@@ -248,7 +248,8 @@ def _to_unit_prior(factors: CountFactors, points: Tensor, covariance: Tensor) ->
     factors.intercept = factors.intercept + mean @ factors.loadings
     root = torch.linalg.cholesky(points.mT @ points / len(points) + covariance.mean(0))
     axes, lengths, directions = torch.linalg.svd(root.mT @ factors.loadings, full_matrices=False)
-    factors.loadings = lengths[:, None] * directions
+    # Files keep no memory order, and sums in another order differ in their last digit.
+    factors.loadings = (lengths[:, None] * directions).contiguous()
     return torch.linalg.solve_triangular(root, points.mT, upper=False).mT @ axes
 
 

@@ -80,6 +80,11 @@ def test_drawn_counts_have_the_variance_of_the_model(factors):
     assert_allclose(counts.var(0)[common], expected[common], rtol=0.15)
 
 
+def test_factors_lie_in_memory_as_a_file_gives_them_back(factors):
+    """Else a loaded model computes other last digits, and draws other cells now and then."""
+    assert factors.loadings.is_contiguous()
+
+
 def test_a_distance_is_one_of_log_rates(factors):
     a, b = torch.tensor([[0.0, 0.0]]), torch.tensor([[3.0, 0.0]])
     rates = [factors.intercept + (p / factors.scale) @ factors.loadings for p in (a, b)]
