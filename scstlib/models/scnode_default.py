@@ -185,8 +185,8 @@ class DefaultScNODE(PopulationModel[LatentCells]):
                     drift, times[n - 1 : n + 1], populations[n - 1], populations[n], of.max_step
                 )
             )
-        # Too few times to leave one out: the drift fades within an interval.
-        return DAMPINGS[int(np.argmin(np.sum(errors, axis=0)))] if errors else 1.0
+        # With fewer than four times none can be left out, and nothing says how far the drift holds.
+        return DAMPINGS[int(np.argmin(np.sum(errors, axis=0)))] if errors else 0.0
 
     def _validation(self, points: np.ndarray, time: float) -> dict[str, Any]:
         """How :func:`scstlib.training.minimise` validates on the latent points of a time."""

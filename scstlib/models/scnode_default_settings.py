@@ -30,7 +30,8 @@ class DefaultSettings:
     damping : float or "auto", optional
         Beyond the last training time the drift decays by ``exp(-elapsed / damping)``, in mean
         intervals of the training times; 0: it stands still; None: it does not decay. "auto":
-        what predicts the last training time best when the drift has not seen it.
+        what predicts the last two training times best when the drift has not seen them; with
+        fewer than four training times 0, as there is nothing to learn it from.
     max_step : float
         Step bound of the solver, in mean intervals.
     start_times : "all" or "first"
