@@ -188,12 +188,12 @@ plt.show()
 # A flow sends each cell to one end. Its *fate probabilities* are then close to 0 or 1, from the first hour on:
 
 # %%
-certain = {}
+certain, chances = {}, {}
 for jitter in (0.0, 0.5):
     chance = fate_probabilities(
         model, adata, classifier, end, n_draws=1 if jitter == 0 else 5, jitter=jitter, seed=seed
     )
-    fate_at_end = chance if jitter == 0 else fate_at_end
+    chances[jitter] = chance
     certain[jitter] = (chance.max(axis=1) > 0.9).groupby(adata.obs["time"].to_numpy()).mean()
 sure = pd.DataFrame(certain).rename_axis(index="hours", columns="jitter of the start")
 sure.index = sure.index.map("{:.0f}".format)
@@ -247,6 +247,7 @@ Markdown(
 # of alpha stays level once the first choice is made, no alpha cell turns into another.
 
 # %%
+fate_at_end = chances[0.0]
 late = organism.times[organism.times > commitment["second"]]
 labelled = adata.obs[(adata.obs["fate"] == "alpha") & adata.obs["time"].isin(late)]
 twin = simulate_organism(seed=seed, preset="small", growth=0.0)
