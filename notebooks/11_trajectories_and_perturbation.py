@@ -71,7 +71,7 @@ print(
 
 # %% [markdown]
 # The model sees counts and times. It does not see the fates: the label in `adata.obs["fate"]`, which a
-# biologist would get from marker genes, is used from the third section on, and only to name places that
+# biologist would get from marker genes, is used later, and only to name places that
 # the flow has reached.
 #
 # ## Velocity
@@ -146,6 +146,7 @@ Markdown(
 # %% [markdown]
 # ## The same cells at many times
 #
+# A [trajectory](../book/glossary.md#trajectory) is the path of one cell.
 # `simulate_trajectories` takes measured cells and returns them at any times, as AnnData with one row for each
 # cell and time. Below, cells of the first time are followed to the end, and for each fate one is shown
 # that goes there.
@@ -281,7 +282,7 @@ Markdown(
 
 # %%
 rate = stretching(model, adata, hours)
-checkpoints = find_checkpoints(model, adata, n_genes=5)
+checkpoints = find_checkpoints(model, adata, n_genes=3)
 columns = {
     "time": "onset (h)",
     "peak": "peak (h)",
@@ -350,7 +351,7 @@ Markdown(
 # %% [markdown]
 # ## In-silico perturbation
 #
-# What if a gene were knocked out? A flow knows where cells go from a place. It does not know what a gene does.
+# What if a gene were knocked out? An [in-silico perturbation](../book/glossary.md#in-silico-perturbation) asks the model. A flow knows where cells go from a place. It does not know what a gene does.
 # `perturb` moves each cell to a place where the gene has the wanted level, by the smallest step, and lets the
 # flow do the rest. Where that place is comes from a regression of the gene on the latent coordinates,
 # among cells of about the same age.
@@ -418,7 +419,7 @@ listed = "; ".join(
 )
 Markdown(
     f"The table shows the fate that changes most in truth. Of the {is_master.sum()} perturbations of masters the model has"
-    f" {right[is_master].sum()} in the right direction, and of the {(~is_master).sum()} of regulators that tilt a switch"
+    f" {right[is_master].sum()} in the right direction, and of the {(~is_master).sum()} regulators that tilt a switch"
     f" {right[~is_master].sum()}."
     + (f" Wrong: {listed}." if len(wrong) else "")
     + " *Known* is the share of the variance of the gene's counts that its place in latent space explains; counting noise keeps"
@@ -477,7 +478,7 @@ Markdown(
 # $$S[x] = \int \left\lVert \frac{dx}{dt} - v(x, t) \right\rVert^2 dt.$$
 #
 # The action is 0 along the flow and grows with each detour from it. `least_action_path` begins from two guesses,
-# improves each, and returns the lowest action of *all* evaluations: an optimiser can end on a
+# improves each, and returns as [least-action path](../book/glossary.md#least-action-path) the one of lowest action of *all* evaluations: an optimiser can end on a
 # worse path than it has seen.
 #
 # A known answer first: between a cell and the place to which the flow takes it, the least action is 0.
@@ -573,7 +574,7 @@ again = tracked("stay", moments, 2000, rng)
 right_at = {kind: track[:, :, 0] > 0 for kind, track in tracks.items()}
 limits = pd.DataFrame({
     kind: {
-        "largest energy distance to *stay*, drawn anew": max(map(energy_distance, track, again)),
+        "energy distance to stay, drawn anew (largest)": max(map(energy_distance, track, again)),
         "starts right, ends right": right_at[kind][-1][right_at[kind][0]].mean(),
     }
     for kind, track in tracks.items()
