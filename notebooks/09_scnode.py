@@ -569,7 +569,7 @@ with_depth = {
     "factors of counts": [abs(np.corrcoef(c, depth)[0, 1]) for c in latent.numpy().T],
 }
 
-# %% tags=["hide-input"] caption="Correlation (absolute value) of each latent coordinate with the log of a cell's total count. Among the principal components of log values one is mostly depth; among the factors of counts none is." alt="Grouped bars for each coordinate. One orange bar, of the components, is near one; all blue bars, of the factors, are small." name="fig-depth"
+# %% tags=["hide-input"] caption="Correlation (absolute value) of each latent coordinate with the log of a cell's total count. Among the principal components of log values one is mostly depth; among the factors of counts none is." alt="Grouped bars for each coordinate. One orange bar, of the components, is near one; all blue bars, of the factors, are small." name="fig-depth-factors"
 fig, ax = plt.subplots(figsize=(5.4, 2.6))
 place_at = np.arange(n_factors)
 for i, ((name, values_of), color) in enumerate(
@@ -799,7 +799,7 @@ drawn["as published"] = as_published.sample([48.0], 500, seed=seed).layers["log1
 like = pd.DataFrame({name: likeness(cells) for name, cells in drawn.items()}).T
 like.round(2)
 
-# %% tags=["hide-input"] caption="Variance of each gene over predicted cells, divided by its variance over measured cells of 48 h; 1 is right. With drawn counts the genes lie about 1 as those of other measured cells do; without noise almost all lie far below." alt="Four histograms on a logarithmic axis. Fresh cells and noise=True are centred at one; noise=False and the published model are centred far below one." name="fig-variance"
+# %% tags=["hide-input"] caption="Variance of each gene over predicted cells, divided by its variance over measured cells of 48 h; 1 is right. With drawn counts the genes lie about 1 as those of other measured cells do; without noise almost all lie far below." alt="Four histograms on a logarithmic axis. Fresh cells and noise=True are centred at one; noise=False and the published model are centred far below one." name="fig-variance-drawn"
 shown = {name: drawn[name] for name in drawn if "depth" not in name}
 fig, axes = plt.subplots(4, 1, figsize=(5.4, 4.4), sharex=True)
 for ax, name, color in zip(axes, shown, [GREY, BLUE, SKY, ORANGE], strict=True):

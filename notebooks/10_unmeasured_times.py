@@ -370,7 +370,7 @@ plt.show()
 # The code below takes the cells that OT displacement predicts and pulls every cell towards their
 # mean. The mean stays; the cells become more and more alike. A score of populations should get worse.
 
-# %% caption="Scores of predicted cells that are pulled to their own mean, each divided by its value without the pull, at the first held-out time of the first series." alt="A line for each of the three scores over the share of the way to the mean, on a logarithmic axis, and a level line at 1." name="fig-pull"
+# %% caption="Scores of predicted cells that are pulled to their own mean, each divided by its value without the pull, at the first held-out time of the first series." alt="A line for each of the three scores over the share of the way to the mean, on a logarithmic axis, and a level line at 1." name="fig-pull-series"
 train, test = cells["semrau2017"]
 inner = float(test.obs["time"].min())
 measured = test[test.obs["time"] == inner].to_df().to_numpy()

@@ -123,6 +123,12 @@ def test_cells_that_plot_have_caption_and_alt_text(page: Any) -> None:
             assert cell.metadata.get("alt"), cell.source
 
 
+def test_a_name_of_a_figure_is_used_once_in_the_book() -> None:
+    names = [n for path in SOURCES for n in re.findall(r'\bname="(fig-[\w-]+)"', path.read_text())]
+    assert len(names) > 10
+    assert sorted(names) == sorted(set(names))
+
+
 @pytest.mark.parametrize("name", notebooks.names())
 def test_executed_figures_have_texts_and_nothing_is_written_to_stderr(name: str) -> None:
     path = notebooks.executed_path(name)
