@@ -29,7 +29,9 @@ ENCODING_STEPS = 6
 LOADING_PENALTY = 3.0  # Pseudo-observations that pull a loading to 0: genes with few counts.
 LARGEST_RESIDUAL = 8.0  # As the square root of the number of cells in Lause et al., but fixed.
 LOG_MEANS = (-20.0, 25.0)  # Of a count; beyond them single precision overflows or loses all.
-LARGEST_STEP = 2.0  # Of a Newton step, in standard deviations or units of a log.
+LARGEST_STEP = 2.0  # Of a latent point in a Newton step, in standard deviations.
+# Of a loading, in units of a log: longer steps overshoot on deep counts and do not come back.
+LARGEST_LOADING_STEP = 0.5
 LOWEST_LOG_RATE, HIGHEST_LOG_RATE, KNOTS = math.log(1e-7), 0.0, 48
 
 
@@ -218,7 +220,7 @@ def _newton_loadings(factors: CountFactors, counts: Tensor, offset: Tensor, poin
         hessian += (weight.mT @ _outer(design)).view(n_genes, rank + 1, rank + 1)
         slope += gradient.mT @ design
     step = torch.linalg.solve(hessian, slope[:, :, None])[:, :, 0]
-    values = values + step.clamp(-LARGEST_STEP, LARGEST_STEP)
+    values = values + step.clamp(-LARGEST_LOADING_STEP, LARGEST_LOADING_STEP)
     factors.intercept, factors.loadings = values[:, 0].contiguous(), values[:, 1:].mT.contiguous()
 
 
