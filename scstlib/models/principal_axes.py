@@ -8,6 +8,8 @@ from torch import Tensor
 from scstlib.preprocess.reduction import parallel_analysis
 
 MOST_CELLS, CELLS_FOR_RANK = 2500, 1000
+# Some hundred cells of 15,000 genes show more components than a flow can be learned in from them.
+CELLS_OF_A_DIMENSION = 25
 
 
 def chosen_rank(centred: Tensor, rank: int | None, smallest: int, seed: int) -> int:
@@ -16,7 +18,7 @@ def chosen_rank(centred: Tensor, rank: int | None, smallest: int, seed: int) -> 
     Parameters
     ----------
     rank : int or None
-        None: by parallel analysis, at least ``smallest`` where there are so many.
+        None: by parallel analysis, at most one for 25 cells, at least ``smallest``.
 
     Raises
     ------
@@ -31,10 +33,8 @@ def chosen_rank(centred: Tensor, rank: int | None, smallest: int, seed: int) -> 
         )
     if rank is None:
         some = _some_rows(centred, CELLS_FOR_RANK).cpu().numpy()
-        rank = min(
-            max(parallel_analysis(some, n_permutations=3, max_rank=30, seed=seed), smallest),
-            largest,
-        )
+        found = parallel_analysis(some, n_permutations=3, max_rank=30, seed=seed)
+        rank = min(max(min(found, len(centred) // CELLS_OF_A_DIMENSION), smallest), largest)
     if not 1 <= rank <= largest:
         raise ValueError(
             f"latent_dim must be 1 to {largest} for {len(centred)} cells of {centred.shape[1]}"

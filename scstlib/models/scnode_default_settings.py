@@ -15,7 +15,8 @@ class DefaultSettings:
     Parameters
     ----------
     latent_dim : int, optional
-        None: by parallel analysis of the training cells, at least ``smallest_rank``.
+        None: by parallel analysis of the training cells, at most one for 25 cells, at least
+        ``smallest_rank``.
     smallest_rank : int
         A panel of few genes shows few components above its noise; the latent space keeps so many.
     drift_hidden, drift_activation

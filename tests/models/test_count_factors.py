@@ -100,6 +100,16 @@ def test_the_rank_is_found_and_has_a_floor(simulated):
         fit_count_factors(counts, 60, 6, totals, 0)
 
 
+def test_few_cells_get_few_dimensions():
+    """Twelve kinds of cells span eleven components, which ten cells a kind do not support."""
+    rng = np.random.default_rng(0)
+    kinds = rng.normal(0, 2, (12, 400))[np.repeat(np.arange(12), 10)]
+    values = torch.as_tensor(kinds + rng.normal(0, 0.5, kinds.shape), dtype=torch.float32)
+    assert len(fit_value_factors(values, None, 2, seed=0).axes) == 120 // 25
+    more = values.repeat(5, 1)
+    assert len(fit_value_factors(more, None, 2, seed=0).axes) == 11
+
+
 def test_a_gene_without_counts_does_no_harm(simulated):
     counts = simulated[0].copy()
     counts[:, 7] = 0
