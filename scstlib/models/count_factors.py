@@ -116,7 +116,8 @@ class CountFactors:
         mean = self.log_share(points).exp() * totals[:, None]
         shape = (1 / self.dispersion).expand_as(mean)
         # torch draws gamma variates from no generator of one's own; numpy does.
-        rng = np.random.default_rng(int(torch.randint(2**62, (1,), generator=generator)))
+        seed = torch.randint(2**62, (1,), generator=generator, device=generator.device)
+        rng = np.random.default_rng(int(seed))
         gamma = rng.standard_gamma(shape.cpu().numpy()) * self.dispersion.cpu().numpy()
         counts = rng.poisson(gamma * mean.cpu().numpy())
         return torch.as_tensor(counts, dtype=points.dtype, device=points.device)
