@@ -33,7 +33,7 @@ from scstlib.models.drift_field import (
     damping_errors,
     squared_w2,
 )
-from scstlib.models.files import read_model, write_model
+from scstlib.models.files import write_model
 from scstlib.models.flow_matching import TimedDrift, train_drift
 from scstlib.models.latent_cells import (
     LatentCells,
@@ -356,17 +356,6 @@ class DefaultScNODE(PopulationModel[LatentCells]):
             "damping": self.field_.damping,
         }
         write_model(path, FILE_NAME, settings, tensors)
-
-    @classmethod
-    def load(cls, path: str | Path, device: str = "auto") -> Self:
-        """Read a model that :meth:`save` wrote.
-
-        Raises
-        ------
-        FileNotFoundError, ValueError
-            As :func:`scstlib.models.files.read_model` says.
-        """
-        return cls.restore(*read_model(path, FILE_NAME), device)
 
     @classmethod
     def restore(

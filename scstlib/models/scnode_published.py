@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from scstlib.leakage import record_fit
-from scstlib.models.files import read_model, write_model
+from scstlib.models.files import write_model
 from scstlib.models.latent_ode import LatentODE
 from scstlib.models.model_time import ModelTime
 from scstlib.models.protocol import (
@@ -290,17 +290,6 @@ class PublishedScNODE(LatentODE):
             "cells": {"genes": cells.genes, "time_key": cells.time_key, "depth": cells.depth},
         }
         write_model(path, FILE_NAME, settings, tensors)
-
-    @classmethod
-    def load(cls, path: str | Path, device: str = "auto") -> Self:
-        """Read a model that :meth:`save` wrote.
-
-        Raises
-        ------
-        FileNotFoundError, ValueError
-            As :func:`scstlib.models.files.read_model` says.
-        """
-        return cls.restore(*read_model(path, FILE_NAME), device)
 
     @classmethod
     def restore(
