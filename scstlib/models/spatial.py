@@ -60,7 +60,7 @@ def check_windows(windows: Windows, *, targets: bool = False) -> None:
         _refuse(windows, (stack < 0).any(axis=(1, 2)), f"{name} holds negative contacts")
         apart = np.abs(stack - np.swapaxes(stack, 1, 2)).max(axis=(1, 2))
         top = stack.max(axis=(1, 2), initial=0)
-        _refuse(windows, apart > 1e-5 * top, f"{name} is not symmetric")
+        _refuse(windows, np.asarray(apart > 1e-5 * top), f"{name} is not symmetric")
         if not stack.any():
             raise ValueError(f"{name} holds no contact in any window.")
     _refuse(windows, ~np.isfinite(windows.tracks).all(axis=(1, 2)), "tracks hold NaN or infinity")
