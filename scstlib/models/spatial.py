@@ -10,7 +10,7 @@ A bin's tracks have names: see :func:`scstlib.preprocess.guides.guide_tracks`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
 
@@ -60,13 +60,13 @@ def check_windows(windows: Windows, *, targets: bool = False) -> None:
         _refuse(windows, (stack < 0).any(axis=(1, 2)), f"{name} holds negative contacts")
         apart = np.abs(stack - np.swapaxes(stack, 1, 2)).max(axis=(1, 2))
         top = stack.max(axis=(1, 2), initial=0)
-        _refuse(windows, np.asarray(apart > 1e-5 * top), f"{name} is not symmetric")
+        _refuse(windows, apart > 1e-5 * top, f"{name} is not symmetric")
         if not stack.any():
             raise ValueError(f"{name} holds no contact in any window.")
     _refuse(windows, ~np.isfinite(windows.tracks).all(axis=(1, 2)), "tracks hold NaN or infinity")
 
 
-def _refuse(windows: Windows, bad: np.ndarray, what: str) -> None:
+def _refuse(windows: Windows, bad: Any, what: str) -> None:
     """Raise for the first bad window, with its place."""
     if bad.any():
         row = windows.table.iloc[int(bad.argmax())]
