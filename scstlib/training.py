@@ -139,6 +139,8 @@ def minimise(
     learning_rate: float,
     betas: tuple[float, float] = (0.9, 0.999),
     learning_rate_end: float | None = None,
+    weight_decay: float = 0.0,
+    max_gradient_norm: float | None = None,
     fabric: Fabric | None = None,
     generators: Sequence[torch.Generator] = (),
     checkpoint: str | Path | None = None,
@@ -150,7 +152,7 @@ def minimise(
     progress: bool | None = None,
     label: str = "training",
 ) -> History:
-    """Minimise a loss with Adam, one step for each call of ``loss_of_step(step)``.
+    """Minimise a loss with AdamW, one step for each call of ``loss_of_step(step)``.
 
     Parameters
     ----------
@@ -161,6 +163,11 @@ def minimise(
         Changed in place; equal in every process.
     learning_rate_end : float, optional
         The learning rate falls to this along half a cosine. None: it stays.
+    weight_decay : float
+        Share of each parameter that is taken off in a step, per unit of learning rate; with 0
+        this is Adam.
+    max_gradient_norm : float, optional
+        Gradients longer than this, all parameters together, are shortened to it.
     fabric : Fabric, optional
         From :func:`launch`: precision and processes. None: as it stands, one process.
     generators : sequence of torch.Generator
@@ -198,7 +205,7 @@ def minimise(
 
     fabric = fabric or launch("cpu")
     weights = list(parameters)
-    optimizer = torch.optim.Adam(weights, lr=learning_rate, betas=betas)
+    optimizer = torch.optim.AdamW(weights, lr=learning_rate, betas=betas, weight_decay=weight_decay)
     step_of: Any = fabric.setup_optimizers(optimizer)
     state = RunState(weights, optimizer, generators, f"{label}, {n_steps} steps, {run}".strip(", "))
     path = None if checkpoint is None else Path(checkpoint)
@@ -216,6 +223,8 @@ def minimise(
                     f"the loss of {label} is {value} at step {state.step} of {n_steps}: check the"
                     " input for extreme values, or lower the learning rate."
                 )
+            if max_gradient_norm is not None:
+                torch.nn.utils.clip_grad_norm_(weights, max_gradient_norm)
             step_of.step()
             state.losses.append(value)
             bar.update()

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
 
 from scstlib.training import launch, minimise, parameter_dtype, resolve_device, seeded_weights
 
@@ -42,6 +42,26 @@ def test_a_learning_rate_that_falls_to_zero_makes_smaller_steps():
     x = torch.nn.Parameter(torch.tensor(0.0, dtype=torch.float64))
     minimise(lambda _: -x, [x], n_steps=100, learning_rate=0.1, learning_rate_end=0.0)
     assert x.item() == pytest.approx(0.1 * 50.5, rel=1e-6)
+
+
+def test_weight_decay_takes_a_share_of_each_parameter_off():
+    """Without a gradient of its own a parameter shrinks by learning rate times decay a step."""
+    x = torch.nn.Parameter(torch.tensor(1.0, dtype=torch.float64))
+    minimise(lambda _: 0 * x, [x], n_steps=10, learning_rate=0.1, weight_decay=0.5)
+    assert x.item() == pytest.approx(0.95**10)
+
+
+def test_long_gradients_are_shortened_and_short_ones_left():
+    """Adam passes over a constant factor, so the gradients themselves are looked at."""
+    x = torch.nn.Parameter(torch.zeros(2))
+    for scale, norm in ((30.0, 0.1), (0.01, 0.05)):
+        slope = scale * torch.tensor([3.0, 4.0])
+        minimise(
+            lambda _, slope=slope: (slope * x).sum(),
+            [x], n_steps=1, learning_rate=0.1, max_gradient_norm=0.1,
+        )  # fmt: skip
+        assert x.grad.norm().item() == pytest.approx(norm, rel=1e-4)
+        assert_allclose(x.grad / x.grad.norm(), [0.6, 0.8], rtol=1e-5)
 
 
 def test_a_loss_that_is_not_finite_stops_at_its_step():
