@@ -21,6 +21,7 @@ ROOMS = (
     ("preprocess",),
     ("metrics",),
     ("training", "_run_state"),
+    ("audit",),
     ("models",),
     ("analysis",),
     ("plots",),
