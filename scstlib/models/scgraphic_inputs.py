@@ -71,6 +71,13 @@ def published_tracks(windows: Windows) -> Windows:
     return replace(windows, tracks=windows.tracks[..., columns], track_names=chosen)
 
 
+def targets_on_scale(windows: Windows) -> np.ndarray:
+    """Targets as maps are compared."""
+    if windows.targets is None:
+        raise ValueError("these windows have no targets.")
+    return normalise_depth(windows.targets, reads=READS)
+
+
 class Batches:
     """Rows of each step: every epoch goes through all windows in an order of its own."""
 

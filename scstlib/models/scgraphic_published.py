@@ -28,12 +28,13 @@ from scstlib.models.scgraphic_inputs import (
     digest,
     published_tracks,
     read_inputs,
+    targets_on_scale,
 )
 from scstlib.models.scgraphic_networks import ScGrapHiCNetwork
 from scstlib.models.scgraphic_settings import PublishedSettings
 from scstlib.models.scnode_networks import load_weights
 from scstlib.models.spatial import check_tracks, check_windows
-from scstlib.preprocess.contacts import normalise_depth, smooth_eigenvalues
+from scstlib.preprocess.contacts import smooth_eigenvalues
 from scstlib.preprocess.tracks import TrackScaler
 from scstlib.training import launch, minimise, parameter_dtype, resolve_device, seeded_weights
 
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 
 FILE_NAME = "ScGrapHiC"
 CHECKPOINT_EVERY = 20  # Steps: seconds at the published sizes.
-BLOCK = 16  # Windows predicted at once: 600 MB of pair features at the published sizes.
+BLOCK = 16  # Windows predicted at once; a layer of their pair features has 34 MB as published.
 
 
 class PublishedScGrapHiC:
@@ -113,7 +114,7 @@ class PublishedScGrapHiC:
             check_windows(validation, targets=True)
             check_tracks(validation, self.track_names_, self.bin_size_)
         of, fabric = self.settings, launch(device, precision)
-        targets = smooth_eigenvalues(_on_scale(windows))
+        targets = smooth_eigenvalues(targets_on_scale(windows))
         with seeded_weights(of.seed):
             network = ScGrapHiCNetwork(self.n_tracks_, of)
         if of.head_init == "mended":
@@ -200,7 +201,7 @@ class PublishedScGrapHiC:
     def _validation(self, windows: Windows) -> Any:
         """Minus the stratum-adjusted correlation with the targets; a constant map counts as −1."""
         network, inputs = self._fitted(), self._inputs(windows)
-        targets = _on_scale(windows)
+        targets = targets_on_scale(windows)
 
         def validate() -> float:
             maps = self._run(network, inputs)
@@ -303,13 +304,6 @@ class PublishedScGrapHiC:
         network.to(weights["decoder.conv.weight"].dtype).load_state_dict(weights)
         model.network_ = network.to(resolve_device(device))
         return model
-
-
-def _on_scale(windows: Windows) -> np.ndarray:
-    """Targets as maps are compared."""
-    if windows.targets is None:
-        raise ValueError("these windows have no targets.")
-    return normalise_depth(windows.targets, reads=READS)
 
 
 def _running(network: nn.Module) -> list[Any]:
