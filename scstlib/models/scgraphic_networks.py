@@ -1,0 +1,212 @@
+"""The networks of scGrapHiC, as published and with each of its observed limits open to be changed.
+
+Murtaza, Butaney, Wagner, Singh 2024, Bioinformatics 40 (Suppl 1) i490,
+https://doi.org/10.1093/bioinformatics/btae223; public code ``rsinghlab/scGrapHiC`` at commit
+``8019e1f``, whose key names the modules carry. Tensors are (windows, bins, channels) up to the
+decoder. :mod:`scstlib.models.scgraphic_published` trains them and predicts with them.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from scstlib.models.scgraphic_layers import convolve, graph_layers, scale
+from scstlib.models.scgraphic_settings import PublishedSettings
+
+
+class Attention(nn.Module):
+    """Attention with one head: every bin looks at all bins of its window."""
+
+    def __init__(self, width: int, dropout: float) -> None:
+        super().__init__()
+        self.fc_q, self.fc_k, self.fc_v, self.fc_o = (nn.Linear(width, width) for _ in range(4))
+        self.dropout = dropout
+
+    def forward(self, x: Tensor) -> Tensor:
+        dropout = self.dropout if self.training else 0.0
+        mixed = functional.scaled_dot_product_attention(
+            self.fc_q(x), self.fc_k(x), self.fc_v(x), dropout_p=dropout
+        )
+        out: Tensor = self.fc_o(mixed)
+        return out
+
+
+class FeedForward(nn.Module):
+    """Two linear layers, of each bin by itself."""
+
+    def __init__(self, width: int, hidden: int, dropout: float) -> None:
+        super().__init__()
+        self.fc1, self.fc2 = nn.Linear(width, hidden), nn.Linear(hidden, width)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.fc2(self.dropout(self.fc1(x).relu()))
+        return out
+
+
+class AttentionBlock(nn.Module):
+    """Pre-norm transformer block: x + attention(LN x), then x + FFN(LN x)."""
+
+    def __init__(self, width: int, hidden: int, dropout: float) -> None:
+        super().__init__()
+        self.attn = Attention(width, dropout)
+        self.ffn = FeedForward(width, hidden, dropout)
+        self.ln1, self.ln2 = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + self.dropout(self.attn(self.ln1(x)))
+        out: Tensor = x + self.dropout(self.ffn(self.ln2(x)))
+        return out
+
+
+class NodeProcessor(nn.Module):
+    """Tracks and encodings of bins to node features in (0, 1)."""
+
+    def __init__(self, n_tracks: int, of: PublishedSettings) -> None:
+        super().__init__()
+        n_inputs = n_tracks + of.encodings
+        self.feature_extractor = nn.Conv1d(n_inputs, of.width, of.conv_kernel)
+        self.batch_norm_0 = nn.BatchNorm1d(of.width)
+        self.encoder_blocks = nn.ModuleList(
+            AttentionBlock(of.width, n_inputs, of.dropout) for _ in range(of.node_blocks)
+        )
+
+    def forward(self, features: Tensor, encodings: Tensor) -> Tensor:
+        x = torch.cat([features, encodings], dim=-1).transpose(1, 2)
+        kernel = self.feature_extractor.kernel_size[0]
+        # As padding="same" does: with an even kernel one more on the right.
+        x = self.feature_extractor(functional.pad(x, ((kernel - 1) // 2, kernel // 2)))
+        x = self.batch_norm_0(functional.leaky_relu(x)).transpose(1, 2)
+        for block in self.encoder_blocks:
+            x = block(x)
+        return x.sigmoid()
+
+
+class GraphBlock(nn.Module):
+    """A graph convolution over the bulk map; as published its result is thrown away.
+
+    ``src/models/Encoder.py`` of the public code overwrites the output of the convolution with its
+    input. With ``fix`` it is used: x + GraphNorm(ReLU(Linear(GATv2(x)))).
+    """
+
+    def __init__(self, width: int, fix: bool, layers: str) -> None:
+        super().__init__()
+        self.fix = fix
+        self.conv, self.bn = graph_layers(width, layers)
+        self.linear = nn.Linear(width, width)
+
+    def forward(self, x: Tensor, bulk: Tensor) -> Tensor:
+        inner = self.linear(convolve(self.conv, x, bulk)).relu() if self.fix else x
+        return x + scale(self.bn, inner)
+
+
+class GraphEncoder(nn.Module):
+    """Node features and encodings to node latents, with the bulk map as a graph."""
+
+    def __init__(self, of: PublishedSettings) -> None:
+        super().__init__()
+        self.x_norm, self.pe_norm = nn.BatchNorm1d(of.width), nn.BatchNorm1d(of.encodings)
+        self.node_emb = nn.Linear(of.width, of.width - of.encodings)
+        self.pe_lin = nn.Linear(of.encodings, of.encodings)
+        self.convs = nn.ModuleList(
+            GraphBlock(of.width, of.graph_fix, of.graph_layers) for _ in range(of.graph_blocks)
+        )
+        self.encoder_blocks = nn.ModuleList(
+            AttentionBlock(of.width, of.width, of.dropout) for _ in range(of.attention_blocks)
+        )
+
+    def forward(self, x: Tensor, encodings: Tensor, bulk: Tensor) -> Tensor:
+        place = self.pe_norm(encodings.transpose(1, 2)).transpose(1, 2)
+        x = self.x_norm(x.transpose(1, 2)).transpose(1, 2)
+        x = torch.cat([self.node_emb(x), self.pe_lin(place)], dim=-1)
+        for conv in self.convs:
+            x = conv(x, bulk)
+        for block in self.encoder_blocks:
+            x = block(x)
+        return x
+
+
+class PairProduct(nn.Module):
+    """Latents of two bins, multiplied channel by channel, then mixed by a 1×1 convolution."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(width, width, 1)
+
+    def forward(self, latent: Tensor) -> Tensor:
+        z = latent.transpose(1, 2)
+        return functional.leaky_relu(self.conv(z[..., :, None] * z[..., None, :]), 0.2)
+
+
+class ResidualBlock(nn.Module):
+    """x + BatchNorm(conv(swish(BatchNorm(conv(x))))), at full resolution."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(width, width, 3, padding=1)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.conv2 = nn.Conv2d(width, width, 3, padding=1)
+        self.bn2 = nn.BatchNorm2d(width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        inner = functional.silu(self.bn1(self.conv1(x)))
+        out: Tensor = x + self.bn2(self.conv2(inner))
+        return out
+
+
+class Decoder(nn.Module):
+    """Node latents (n, bins, width) to logits (n, bins, bins)."""
+
+    def __init__(self, width: int, n_blocks: int, last_kernel: int) -> None:
+        super().__init__()
+        self.hidden = PairProduct(width)
+        self.resblocks = nn.Sequential(*(ResidualBlock(width) for _ in range(n_blocks)))
+        self.conv = nn.Conv2d(width, 1, last_kernel, padding=last_kernel // 2)
+        with torch.no_grad():
+            self.conv.weight.copy_((self.conv.weight + self.conv.weight.transpose(2, 3)) / 2)
+
+    def forward(self, latent: Tensor) -> Tensor:
+        out: Tensor = self.conv(self.resblocks(self.hidden(latent)))[:, 0]
+        return out
+
+
+class ScGrapHiCNetwork(nn.Module):
+    """Node processor, graph encoder and decoder, under the key names of the authors' code."""
+
+    def __init__(self, n_tracks: int, settings: PublishedSettings) -> None:
+        super().__init__()
+        of = settings
+        self.chipseq_processor = NodeProcessor(n_tracks, of)
+        self.graph_encoder = GraphEncoder(of)
+        self.decoder = Decoder(of.width, of.residual_blocks, of.last_kernel)
+        self.symmetrize = of.symmetrize
+
+    def forward(self, features: Tensor, encodings: Tensor, bulk: Tensor) -> Tensor:
+        """Normalised contacts in [0, 1], (n, bins, bins).
+
+        Parameters
+        ----------
+        features : Tensor, shape (n, bins, tracks)
+        encodings : Tensor, shape (n, bins, encodings)
+        bulk : Tensor, shape (n, bins, bins)
+            The normalised bulk map: the weights of the graph's edges; 0 is no edge.
+        """
+        nodes = self.chipseq_processor(features, encodings)
+        maps: Tensor = self.decoder(self.graph_encoder(nodes, encodings, bulk)).sigmoid()
+        return (maps + maps.transpose(1, 2)) / 2 if self.symmetrize else maps
+
+    @torch.no_grad()
+    def start_at(self, mean: float) -> None:
+        """Mended head: before training every pixel is predicted as ``mean``, in (0, 1).
+
+        The last convolution starts at 0, where its gradient points to what differs between
+        pixels, not to the level that all of them share.
+        """
+        nn.init.zeros_(self.decoder.conv.weight)
+        if self.decoder.conv.bias is not None:
+            self.decoder.conv.bias.fill_(math.log(mean / (1 - mean)))
