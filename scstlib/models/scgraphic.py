@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from scstlib.models.files import read_model
+from scstlib.models.scgraphic_default import DefaultScGrapHiC
 from scstlib.models.scgraphic_published import FILE_NAME, PublishedScGrapHiC
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from scstlib.preprocess.windows import Windows
 
-VARIANTS: dict[str, Any] = {"published": PublishedScGrapHiC}
+VARIANTS: dict[str, Any] = {"default": DefaultScGrapHiC, "published": PublishedScGrapHiC}
 
 
 class ScGrapHiC:

@@ -1,0 +1,209 @@
+"""What the default scGrapHiC reads: tracks as features of bins, and the bulk map without its noise.
+
+Nothing here is trained. Maps are torch tensors (n, bins, bins) of contacts, 0 in masked bins.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from scstlib.preprocess.guides import BULK_EXPRESSION, EXPRESSION, REFERENCE_EXPRESSION
+
+SMOOTHING = (0.0, 0.8, 1.6, 3.2)  # widths, in bins, at which observed over expected is averaged
+PRIOR_CONTACTS = 1.0  # contacts as expected that are added to those that were seen
+INSULATION_WINDOWS = (2, 4, 8, 16)
+N_PROFILE = 2 + len(INSULATION_WINDOWS)
+TRACK_WIDTHS = (2.0, 5.0)  # in bins, at which tracks are averaged as well
+
+
+def bin_features(tracks: np.ndarray, names: tuple[str, ...]) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Return the features (n, bins, features) of bins, not scaled, and their names.
+
+    Expression becomes log1p of itself, and that minus log1p of the reference and of the bulk's
+    expression, where they are among the tracks. Other tracks stay as they are.
+
+    Raises
+    ------
+    ValueError
+        If expression is negative.
+    """
+    tracks = np.asarray(tracks, dtype=np.float32)
+    place = {name: i for i, name in enumerate(names)}
+    columns, made = [], []
+    for k, own in enumerate(EXPRESSION):
+        if own not in place:
+            continue
+        values = _log(tracks[..., place[own]], own)
+        columns.append(values)
+        made.append(own)
+        for other in (REFERENCE_EXPRESSION[k], BULK_EXPRESSION[k]):
+            if other in place:
+                columns.append(values - _log(tracks[..., place[other]], other))
+                made.append(f"{own[:-2]} minus {other}")
+    used = {*EXPRESSION, *REFERENCE_EXPRESSION, *BULK_EXPRESSION}
+    for i in range(tracks.shape[-1]):
+        name = names[i] if names else f"track {i}"
+        if name not in used:
+            columns.append(tracks[..., i])
+            made.append(name)
+    if not columns:
+        return np.zeros((*tracks.shape[:2], 0), dtype=np.float32), ()
+    return np.stack(columns, axis=-1), tuple(made)
+
+
+def _log(values: np.ndarray, name: str) -> np.ndarray:
+    if (values < 0).any():
+        raise ValueError(f"the track {name!r} goes down to {values.min()}: give expression >= 0.")
+    return np.log1p(values)
+
+
+def other_strand(names: tuple[str, ...]) -> list[int]:
+    """Return where each feature stands on the other strand: ``+`` and ``-`` change places."""
+    swapped = [
+        name[:-1] + {"+": "-", "-": "+"}[name[-1]] if name.endswith((" +", " -")) else name
+        for name in names
+    ]
+    return [names.index(name) if name in names else i for i, name in enumerate(swapped)]
+
+
+def contact_unit(maps: np.ndarray) -> float:
+    """Return the value that one contact has in maps: 1 in raw counts, less in balanced maps."""
+    positive = maps[maps > 0]
+    if np.array_equal(positive, np.round(positive)):
+        return 1.0
+    return float(np.quantile(positive, 0.05))
+
+
+def with_neighbours(tracks: Tensor) -> Tensor:
+    """Return tracks (n, bins, k) with their averages at ``TRACK_WIDTHS``, (n, bins, k × 3)."""
+    bins = tracks.shape[1]
+    # An average has a smaller spread than the values: by about the root of its width.
+    wide = [_blur(bins, w, tracks.device) @ tracks * w**0.5 for w in TRACK_WIDTHS]
+    return torch.cat([tracks, *wide], -1)
+
+
+def log_curve(means: np.ndarray) -> np.ndarray:
+    """Return the log of means by distance; where there are none, of the nearest that has one."""
+    known = np.flatnonzero(np.nan_to_num(means) > 0)
+    return np.interp(np.arange(len(means)), known, np.log(means[known])).astype(np.float32)
+
+
+def smoothed_curve(curve: np.ndarray) -> np.ndarray:
+    """Return the mean over distances within a tenth: the farther, the noisier a single one."""
+    near = [curve[max(d - d // 10, 0) : d + d // 10 + 1].mean() for d in range(len(curve))]
+    return np.array(near, dtype=np.float32)
+
+
+def curve_map(curve: Tensor, bins: int) -> Tensor:
+    """Return logs by distance as a map (bins, bins)."""
+    return extended(curve, bins)[distances(bins, curve.device)]
+
+
+def distances(bins: int, device: torch.device | None = None) -> Tensor:
+    """Return |i - j|, (bins, bins)."""
+    place = torch.arange(bins, device=device)
+    return (place[:, None] - place[None, :]).abs()
+
+
+def extended(by_distance: Tensor, bins: int) -> Tensor:
+    """Return logs by distance, (bins,), for windows wider than those they were learned on.
+
+    They go on along the line through the last point and that of half its distance, over the log
+    of the distance.
+    """
+    known = len(by_distance)
+    if bins <= known:
+        return by_distance[:bins]
+    last, half = known - 1, max((known - 1) // 2, 1)
+    slope = (by_distance[last] - by_distance[half]) / np.log(max(last / half, 1.5))
+    more = torch.arange(known, bins, device=by_distance.device) / max(last, 1)
+    return torch.cat([by_distance, by_distance[last] + slope * more.log()])
+
+
+@dataclass(frozen=True)
+class BulkView:
+    """The bulk map, taken apart.
+
+    Attributes
+    ----------
+    log_expected
+        (n, bins, bins), log of the contacts that distance and visibility of the two bins give.
+    log_ratio
+        (n, len(SMOOTHING), bins, bins), log of observed over expected at each smoothing.
+    profile
+        (n, bins, features), visibility and insulation of bins.
+    """
+
+    log_expected: Tensor
+    log_ratio: Tensor
+    profile: Tensor
+
+
+def view_bulk(bulk: Tensor, mask: Tensor, log_decay: Tensor) -> BulkView:
+    """Take bulk maps apart into what distance and visibility give and the rest.
+
+    Parameters
+    ----------
+    bulk : Tensor (n, bins, bins)
+        In contacts.
+    mask : Tensor (n, bins)
+        True for usable bins.
+    log_decay : Tensor (bins,)
+        Log of the mean contacts at each distance.
+    """
+    _n, bins, _ = bulk.shape
+    usable = mask.to(bulk.dtype)
+    decay = curve_map(log_decay, bins).exp()
+    decay = decay * usable[:, :, None] * usable[:, None, :]
+    total, rows = bulk.sum((1, 2), keepdim=True), bulk.sum(2)
+    decay = decay * (total / decay.sum((1, 2), keepdim=True).clamp(min=1e-6))
+    seen = usable.clone()
+    for _ in range(8):  # A few rounds: the rest of the unevenness stays in the ratio.
+        alone = seen * torch.einsum("nij,nj->ni", decay, seen)
+        seen = seen * ((rows + 1.0) / (alone + 1.0)).sqrt() * usable
+    expected = decay * seen[:, :, None] * seen[:, None, :]
+    ratios = []
+    for width in SMOOTHING:
+        blur = _blur(bins, width, bulk.device)
+        over = blur @ bulk @ blur.T + PRIOR_CONTACTS * (width == 0)
+        under = blur @ expected @ blur.T + PRIOR_CONTACTS * (width == 0)
+        spread = 4 * np.pi * width**2 if width else 1.0
+        prior = PRIOR_CONTACTS / spread  # A wide mean sees many pixels and needs less of a prior.
+        ratios.append(((over + prior) / (under + prior)).log())
+    log_ratio = torch.stack(ratios, 1)
+    log_expected = torch.where(expected > 0, expected, torch.ones_like(expected)).log()
+    profile = [usable, torch.where(mask, seen.clamp(min=1e-3).log(), 0 * seen)]
+    profile += [_insulation(bulk, expected, w) for w in INSULATION_WINDOWS]
+    return BulkView(log_expected, log_ratio, torch.stack(profile, -1))
+
+
+def _blur(bins: int, width: float, device: torch.device) -> Tensor:
+    """Matrix (bins, bins) that averages with a Gaussian; nothing is lost at the edges."""
+    if width == 0:
+        return torch.eye(bins, device=device)
+    weights = (-0.5 * (distances(bins, device) / width) ** 2).exp()
+    return weights / weights.sum(1, keepdim=True)
+
+
+def _insulation(bulk: Tensor, expected: Tensor, window: int) -> Tensor:
+    """Log of observed over expected contacts across each bin, (n, bins)."""
+    over, under = (_across(m, window) for m in (bulk, expected))
+    return ((over + 1) / (under + 1)).log()
+
+
+def _across(maps: Tensor, window: int) -> Tensor:
+    """Sum of pixels (i - a, i + b) with a, b from 0 to ``window``, not both 0; (n, bins)."""
+    bins = maps.shape[-1]
+    total = torch.zeros(maps.shape[:2], dtype=maps.dtype, device=maps.device)
+    # With sums over a rectangle from the corner, each square takes four look-ups.
+    corner = torch.nn.functional.pad(maps.cumsum(1).cumsum(2), (1, 0, 1, 0))
+    i = torch.arange(bins, device=maps.device)
+    top, bottom = (i - window).clamp(min=0), i + 1
+    left, right = i, (i + window + 1).clamp(max=bins)
+    total = corner[:, bottom, right] - corner[:, top, right]
+    total = total - corner[:, bottom, left] + corner[:, top, left]
+    return (total - torch.diagonal(maps, dim1=1, dim2=2)).clamp(min=0)

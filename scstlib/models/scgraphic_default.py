@@ -1,0 +1,347 @@
+"""The default scGrapHiC: the bulk map, smoothed, times what the guide says of the cell type.
+
+Expected contacts are ``depth × exp(base + shift + residual)``:
+
+1. base, the bulk map taken apart into distance, visibility and the rest, which is smoothed the
+   more the fewer contacts it is made of (:mod:`scstlib.models.contact_features`);
+2. shift, one number a distance: where the training maps decay otherwise than the bulk;
+3. residual, a network of the bins and their pairs (:mod:`scstlib.models.contact_network`), zero
+   before training.
+
+It is trained on counts, with the depth of each target known (:mod:`scstlib.models.contact_loss`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from scstlib.leakage import record_fit
+from scstlib.models.contact_features import (
+    N_PROFILE,
+    TRACK_WIDTHS,
+    BulkView,
+    bin_features,
+    contact_unit,
+    curve_map,
+    log_curve,
+    other_strand,
+    smoothed_curve,
+    view_bulk,
+    with_neighbours,
+)
+from scstlib.models.contact_loss import PlaceBatches, contrast_loss, count_loss
+from scstlib.models.contact_network import ContactNetwork
+from scstlib.models.files import write_model
+from scstlib.models.scgraphic_default_settings import DefaultSettings
+from scstlib.models.scgraphic_inputs import digest
+from scstlib.models.spatial import check_tracks, check_windows
+from scstlib.preprocess.expected import distance_means
+from scstlib.training import launch, minimise, resolve_device, seeded_weights
+
+if TYPE_CHECKING:
+    from scstlib.preprocess.windows import Windows
+
+FILE_NAME = "ScGrapHiC"
+BLOCK = 16  # Windows predicted at once.
+CHECKPOINT_EVERY = 50  # Steps: a few seconds.
+
+
+class DefaultScGrapHiC:
+    """scGrapHiC as a residual on the bulk map; see the module.
+
+    Parameters
+    ----------
+    **settings
+        Of :class:`scstlib.models.scgraphic_default_settings.DefaultSettings`.
+
+    Attributes
+    ----------
+    settings : DefaultSettings
+    network_ : ContactNetwork
+    unit_ : float
+        What one contact counts in the bulk map.
+    log_decay_, shift_ : numpy.ndarray (bins,)
+        Log of the mean contacts of the bulk at each distance, and what the training maps add.
+    losses_ : dict of numpy.ndarray
+        ``"train"``, of each step; with validation windows ``"validation"``.
+    track_names_, bin_size_
+        Of the training windows.
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        self.settings = DefaultSettings(**settings)
+
+    def fit(
+        self,
+        windows: Windows,
+        *,
+        validation: Windows | None = None,
+        device: str = "auto",
+        precision: str = "32-true",
+        checkpoint: str | Path | None = None,
+        progress: bool | None = None,
+    ) -> Self:
+        """Learn decay and scales, then train the network on the counts of the targets.
+
+        Parameters
+        ----------
+        windows : Windows
+            With targets: raw counts, or balanced values.
+        validation : Windows, optional
+            With targets: training stops where their loss gets no better, and the best parameters
+            are kept. They count as learned from.
+        device, precision : str
+            As for :func:`scstlib.training.launch`.
+        checkpoint : path, optional
+            Where the run is kept, to go on from after a break.
+        progress : bool, optional
+            Show a bar; None: on a terminal.
+
+        Raises
+        ------
+        ValueError
+            For windows that :func:`scstlib.models.spatial.check_windows` refuses, negative
+            expression, or validation windows with other tracks or bins.
+        """
+        check_windows(windows, targets=True)
+        fabric = launch(device, precision)
+        self.track_names_, self.bin_size_ = tuple(windows.track_names), windows.bin_size
+        if validation is not None:
+            check_windows(validation, targets=True)
+            check_tracks(validation, self.track_names_, self.bin_size_)
+        features, self.feature_names_ = bin_features(windows.tracks, self.track_names_)
+        spread = np.sqrt((features[windows.mask] ** 2).mean(axis=0))
+        self.scale_ = np.where(spread > 0, spread, 1.0).astype(np.float32)
+        self.unit_ = contact_unit(windows.bulk)
+        self.log_decay_, self.shift_ = self._curves(windows)
+        with seeded_weights(self.settings.seed):
+            network = self._new_network()
+        self.network_ = network.to(fabric.device)
+        record_fit(self, *(part for part in (windows, validation) if part is not None))
+        of, loss = self.settings, _TrainingLoss(self, windows)
+        history = minimise(
+            loss.of_step,
+            network.parameters(),
+            n_steps=of.n_steps,
+            learning_rate=of.learning_rate,
+            learning_rate_end=0.02 * of.learning_rate,
+            weight_decay=of.weight_decay,
+            max_gradient_norm=of.max_gradient_norm,
+            fabric=fabric,
+            checkpoint=checkpoint,
+            checkpoint_every=CHECKPOINT_EVERY,
+            run="" if checkpoint is None else f"{of} {precision} {digest(windows)}",
+            validate=None if validation is None else _TrainingLoss(self, validation).of_all,
+            validate_every=of.validate_every,
+            patience=of.patience,
+            progress=progress,
+            label="scGrapHiC",
+        )
+        self.losses_ = {"train": history.losses}
+        if validation is not None:
+            self.losses_["validation"] = history.validation_losses
+        return self
+
+    def _curves(self, windows: Windows) -> tuple[np.ndarray, np.ndarray]:
+        """Log decay of the bulk, and the mean over cell types of the targets' minus it."""
+        bulk, targets = windows.bulk / self.unit_, in_contacts(windows.targets)
+        group, depth = groups_of(windows), depths_of(windows)
+        shifts = []
+        for each in np.unique(group):
+            rows = group == each
+            own = log_curve(distance_means(targets[rows], windows.mask[rows]) / depth[rows][0])
+            shifts.append(own - log_curve(distance_means(bulk[rows], windows.mask[rows])))
+        return log_curve(distance_means(bulk, windows.mask)), smoothed_curve(
+            np.mean(shifts, axis=0)
+        )
+
+    def _new_network(self) -> ContactNetwork:
+        of = self.settings
+        n_features = len(self.feature_names_) * (1 + len(TRACK_WIDTHS)) + N_PROFILE
+        return ContactNetwork(n_features, of.channels, of.pair_channels, of.n_blocks, of.dropout)
+
+    def log_rate(self, windows: Windows, *, flip: bool = False) -> Tensor:
+        """Log of the expected contacts, (n, bins, bins), as deep as the bulk and in its contacts.
+
+        ``flip`` reads the genome from its other end: windows reversed, strands exchanged.
+        """
+        features, view = self._inputs(windows, flip)
+        residual = self._fitted()(features, view)
+        with torch.autocast(residual.device.type, enabled=False):
+            shift = self._tensor(self.shift_)
+            base = self.network_.base(view) + curve_map(shift, residual.shape[-1])
+            return base + residual.float()
+
+    def _inputs(self, windows: Windows, flip: bool) -> tuple[Tensor, BulkView]:
+        features, names = bin_features(windows.tracks, self.track_names_)
+        tracks = self._tensor(features / self.scale_ * windows.mask[..., None])
+        bulk, mask = self._tensor(windows.bulk / self.unit_), self._tensor(windows.mask)
+        if flip:
+            tracks = tracks.flip(1)[..., other_strand(names)]
+            bulk, mask = bulk.flip(1, 2), mask.flip(1)
+        with torch.no_grad(), torch.autocast(bulk.device.type, enabled=False):
+            view = view_bulk(bulk, mask.bool(), self._tensor(self.log_decay_))
+            return torch.cat([with_neighbours(tracks), view.profile], -1), view
+
+    def _tensor(self, values: np.ndarray) -> Tensor:
+        device = next(self.network_.parameters()).device
+        return torch.as_tensor(values, dtype=torch.float32, device=device)
+
+    def predict(self, windows: Windows, depth: float = 1.0) -> np.ndarray:
+        """Return expected contacts (n, bins, bins), float32, symmetric; masked bins are 0.
+
+        Windows may have any number of bins.
+
+        Parameters
+        ----------
+        depth : float
+            Relative to the bulk map.
+
+        Raises
+        ------
+        ValueError
+            If the model is not fitted, it cannot read the windows, or the depth is not positive.
+        """
+        if not depth > 0:
+            raise ValueError(f"depth must be positive, not {depth}.")
+        network = self._fitted()
+        check_windows(windows)
+        check_tracks(windows, self.track_names_, self.bin_size_)
+        network.eval()
+        out = np.empty(windows.bulk.shape, dtype=np.float32)
+        per_contact = np.float32(self.unit_ * depth)
+        with torch.inference_mode():
+            for start in range(0, len(windows), BLOCK):
+                part = windows[start : start + BLOCK]
+                usable = part.mask[:, :, None] & part.mask[:, None, :]
+                maps = self.log_rate(part).exp().cpu().numpy() * usable
+                # One triangle is the mirror image of the other, whatever rounding does.
+                upper = np.triu(maps)
+                out[start : start + BLOCK] = upper + np.swapaxes(np.triu(maps, 1), 1, 2)
+        return out * per_contact
+
+    def _fitted(self) -> ContactNetwork:
+        if not hasattr(self, "network_"):
+            raise ValueError("this scGrapHiC is not fitted; call fit first.")
+        return self.network_
+
+    def save(self, path: str | Path) -> None:
+        """Write weights and settings to one file, all or nothing.
+
+        Raises
+        ------
+        ValueError
+            If the model is not fitted.
+        """
+        tensors = {f"network.{name}": value for name, value in self._fitted().state_dict().items()}
+        for name in ("scale", "log_decay", "shift"):
+            tensors[name] = torch.as_tensor(getattr(self, f"{name}_"))
+        settings = {
+            "variant": "default",
+            "model": asdict(self.settings),
+            "track_names": self.track_names_,
+            "feature_names": self.feature_names_,
+            "bin_size": self.bin_size_,
+            "unit": self.unit_,
+        }
+        write_model(path, FILE_NAME, settings, tensors)
+
+    @classmethod
+    def restore(
+        cls, settings: Mapping[str, Any], tensors: Mapping[str, Tensor], device: str = "auto"
+    ) -> Self:
+        """Return the model of the settings and tensors of a model file."""
+        model = cls(**settings["model"])
+        model.track_names_ = tuple(settings["track_names"])
+        model.feature_names_ = tuple(settings["feature_names"])
+        model.bin_size_, model.unit_ = settings["bin_size"], settings["unit"]
+        for name in ("scale", "log_decay", "shift"):
+            setattr(model, f"{name}_", tensors[name].numpy())
+        network = model._new_network()
+        network.load_state_dict(
+            {
+                name.removeprefix("network."): value
+                for name, value in tensors.items()
+                if name.startswith("network.")
+            }
+        )
+        model.network_ = network.to(resolve_device(device))
+        return model
+
+
+class _TrainingLoss:
+    """Loss of a model on windows with targets."""
+
+    def __init__(self, model: DefaultScGrapHiC, windows: Windows) -> None:
+        of = model.settings
+        self.model, self.windows = model, windows
+        self.counts = in_contacts(windows.targets)
+        self.log_depth = np.log(depths_of(windows))
+        self.batches = PlaceBatches(windows.table, of.batch_size, of.types_together, of.seed)
+
+    def of_step(self, step: int) -> Tensor:
+        of = self.model.settings
+        self.model.network_.train()
+        flip = bool(np.random.default_rng([of.seed, 2, step]).integers(2))
+        with seeded_weights(of.seed * 1_000_003 + step):  # Draws dropout.
+            return self._of(self.batches(step), flip)
+
+    @torch.no_grad()
+    def of_all(self) -> float:
+        self.model.network_.eval()
+        starts = range(0, len(self.windows), BLOCK)
+        order = np.argsort(self.batches.place, kind="stable")
+        return float(np.mean([float(self._of(order[at : at + BLOCK], False)) for at in starts]))
+
+    def _of(self, rows: np.ndarray, flip: bool) -> Tensor:
+        of, windows, tensor = self.model.settings, self.windows[rows], self.model._tensor
+        log_mean = self.model.log_rate(windows, flip=flip)
+        with torch.autocast(log_mean.device.type, enabled=False):
+            log_mean = log_mean + tensor(self.log_depth[rows])[:, None, None]
+            counts = tensor(self.counts[rows])
+            usable = tensor(windows.mask[:, :, None] & windows.mask[:, None, :]).bool()
+            if flip:
+                counts, usable = counts.flip(1, 2), usable.flip(1, 2)
+            bins = counts.shape[-1]
+            i, j = torch.triu_indices(bins, bins, device=counts.device)
+            counts, log_mean, usable = counts[:, i, j], log_mean[:, i, j], usable[:, i, j]
+            loss = count_loss(counts, log_mean, usable, of.dispersion)
+            if of.contrast_weight:
+                place = torch.as_tensor(self.batches.place[rows], device=counts.device)
+                contrast = contrast_loss(counts, log_mean, usable, place, of.dispersion)
+                loss = loss + of.contrast_weight * contrast
+            return loss
+
+
+def in_contacts(maps: np.ndarray | None) -> np.ndarray:
+    """Maps in contacts: as they are if counts, else divided by the value of one contact."""
+    if maps is None:
+        raise ValueError("these windows have no targets; give make_windows targets.")
+    return maps / np.float32(contact_unit(maps))
+
+
+def groups_of(windows: Windows) -> np.ndarray:
+    """Number of the sample, cell type and donor, that each target is of, (n,)."""
+    names = [name for name in ("cell_type", "donor") if name in windows.table]
+    groups: np.ndarray = windows.table.groupby(names, sort=False).ngroup().to_numpy()
+    return groups
+
+
+def depths_of(windows: Windows) -> np.ndarray:
+    """Contacts of each target's sample relative to the bulk's at the same places, (n,)."""
+    group = groups_of(windows)
+    seen, bulk = (
+        np.bincount(group, in_contacts(maps).sum(axis=(1, 2), dtype=float))
+        for maps in (windows.targets, windows.bulk)
+    )
+    if not (seen > 0).all():
+        empty = windows.table["cell_type"][group == int(np.argmin(seen))].iloc[0]
+        raise ValueError(f"the targets of {empty} hold no contact: leave them out.")
+    return (seen / bulk)[group]

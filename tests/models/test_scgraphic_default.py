@@ -1,0 +1,164 @@
+"""The default scGrapHiC: what its predictions keep, and what it learns on a small organism."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from scstlib.models.scgraphic import ScGrapHiC
+from scstlib.models.scgraphic_default import DefaultScGrapHiC
+from scstlib.preprocess.windows import Windows
+
+SMALL = {"channels": 8, "pair_channels": 8, "n_blocks": 1, "n_steps": 4, "batch_size": 4}
+NAMES = (
+    "expression +", "expression -", "reference expression +", "reference expression -",
+    "bulk expression +", "bulk expression -", "CTCF +", "CTCF -", "CpG",
+)  # fmt: skip
+
+
+def windows_of(bins: int = 32, places: int = 3, seed: int = 0) -> Windows:
+    """Random counts that fall with the distance; a masked bin; two cell types a place."""
+    rng = np.random.default_rng(seed)
+    distance = np.abs(np.subtract.outer(np.arange(bins), np.arange(bins)))
+    n = 2 * places
+    upper = np.triu(rng.poisson(60 / (1 + distance), (n, bins, bins)))
+    bulk = (upper + np.swapaxes(np.triu(upper, 1), 1, 2)).astype(np.float32)
+    bulk[1::2] = bulk[::2]
+    upper = np.triu(rng.poisson(20 / (1 + distance), (n, bins, bins)))
+    targets = (upper + np.swapaxes(np.triu(upper, 1), 1, 2)).astype(np.float32)
+    mask = np.ones((n, bins), dtype=bool)
+    mask[:, 5] = False
+    for maps in (bulk, targets):
+        maps *= mask[:, :, None] & mask[:, None, :]
+    start = np.repeat(np.arange(places) * bins * 1000, 2)
+    table = pd.DataFrame({"chrom": "chr1", "start": start, "end": start + bins * 1000})
+    table["cell_type"] = ["a", "b"] * places
+    tracks = rng.gamma(1.0, 2.0, (n, bins, len(NAMES))).astype(np.float32)
+    tracks[1::2, :, 2:] = tracks[::2, :, 2:]  # Only the expression is a cell type's own.
+    return Windows(bulk, tracks, targets, table, 1000, mask, NAMES)
+
+
+@pytest.fixture(scope="module")
+def windows() -> Windows:
+    return windows_of()
+
+
+@pytest.fixture(scope="module")
+def fitted(windows: Windows) -> DefaultScGrapHiC:
+    return DefaultScGrapHiC(**SMALL).fit(windows, device="cpu")
+
+
+def test_maps_are_symmetric_to_the_last_bit_and_empty_where_masked(fitted, windows):
+    maps = fitted.predict(windows)
+    assert maps.dtype == np.float32
+    assert np.array_equal(maps, np.swapaxes(maps, 1, 2))
+    assert (maps[:, 5] == 0).all()
+    assert (maps[:, 6, 7] > 0).all()
+
+
+def test_before_training_the_prediction_is_the_smoothed_bulk(windows):
+    # Targets equal to the bulk: no shift. A learning rate of nearly 0: no training.
+    same = replace(windows, targets=windows.bulk.copy())
+    model = DefaultScGrapHiC(**SMALL | {"n_steps": 1, "learning_rate": 1e-12}).fit(same)
+    maps = model.predict(same)
+    assert np.allclose(maps[::2], maps[1::2], rtol=1e-5)  # Nothing but the bulk counts.
+    assert maps.sum() == pytest.approx(same.bulk.sum(), rel=0.1)
+    usable = np.triu_indices(32, 1)
+    both = np.corrcoef(np.log1p(maps[0][usable]), np.log1p(same.bulk[0][usable]))[0, 1]
+    assert both > 0.8
+
+
+def test_depth_is_a_factor(fitted, windows):
+    assert np.allclose(fitted.predict(windows, depth=2.0), 2 * fitted.predict(windows), rtol=1e-6)
+    with pytest.raises(ValueError, match="depth must be positive"):
+        fitted.predict(windows, depth=0)
+
+
+@pytest.mark.parametrize("bins", [17, 30, 48])
+def test_windows_of_any_size(fitted, bins):
+    maps = fitted.predict(windows_of(bins))
+    assert maps.shape == (6, bins, bins)
+    assert np.isfinite(maps).all()
+    assert np.array_equal(maps, np.swapaxes(maps, 1, 2))
+
+
+def test_works_without_expression_and_without_any_track(windows):
+    for keep in ([6, 7, 8], []):
+        names = tuple(NAMES[i] for i in keep)
+        fewer = replace(windows, tracks=windows.tracks[..., keep], track_names=names)
+        maps = DefaultScGrapHiC(**SMALL).fit(fewer).predict(fewer)
+        assert np.isfinite(maps).all()
+        assert np.allclose(maps[::2], maps[1::2], rtol=1e-4)  # Nothing tells the types apart.
+
+
+def test_seeds_repeat_and_differ(windows, fitted):
+    again = DefaultScGrapHiC(**SMALL).fit(windows).predict(windows)
+    assert np.array_equal(again, fitted.predict(windows))
+    other = DefaultScGrapHiC(**SMALL, seed=1).fit(windows).predict(windows)
+    assert not np.array_equal(other, again)
+
+
+def test_saved_and_loaded_through_the_facade(windows, tmp_path):
+    model = ScGrapHiC("default", **SMALL).fit(windows)
+    model.save(tmp_path / "model.safetensors")
+    loaded = ScGrapHiC.load(tmp_path / "model.safetensors", device="cpu")
+    assert np.array_equal(loaded.predict(windows), model.predict(windows))
+
+
+def test_a_run_that_was_broken_off_ends_where_an_unbroken_one_does(windows, fitted, tmp_path):
+    path = tmp_path / "run"
+    rate, calls = DefaultScGrapHiC.log_rate, []
+
+    class Stops(DefaultScGrapHiC):
+        def log_rate(self, *args, **how):
+            calls.append(1)
+            if len(calls) == 4:
+                raise KeyboardInterrupt
+            return rate(self, *args, **how)
+
+    import scstlib.models.scgraphic_default as module
+
+    before = module.CHECKPOINT_EVERY
+    module.CHECKPOINT_EVERY = 1
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            Stops(**SMALL).fit(windows, checkpoint=path)
+    finally:
+        module.CHECKPOINT_EVERY = before
+    resumed = DefaultScGrapHiC(**SMALL).fit(windows, checkpoint=path)
+    assert np.array_equal(resumed.predict(windows), fitted.predict(windows))
+
+
+def test_validation_keeps_the_best(windows):
+    model = DefaultScGrapHiC(**SMALL | {"n_steps": 6, "validate_every": 2})
+    model.fit(windows, validation=windows_of(seed=1))
+    assert len(model.losses_["validation"]) == 3
+    assert len(model.fitted_on_) == 2
+
+
+def test_balanced_maps_are_read_in_contacts(windows, fitted):
+    scaled = replace(windows, bulk=windows.bulk / 512, targets=windows.targets / 64)
+    maps = DefaultScGrapHiC(**SMALL).fit(scaled).predict(scaled)
+    assert np.allclose(512 * maps, fitted.predict(windows), rtol=1e-3)
+
+
+def test_bad_input_is_refused(windows, fitted):
+    with pytest.raises(ValueError, match="not fitted"):
+        DefaultScGrapHiC().predict(windows)
+    with pytest.raises(ValueError, match="no targets"):
+        DefaultScGrapHiC(**SMALL).fit(replace(windows, targets=None))
+    negative = replace(windows, tracks=windows.tracks - 1)
+    with pytest.raises(ValueError, match="goes down to"):
+        DefaultScGrapHiC(**SMALL).fit(negative)
+    with pytest.raises(ValueError, match="was fitted on the tracks"):
+        fitted.predict(replace(windows, track_names=NAMES[::-1]))
+    with pytest.raises(ValueError, match="dropout"):
+        DefaultScGrapHiC(dropout=1.0)
+
+
+def test_half_precision_gives_much_the_same(windows, fitted):
+    half = DefaultScGrapHiC(**SMALL).fit(windows, precision="bf16-mixed").predict(windows)
+    assert np.corrcoef(half.ravel(), fitted.predict(windows).ravel())[0, 1] > 0.99
