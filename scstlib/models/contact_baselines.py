@@ -1,0 +1,160 @@
+"""What every spatial model is compared with: the bulk map, smoothed, and the mean of other types.
+
+All of them meet the protocol of :mod:`scstlib.models.spatial`.
+"""
+
+from __future__ import annotations
+
+from typing import Self
+
+import numpy as np
+
+from scstlib.leakage import record_fit
+from scstlib.models.pixel_features import bulk_depth_ratio, pixel_features, sample_pixels, upper
+from scstlib.models.smoothing import Smoothing
+from scstlib.models.spatial import check_tracks, check_windows
+from scstlib.preprocess.windows import Windows
+
+
+class BulkCopy:
+    """The bulk map as it is, for every cell type. Learns nothing."""
+
+    def fit(self, windows: Windows) -> Self:
+        """Only check the windows."""
+        check_windows(windows)
+        record_fit(self)
+        return self
+
+    def predict(self, windows: Windows, depth: float = 1.0) -> np.ndarray:
+        """Return the bulk maps times ``depth``."""
+        check_windows(windows)
+        return windows.bulk * np.float32(depth)
+
+
+class BulkSmoothed:
+    """The bulk map, smoothed over neighbouring pixels by a width that suits the training targets.
+
+    Parameters
+    ----------
+    widths : tuple of float
+        Candidates in bins; that with the smallest squared error on the training targets is taken.
+    """
+
+    def __init__(self, widths: tuple[float, ...] = (0.3, 0.4, 0.5, 0.6, 0.8)) -> None:
+        self.widths = widths
+
+    def fit(self, windows: Windows) -> Self:
+        """Choose the width on windows with targets."""
+        check_windows(windows, targets=True)
+        self.smoothing_ = Smoothing.chosen(windows, self.widths)
+        record_fit(self, windows)
+        return self
+
+    def predict(self, windows: Windows, depth: float = 1.0) -> np.ndarray:
+        """Return the smoothed bulk maps times ``depth``."""
+        check_windows(windows)
+        return (self.smoothing_(windows) * depth).astype(np.float32)
+
+
+class MeanOfTypes:
+    """The mean target of the other cell types at the same place.
+
+    It needs their maps where it predicts, which no model of this protocol may see: a row of a
+    table that says what knowing them is worth, not a competitor. ``fit`` takes windows with
+    targets that cover the places of ``predict``; the leak guard refuses to evaluate it, and
+    :func:`scstlib.models.contact_comparison.score_windows` takes it among ``references``.
+    """
+
+    def fit(self, windows: Windows) -> Self:
+        """Keep the targets of these windows, scaled to the depth of their bulk maps."""
+        check_windows(windows, targets=True)
+        assert windows.targets is not None
+        self._bulk_depth = 1 / bulk_depth_ratio(windows)
+        self._targets = windows.targets
+        self._places = _places(windows)
+        self._types = windows.table["cell_type"].to_numpy()
+        record_fit(self, windows)
+        return self
+
+    def predict(self, windows: Windows, depth: float = 1.0) -> np.ndarray:
+        """Return the mean over the fitted cell types other than that of each window.
+
+        Raises
+        ------
+        ValueError
+            If a window lies where no other cell type was given to ``fit``.
+        """
+        check_windows(windows)
+        out = np.empty_like(windows.bulk)
+        types = windows.table["cell_type"].to_numpy()
+        for i, (place, kind) in enumerate(zip(_places(windows), types, strict=True)):
+            others = [
+                row
+                for row, known in enumerate(self._places)
+                if known == place and self._types[row] != kind
+            ]
+            if not others:
+                raise ValueError(f"no other cell type than {kind} was fitted at {place}")
+            out[i] = self._targets[others].mean(axis=0) * (self._bulk_depth * depth)
+        return out
+
+
+class BulkRidge:
+    """Smoothed bulk times a factor that is linear in the features of a pixel.
+
+    Weighted ridge regression of observed over smoothed bulk contacts; the weight of a pixel is one
+    over the variance of a Poisson count with ``spread`` beside it.
+
+    Parameters
+    ----------
+    strength : float
+        Of the penalty, for standardised features and mean weight 1.
+    n_pixels : int
+        Training pixels, drawn at random.
+    spread : float
+        Variance of the factor that is not counting noise.
+    """
+
+    def __init__(
+        self, strength: float = 1e-3, n_pixels: int = 200_000, spread: float = 0.05, seed: int = 0
+    ) -> None:
+        self.strength, self.n_pixels, self.spread, self.seed = strength, n_pixels, spread, seed
+
+    def fit(self, windows: Windows) -> Self:
+        """Learn the coefficients on windows with targets."""
+        check_windows(windows, targets=True)
+        self.smoothing_ = Smoothing.chosen(windows)
+        self.track_names_, self.bin_size_ = windows.track_names, windows.bin_size
+        pixels = sample_pixels(windows, self.smoothing_, self.n_pixels, self.seed, self.spread)
+        self.mean_ = pixels.features.mean(axis=0)
+        scale = pixels.features.std(axis=0)
+        self.scale_ = np.where(scale > 0, scale, 1.0)
+        x = self._standardised(pixels.features)
+        weight = (pixels.weight / pixels.weight.mean())[:, None]
+        gram = x.T @ (weight * x) / len(x) + self.strength * np.eye(x.shape[1])
+        self.coefficients_ = np.linalg.solve(gram, x.T @ (weight[:, 0] * pixels.ratio) / len(x))
+        record_fit(self, windows)
+        return self
+
+    def predict(self, windows: Windows, depth: float = 1.0) -> np.ndarray:
+        """Return expected contacts."""
+        check_windows(windows)
+        check_tracks(windows, self.track_names_, self.bin_size_)
+        out = np.zeros_like(windows.bulk)
+        rows, columns = upper(windows.bulk.shape[-1])
+        for i in range(len(windows)):
+            one = windows[i]
+            smooth = self.smoothing_(one)
+            x = self._standardised(pixel_features(one, self.smoothing_))
+            factor = np.clip(x @ self.coefficients_, 0.1, 10.0)
+            out[i, rows, columns] = smooth[0, rows, columns] * factor * depth
+            out[i, columns, rows] = out[i, rows, columns]
+        return out
+
+    def _standardised(self, features: np.ndarray) -> np.ndarray:
+        scaled = (features - self.mean_) / self.scale_
+        return np.concatenate([np.ones((len(scaled), 1)), scaled], axis=1)
+
+
+def _places(windows: Windows) -> list[tuple[str, int]]:
+    return list(zip(windows.table["chrom"], windows.table["start"], strict=True))

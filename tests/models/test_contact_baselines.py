@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from scstlib.leakage import LeakageError, check_evaluation
+from scstlib.models.contact_baselines import BulkCopy, BulkRidge, BulkSmoothed, MeanOfTypes
+from scstlib.models.smoothing import bin_factors, blurred
+from scstlib.models.trees import ContactTrees
+from scstlib.preprocess.windows import Windows
+from scstlib.splits import hold_out_chromosomes
+from tests.models.spatial_data import spatial_windows
+
+
+def small_trees() -> ContactTrees:
+    return ContactTrees(n_pixels=6_000, max_iter=20, max_leaf_nodes=8, learning_rate=0.2)
+
+
+MODELS = [BulkCopy, BulkSmoothed, BulkRidge, small_trees]
+
+
+@pytest.fixture(scope="module")
+def parts() -> tuple[Windows, Windows, np.ndarray]:
+    """Training windows, test windows and the truth of the latter."""
+    counts, true = spatial_windows()
+    split = hold_out_chromosomes(counts, "chr4")
+    truth = hold_out_chromosomes(true, "chr4").test.targets
+    assert truth is not None
+    return split.train, split.test, truth
+
+
+@pytest.fixture(scope="module")
+def fitted(parts) -> dict:
+    return {make: make().fit(parts[0]) for make in MODELS}
+
+
+@pytest.mark.parametrize("make", MODELS)
+def test_predictions_are_symmetric_contacts_at_the_depth_of_the_bulk(make, parts, fitted) -> None:
+    _, test, _ = parts
+    model = fitted[make]
+    predicted = model.predict(test)
+    assert predicted.dtype == np.float32
+    assert predicted.shape == test.bulk.shape
+    np.testing.assert_array_equal(predicted, np.swapaxes(predicted, 1, 2))
+    assert (predicted >= 0).all()
+    assert not predicted[~test.mask].any()
+    assert predicted.sum() == pytest.approx(test.bulk.sum(), rel=0.1)
+    np.testing.assert_allclose(model.predict(test, depth=3.0), 3 * predicted, rtol=1e-6)
+
+
+@pytest.mark.parametrize("make", MODELS[1:])
+def test_what_learns_may_not_be_evaluated_on_its_training_windows(make, parts, fitted) -> None:
+    train, test, _ = parts
+    model = fitted[make]
+    check_evaluation(model, test)
+    with pytest.raises(LeakageError):
+        check_evaluation(model, train)
+
+
+@pytest.mark.parametrize("make", MODELS)
+def test_targets_of_the_test_windows_change_nothing(make, parts, fitted) -> None:
+    _, test, _ = parts
+    model = fitted[make]
+    blind = replace(test, targets=None)
+    np.testing.assert_array_equal(model.predict(test), model.predict(blind))
+
+
+def test_bulk_copy_is_the_bulk(parts) -> None:
+    train, test, _ = parts
+    np.testing.assert_array_equal(BulkCopy().fit(train).predict(test), test.bulk)
+
+
+def relative_error(predicted: np.ndarray, truth: np.ndarray, test: Windows) -> float:
+    """Of contacts in usable bins, both with one sum."""
+    usable = test.mask[:, :, None] & test.mask[:, None, :]
+    a, b = predicted[usable], truth[usable]
+    return float(np.sqrt(np.mean((a * b.sum() / a.sum() - b) ** 2)) / b.mean())
+
+
+def test_each_baseline_is_nearer_the_truth_than_the_one_before(parts, fitted) -> None:
+    _, test, truth = parts
+    errors = [
+        relative_error(fitted[make].predict(test), truth, test)
+        for make in (BulkCopy, BulkRidge, small_trees)
+    ]
+    assert errors[0] > errors[1] > errors[2]
+
+
+def test_trees_without_expression_do_not_tell_cell_types_apart(parts, fitted) -> None:
+    train, test, _ = parts
+
+    def without(windows: Windows) -> Windows:
+        return replace(windows, tracks=windows.tracks[..., 4:], track_names=("CpG",))
+
+    predicted = small_trees().fit(without(train)).predict(without(test))
+    kinds = test.table["cell_type"].to_numpy()
+    np.testing.assert_array_equal(predicted[kinds == "a"], predicted[kinds == "b"])
+    assert (fitted[small_trees].predict(test)[kinds == "a"] != predicted[kinds == "a"]).any()
+
+
+@pytest.mark.parametrize("make", [BulkRidge, small_trees])
+def test_other_tracks_are_refused(make, parts, fitted) -> None:
+    _, test, _ = parts
+    model = fitted[make]
+    with pytest.raises(ValueError, match="fitted on the tracks"):
+        model.predict(replace(test, tracks=test.tracks[..., :2], track_names=("x", "y")))
+
+
+def test_blurring_takes_counting_noise_away() -> None:
+    smooth = np.full((1, 32, 32), 4.0)
+    noisy = np.random.default_rng(0).poisson(smooth).astype(float)
+    mask = np.ones((1, 32), dtype=bool)
+    assert np.mean((blurred(noisy, mask, 1.0) - smooth) ** 2) < 0.2 * np.mean((noisy - smooth) ** 2)
+
+
+def test_a_masked_bin_does_not_bleed_into_its_neighbours() -> None:
+    maps, mask = np.ones((1, 10, 10)), np.ones((1, 10), dtype=bool)
+    mask[0, 4] = False
+    maps[0, 4] = maps[0, :, 4] = 0
+    out = blurred(maps, mask, 1.0)
+    assert not out[0, 4].any()
+    np.testing.assert_allclose(np.delete(np.delete(out[0], 4, 0), 4, 1), 1.0)
+
+
+def test_bin_factors_are_those_the_map_was_made_with() -> None:
+    factors = np.random.default_rng(0).uniform(0.5, 2, 40)
+    found = bin_factors(np.outer(factors, factors)[None], np.ones((1, 40), dtype=bool), 40)
+    np.testing.assert_allclose(found[0], factors, rtol=1e-3)
+
+
+def test_mean_of_types_leaves_the_own_type_out(parts) -> None:
+    _, test, _ = parts
+    model = MeanOfTypes().fit(test)
+    kinds = test.table["cell_type"].to_numpy()
+    predicted = model.predict(test)
+    others = (test.targets[kinds == "b"] + test.targets[kinds == "c"]) / 2
+    ratio = predicted[kinds == "a"][others > 0] / others[others > 0]
+    np.testing.assert_allclose(ratio, ratio[0], rtol=1e-5)
+    with pytest.raises(LeakageError):
+        check_evaluation(model, test)
+
+
+def test_mean_of_types_says_where_it_knows_no_other_type(parts) -> None:
+    train, test, _ = parts
+    with pytest.raises(ValueError, match="no other cell type"):
+        MeanOfTypes().fit(train).predict(test)
