@@ -16,10 +16,11 @@ PACKAGE = ROOT / "scstlib"
 
 ROOMS = (
     ("ot",),
-    ("splits", "leakage", "_parts"),
+    ("splits", "leakage", "selection", "_parts"),
     ("datasets",),
     ("preprocess",),
     ("metrics",),
+    ("experiments",),
     ("training", "_run_state"),
     ("audit",),
     ("models",),

@@ -111,6 +111,11 @@ class ScNODE:
         """What the leak guard compares test cells with."""
         return getattr(self.model, "fitted_on_", None)
 
+    @fitted_on_.setter
+    def fitted_on_(self, fingerprints: Any) -> None:
+        model: Any = self.model
+        model.fitted_on_ = fingerprints
+
     def encode(self, adata: AnnData) -> np.ndarray:
         """Return latent coordinates (n_cells, n_latent); no noise is drawn.
 

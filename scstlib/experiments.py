@@ -1,0 +1,87 @@
+"""A mistake as a controlled experiment: the same score with it and without it, over seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import numpy as np
+import pandas as pd
+
+
+def with_and_without(score: Callable[[int, bool], float], seeds: Iterable[int]) -> pd.DataFrame:
+    """Score every seed without the mistake and with it.
+
+    Parameters
+    ----------
+    score
+        Takes the seed and whether the mistake is made, and returns a number; high is good. All
+        else must be the same in both calls.
+    seeds
+        Of data and models.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns seed, mistake (bool), score; two rows a seed.
+
+    Raises
+    ------
+    ValueError
+        If a score is not finite or a seed occurs twice.
+    """
+    chosen = list(seeds)
+    if len(set(chosen)) < len(chosen):
+        raise ValueError(f"seeds {chosen} repeat: a repeated seed is not a second measurement")
+    rows = [(s, mistake, float(score(s, mistake))) for s in chosen for mistake in (False, True)]
+    table = pd.DataFrame(rows, columns=["seed", "mistake", "score"])
+    bad = table[~np.isfinite(table["score"])]
+    if len(bad):
+        raise ValueError(f"the score of seed {bad['seed'].iloc[0]} is {bad['score'].iloc[0]}")
+    return table
+
+
+def illusion(table: pd.DataFrame, level: float = 0.95) -> pd.Series:
+    """How much better the mistake makes a model look: mean over seeds, with an interval.
+
+    The interval is Student's, of the differences within a seed. A bootstrap of five seeds would be
+    too narrow. It speaks of new seeds of the same experiment, not of other data sets.
+
+    Parameters
+    ----------
+    table
+        As :func:`with_and_without` returns it.
+    level
+        Coverage of the interval, between 0 and 1.
+
+    Returns
+    -------
+    pandas.Series
+        ``honest`` and ``mistake``, mean scores; ``illusion``, their difference, with ``lower`` and
+        ``upper``; ``seeds``, how many.
+
+    Raises
+    ------
+    ValueError
+        For a level outside 0-1, fewer than two seeds, or a seed without both scores.
+    """
+    from scipy.stats import t
+
+    if not 0 < level < 1:
+        raise ValueError(f"level is {level}; it must lie between 0 and 1")
+    pairs = table.pivot(index="seed", columns="mistake", values="score")
+    if len(pairs) < 2 or pairs.shape[1] < 2 or pairs.isna().to_numpy().any():
+        raise ValueError("needs two seeds or more, each scored with the mistake and without it")
+    difference = pairs[True] - pairs[False]
+    n = len(difference)
+    half = float(t.ppf((1 + level) / 2, n - 1)) * float(difference.std()) / n**0.5
+    mean = float(difference.mean())
+    return pd.Series(
+        {
+            "honest": float(pairs[False].mean()),
+            "mistake": float(pairs[True].mean()),
+            "illusion": mean,
+            "lower": mean - half,
+            "upper": mean + half,
+            "seeds": n,
+        }
+    )

@@ -1,0 +1,50 @@
+"""Size and interval of an illusion, by known answers."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import ttest_rel
+
+from scstlib.experiments import illusion, with_and_without
+
+
+def test_every_seed_is_scored_both_ways() -> None:
+    table = with_and_without(lambda seed, mistake: seed + 0.5 * mistake, [3, 4])
+    assert table.to_dict("list") == {
+        "seed": [3, 3, 4, 4],
+        "mistake": [False, True, False, True],
+        "score": [3.0, 3.5, 4.0, 4.5],
+    }
+
+
+def test_the_interval_is_that_of_the_paired_t_test() -> None:
+    rng = np.random.default_rng(0)
+    scores = rng.normal(size=(5, 2)) + [0.0, 1.0]
+    table = with_and_without(lambda seed, mistake: scores[seed, int(mistake)], range(5))
+    found = illusion(table, level=0.9)
+    expected = ttest_rel(scores[:, 1], scores[:, 0]).confidence_interval(0.9)
+    np.testing.assert_allclose([found["lower"], found["upper"]], [expected.low, expected.high])
+    np.testing.assert_allclose(found[["honest", "mistake"]].astype(float), scores.mean(axis=0))
+    assert found["illusion"] == pytest.approx(found["mistake"] - found["honest"])
+    assert found["seeds"] == 5
+
+
+def test_differences_within_a_seed_count_not_those_between_seeds() -> None:
+    found = illusion(with_and_without(lambda seed, mistake: 100.0 * seed + mistake, range(4)))
+    assert (found["lower"], found["upper"]) == pytest.approx((1.0, 1.0))
+
+
+def test_bad_experiments_are_refused() -> None:
+    with pytest.raises(ValueError, match="repeat"):
+        with_and_without(lambda seed, mistake: 0.0, [1, 1])
+    with pytest.raises(ValueError, match="seed 1 is nan"):
+        with_and_without(lambda seed, mistake: np.nan if seed else 0.0, [0, 1])
+    one = with_and_without(lambda seed, mistake: 0.0, [1])
+    with pytest.raises(ValueError, match="two seeds"):
+        illusion(one)
+    with pytest.raises(ValueError, match="two seeds"):
+        illusion(pd.concat([one.assign(seed=2), one.iloc[:1]]))
+    with pytest.raises(ValueError, match="level"):
+        illusion(one, level=95)
