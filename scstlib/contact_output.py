@@ -206,6 +206,7 @@ def provenance(
         "predicted": True,
         "scstlib": __version__,
         "model": type(model).__name__,
+        "variant": getattr(model, "variant", None),
         "inputs": files,
         "settings": settings,
         "settings_sha256": hashlib.sha256(text.encode()).hexdigest(),

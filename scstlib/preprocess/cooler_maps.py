@@ -69,7 +69,7 @@ def open_cooler(uri: str | Path, resolution: int | None = None) -> Any:
         raise ValueError(f"{path} has {asked}: {there}.")
     opened = cooler.Cooler(f"{path}::{group}")
     if opened.binsize is None:
-        raise ValueError(f"{path}::{group} has bins of unequal size; make bins of one size.")
+        raise ValueError(f"{path}::{group} has no bin size: its bins are unequal, or a single one.")
     if resolution is not None and opened.binsize != resolution:
         raise ValueError(f"{path}::{group} has bins of {opened.binsize} bp, not of {resolution}.")
     return opened
