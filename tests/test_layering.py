@@ -27,6 +27,8 @@ ROOMS = (
     ("analysis",),
     ("plots",),
     ("checks",),
+    ("contact_output",),
+    ("__main__",),
 )
 LEVEL = {name: level for level, names in enumerate(ROOMS) for name in names}
 # What the order alone would allow: figures are of arrays, and what is read off a model is fitted.

@@ -78,10 +78,13 @@ class Windows:
         )
 
 
-def window_starts(n_bins: int, window: int, stride: int, *, first_bin: int = 0) -> np.ndarray:
+def window_starts(
+    n_bins: int, window: int, stride: int, *, first_bin: int = 0, to_end: bool = False
+) -> np.ndarray:
     """First bin of every full window: ``first_bin``, ``first_bin + stride``, ...
 
-    The last full window is among them: 128 bins hold one window of 128.
+    The last full window is among them: 128 bins hold one window of 128. With ``to_end``, one that
+    ends at the last bin is added where they leave a rest, so that all bins are covered.
 
     Raises
     ------
@@ -93,7 +96,10 @@ def window_starts(n_bins: int, window: int, stride: int, *, first_bin: int = 0) 
             f"window {window} and stride {stride} must be at least 1, "
             f"first_bin {first_bin} at least 0"
         )
-    return np.arange(first_bin, n_bins - window + 1, stride)
+    starts = np.arange(first_bin, n_bins - window + 1, stride)
+    if to_end and len(starts) and starts[-1] < n_bins - window:
+        starts = np.append(starts, n_bins - window)
+    return starts
 
 
 def make_windows(
@@ -107,6 +113,7 @@ def make_windows(
     stride: int = 32,
     chromosomes: Iterable[str] | None = None,
     first_bin: int = 0,
+    to_end: bool = False,
     max_masked: float = 1.0,
     balance: bool | str = False,
     track_names: Iterable[str] = (),
@@ -132,8 +139,9 @@ def make_windows(
     bulk_cell_types
         Names of the cell types whose contacts are in ``bulk``, for the leak guard; ``()`` if it
         comes from cells of another kind.
-    window, stride, first_bin
-        In bins; ``first_bin`` leaves out the beginning of each chromosome.
+    window, stride, first_bin, to_end
+        In bins; ``first_bin`` leaves out the beginning of each chromosome, ``to_end`` covers its
+        end as well: see :func:`window_starts`.
     chromosomes
         Default: those of the first cell type in ``tracks``.
     max_masked
@@ -161,7 +169,9 @@ def make_windows(
     for chrom in chroms:
         bulk_map = chromosome_map(bulk, chrom, balance)
         usable = usable_bins(bulk_map)
-        starts = window_starts(bulk_map.shape[0], window, stride, first_bin=first_bin)
+        starts = window_starts(
+            bulk_map.shape[0], window, stride, first_bin=first_bin, to_end=to_end
+        )
         inside = starts[:, None] + np.arange(window)
         starts = starts[(~usable[inside]).mean(axis=1) <= max_masked]
         if not len(starts):

@@ -1,0 +1,273 @@
+"""Predicted contact maps of whole chromosomes, and the cooler files that hold them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from scstlib import __version__
+from scstlib.preprocess.stitch import predict_map
+
+if TYPE_CHECKING:
+    import scipy.sparse as sp
+
+    from scstlib.models.spatial import SpatialModel
+    from scstlib.preprocess.from_files import GenomeInputs
+
+log = logging.getLogger(__name__)
+TILE = 256  # bins of a HiGlass tile: the coarsest map fits into one
+
+
+def predict_chromosomes(
+    model: SpatialModel,
+    inputs: GenomeInputs,
+    cell_type: str,
+    *,
+    stride: int = 64,
+    max_distance: int | None = None,
+    depth: float = 1.0,
+    batch_size: int = 16,
+) -> Iterator[tuple[str, sp.csr_array]]:
+    """Predict one chromosome after the other; memory holds one at a time.
+
+    Parameters
+    ----------
+    inputs
+        From :func:`scstlib.preprocess.from_files.read_inputs`.
+    cell_type
+        One of ``inputs.tracks``.
+    stride
+        Distance between windows in bins.
+    max_distance
+        Largest distance in bins of the map; default: ``window - stride``, up to which every pixel
+        is covered.
+    depth
+        Relative to the bulk map.
+
+    Yields
+    ------
+    str, csr_array
+        Chromosome and its upper triangle (bins, bins), float32.
+
+    Raises
+    ------
+    ValueError
+        If the stride exceeds the window or ``max_distance`` is not covered, and what the model
+        refuses.
+    """
+    reach = inputs.window - stride
+    if stride < 1 or reach < 0:
+        raise ValueError(f"stride is {stride}: give 1 to {inputs.window}, the bins of a window.")
+    max_distance = reach if max_distance is None else max_distance
+    if not 0 <= max_distance <= reach:
+        raise ValueError(
+            f"windows of {inputs.window} bins, {stride} apart, cover distances up to {reach}, not"
+            f" {max_distance}: use a smaller stride."
+        )
+    for chrom in inputs.chromosomes:
+        windows = inputs.windows(stride, chromosomes=[chrom], cell_types=[cell_type], to_end=True)
+        log.info("%s, %s: %d windows", cell_type, chrom, len(windows))
+        yield (
+            chrom,
+            predict_map(
+                partial(model.predict, depth=depth),
+                windows,
+                inputs.bulk.n_bins(chrom),
+                max_distance=max_distance,
+                batch_size=batch_size,
+            ),
+        )
+
+
+def check_output(path: str | Path, overwrite: bool = False) -> Path:
+    """Refuse an output path before anything is computed.
+
+    Raises
+    ------
+    FileNotFoundError, FileExistsError, ValueError
+        If the folder is missing, the file is there already, or its name has another suffix than
+        ``.cool`` or ``.mcool``.
+    """
+    path = Path(path)
+    if path.suffix not in (".cool", ".mcool"):
+        raise ValueError(f"{path} ends with neither .cool nor .mcool.")
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"there is no folder {path.parent}: make it first.")
+    if path.exists() and not overwrite:
+        raise FileExistsError(f"{path} exists already: choose another name, or overwrite it.")
+    return path
+
+
+def write_contact_map(
+    path: str | Path,
+    bins: pd.DataFrame,
+    maps: Iterable[tuple[str, Any]],
+    *,
+    metadata: Mapping[str, Any],
+    assembly: str | None = None,
+    balance: bool = False,
+    resolutions: Sequence[int] | None = None,
+    overwrite: bool = False,
+) -> None:
+    """Write banded maps to ``.cool``, or to ``.mcool`` as HiGlass lays it out; all or nothing.
+
+    An ``.mcool`` file holds ``resolutions/N``, each twice as wide as the one before, until the
+    genome fits into 256 bins. Values are float32. In wider bins the outermost pixels of the band
+    sum only what lies inside it.
+
+    Parameters
+    ----------
+    bins
+        chrom, start, end of the genome; all of one width.
+    maps
+        Chromosome and upper triangle, in the order of the bins, such as
+        :func:`predict_chromosomes` yields; chromosomes may be left out.
+    metadata
+        What JSON holds; in every resolution's ``metadata``.
+    balance
+        Whether to balance each resolution by iterative correction (column ``weight``).
+    resolutions
+        Bin sizes of an ``.mcool`` file in bp, multiples of the bins' own.
+
+    Raises
+    ------
+    FileNotFoundError, FileExistsError, ValueError
+        As :func:`check_output`; for a map of another size, chromosomes out of order, or values that
+        are negative or not finite.
+    """
+    import cooler
+
+    path = check_output(path, overwrite)
+    # Nothing carries the name before all is written; a killed process leaves a hidden folder.
+    with tempfile.TemporaryDirectory(prefix=".partial-", dir=path.parent) as folder:
+        single, several = Path(folder) / "single.cool", Path(folder) / "several.mcool"
+        kept: dict[str, Any] = {"metadata": dict(metadata), "assembly": assembly}
+        cooler.create_cooler(
+            str(single),
+            bins,
+            _pixels(bins, maps),
+            dtypes={"count": np.float32},
+            ordered=True,
+            symmetric_upper=True,
+            **kept,
+        )
+        written, uris = single, [str(single)]
+        if path.suffix == ".mcool":
+            sizes = list(resolutions) if resolutions else zoom_levels(bins)
+            cooler.zoomify_cooler([str(single)], str(several), sizes, chunksize=10_000_000, **kept)
+            written, uris = several, [f"{several}::resolutions/{size}" for size in sizes]
+        if balance:
+            for uri in uris:
+                _balance(uri)
+        os.replace(written, path)
+
+
+def zoom_levels(bins: pd.DataFrame) -> list[int]:
+    """Bin sizes in bp: that of the bins, doubled until the genome fits into one tile."""
+    size = int((bins["end"] - bins["start"]).max())
+    doublings = max(0, int(np.ceil(np.log2(len(bins) / TILE))))
+    return [size * 2**k for k in range(doublings + 1)]
+
+
+def provenance(
+    model: Any,
+    inputs: Mapping[str, Sequence[str]],
+    *,
+    model_file: str | Path | None = None,
+    **settings: Any,
+) -> dict[str, Any]:
+    """What a predicted map says about its origin; names of files without their folders.
+
+    Parameters
+    ----------
+    model
+        Fitted model.
+    inputs
+        What it is → paths or cooler URIs; each gets its sha256.
+    settings
+        More entries, such as ``cell_type`` or ``stride``.
+    """
+    files = {
+        what: [{"name": _name(uri), "sha256": _checksum(_file(uri))} for uri in uris]
+        for what, uris in inputs.items()
+    }
+    text = json.dumps(settings, sort_keys=True, default=str)
+    record = {
+        "predicted": True,
+        "scstlib": __version__,
+        "model": type(model).__name__,
+        "variant": getattr(model, "variant", None),
+        "inputs": files,
+        "settings": settings,
+        "settings_sha256": hashlib.sha256(text.encode()).hexdigest(),
+    }
+    if model_file is not None:
+        name = Path(model_file).name
+        record["model_file"] = {"name": name, "sha256": _checksum(Path(model_file))}
+    return record
+
+
+def _pixels(bins: pd.DataFrame, maps: Iterable[tuple[str, Any]]) -> Iterator[pd.DataFrame]:
+    """Pixels of one chromosome after the other, in cooler's order."""
+    chroms = bins["chrom"].astype(str)
+    order = list(dict.fromkeys(chroms))
+    first = {chrom: int((chroms == chrom).to_numpy().argmax()) for chrom in order}
+    n_bins = chroms.value_counts()
+    last = -1
+    for chrom, upper in maps:
+        if chrom not in first or order.index(chrom) <= last:
+            raise ValueError(f"map of {chrom!r}: unknown or out of order among {order}.")
+        last = order.index(chrom)
+        if upper.shape != (n_bins[chrom], n_bins[chrom]):
+            raise ValueError(f"map of {chrom!r}: shape {upper.shape} for {n_bins[chrom]} bins.")
+        entries = upper.tocsr(copy=True)
+        entries.sort_indices()
+        if not np.isfinite(entries.data).all() or (entries.data < 0).any():
+            raise ValueError(f"map of {chrom!r}: values are negative or not finite.")
+        entries = entries.tocoo()
+        if (entries.row > entries.col).any():
+            raise ValueError(f"map of {chrom!r}: give the upper triangle.")
+        yield pd.DataFrame(
+            {
+                "bin1_id": entries.row.astype(np.int64) + first[chrom],
+                "bin2_id": entries.col.astype(np.int64) + first[chrom],
+                "count": entries.data.astype(np.float32),
+            }
+        )
+
+
+def _balance(uri: str) -> None:
+    """Store balancing weights, with a warning where they did not converge."""
+    import h5py
+
+    from scstlib.preprocess.contacts import balance_matrix
+
+    weights = balance_matrix(uri).weights
+    path, _, group = uri.partition("::")
+    with h5py.File(path, "r+") as store:
+        bins = store[f"{group or '/'}/bins"]
+        bins.create_dataset("weight", data=weights)
+
+
+def _file(uri: str) -> Path:
+    return Path(str(uri).partition("::")[0])
+
+
+def _name(uri: str) -> str:
+    path, mark, group = str(uri).partition("::")
+    return Path(path).name + mark + group
+
+
+def _checksum(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

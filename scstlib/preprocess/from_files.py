@@ -1,0 +1,259 @@
+"""From files to windows: a bulk map, expression, CTCF, CpG, genes and targets.
+
+Chromosomes are those of the bulk map; other files may name them with or without ``chr``. Errors
+name the file, the chromosome and what to do.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from scstlib.preprocess.cooler_maps import CoolerMaps
+from scstlib.preprocess.guides import guide_tracks
+from scstlib.preprocess.track_inputs import Table, expression_inputs, shared_inputs
+from scstlib.preprocess.tracks import by_chromosome, match_chromosomes
+from scstlib.preprocess.windows import Windows, make_windows
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+
+@dataclass(frozen=True, eq=False)
+class GenomeInputs:
+    """What windows are cut from, opened and checked; maps are read when windows are cut.
+
+    Attributes
+    ----------
+    bulk : CoolerMaps
+    chromosomes : tuple of str
+        Those that windows can be cut from.
+    tracks : dict
+        Cell type → chromosome → (bins, tracks).
+    track_names : tuple of str
+    targets : dict or None
+        Cell type → CoolerMaps.
+    bulk_cell_types : tuple of str
+    files : dict
+        What it is → paths that were read.
+    window : int
+        In bins.
+    """
+
+    bulk: CoolerMaps
+    chromosomes: tuple[str, ...]
+    tracks: dict[str, dict[str, np.ndarray]]
+    track_names: tuple[str, ...]
+    targets: dict[str, CoolerMaps] | None
+    bulk_cell_types: tuple[str, ...]
+    files: dict[str, list[str]]
+    window: int
+
+    def windows(
+        self,
+        stride: int,
+        *,
+        chromosomes: Sequence[str] | None = None,
+        cell_types: Sequence[str] | None = None,
+        to_end: bool = False,
+        max_masked: float = 1.0,
+    ) -> Windows:
+        """Cut windows: see :func:`scstlib.preprocess.windows.make_windows`."""
+        kinds = list(self.tracks) if cell_types is None else cell_types
+        columns: dict[str, Any] = {"assembly": self.bulk.assembly} if self.bulk.assembly else {}
+        return make_windows(
+            self.bulk,
+            {kind: self.tracks[kind] for kind in kinds},
+            None if self.targets is None else {kind: self.targets[kind] for kind in kinds},
+            bin_size=self.bulk.bin_size,
+            bulk_cell_types=self.bulk_cell_types,
+            window=self.window,
+            stride=stride,
+            chromosomes=self.chromosomes if chromosomes is None else chromosomes,
+            to_end=to_end,
+            max_masked=max_masked,
+            track_names=self.track_names,
+            **columns,
+        )
+
+
+def read_inputs(
+    bulk: str | Path,
+    expression: AnnData | str | Path | Mapping[str, Any],
+    *,
+    cell_type_key: str = "cell_type",
+    layer: str | None = None,
+    genes: Table | None = None,
+    ctcf: Table | None = None,
+    cpg: Table | None = None,
+    targets: Mapping[str, str | Path] | None = None,
+    cell_types: Sequence[str] | None = None,
+    reference: Sequence[str] | None = None,
+    bulk_expression: str | None = None,
+    bulk_cell_types: Sequence[str] = (),
+    resolution: int | None = None,
+    assembly: str | None = None,
+    chromosomes: Sequence[str] | None = None,
+    balance: bool | str = False,
+    window: int = 128,
+) -> GenomeInputs:
+    """Open and check the files that windows are cut from; :func:`build_windows` explains them."""
+    maps = CoolerMaps(bulk, resolution, reach=window, balance=balance)
+    maps.check_assembly(assembly, "what was given")
+    chosen = _chromosomes(maps, chromosomes)
+    files = {"bulk": [str(bulk)]}
+    by_type, read = expression_inputs(maps, expression, cell_type_key, layer, genes)
+    files |= read
+    reference = list(by_type) if reference is None else list(reference)
+    shared, names, read = shared_inputs(maps, ctcf, cpg)
+    files |= read
+    known = [*reference, *(cell_types or ()), *([bulk_expression] if bulk_expression else ())]
+    unknown = [name for name in known if name not in by_type]
+    if unknown:
+        raise ValueError(f"there is no expression of {unknown}; there are {list(by_type)}.")
+    tracks, track_names = guide_tracks(
+        by_type,
+        reference=reference,
+        bulk=by_type[bulk_expression] if bulk_expression else None,
+        shared=shared,
+        shared_names=names,
+    )
+    kinds = list(by_type) if cell_types is None else list(cell_types)
+    target_maps = None
+    if targets is not None:
+        missing = [kind for kind in kinds if kind not in targets]
+        if missing and cell_types is not None:
+            raise ValueError(f"there are no targets of {missing}; there are {list(targets)}.")
+        kinds = [kind for kind in kinds if kind in targets]
+        options = {"reach": window, "balance": balance}
+        target_maps = {k: _target(targets[k], maps, resolution, chosen, options) for k in kinds}
+        files["targets"] = [str(targets[kind]) for kind in kinds]
+    return GenomeInputs(
+        maps,
+        chosen,
+        {kind: by_chromosome(tracks[kind], maps.bins) for kind in kinds},
+        track_names,
+        target_maps,
+        tuple(bulk_cell_types),
+        files,
+        window,
+    )
+
+
+def build_windows(
+    bulk: str | Path,
+    expression: AnnData | str | Path | Mapping[str, Any],
+    *,
+    stride: int = 32,
+    max_masked: float = 1.0,
+    **options: Any,
+) -> Windows:
+    """Cut windows with guide tracks, and targets if given, from files.
+
+    Parameters
+    ----------
+    bulk
+        Cooler file; of an ``.mcool`` file ``bulk.mcool::resolutions/50000``, or ``resolution``.
+    expression
+        AnnData with counts (or an ``.h5ad`` file), summed by ``cell_type_key`` and scaled to
+        10,000; the places of its genes are in ``var`` (chrom, start, end, strand) or in ``genes``.
+        Or cell type → files, see :func:`~scstlib.preprocess.track_files.expression_from_files`.
+    stride
+        Distance between windows in bins.
+    max_masked
+        Windows with a larger share of masked bins are left out.
+    cell_type_key, layer : str
+        Of AnnData: column of ``obs``; where the counts are, if not in X.
+    genes
+        GTF or BED file, or a table indexed by gene.
+    ctcf
+        BED file or table of peaks: ``CTCF +`` and ``CTCF -``, or ``CTCF`` if it has no strands.
+    cpg
+        bedGraph file or table with ``value``.
+    targets
+        Cell type → cooler file, to learn from.
+    cell_types
+        Those that windows are cut for; default: all, or those with targets.
+    reference
+        Cell types whose mean expression is the reference: those that the model is trained on,
+        the same when it predicts. Default: all, which is right only if no cell type is held out.
+    bulk_expression : str
+        Cell type whose expression is that of the cells in the bulk map.
+    bulk_cell_types
+        Whose contacts are in the bulk map, for the leak guard.
+    resolution, window : int
+        Bin size in bp; width of a window in bins.
+    assembly : str
+        Refused if the bulk map names another.
+    chromosomes
+        Default: all; those shorter than a window or without contacts are left out with a warning.
+        Named ones are refused instead.
+    balance
+        False for raw counts; True or a column's name for balanced values. Bins that balancing
+        filtered are masked either way.
+
+    Returns
+    -------
+    Windows
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        For a missing or damaged file, a missing resolution, column or cell type, another assembly
+        or species, no usable chromosome, or counts that are negative or not finite.
+    """
+    return read_inputs(bulk, expression, **options).windows(stride, max_masked=max_masked)
+
+
+def _chromosomes(maps: CoolerMaps, asked: Sequence[str] | None) -> tuple[str, ...]:
+    """Chromosomes that windows can be cut from; refused by name if asked for, else left out."""
+    if asked is not None:
+        table = pd.DataFrame({"chrom": list(asked)})
+        try:
+            found = match_chromosomes(table, maps)["chrom"]
+        except ValueError as error:
+            raise ValueError(f"{maps.uri}: {error}") from None
+        if len(found) < len(table):
+            unknown = [str(c) for c in table["chrom"].drop(found.index)]
+            raise ValueError(f"{maps.uri} has no chromosomes {unknown}; it has {list(maps)}.")
+        names = list(found)
+    else:
+        names = list(maps)
+    problems = {name: problem for name in names if (problem := maps.problem(name))}
+    usable = tuple(name for name in names if name not in problems)
+    if problems and (asked is not None or not usable):
+        raise ValueError(next(iter(problems.values())) + ".")
+    if problems:
+        warnings.warn(f"left out: {'; '.join(problems.values())}", stacklevel=4)
+    return usable
+
+
+def _target(
+    uri: str | Path,
+    bulk: CoolerMaps,
+    resolution: int | None,
+    chromosomes: Sequence[str],
+    options: Mapping[str, Any],
+) -> CoolerMaps:
+    """A target's maps under the bulk's chromosome names, with the same bins."""
+    target = CoolerMaps(uri, resolution, **options)
+    bulk.check_assembly(target.assembly, str(uri))
+    if target.bin_size != bulk.bin_size:
+        raise ValueError(
+            f"{uri} has bins of {target.bin_size:,} bp, {bulk.uri} of {bulk.bin_size:,}: choose"
+            " one resolution."
+        )
+    target.rename(bulk)
+    for chrom in chromosomes:
+        if target.chromsizes.get(chrom) != bulk.chromsizes[chrom]:
+            raise ValueError(
+                f"{uri}: {chrom} has {target.chromsizes.get(chrom, 'no')} bp, in {bulk.uri}"
+                f" {bulk.chromsizes[chrom]}; is it another assembly?"
+            )
+    return target

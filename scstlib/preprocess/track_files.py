@@ -1,0 +1,282 @@
+"""Read the files that tracks are made from: genes, peaks, values along the genome, cells.
+
+Every reader returns a table with ``chrom``, ``start`` and ``end`` (half-open, from 0), and its
+errors name the file.
+"""
+
+from __future__ import annotations
+
+import gzip
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+
+from scstlib.preprocess.tracks import expression_tracks, interval_track
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+BED = ["chrom", "start", "end", "name", "score", "strand"]
+NOT_DATA = ("#", "track", "browser")  # how lines begin that hold no interval
+
+
+def read_bed(path: str | Path) -> pd.DataFrame:
+    """Read a BED file of three or more columns, plain or gzipped.
+
+    A first line that begins with ``#`` and has tabs names the columns; without it they are those
+    of the format: chrom, start, end, name, score, strand.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If there is no such file, or it is empty, or holds no intervals.
+    """
+    path = _existing(path)
+    with _opened(path) as stream:
+        header = stream.readline().rstrip("\n")
+    names = header.lstrip("#").split("\t") if header.startswith("#") and "\t" in header else None
+    if names:
+        names[0] = "chrom"
+    return _intervals(path, names, BED)
+
+
+def read_bedgraph(path: str | Path) -> pd.DataFrame:
+    """Read a bedGraph file, or a bigWig file where a reader of those is installed.
+
+    Returns
+    -------
+    pandas.DataFrame
+        chrom, start, end, value.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If there is no such file, it holds no intervals, or a bigWig file cannot be read here.
+    """
+    path = _existing(path)
+    if path.suffix.lower() in (".bw", ".bigwig"):
+        return _read_bigwig(path)
+    table = _intervals(path, None, ["chrom", "start", "end", "value"])
+    values = pd.to_numeric(table.get("value", pd.Series(dtype=float)), errors="coerce")
+    if values.isna().all():
+        raise ValueError(f"{path} has no numbers in its fourth column, as bedGraph has.")
+    return table[["chrom", "start", "end"]].assign(value=values)
+
+
+def read_genes(path: str | Path) -> pd.DataFrame:
+    """Read the places of genes from a GTF or BED file.
+
+    Returns
+    -------
+    pandas.DataFrame
+        chrom, start, end, strand, indexed by name; of a GTF also ``gene_id`` without its version.
+        Where a name stands several times, the first is kept.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If there is no such file, it is damaged, or has no names or strands.
+    """
+    path = _existing(path)
+    if ".gtf" in path.name.lower() or ".gff" in path.name.lower():
+        genes = _read_gtf(path)
+    else:
+        genes = read_bed(path)
+        missing = [column for column in ("name", "strand") if column not in genes]
+        if missing:
+            raise ValueError(f"{path} has no column {missing[0]!r}: genes need name and strand.")
+    return genes.drop_duplicates("name").set_index("name")
+
+
+def genes_of(genes: pd.DataFrame, names: pd.Index, source: str) -> pd.DataFrame:
+    """Genes indexed as expression names them: by symbol or, where more fit, by ``gene_id``.
+
+    Raises
+    ------
+    ValueError
+        If none is among the names.
+    """
+    if "gene_id" in genes:
+        bare = pd.Index(names.astype(str).str.replace(r"\.\d+$", "", regex=True))
+        by_id = genes.drop_duplicates("gene_id").set_index("gene_id")
+        if bare.isin(by_id.index).sum() > names.isin(genes.index).sum():
+            found = by_id.reindex(bare).set_axis(names)
+            return found[found["chrom"].notna()].astype({"start": int, "end": int})
+    if not names.isin(genes.index).any():
+        raise ValueError(
+            f"{source}: none of the genes {list(names[:3])} is among its {list(genes.index[:3])};"
+            " use the same names in both."
+        )
+    return genes
+
+
+def expression_by_type(
+    adata: AnnData, cell_type_key: str, *, layer: str | None = None
+) -> pd.DataFrame:
+    """Expression of every cell type: counts per 10,000 of its summed cells.
+
+    Parameters
+    ----------
+    adata
+        Counts, cells × genes.
+    cell_type_key
+        Column of ``obs``.
+    layer
+        Where the counts are, if not in X.
+
+    Returns
+    -------
+    pandas.DataFrame
+        (genes, cell types).
+
+    Raises
+    ------
+    ValueError
+        If there are no cells, the column or layer is missing or has gaps, a count is negative or
+        not finite, or a cell type has no count at all.
+    """
+    if adata.n_obs == 0 or adata.n_vars == 0:
+        raise ValueError(f"there are {adata.n_obs} cells and {adata.n_vars} genes.")
+    if cell_type_key not in adata.obs:
+        raise ValueError(f"obs has no column {cell_type_key!r}; it has {list(adata.obs.columns)}.")
+    if layer is not None and layer not in adata.layers:
+        raise ValueError(f"there is no layer {layer!r}; there are {list(adata.layers)}.")
+    kinds = adata.obs[cell_type_key]
+    if kinds.isna().any():
+        raise ValueError(
+            f"obs[{cell_type_key!r}] is missing in {int(kinds.isna().sum())} cells: leave them out."
+        )
+    counts: Any = adata.X if layer is None else adata.layers[layer]
+    values = counts.data if sp.issparse(counts) else np.asarray(counts)
+    if not np.isfinite(values).all() or values.min(initial=0) < 0:
+        raise ValueError("counts are negative or not finite; give raw counts (layer).")
+    if (values != np.rint(values)).any():
+        warnings.warn(
+            "the expression holds fractions: counts are expected, not logarithms", stacklevel=2
+        )
+    names, which = np.unique(kinds.astype(str), return_inverse=True)
+    member = sp.csr_array((np.ones(len(which)), (which, np.arange(len(which)))))
+    sums = member @ (sp.csr_array(counts) if sp.issparse(counts) else np.asarray(counts))
+    sums = sums.toarray() if sp.issparse(sums) else sums
+    totals = sums.sum(axis=1)
+    if (totals == 0).any():
+        raise ValueError(f"the cells of {names[totals == 0][0]!r} have no counts.")
+    return pd.DataFrame((sums / totals[:, None] * 1e4).T, index=adata.var_names, columns=names)
+
+
+def expression_from_files(
+    files: Mapping[str, Any], bins: pd.DataFrame
+) -> tuple[dict[str, np.ndarray], list[str]]:
+    """Expression tracks of every cell type from files, and the files' names.
+
+    Parameters
+    ----------
+    files
+        Cell type → two bedGraph or bigWig files, + and − strand, averaged in bins; or one BED file
+        of genes whose score is the expression, put into the bin of the transcription start.
+
+    Returns
+    -------
+    dict, list
+        Cell type → (bins, 2), and the paths.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        As the readers do, or if a cell type has a single bedGraph file.
+    """
+    tracks, paths = {}, []
+    for kind, given in files.items():
+        one = [given] if isinstance(given, str | Path) else list(given)
+        paths += [str(path) for path in one]
+        if len(one) == 2:
+            sides = [interval_track(read_bedgraph(path), bins)[:, 0] for path in one]
+            tracks[kind] = np.stack(sides, axis=1)
+        elif Path(one[0]).name.removesuffix(".gz").endswith(".bed"):
+            genes = read_genes(one[0])
+            score = genes[["score"]].astype(float).set_axis([kind], axis=1)
+            tracks |= expression_tracks(score, genes, bins)
+        else:
+            raise ValueError(
+                f"{one[0]} has no strands: give {kind!r} two files, of the + and the - strand, or"
+                " a BED file of genes whose score is the expression."
+            )
+    return tracks, paths
+
+
+def _existing(path: str | Path) -> Path:
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no file {path}.")
+    return path
+
+
+def _opened(path: Path) -> Any:
+    opener: Any = gzip.open if path.suffix == ".gz" else open
+    return opener(path, "rt", encoding="utf-8")
+
+
+def _head(path: Path) -> int:
+    """Number of lines before the first interval."""
+    with _opened(path) as stream:
+        return next((k for k, line in enumerate(stream) if not line.startswith(NOT_DATA)), 0)
+
+
+def _intervals(path: Path, names: list[str] | None, standard: list[str]) -> pd.DataFrame:
+    """Rows of a tab-separated file of intervals; lines of comments and of browsers are left out."""
+    try:
+        head = _head(path)
+        table = pd.read_csv(path, sep="\t", header=None, skiprows=head, dtype={0: str})
+    except pd.errors.EmptyDataError:
+        raise ValueError(f"{path} is empty.") from None
+    except (pd.errors.ParserError, UnicodeDecodeError, OSError) as error:
+        raise ValueError(f"{path} is no tab-separated file of intervals: {error}") from error
+    table = table[~table[0].str.startswith(NOT_DATA)]
+    wanted = names or [*standard, *map(str, range(len(standard), table.shape[1]))]
+    table = table.set_axis(wanted[: table.shape[1]], axis=1)
+    try:
+        return table.astype({"start": np.int64, "end": np.int64})
+    except (KeyError, ValueError):
+        raise ValueError(f"{path} has no columns chrom, start and end.") from None
+
+
+def _read_gtf(path: Path) -> pd.DataFrame:
+    table = _intervals(
+        path,
+        ["chrom", "source", "feature", "start", "end", "score", "strand", "frame", "attributes"],
+        [],
+    )
+    genes = table[table["feature"] == "gene"]
+    if genes.empty:
+        raise ValueError(f"{path} has no lines of feature 'gene'.")
+    found = {
+        key: genes["attributes"].str.extract(rf'{key} "?([^";]+)', expand=False)
+        for key in ("gene_id", "gene_name")
+    }
+    # A gene without a symbol goes by its identifier. Positions of the format count from 1.
+    gene_id = found["gene_id"].str.replace(r"\.\d+$", "", regex=True)
+    name = found["gene_name"].fillna(gene_id)
+    genes = genes[["chrom", "start", "end", "strand"]].assign(name=name, gene_id=gene_id)
+    return genes.assign(start=genes["start"] - 1)
+
+
+def _read_bigwig(path: Path) -> pd.DataFrame:
+    try:
+        import pyBigWig
+    except ImportError:
+        raise ValueError(
+            f"{path} is a bigWig file, and no reader of those is installed: convert it with"
+            f" 'bigWigToBedGraph {path} {path.stem}.bedGraph', or install pyBigWig."
+        ) from None
+    parts = []
+    with pyBigWig.open(str(path)) as file:
+        for chrom in file.chroms():
+            part = pd.DataFrame(file.intervals(chrom) or [], columns=["start", "end", "value"])
+            part.insert(0, "chrom", chrom)
+            parts.append(part)
+    return pd.concat(parts, ignore_index=True)
