@@ -184,11 +184,8 @@ class DefaultScNODE(PopulationModel[LatentCells]):
         errors = []
         for n in range(max(3, len(times) - 2), len(times)):
             drift, _ = train_drift(coupled.first(n), times[:n], shorter, fabric, progress=False)
-            errors.append(
-                damping_errors(
-                    drift, times[n - 1 : n + 1], *coupled.cells[n - 1 : n + 1], of.max_step
-                )
-            )
+            grid, (before, after) = times[n - 1 : n + 1], coupled.cells[n - 1 : n + 1]
+            errors.append(damping_errors(drift, grid, before, after, of.max_step))
         # With fewer than four times none can be left out, and nothing says how far the drift holds.
         return DAMPINGS[int(np.argmin(np.sum(errors, axis=0)))] if errors else 0.0
 
