@@ -100,7 +100,7 @@ def ratio(
     place: pd.DataFrame, part: str, metric: str, row: str, other: str, target: float
 ) -> Score:
     own, theirs = (scores_of(place, name, part, metric) for name in (row, other))
-    paired = own / theirs
+    paired = own.div(theirs.groupby(level="organism").median(), level="organism")
     floors = (TRUE_MEASURED, TRUE_MEAN, TRUE_AT_DEPTH)
     floor = min(scores_of(place, name, part, metric).median() for name in floors)
     wanted = target * theirs.median()

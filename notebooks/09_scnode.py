@@ -55,7 +55,7 @@ from scstlib.models.flow_matching import train_drift
 from scstlib.models.scnode import ScNODE
 from scstlib.models.scnode_networks import ScNODENetwork
 from scstlib.models.scnode_training import Comparison, draw_batch, joint_loss
-from scstlib.models.transport_curves import couple, draw_curves
+from scstlib.models.transport_curves import couple, couple_times, draw_curves
 from scstlib.ot import sinkhorn_divergence
 from scstlib.plots import BLUE, GREEN, GREY, ORANGE, SKY, book_style
 from scstlib.splits import hold_out_times
@@ -678,7 +678,8 @@ plt.show()
 # %%
 unit = np.diff(np.unique(at)).mean()  # model time counts mean intervals
 model_times = np.unique(at) / unit
-curves = draw_curves(clouds, model_times, None, np.random.default_rng(seed))
+coupled = couple_times(clouds, None, np.random.default_rng(seed))
+curves = draw_curves(coupled, model_times, np.random.default_rng(seed))
 time, position, velocity = (
     torch.as_tensor(part, dtype=torch.float32)
     for part in (curves.time[:, None], curves.position, curves.velocity)
@@ -831,9 +832,9 @@ Markdown(
 
 # %%
 left_out = np.zeros(len(DAMPINGS))
-shorter = replace(parts.settings.drift, matching_steps=400)
+shorter = replace(parts.settings.drift, matching_steps=266)
 for n in (5, 6):
-    drift_n, _ = train_drift(clouds[:n], model_times[:n], shorter, progress=False)
+    drift_n, _ = train_drift(coupled.first(n), model_times[:n], shorter, progress=False)
     step = model_times[n - 1 : n + 1]
     left_out += damping_errors(drift_n, step, clouds[n - 1], clouds[n], parts.settings.max_step)
 assert DAMPINGS[int(np.argmin(left_out))] == parts.field_.damping

@@ -205,7 +205,9 @@ def minimise(
 
     fabric = fabric or launch("cpu")
     weights = list(parameters)
-    optimizer = torch.optim.AdamW(weights, lr=learning_rate, betas=betas, weight_decay=weight_decay)
+    optimizer = torch.optim.AdamW(
+        weights, lr=learning_rate, betas=betas, weight_decay=weight_decay, fused=True
+    )
     step_of: Any = fabric.setup_optimizers(optimizer)
     state = RunState(weights, optimizer, generators, f"{label}, {n_steps} steps, {run}".strip(", "))
     path = None if checkpoint is None else Path(checkpoint)

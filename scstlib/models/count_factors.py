@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROUNDS = 10
+BLOCK = 500  # Cells; a block of more does not stay in the cache of a CPU.
 ENCODING_STEPS = 6
 LOADING_PENALTY = 3.0  # Pseudo-observations that pull a loading to 0: genes with few counts.
 LARGEST_RESIDUAL = 8.0  # As the square root of the number of cells in Lause et al., but fixed.
@@ -186,8 +187,8 @@ def _outer(rows: Tensor) -> Tensor:
 
 def _blocks(n: int) -> Iterator[slice]:
     """Rows in blocks: what is computed for cells times genes is held for one block only."""
-    for start in range(0, n, 2000):
-        yield slice(start, start + 2000)
+    for start in range(0, n, BLOCK):
+        yield slice(start, start + BLOCK)
 
 
 def _newton_points(

@@ -94,7 +94,7 @@ def damping_errors(
     before, after : numpy.ndarray, shapes (n, n_latent) and (m, n_latent)
         Latent points measured at these times, compared by :func:`squared_w2`.
     """
-    points = torch.as_tensor(_some(before), device=drift.time_range.device)
+    points = torch.as_tensor(_some(before), dtype=torch.float32, device=drift.time_range.device)
     errors = []
     for damping in DAMPINGS:
         with torch.no_grad():

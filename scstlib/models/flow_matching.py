@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from scstlib.models.scnode_networks import ACTIVATIONS
-from scstlib.models.transport_curves import Curves, draw_curves
+from scstlib.models.transport_curves import Coupled, Curves, draw_curves
 from scstlib.ot import sinkhorn_divergence
 from scstlib.training import minimise, seeded_weights, terms_of
 
@@ -55,12 +55,15 @@ class TimedDrift(nn.Module):
 
     def forward(self, time: Tensor, points: Tensor) -> Tensor:
         """Return velocities (..., n_latent) at ``time``, a scalar or of shape (..., 1)."""
+        velocity: Tensor = self.net(self.inputs(time, points)) * self.velocity_scale
+        return velocity
+
+    def inputs(self, time: Tensor, points: Tensor) -> Tensor:
+        """Return what the network is given, (..., n_latent + 1)."""
         first, last = self.time_range
         scaled = ((time - first) / (last - first) * 2 - 1).to(points)
         scaled = scaled.expand(*points.shape[:-1], 1)
-        inputs = torch.cat([points / self.position_scale, scaled], dim=-1)
-        velocity: Tensor = self.net(inputs) * self.velocity_scale
-        return velocity
+        return torch.cat([points / self.position_scale, scaled], dim=-1)
 
 
 @dataclass(frozen=True)
@@ -78,10 +81,6 @@ class DriftSettings:
     transport_steps : int
         Steps on the Sinkhorn divergence between flowed and measured latent populations of
         neighbouring times, after flow matching.
-    growth : float or None
-        How much the mass of a cell may change between two times: penalty on the divergence of
-        the masses from uniform, relative to a typical cost of moving a cell. Small lets cells
-        grow and die; None keeps all masses equal.
     seed : int
     """
 
@@ -91,12 +90,11 @@ class DriftSettings:
     batch_size: int = 256
     learning_rate: float = 1e-2
     transport_steps: int = 0
-    growth: float | None = None
     seed: int = 0
 
 
 def train_drift(
-    populations: Sequence[np.ndarray],
+    coupled: Coupled,
     times: np.ndarray,
     settings: DriftSettings,
     fabric: Fabric | None = None,
@@ -105,12 +103,12 @@ def train_drift(
     checkpoint: str | Path | None = None,
     **how: Any,
 ) -> tuple[TimedDrift, dict[str, np.ndarray]]:
-    """Train a drift on latent populations.
+    """Train a drift on coupled latent populations.
 
     Parameters
     ----------
-    populations : sequence of numpy.ndarray, each of shape (n_cells, n_latent)
-        One for each time.
+    coupled : Coupled
+        Latent points of each time and their coupling.
     times : numpy.ndarray, shape (n_times,)
         Model times.
     fabric : Fabric, optional
@@ -127,8 +125,7 @@ def train_drift(
     TimedDrift, dict of numpy.ndarray
         The drift, and the losses of each stage.
     """
-    rng = np.random.default_rng(settings.seed)
-    curves = draw_curves(populations, times, settings.growth, rng)
+    curves = draw_curves(coupled, times, np.random.default_rng(settings.seed))
     drift = _untrained(curves, times, settings)
     device = torch.device("cpu") if fabric is None else fabric.device
     drift.to(device)
@@ -143,7 +140,7 @@ def train_drift(
     losses = {"matching": _match(drift, curves, settings, generator, stage("matching"))}
     if settings.transport_steps:
         losses["transport"] = _transport(
-            drift, populations, times, settings, generator, stage("transport")
+            drift, coupled.cells, times, settings, generator, stage("transport")
         )
     return drift, losses
 
@@ -170,14 +167,15 @@ def _match(
         torch.as_tensor(part, dtype=torch.float32, device=generator.device)
         for part in (curves.time[:, None], curves.position, curves.velocity)
     )
+    inputs, wanted = drift.inputs(time, position), velocity / drift.velocity_scale
     mine = terms_of(how["fabric"], settings.batch_size)
     n_processes = 1 if how["fabric"] is None else how["fabric"].world_size
 
     def loss_of_step(_: int) -> Tensor:
         rows = torch.randint(
-            len(time), (settings.batch_size,), generator=generator, device=generator.device
+            len(inputs), (settings.batch_size,), generator=generator, device=generator.device
         )[mine]
-        error = (drift(time[rows], position[rows]) - velocity[rows]) / drift.velocity_scale
+        error = drift.net(inputs[rows]) - wanted[rows]
         return error.square().mean(1).sum() * (n_processes / settings.batch_size)
 
     return minimise(

@@ -52,15 +52,23 @@ def principal_axes(centred: Tensor, rank: int) -> Tensor:
     if min(centred.shape) > MOST_CELLS:
         centred = _some_rows(centred, MOST_CELLS)
     if len(centred) < centred.shape[1]:
-        _, vectors = torch.linalg.eigh((centred @ centred.mT).double())
-        axes = vectors[:, -rank:].flip(1).to(centred).mT @ centred
+        axes = _leading_eigenvectors(centred @ centred.mT, rank).mT @ centred
         axes = axes / axes.norm(dim=1, keepdim=True)
     else:
-        _, vectors = torch.linalg.eigh((centred.mT @ centred).double())
-        axes = vectors[:, -rank:].flip(1).to(centred).mT
+        axes = _leading_eigenvectors(centred.mT @ centred, rank).mT
     # The sign of an eigenvector is not determined; its largest entry is made positive.
     largest = axes.gather(1, axes.abs().argmax(1, keepdim=True))
     return (axes * largest.sign()).contiguous()
+
+
+def _leading_eigenvectors(gram: Tensor, k: int) -> Tensor:
+    """The eigenvectors (n, k) of the largest eigenvalues, the largest first."""
+    from scipy.linalg import eigh
+
+    n = len(gram)
+    # torch computes all eigenvectors, at four times the cost.
+    _, vectors = eigh(gram.double().cpu().numpy(), subset_by_index=(n - k, n - 1))
+    return torch.as_tensor(vectors[:, ::-1].copy()).to(gram)
 
 
 def _some_rows(values: Tensor, n: int) -> Tensor:

@@ -45,6 +45,7 @@ from scstlib.models.model_time import ModelTime
 from scstlib.models.protocol import check_request, warn_of_extrapolation
 from scstlib.models.reading import MAX_CELLS_IN_MEMORY, CellReader, reader_like
 from scstlib.models.scnode_default_settings import DefaultSettings
+from scstlib.models.transport_curves import Coupled, couple_times
 from scstlib.models.value_factors import ValueFactors, fit_value_factors
 from scstlib.training import launch, resolve_device
 
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 FILE_NAME = "ScNODE"
+SHORTER = 3  # Drifts that only choose the damping are trained in as many times fewer steps.
 
 
 class DefaultScNODE(PopulationModel[LatentCells]):
@@ -138,11 +140,14 @@ class DefaultScNODE(PopulationModel[LatentCells]):
         if validation_time is not None:
             how |= self._validation(points[~training], validation_time)
         clock = self._clock()
-        populations = [self.cells_.at(time) for time in times]
-        drift, self.losses_ = train_drift(
-            populations, clock(times), self.settings.drift, fabric, **how
+        coupled = couple_times(
+            [self.cells_.at(time) for time in times],
+            self.settings.growth,
+            np.random.default_rng(self.settings.seed),
         )
-        self.field_ = DriftField(drift, clock, self.settings.max_step, self._damping(fabric))
+        drift, self.losses_ = train_drift(coupled, clock(times), self.settings.drift, fabric, **how)
+        damping = self._damping(coupled, clock(times), fabric)
+        self.field_ = DriftField(drift, clock, self.settings.max_step, damping)
         return self
 
     def _fit_factors(self, reader: CellReader, training: np.ndarray, fabric: Fabric) -> None:
@@ -170,21 +175,17 @@ class DefaultScNODE(PopulationModel[LatentCells]):
     def _clock(self) -> ModelTime:
         return ModelTime(self.settings.time_points or self._fitted().times, self.settings.time)
 
-    def _damping(self, fabric: Fabric) -> float | None:
+    def _damping(self, coupled: Coupled, times: np.ndarray, fabric: Fabric) -> float | None:
         """The damping with which drifts that have not seen the last times predict them best."""
-        cells, of = self._fitted(), self.settings
+        of = self.settings
         if not isinstance(of.damping, str):
             return of.damping
-        populations, times = [cells.at(time) for time in cells.times], self._clock()(cells.times)
-        shorter = replace(of.drift, matching_steps=of.matching_steps // 2)
+        shorter = replace(of.drift, matching_steps=of.matching_steps // SHORTER)
         errors = []
         for n in range(max(3, len(times) - 2), len(times)):
-            drift, _ = train_drift(populations[:n], times[:n], shorter, fabric, progress=False)
-            errors.append(
-                damping_errors(
-                    drift, times[n - 1 : n + 1], populations[n - 1], populations[n], of.max_step
-                )
-            )
+            drift, _ = train_drift(coupled.first(n), times[:n], shorter, fabric, progress=False)
+            grid, (before, after) = times[n - 1 : n + 1], coupled.cells[n - 1 : n + 1]
+            errors.append(damping_errors(drift, grid, before, after, of.max_step))
         # With fewer than four times none can be left out, and nothing says how far the drift holds.
         return DAMPINGS[int(np.argmin(np.sum(errors, axis=0)))] if errors else 0.0
 

@@ -96,6 +96,5 @@ class DefaultSettings:
             batch_size=self.batch_size,
             learning_rate=self.learning_rate,
             transport_steps=self.transport_steps,
-            growth=self.growth,
             seed=self.seed,
         )

@@ -19,6 +19,26 @@ CURVES = 4000  # Drawn per interval.
 
 
 @dataclass(frozen=True)
+class Coupled:
+    """Cells of successive times and how they are paired.
+
+    Attributes
+    ----------
+    cells : list of numpy.ndarray, each of shape (n_cells, n_latent)
+        Latent points of each time, at most ``MAX_COUPLED``, float64.
+    plans : list of numpy.ndarray, each of shape (n_cells, n_cells of the next time)
+        One for each interval.
+    """
+
+    cells: list[np.ndarray]
+    plans: list[np.ndarray]
+
+    def first(self, n: int) -> Coupled:
+        """Return the first n times alone."""
+        return Coupled(self.cells[:n], self.plans[: n - 1])
+
+
+@dataclass(frozen=True)
 class Curves:
     """Points on curves through measured cells: time (n,), position and velocity (n, n_latent)."""
 
@@ -27,20 +47,22 @@ class Curves:
     velocity: np.ndarray
 
 
-def draw_curves(
-    populations: Sequence[np.ndarray],
-    times: np.ndarray,
-    growth: float | None,
-    rng: np.random.Generator,
-) -> Curves:
+def couple_times(
+    populations: Sequence[np.ndarray], growth: float | None, rng: np.random.Generator
+) -> Coupled:
+    """Couple the populations, (n_cells, n_latent) each, of neighbouring times by :func:`couple`."""
+    some = [cells[rng.permutation(len(cells))[:MAX_COUPLED]] for cells in populations]
+    some = [cells.astype(np.float64) for cells in some]
+    return Coupled(some, [couple(a, b, growth) for a, b in pairwise(some)])
+
+
+def draw_curves(coupled: Coupled, times: np.ndarray, rng: np.random.Generator) -> Curves:
     """Draw points on Hermite curves through chains of coupled cells.
 
     Every interval gets as many points, wherever the measured times are dense; the tangent at a
     measured cell is that of the parabola through it and its two neighbours in the chain.
     """
-    some = [cells[rng.permutation(len(cells))[:MAX_COUPLED]] for cells in populations]
-    some = [cells.astype(np.float64) for cells in some]
-    plans = [couple(a, b, growth) for a, b in pairwise(some)]
+    some, plans = coupled.cells, coupled.plans
     parts = []
     for k, plan in enumerate(plans):
         pair = rng.choice(plan.size, CURVES, p=plan.ravel() / plan.sum())

@@ -191,7 +191,7 @@ def parallel_analysis(
     Parameters
     ----------
     x
-        (cells, genes), finite.
+        (cells, genes), finite. Single precision stays single.
     n_permutations
         More lower the chance of keeping a component of noise, about 1 / (n + 1) each.
     max_rank
@@ -204,7 +204,8 @@ def parallel_analysis(
     ValueError
         If there are fewer than 3 cells or a value is NaN.
     """
-    x = np.asarray(x, dtype=float)
+    x = np.asarray(x)
+    x = x if x.dtype == np.float32 else x.astype(float)
     if x.ndim != 2 or len(x) < 3 or not np.isfinite(x).all():
         raise ValueError(f"needs finite values of at least 3 cells, not shape {x.shape}")
     rng = np.random.default_rng(seed)

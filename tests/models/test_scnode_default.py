@@ -12,10 +12,10 @@ import torch
 from anndata import AnnData
 from numpy.testing import assert_allclose, assert_array_equal
 
+from scstlib import training
 from scstlib.leakage import LeakageError, check_evaluation
-from scstlib.models import scnode_default
 from scstlib.models.scnode import ScNODE
-from scstlib.models.transport_curves import couple, draw_curves
+from scstlib.models.transport_curves import couple, couple_times, draw_curves
 
 SHORT = {"matching_steps": 300, "latent_dim": 3, "drift_hidden": (24, 24)}
 TIMES = [0.0, 1.0, 2.0, 4.0]
@@ -196,17 +196,17 @@ def test_predicted_cells_are_encoded_where_they_came_from(fitted):
 def test_a_broken_run_goes_on(cells, tmp_path, monkeypatch, transport_steps):
     settings = {**SHORT, "matching_steps": 220, "transport_steps": transport_steps, "seed": 3}
     whole = ScNODE(**settings).fit(cells)
-    forward, calls = scnode_default.TimedDrift.forward, 0
+    gradients, calls = training._gradients, 0
 
-    def break_off(self, time, points):
+    def break_off(*arguments):
         nonlocal calls
         calls += 1
         if calls == 150:
             raise KeyboardInterrupt
-        return forward(self, time, points)
+        return gradients(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(scnode_default.TimedDrift, "forward", break_off)
+        patch.setattr(training, "_gradients", break_off)
         with pytest.raises(KeyboardInterrupt):
             ScNODE(**settings).fit(cells, checkpoint=tmp_path / "run")
     resumed = ScNODE(**settings).fit(cells, checkpoint=tmp_path / "run")
@@ -263,7 +263,8 @@ def test_curves_bend_through_the_cells():
     """Single cells on a parabola: a Hermite curve of four points is that parabola."""
     times = np.array([0.0, 1.0, 3.0, 4.0])
     populations = [np.array([[t, t**2]]) for t in times]
-    curves = draw_curves(populations, times, None, np.random.default_rng(0))
+    rng = np.random.default_rng(0)
+    curves = draw_curves(couple_times(populations, None, rng), times, rng)
     inner = (curves.time > 1) & (curves.time < 3)
     assert_allclose(curves.position[inner][:, 1], curves.time[inner] ** 2, atol=1e-9)
     assert_allclose(curves.velocity[inner][:, 1], 2 * curves.time[inner], atol=1e-9)
