@@ -285,7 +285,9 @@ class DefaultScNODE(PopulationModel[LatentCells]):
         """Cells of a training time, each as often as any other up to one, moved to ``time``."""
         points = self._fitted().at(start)
         whole, rest = divmod(n_cells, len(points))
-        rows = np.r_[np.repeat(np.arange(len(points)), whole), rng.permutation(len(points))[:rest]]
+        # Drawn as copying draws them: a drift at rest predicts the cells that copying does.
+        drawn = rng.choice(len(points), rest, replace=False)
+        rows = np.r_[np.repeat(np.arange(len(points)), whole), drawn]
         return field.flow(points[rows], start, [time])[0]
 
     def encode(self, adata: AnnData) -> np.ndarray:

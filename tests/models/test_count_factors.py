@@ -129,3 +129,17 @@ def test_value_factors_are_principal_components(simulated):
     drawn = found.draw(found.encode(values), torch.Generator().manual_seed(0))
     assert drawn.min() >= values.min()
     assert_allclose(drawn.var(0).mean(), values.var(0).mean(), rtol=0.1)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_loadings_of_deep_counts_do_not_overshoot(seed):
+    """Few cells, a million reads each, variance far above the mean: long steps never come back."""
+    rng = np.random.default_rng(seed)
+    loadings = rng.standard_normal((3, 400))
+    log_rate = rng.normal(0, 2, 400) + rng.standard_normal((60, 3)) @ loadings
+    share = np.exp(log_rate)
+    mean = share / share.sum(1, keepdims=True) * 1e6
+    counts = rng.poisson(mean * rng.gamma(1 / 4, 4, mean.shape)).astype(np.float32)
+    counts = counts[:, counts.sum(0) > 0]
+    found = fit_count_factors(torch.as_tensor(counts), 10, 10, counts.sum(1), seed=0)
+    assert found.loadings.abs().max() < 1.5 * np.abs(loadings).max()

@@ -14,6 +14,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from scstlib import training
 from scstlib.leakage import LeakageError, check_evaluation
+from scstlib.models.baselines import CopyNearest
 from scstlib.models.scnode import ScNODE
 from scstlib.models.transport_curves import couple, couple_times, draw_curves
 
@@ -135,6 +136,14 @@ def test_damping_stops_the_drift(cells):
     faded = ScNODE(seed=1, damping=0.5, **SHORT).fit(cells)
     moved = [np.linalg.norm(m.flow(last, 4.0, [6.0])[0] - last) for m in (faded, free)]
     assert 0 < moved[0] < moved[1]
+
+
+def test_a_drift_at_rest_predicts_the_cells_that_copying_does(cells):
+    still = ScNODE(seed=1, damping=0.0, **SHORT).fit(cells)
+    with pytest.warns(UserWarning, match="beyond the last training time"):
+        predicted = still.sample([6.0], 50, seed=3, noise=False)
+    copied = CopyNearest().fit(cells).sample([6.0], 50, seed=3)
+    assert_allclose(still.encode(copied), predicted.obsm["latent"], atol=0.01)
 
 
 def test_all_may_start_at_the_first_time(cells):
