@@ -13,13 +13,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import statistics
-import subprocess
 import time
 import warnings
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +26,7 @@ from scipy.sparse import csr_matrix, diags
 from scipy.stats import pearsonr
 from skimage.metrics import structural_similarity
 from threadpoolctl import threadpool_limits
+from time_results import provenance
 
 from scstlib.metrics import contacts
 from scstlib.ot import sinkhorn_divergence
@@ -232,30 +230,8 @@ def benchmark_sinkhorn(repeats: int) -> dict[str, dict[str, float]]:
     }
 
 
-def provenance(repeats: int) -> dict[str, object]:
-    def git(*arguments: str) -> str:
-        return subprocess.run(
-            ["git", *arguments],
-            capture_output=True,
-            text=True,
-            check=True,
-            cwd=Path(__file__).parent,
-        ).stdout.strip()
-
-    cpu = platform.processor() or platform.machine()
-    if Path("/proc/cpuinfo").exists():
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        cpu = next((x.split(":")[1].strip() for x in lines if x.startswith("model name")), cpu)
-    packages = ("numpy", "scipy", "torch", "geomloss", "scikit-image")
-    return {
-        "commit": git("rev-parse", "HEAD"),
-        "uncommitted_changes": bool(
-            git("status", "--porcelain", "--", "scstlib", "benchmarks/*.py")
-        ),
-        "cpu": cpu,
-        "threads": 1,
-        "python": platform.python_version(),
-        "versions": {name: version(name) for name in packages},
+def about(repeats: int) -> dict[str, object]:
+    return provenance(("numpy", "scipy", "torch", "geomloss", "scikit-image")) | {
         "seed": SEED,
         "repeats": repeats,
         "clock": "process CPU time, median",
@@ -273,7 +249,7 @@ def main() -> None:
     torch.set_num_threads(1)
     with threadpool_limits(limits=1):
         results = {
-            "provenance": provenance(arguments.repeats),
+            "provenance": about(arguments.repeats),
             "contacts": benchmark_contacts(arguments.repeats),
             "sinkhorn": benchmark_sinkhorn(arguments.repeats),
         }

@@ -13,14 +13,13 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 
 import argparse
 import json
-import platform
 import resource
-import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from time_results import provenance
 
 from scstlib.datasets.organism import Organism, simulate_organism
 
@@ -74,21 +73,6 @@ def map_of(n_bins: int) -> Callable[[int], object]:
     return lambda _: organism.sample_contacts("stem", n_cells=20)
 
 
-def provenance() -> dict[str, str]:
-    """Return what the figures were taken with."""
-    commit = subprocess.run(
-        ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False
-    ).stdout.strip()
-    return {
-        "commit": commit,
-        "python": platform.python_version(),
-        "numpy": np.__version__,
-        "machine": platform.machine(),
-        "threads": "1",
-        "date": time.strftime("%Y-%m-%d"),
-    }
-
-
 def main() -> None:
     """Run the benchmark, print the result and store it."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -96,7 +80,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("benchmarks/results/organism.json"))
     arguments = parser.parse_args()
     result: dict[str, object] = {
-        "provenance": provenance(),
+        "provenance": provenance(("numpy", "scipy")),
         arguments.preset: whole_preset(arguments.preset),
     }
     organism: Organism = simulate_organism(seed=0, preset="small")

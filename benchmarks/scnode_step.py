@@ -15,17 +15,15 @@ from __future__ import annotations
 import argparse
 import copy
 import json
-import platform
 import statistics
-import subprocess
 import time
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 
 import torch
 from geomloss import SamplesLoss
 from threadpoolctl import threadpool_limits
+from time_results import provenance
 
 from scstlib.models.scnode_networks import ScNODENetwork
 from scstlib.models.scnode_settings import PublishedSettings
@@ -165,35 +163,6 @@ def training_step(
     return step
 
 
-def provenance(repeats: int) -> dict[str, object]:
-    def git(*arguments: str) -> str:
-        return subprocess.run(
-            ["git", *arguments],
-            capture_output=True,
-            text=True,
-            check=True,
-            cwd=Path(__file__).parent,
-        ).stdout.strip()
-
-    cpu = platform.processor() or platform.machine()
-    if Path("/proc/cpuinfo").exists():
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        cpu = next((x.split(":")[1].strip() for x in lines if x.startswith("model name")), cpu)
-    return {
-        "commit": git("rev-parse", "HEAD"),
-        "uncommitted_changes": bool(
-            git("status", "--porcelain", "--", "scstlib", "benchmarks/*.py")
-        ),
-        "cpu": cpu,
-        "threads": 1,
-        "python": platform.python_version(),
-        "versions": {name: version(name) for name in ("torch", "torchdiffeq", "geomloss")},
-        "seed": SEED,
-        "repeats": repeats,
-        "clock": "process CPU time, median",
-    }
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     default = Path(__file__).parent / "results" / "scnode_step.json"
@@ -201,7 +170,10 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=15)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    results: dict[str, object] = {"provenance": provenance(arguments.repeats)}
+    results: dict[str, object] = {
+        "provenance": provenance(("torch", "torchdiffeq", "geomloss"))
+        | {"seed": SEED, "repeats": arguments.repeats, "clock": "process CPU time, median"}
+    }
     with threadpool_limits(limits=1):
         for case in CASES:
             name = f"{case['times']} times x {case['genes']} genes, {case['dtype']}"

@@ -10,8 +10,10 @@ from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
 
+PACKAGES = ("numpy", "scipy", "scikit-learn", "torch", "torchdiffeq", "geomloss", "POT")
 
-def provenance() -> dict[str, object]:
+
+def provenance(packages: Iterable[str] = PACKAGES) -> dict[str, object]:
     """What the numbers were computed with."""
 
     def git(*arguments: str) -> str:
@@ -27,7 +29,6 @@ def provenance() -> dict[str, object]:
     if Path("/proc/cpuinfo").exists():
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         cpu = next((x.split(":")[1].strip() for x in lines if x.startswith("model name")), cpu)
-    packages = ("numpy", "scipy", "scikit-learn", "torch", "torchdiffeq", "geomloss", "POT")
     return {
         "commit": git("rev-parse", "HEAD"),
         "uncommitted_changes": bool(

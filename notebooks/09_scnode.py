@@ -832,7 +832,7 @@ Markdown(
 
 # %%
 left_out = np.zeros(len(DAMPINGS))
-shorter = replace(parts.settings.drift, matching_steps=266)
+shorter = replace(parts.settings.drift, matching_steps=parts.settings.matching_steps // 3)
 for n in (5, 6):
     drift_n, _ = train_drift(coupled.first(n), model_times[:n], shorter, progress=False)
     step = model_times[n - 1 : n + 1]
@@ -909,7 +909,7 @@ costs = {
     "default": {
         "numbers learned": f"{in_factors + in_net:,}",
         "of these in the drift": f"{in_net:,}",
-        "steps of gradient descent": "800, and 2 × 400 for the damping",
+        "steps of gradient descent": "800, and 2 × 266 for the damping",
         "distances in a step": f"none; 256 velocities in {n_factors} coordinates",
     },
 }
