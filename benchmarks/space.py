@@ -1,0 +1,133 @@
+"""Contact maps of cell types against the truth of the simulated organism.
+
+    python benchmarks/space.py --seeds 0 1 2 [--stages ...] [--output FILE]  # several calls, then
+    python benchmarks/space.py --summarise FILE... [--output FILE]
+
+Organism seeds 0, 1, 2; settings of the models were chosen on the validation chromosome of the
+organism seeds 20, 21, 22. What is trained on, and what is near and far, is in ``space_truth.py``:
+850 training windows of 128 bins, 5 cell types on 10 chromosomes; test windows lie on two other
+chromosomes, of the same cell types (seen) and of two that were never trained on (near, far). A
+score is the mean over the windows of a part; what is reported is the median over organism and
+model seeds, and the median of differences that are taken within one organism and model seed.
+
+Scores (``scstlib.models.contact_comparison``)
+    MSE, SSIM, GD, SCC against the noisy targets; SCCt, dC, ins, dIns against the truth. SCC is over
+    1 to 39 bins. dC and dIns: correlation over pixels, or of insulation over bins, of what is
+    specific to a cell type: map minus the mean of the training types, for the prediction that of
+    its own predictions for them.
+Rows
+    truth: the ceiling that noise in the targets leaves. mean of the training types: of the others
+    at the same place, from their targets there, which no model sees. The trees get the tracks that
+    the default gets, the bulk type's expression included.
+Without an input
+    The default trained anew without some tracks, or with the bulk map replaced by its mean at each
+    distance.
+published
+    The variant with its head mended (as published the head saturates in the first steps), batches
+    of 8, validated every epoch on the validation chromosome by its own score.
+Cost
+    One thread. CPU seconds of a training step at batch 8; megabytes that training at batch 16 adds,
+    and those of a mouse-sized genome in all, each in a process of its own: ``space_cost.py``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+import torch
+from space_cost import costs
+from space_scores import NO_BULK, NO_EXPRESSION, WITHOUT, Score, ablation, baselines, default
+from space_scores import published as published_scores
+from space_summary import summary, tables
+from space_truth import SpaceWorld
+from threadpoolctl import threadpool_limits
+from time_results import provenance, write
+
+PACKAGES = ("numpy", "scipy", "scikit-learn", "torch")
+RESULTS = Path(__file__).parent / "results"
+STAGES = ("baselines", "default", NO_EXPRESSION, *list(WITHOUT)[1:], NO_BULK, "published", "cost")
+
+
+def one_stage(
+    world: SpaceWorld, stage: str, model_seed: int, arguments: argparse.Namespace
+) -> dict[str, list[Score]]:
+    """Scores and CPU seconds of a stage on one organism."""
+    if stage == "published":
+        checkpoint = arguments.output.with_suffix(f".{world.organism.settings.seed}.pt")
+        scores, curve = published_scores(world, model_seed, arguments.epochs, checkpoint)
+        return {"scores": scores, "validation": curve}
+    settings: dict[str, object] = json.loads(arguments.settings)
+    if stage == "baselines":
+        scores, cpu = baselines(world)
+    elif stage == "default":
+        scores, cpu = default(world, model_seed, **settings)
+    else:
+        scores, cpu = ablation(world, stage, model_seed, **settings)
+    return {"scores": scores, "cpu": cpu}
+
+
+def run(arguments: argparse.Namespace) -> dict[str, list[Score]]:
+    """All that was asked for; written after each stage, so that nothing is lost on the way."""
+    runs: dict[str, list[Score]] = {}
+    about = provenance(PACKAGES) | {"settings_chosen_on": "organism seeds 20, 21, 22"}
+    for seed in arguments.seeds:
+        stages = [stage for stage in arguments.stages if stage != "cost"]
+        world = SpaceWorld.of_seed(seed) if stages else None
+        for stage in stages:
+            once = stage in ("baselines", "published")
+            for model_seed in arguments.model_seeds[:1] if once else arguments.model_seeds:
+                start = time.monotonic()
+                assert world is not None
+                found = one_stage(world, stage, model_seed, arguments)
+                where = {"organism": seed, "model_seed": model_seed}
+                for kind, rows in found.items():
+                    runs.setdefault(kind, []).extend(where | row for row in rows)
+                taken = time.monotonic() - start
+                print(f"organism {seed} {stage} model {model_seed}: {taken:.0f} s", flush=True)
+                write(arguments.output, {"provenance": about, "runs": runs})
+    if "cost" in arguments.stages:
+        runs["cost"] = costs()
+        write(arguments.output, {"provenance": about, "runs": runs})
+    return runs
+
+
+def merged(paths: list[Path]) -> dict[str, object]:
+    """The results of several calls as one."""
+    read = [json.loads(path.read_text()) for path in paths]
+    runs: dict[str, list[Score]] = {}
+    for results in read:
+        for kind, rows in results["runs"].items():
+            runs.setdefault(kind, []).extend(rows)
+    calls = [results["provenance"] for results in read]
+    first = calls[-1] | {"calls": len(calls)}
+    if any(call != calls[-1] for call in calls):
+        first["other_calls"] = [call for call in calls if call != calls[-1]]
+    return {"provenance": first, "summary": summary(runs), "runs": runs}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="of the organism")
+    parser.add_argument("--model-seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--stages", nargs="+", choices=STAGES, default=list(STAGES))
+    parser.add_argument("--epochs", type=int, default=4, help="of the published variant")
+    parser.add_argument("--settings", default="{}", help="JSON: settings of the default")
+    parser.add_argument("--output", type=Path, default=RESULTS / "space.json")
+    parser.add_argument("--summarise", type=Path, nargs="+", help="results of several calls")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    if arguments.summarise:
+        results = merged(arguments.summarise)
+        write(arguments.output, results)
+        print(tables(results["summary"]))
+    else:
+        with threadpool_limits(limits=1):
+            run(arguments)
+        print(tables(merged([arguments.output])["summary"]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,152 @@
+"""CPU time and memory of scGrapHiC, each case in a process of its own.
+
+    python benchmarks/space_cost.py
+
+prints them as JSON. Called with the name of a case it measures that one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from space_truth import SHARED, WINDOW
+
+from scstlib.models.scgraphic import ScGrapHiC
+from scstlib.preprocess.guides import BULK_EXPRESSION, EXPRESSION, REFERENCE_EXPRESSION
+from scstlib.preprocess.windows import Windows, make_windows
+
+NAMES = (*EXPRESSION, *REFERENCE_EXPRESSION, *BULK_EXPRESSION, *SHARED)
+STEPS_TIMED = 12
+CHROMOSOMES, CHROMOSOME_BINS = 20, 2_752  # 2.75 Gb in all
+STRIDE = 64
+PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed"}
+
+
+def random_windows(n_windows: int) -> Windows:
+    """Windows of 128 bins with counts that fall with distance: cost does not depend on values."""
+    rng = np.random.default_rng(0)
+    n_bins = WINDOW * n_windows
+    bulk = banded_bulk(n_bins, rng)
+    tracks = rng.gamma(0.5, 2.0, (n_bins, len(NAMES)))
+    return make_windows(
+        {"chr": bulk}, {"type": {"chr": tracks}}, {"type": {"chr": bulk}}, bin_size=50_000,
+        bulk_cell_types=(), stride=WINDOW, track_names=NAMES,
+    )  # fmt: skip
+
+
+def trained(variant: str, precision: str, batch: int, steps: int, windows: Windows) -> None:
+    """Make so many training steps on windows of the organism."""
+    if variant == "default":
+        model = ScGrapHiC(n_steps=steps, batch_size=batch)
+    else:
+        model = ScGrapHiC(variant, epochs=steps, batch_size=batch)
+        windows = windows[:batch]  # One step is one epoch.
+    model.fit(windows, device="cpu", precision=PRECISIONS[precision], progress=False)
+
+
+def step_time(variant: str, precision: str) -> dict[str, float]:
+    """CPU seconds of a training step at batch 8: of many steps minus those of few."""
+    windows = random_windows(40)
+    spent = {}
+    for steps in (2, 2, 2 + STEPS_TIMED):  # The first warms up.
+        start = time.process_time()
+        trained(variant, precision, 8, steps, windows)
+        spent[steps] = time.process_time() - start
+    return {"seconds": (spent[2 + STEPS_TIMED] - spent[2]) / STEPS_TIMED}
+
+
+def step_memory(variant: str, precision: str) -> dict[str, float]:
+    """Megabytes that training at batch 16 adds to what the process holds before it."""
+    windows = random_windows(16)
+    trained(variant, precision, 1, 1, windows[:1])  # Libraries are loaded.
+    before = resident()
+    trained(variant, precision, 16, 2, windows)
+    return {"megabytes": peak() - before}
+
+
+def genome() -> dict[str, float]:
+    """CPU seconds and peak megabytes of a prediction of a mouse-sized genome at 50 kb."""
+    from scstlib.preprocess.stitch import predict_map
+
+    model = ScGrapHiC(n_steps=2).fit(random_windows(8), progress=False, device="cpu")
+    n_bins = CHROMOSOME_BINS
+    rng = np.random.default_rng(0)
+    bulk, tracks = banded_bulk(n_bins, rng), rng.gamma(0.5, 2.0, (n_bins, len(NAMES)))
+    seconds, pixels = 0.0, 0
+    for number in range(CHROMOSOMES):
+        start = time.process_time()
+        windows = make_windows(
+            {"chr": bulk}, {"type": {"chr": tracks}}, None, bin_size=50_000, bulk_cell_types=(),
+            stride=STRIDE, track_names=NAMES,
+        )  # fmt: skip
+        predicted = predict_map(model.predict, windows, n_bins, max_distance=STRIDE)
+        seconds += time.process_time() - start
+        pixels += predicted.nnz
+        if number == 0:
+            one = predicted
+    return {
+        "seconds": seconds,
+        "peak_megabytes": peak(),
+        "bins": n_bins * CHROMOSOMES,
+        "pixels": pixels,
+        "chromosome_pixels": one.nnz,
+    }
+
+
+def banded_bulk(n_bins: int, rng: np.random.Generator) -> object:
+    """Sparse symmetric counts up to 128 bins from the diagonal."""
+    import scipy.sparse as sp
+
+    diagonals = [rng.poisson(500 / (1 + d), n_bins - d).astype(np.float32) for d in range(128)]
+    upper = sp.diags_array(diagonals, offsets=list(range(128)), shape=(n_bins, n_bins)).tocsr()
+    return (upper + sp.triu(upper, 1).T).tocsr()
+
+
+def resident() -> float:
+    """Megabytes that the process holds now."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize() / 1e6
+
+
+def peak() -> float:
+    """Most megabytes that the process has held."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
+
+
+CASES: dict[str, Callable[[], dict[str, float]]] = {"genome": genome}
+for _variant, _precision in (("default", "fp32"), ("default", "bf16"), ("published", "fp32")):
+    CASES[f"step {_variant} {_precision}"] = lambda v=_variant, p=_precision: step_time(v, p)
+    CASES[f"memory {_variant} {_precision}"] = lambda v=_variant, p=_precision: step_memory(v, p)
+
+
+def costs() -> list[dict[str, object]]:
+    """All cases, each in a process of its own."""
+    found = []
+    for case in CASES:
+        done = subprocess.run(
+            [sys.executable, __file__, case], capture_output=True, text=True, check=True
+        )
+        found.append({"case": case} | json.loads(done.stdout))
+        print(found[-1], flush=True, file=sys.stderr)
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("case", nargs="?", choices=list(CASES))
+    case = parser.parse_args().case
+    torch.set_num_threads(1)
+    print(json.dumps(CASES[case]() if case else costs()))
+
+
+if __name__ == "__main__":
+    main()
