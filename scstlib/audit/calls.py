@@ -18,7 +18,7 @@ from scstlib.audit._values import (
     restored,
     snapshot,
 )
-from scstlib.audit.findings import Audit, Finding, counted
+from scstlib.audit.findings import Audit, Finding, Verdict, counted, shown
 
 CHANGES = ("shuffled", "zeroed", "random")
 
@@ -45,14 +45,14 @@ def input_use(
         Inputs that are not meant to be used; one that is used is a finding.
     tolerance : float
         A change of the output smaller than this, relative to the output, is none; nor is one
-        that is no larger than that between two calls with the same inputs.
+        below 1.5 times the change between two calls with the same inputs.
 
     Returns
     -------
     Audit
-        One row for each input and change; the evidence is the relative change of the output
-        (Euclidean). An ignored input is one fault; an input that no change alters, a constant
-        that is 0 say, is open.
+        One row for each input; the evidence is the largest relative change of the output
+        (Euclidean). An ignored input is a fault; one that no change alters, a constant that is 0
+        say, is open.
 
     Raises
     ------
@@ -71,7 +71,7 @@ def input_use(
     if not arrays:
         raise ValueError("input_use changes arrays and tensors, and no input is one")
     before = snapshot(call(named))
-    floor = max(tolerance, relative_change(before, snapshot(call(named))))
+    floor = max(tolerance, 1.5 * relative_change(before, snapshot(call(named))))
     rng, rows = np.random.default_rng(seed), []
     for name in arrays:
         label = name if isinstance(name, str) else f"input {name}"
@@ -80,28 +80,19 @@ def input_use(
             other = _changed(named[name], change, rng)
             if not np.array_equal(_array(other), _array(named[name])):
                 effects[change] = relative_change(before, snapshot(call({**named, name: other})))
-        rows += _use_rows(label, effects, floor, declared=label in unused)
+        rows.append(_use(label, effects, floor, declared=label in unused))
     return Audit("input use", counted(len(arrays), "input"), tuple(rows))
 
 
-def _use_rows(
-    label: str, effects: dict[str, float], floor: float, *, declared: bool
-) -> list[Finding]:
+def _use(label: str, effects: dict[str, float], floor: float, *, declared: bool) -> Finding:
     if not effects:
-        return [Finding(label, "no change altered it", 0.0, "open")]
-    used = max(effects.values()) > floor
-    rows = [
-        Finding(label, f"{change}: relative change of the output", effect, "holds")
-        for change, effect in effects.items()
-    ]
-    tried = ", ".join(effects)
-    if not used and not declared:
-        largest = max(effects.values())
-        rows.append(Finding(label, f"ignored: {tried}, relative change", largest))
-    if used and declared:
-        largest = max(effects.values())
-        rows.append(Finding(label, f"declared as unused: {tried}, relative change", largest))
-    return rows
+        return Finding(label, "no change altered it", 0.0, "open")
+    largest = max(effects.values())
+    used = largest > floor
+    each = ", ".join(f"{change} {shown(effect)}" for change, effect in effects.items())
+    what = ("used" if used else "ignored") + (", declared as unused" if declared else "")
+    verdict: Verdict = "fault" if used == declared else "holds"
+    return Finding(label, f"{what}: {each}; largest relative change", largest, verdict)
 
 
 def _is_array(value: Any) -> bool:
