@@ -29,6 +29,7 @@ def input_use(
     seed: int = 0,
     *,
     unused: Sequence[str] = (),
+    changes: Sequence[str] = CHANGES,
     tolerance: float = 1e-6,
 ) -> Audit:
     """Find inputs without influence: each is shuffled, zeroed and replaced by random values.
@@ -43,6 +44,8 @@ def input_use(
         For the changes, and for the global generators at each call, so that dropout draws alike.
     unused : sequence of str
         Inputs that are not meant to be used; one that is used is a finding.
+    changes : sequence of str
+        Of "shuffled", "zeroed", "random"; leave one out that is no legal input.
     tolerance : float
         A change of the output smaller than this, relative to the output, is none; nor is one
         below 1.5 times the change between two calls with the same inputs.
@@ -57,8 +60,10 @@ def input_use(
     Raises
     ------
     ValueError
-        If no input is an array.
+        If no input is an array, or a change is not known.
     """
+    if unknown := sorted(set(changes) - set(CHANGES)):
+        raise ValueError(f"no change {unknown}; there are {list(CHANGES)}")
     pairs = inputs.items() if isinstance(inputs, Mapping) else enumerate(inputs)
     named: dict[str | int, Any] = dict(pairs)
 
@@ -76,7 +81,7 @@ def input_use(
     for name in arrays:
         label = name if isinstance(name, str) else f"input {name}"
         effects = {}
-        for change in CHANGES:
+        for change in changes:
             other = _changed(named[name], change, rng)
             if not np.array_equal(_array(other), _array(named[name])):
                 effects[change] = relative_change(before, snapshot(call({**named, name: other})))

@@ -115,6 +115,18 @@ def test_input_use_says_what_it_could_not_change() -> None:
         audit.input_use(len, ["text"])
 
 
+def test_a_change_that_is_no_legal_input_is_left_out() -> None:
+    def per_sample(x: np.ndarray, level: np.ndarray) -> np.ndarray:
+        return x * level / np.maximum((x * level).max(axis=1, keepdims=True), 1e-12)
+
+    inputs = {"x": np.arange(1.0, 9.0).reshape(4, 2), "level": np.arange(1.0, 5.0)[:, None]}
+    assert audit.input_use(per_sample, inputs).passed
+    found = audit.input_use(per_sample, inputs, changes=["shuffled"])
+    assert list(faults(found)) == ["level"]
+    with pytest.raises(ValueError, match=r"no change \['removed'\]"):
+        audit.input_use(per_sample, inputs, changes=["removed"])
+
+
 def test_declared_as_unused_but_used() -> None:
     found = audit.input_use(lambda x: x, {"x": np.arange(3.0)}, unused=["x"])
     assert found.findings[0].what.startswith("used, declared as unused: shuffled ")
