@@ -54,7 +54,7 @@ def input_use(
     -------
     Audit
         One row for each input; the evidence is the largest relative change of the output
-        (Euclidean). An ignored input is a fault; one that no change alters, a constant that is 0
+        (Euclidean). An ignored input is a finding; one that no change alters, a constant that is 0
         say, is open.
 
     Raises
@@ -96,7 +96,7 @@ def _use(label: str, effects: dict[str, float], floor: float, *, declared: bool)
     used = largest > floor
     each = ", ".join(f"{change} {shown(effect)}" for change, effect in effects.items())
     what = ("used" if used else "ignored") + (", declared as unused" if declared else "")
-    verdict: Verdict = "fault" if used == declared else "holds"
+    verdict: Verdict = "finding" if used == declared else "holds"
     return Finding(label, f"{what}: {each}; largest relative change", largest, verdict)
 
 

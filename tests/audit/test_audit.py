@@ -245,7 +245,7 @@ def test_claims_hold_fail_or_stay_open() -> None:
         Claim("early stopping", True),
     ]
     found = audit.claims({"rate": 1e-3, "layers": 2}, table)
-    assert [row.verdict for row in found.rows] == ["holds", "fault", "open", "open"]
+    assert [row.verdict for row in found.rows] == ["holds", "finding", "open", "open"]
     assert found.findings[0].what == "text says 3; the object"
     assert found.findings[0].evidence == "2"
 
@@ -268,13 +268,13 @@ def test_isolation_tells_its_four_faults_apart() -> None:
 def test_the_report_has_a_row_for_each_check() -> None:
     bad, good = flow(Overwritten()), audit.contract(lambda x: x, [np.ones(2)])
     table = audit.report(bad, good)
-    assert list(table["verdict"]) == ["fault", "fault", "holds"]
+    assert list(table["verdict"]) == ["finding", "finding", "holds"]
     assert table.iloc[0].tolist() == [
         "gradient flow",
         "graph.weight",
         "no path to the loss; entries",
         "16",
-        "fault",
+        "finding",
     ]
     assert len(audit.report(bad, good, everything=True)) == 6 + 1
     assert bad.text.startswith("gradient flow: 2 findings in 6 parameters (45 entries), 3 batches;")
