@@ -18,7 +18,7 @@ from scstlib.audit._values import (
     restored,
     snapshot,
 )
-from scstlib.audit.findings import Audit, Finding, counted
+from scstlib.audit.findings import Audit, Finding, Verdict, counted, shown
 
 CHANGES = ("shuffled", "zeroed", "random")
 
@@ -29,6 +29,7 @@ def input_use(
     seed: int = 0,
     *,
     unused: Sequence[str] = (),
+    changes: Sequence[str] = CHANGES,
     tolerance: float = 1e-6,
 ) -> Audit:
     """Find inputs without influence: each is shuffled, zeroed and replaced by random values.
@@ -43,22 +44,26 @@ def input_use(
         For the changes, and for the global generators at each call, so that dropout draws alike.
     unused : sequence of str
         Inputs that are not meant to be used; one that is used is a finding.
+    changes : sequence of str
+        Of "shuffled", "zeroed", "random"; leave one out that is no legal input.
     tolerance : float
         A change of the output smaller than this, relative to the output, is none; nor is one
-        that is no larger than that between two calls with the same inputs.
+        below 1.5 times the change between two calls with the same inputs.
 
     Returns
     -------
     Audit
-        One row for each input and change; the evidence is the relative change of the output
-        (Euclidean). An ignored input is one fault; an input that no change alters, a constant
-        that is 0 say, is open.
+        One row for each input; the evidence is the largest relative change of the output
+        (Euclidean). An ignored input is a finding; one that no change alters, a constant that is 0
+        say, is open.
 
     Raises
     ------
     ValueError
-        If no input is an array.
+        If no input is an array, or a change is not known.
     """
+    if unknown := sorted(set(changes) - set(CHANGES)):
+        raise ValueError(f"no change {unknown}; there are {list(CHANGES)}")
     pairs = inputs.items() if isinstance(inputs, Mapping) else enumerate(inputs)
     named: dict[str | int, Any] = dict(pairs)
 
@@ -71,37 +76,28 @@ def input_use(
     if not arrays:
         raise ValueError("input_use changes arrays and tensors, and no input is one")
     before = snapshot(call(named))
-    floor = max(tolerance, relative_change(before, snapshot(call(named))))
+    floor = max(tolerance, 1.5 * relative_change(before, snapshot(call(named))))
     rng, rows = np.random.default_rng(seed), []
     for name in arrays:
         label = name if isinstance(name, str) else f"input {name}"
         effects = {}
-        for change in CHANGES:
+        for change in changes:
             other = _changed(named[name], change, rng)
             if not np.array_equal(_array(other), _array(named[name])):
                 effects[change] = relative_change(before, snapshot(call({**named, name: other})))
-        rows += _use_rows(label, effects, floor, declared=label in unused)
+        rows.append(_use(label, effects, floor, declared=label in unused))
     return Audit("input use", counted(len(arrays), "input"), tuple(rows))
 
 
-def _use_rows(
-    label: str, effects: dict[str, float], floor: float, *, declared: bool
-) -> list[Finding]:
+def _use(label: str, effects: dict[str, float], floor: float, *, declared: bool) -> Finding:
     if not effects:
-        return [Finding(label, "no change altered it", 0.0, "open")]
-    used = max(effects.values()) > floor
-    rows = [
-        Finding(label, f"{change}: relative change of the output", effect, "holds")
-        for change, effect in effects.items()
-    ]
-    tried = ", ".join(effects)
-    if not used and not declared:
-        largest = max(effects.values())
-        rows.append(Finding(label, f"ignored: {tried}, relative change", largest))
-    if used and declared:
-        largest = max(effects.values())
-        rows.append(Finding(label, f"declared as unused: {tried}, relative change", largest))
-    return rows
+        return Finding(label, "no change altered it", 0.0, "open")
+    largest = max(effects.values())
+    used = largest > floor
+    each = ", ".join(f"{change} {shown(effect)}" for change, effect in effects.items())
+    what = ("used" if used else "ignored") + (", declared as unused" if declared else "")
+    verdict: Verdict = "finding" if used == declared else "holds"
+    return Finding(label, f"{what}: {each}; largest relative change", largest, verdict)
 
 
 def _is_array(value: Any) -> bool:

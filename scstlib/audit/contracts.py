@@ -75,7 +75,7 @@ def contract(
     rows: list[Finding] = []
 
     def declare(what: str, holds: bool, evidence: float | str) -> None:
-        rows.append(Finding("output", what, evidence, "holds" if holds else "fault"))
+        rows.append(Finding("output", what, evidence, "holds" if holds else "finding"))
 
     def share(what: str, broken: np.ndarray) -> None:
         declare(f"{what}: share of values that are not", not broken.any(), float(broken.mean()))
@@ -180,7 +180,7 @@ def _answer(case: Case) -> Finding:
         name = type(error).__name__
         right = refused and isinstance(error, case.expected)
         what = "refused, as it must be" if right else "raises"
-        return Finding(case.name, what, name, "holds" if right else "fault")
+        return Finding(case.name, what, name, "holds" if right else "finding")
     if refused:
         return Finding(case.name, "is not refused; expected", case.expected.__name__)
     expected, found = snapshot(_as_float(case.expected)), snapshot(_as_float(answer))
@@ -188,7 +188,7 @@ def _answer(case: Case) -> Finding:
         return Finding(case.name, "differs in structure from the answer", np.inf)
     apart = max((largest_difference(expected[n], found[n]) for n in expected), default=0.0)
     what = "differs from the answer by"
-    return Finding(case.name, what, apart, "holds" if apart <= case.tolerance else "fault")
+    return Finding(case.name, what, apart, "holds" if apart <= case.tolerance else "finding")
 
 
 def _as_float(value: Any) -> Any:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     import pandas as pd
 
-Verdict = Literal["holds", "fault", "open"]
+Verdict = Literal["holds", "finding", "open"]
 
 
 @dataclass(frozen=True)
@@ -24,14 +24,14 @@ class Finding:
         What was seen there.
     evidence : float or str
         The number that shows it; ``what`` says of what.
-    verdict : "holds", "fault" or "open"
+    verdict : "holds", "finding" or "open"
         "open": the check could not establish it.
     """
 
     where: str
     what: str
     evidence: float | str
-    verdict: Verdict = "fault"
+    verdict: Verdict = "finding"
 
 
 @dataclass(frozen=True)
@@ -54,8 +54,8 @@ class Audit:
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        """The faults."""
-        return tuple(row for row in self.rows if row.verdict == "fault")
+        """The rows that are a finding."""
+        return tuple(row for row in self.rows if row.verdict == "finding")
 
     @property
     def unsettled(self) -> tuple[Finding, ...]:
@@ -125,7 +125,7 @@ def report(*audits: Audit, everything: bool = False) -> pd.DataFrame:
 
 def _rows(audit: Audit, everything: bool) -> Iterable[tuple[str, ...]]:
     kept = [row for row in audit.rows if everything or row.verdict != "holds"]
-    if audit.passed and not everything:
+    if audit.passed and not (everything and audit.rows):
         yield audit.check, audit.examined, "nothing found", "", "holds"
     for row in kept:
         yield audit.check, row.where, row.what, shown(row.evidence), row.verdict

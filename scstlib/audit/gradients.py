@@ -43,7 +43,7 @@ def gradient_flow(
     Returns
     -------
     Audit
-        One row a parameter. The evidence of a fault is its number of entries; that of a reached
+        One row a parameter. The evidence of a finding is its number of entries; that of a reached
         parameter the share of entries with a gradient. Parameters with ``requires_grad`` False
         that are not declared as frozen are open.
 
@@ -177,6 +177,6 @@ def saturation(
     found += [
         (n, "share of units that never fire", float((~f).float().mean())) for n, f in fires.items()
     ]
-    rows = tuple(Finding(n, w, x, "fault" if x > share else "holds") for n, w, x in found)
+    rows = tuple(Finding(n, w, x, "finding" if x > share else "holds") for n, w, x in found)
     examined = f"{counted(len(rows), 'activation')}, {counted(n_batches, 'batch')}"
     return Audit("saturation", examined, rows)

@@ -132,7 +132,7 @@ def _shared_content(where: str, first: Any, second: Any, tolerance: float) -> li
         raise ValueError(f"{where}: rows of {a.shape[1]} and of {b.shape[1]} features")
     share = _share_of_copies(a, b, tolerance)
     what = "rows alike in content; share of the second"
-    return [Finding(where, what, share, "fault" if share else "holds")]
+    return [Finding(where, what, share, "finding" if share else "holds")]
 
 
 def _content(part: Any) -> np.ndarray | None:

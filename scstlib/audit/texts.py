@@ -60,7 +60,7 @@ def _claim(thing: Any, claim: Claim, tolerance: float) -> Finding:
         found = claim.read(thing)
     except (AttributeError, KeyError, IndexError) as error:
         return Finding(claim.about, f"{said}; not found", type(error).__name__, "open")
-    verdict = "holds" if _equal(claim.said, found, tolerance) else "fault"
+    verdict = "holds" if _equal(claim.said, found, tolerance) else "finding"
     return Finding(claim.about, f"{said}; the object", _text(found), verdict)  # type: ignore[arg-type]
 
 
