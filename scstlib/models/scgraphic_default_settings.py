@@ -45,11 +45,11 @@ class DefaultSettings:
     dropout: float = 0.1
     dispersion: float = 0.2
     contrast_weight: float = 2.0
-    n_steps: int = 800
+    n_steps: int = 2000
     batch_size: int = 8
     types_together: int = 4
     crop: int = 64
-    crop_steps: float = 0.8
+    crop_steps: float = 0.85
     learning_rate: float = 3e-3
     weight_decay: float = 0.02
     max_gradient_norm: float = 1.0
