@@ -5,7 +5,9 @@ Nothing here is trained. Maps are torch tensors (n, bins, bins) of contacts, 0 i
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,17 +16,40 @@ from torch import Tensor
 from scstlib.preprocess.guides import BULK_EXPRESSION, EXPRESSION, REFERENCE_EXPRESSION
 
 SMOOTHING = (0.0, 0.8, 1.6, 3.2)  # widths, in bins, at which observed over expected is averaged
+EXPRESSION_FLOOR = 0.015  # of the mean expression of bins with any
 PRIOR_CONTACTS = 1.0  # contacts as expected that are added to those that were seen
 INSULATION_WINDOWS = (2, 4, 8, 16)
 N_PROFILE = 2 + len(INSULATION_WINDOWS)
 TRACK_WIDTHS = (2.0, 5.0)  # in bins, at which tracks are averaged as well
 
 
-def bin_features(tracks: np.ndarray, names: tuple[str, ...]) -> tuple[np.ndarray, tuple[str, ...]]:
+def expression_floor(tracks: np.ndarray, names: tuple[str, ...]) -> float:
+    """Return the expression of a bin, both strands, that is taken for none, in the tracks' unit.
+
+    A small share of the mean over bins with any: a gene that doubles counts for as much whether
+    it is high or low, until its level is lost in counting noise.
+    """
+    place = {name: i for i, name in enumerate(names)}
+    columns = [place[name] for name in EXPRESSION if name in place]
+    total = np.asarray(tracks)[..., columns].sum(axis=-1)
+    return EXPRESSION_FLOOR * float(total[total > 0].mean()) if (total > 0).any() else 1.0
+
+
+def bin_features(
+    tracks: np.ndarray, names: tuple[str, ...], floor: float
+) -> tuple[np.ndarray, tuple[str, ...]]:
     """Return the features (n, bins, features) of bins, not scaled, and their names.
 
-    Expression becomes log1p of itself, and that minus log1p of the reference and of the bulk's
-    expression, where they are among the tracks. Other tracks stay as they are.
+    Expression x of both strands becomes log(1 + x / floor), and that minus the same of the
+    reference and of the bulk, where they are among the tracks. Other tracks stay as they are.
+
+    Parameters
+    ----------
+    tracks : array (n, bins, tracks)
+    names : tuple of str
+        Of the tracks; without names none is taken for expression.
+    floor : float
+        From :func:`expression_floor`.
 
     Raises
     ------
@@ -32,33 +57,33 @@ def bin_features(tracks: np.ndarray, names: tuple[str, ...]) -> tuple[np.ndarray
         If expression is negative.
     """
     tracks = np.asarray(tracks, dtype=np.float32)
-    place = {name: i for i, name in enumerate(names)}
-    columns, made = [], []
-    for k, own in enumerate(EXPRESSION):
-        if own not in place:
-            continue
-        values = _log(tracks[..., place[own]], own)
-        columns.append(values)
-        made.append(own)
-        for other in (REFERENCE_EXPRESSION[k], BULK_EXPRESSION[k]):
-            if other in place:
-                columns.append(values - _log(tracks[..., place[other]], other))
-                made.append(f"{own[:-2]} minus {other}")
+    place = {name: i for i, name in enumerate(names or range(tracks.shape[-1]))}
+    found: dict[str, np.ndarray] = {}
+    own = _log_sum(tracks, place, EXPRESSION, floor)
+    if own is not None:
+        found["expression"] = own
+        for name, pair in (("reference", REFERENCE_EXPRESSION), ("bulk", BULK_EXPRESSION)):
+            other = _log_sum(tracks, place, pair, floor)
+            if other is not None:
+                found[f"expression minus {name}"] = own - other
     used = {*EXPRESSION, *REFERENCE_EXPRESSION, *BULK_EXPRESSION}
-    for i in range(tracks.shape[-1]):
-        name = names[i] if names else f"track {i}"
-        if name not in used:
-            columns.append(tracks[..., i])
-            made.append(name)
-    if not columns:
+    found |= {str(name): tracks[..., i] for name, i in place.items() if name not in used}
+    if not found:
         return np.zeros((*tracks.shape[:2], 0), dtype=np.float32), ()
-    return np.stack(columns, axis=-1), tuple(made)
+    return np.stack(list(found.values()), axis=-1), tuple(found)
 
 
-def _log(values: np.ndarray, name: str) -> np.ndarray:
+def _log_sum(
+    tracks: np.ndarray, place: Mapping[Any, int], pair: Sequence[str], floor: float
+) -> Any:
+    """Log of the sum of a pair of tracks, of those that there are; None if there is none."""
+    columns = [place[name] for name in pair if name in place]
+    if not columns:
+        return None
+    values = tracks[..., columns]
     if (values < 0).any():
-        raise ValueError(f"the track {name!r} goes down to {values.min()}: give expression >= 0.")
-    return np.log1p(values)
+        raise ValueError(f"{pair[0][:-2]} goes down to {values.min()}: give values of at least 0.")
+    return np.log1p(values.sum(axis=-1) / np.float32(floor))
 
 
 def other_strand(names: tuple[str, ...]) -> list[int]:
@@ -155,7 +180,7 @@ def view_bulk(bulk: Tensor, mask: Tensor, log_decay: Tensor) -> BulkView:
     log_decay : Tensor (bins,)
         Log of the mean contacts at each distance.
     """
-    _n, bins, _ = bulk.shape
+    bins = bulk.shape[-1]
     usable = mask.to(bulk.dtype)
     decay = curve_map(log_decay, bins).exp()
     decay = decay * usable[:, :, None] * usable[:, None, :]
@@ -169,10 +194,9 @@ def view_bulk(bulk: Tensor, mask: Tensor, log_decay: Tensor) -> BulkView:
     ratios = []
     for width in SMOOTHING:
         blur = _blur(bins, width, bulk.device)
-        over = blur @ bulk @ blur.T + PRIOR_CONTACTS * (width == 0)
-        under = blur @ expected @ blur.T + PRIOR_CONTACTS * (width == 0)
-        spread = 4 * np.pi * width**2 if width else 1.0
-        prior = PRIOR_CONTACTS / spread  # A wide mean sees many pixels and needs less of a prior.
+        over, under = blur @ bulk @ blur.T, blur @ expected @ blur.T
+        # A wide mean sees many pixels and needs less of a prior.
+        prior = PRIOR_CONTACTS / max(1.0, 4 * np.pi * width**2)
         ratios.append(((over + prior) / (under + prior)).log())
     log_ratio = torch.stack(ratios, 1)
     log_expected = torch.where(expected > 0, expected, torch.ones_like(expected)).log()

@@ -1,4 +1,11 @@
-"""The network of the default scGrapHiC: bins along the genome, then pairs of bins."""
+"""The network of the default scGrapHiC: bins along the genome, then pairs of bins.
+
+Bins meet their neighbours by convolution and all others by attention. Pairs of bins are read twice
+from the same bins: at half resolution by a small U-Net, which sees what lies around a pair, and at
+full resolution each pair by itself. Both take products of bins, as compartments multiply; sums of
+steps along the path between two bins, as borders on the way insulate; the distance; and the bulk
+map.
+"""
 
 from __future__ import annotations
 
@@ -8,190 +15,218 @@ from torch.nn import functional as F
 
 from scstlib.models.contact_features import SMOOTHING, BulkView, distances
 
+MULTIPLE = 8  # The U-Net halves a window three times.
+N_DISTANCE = 6
+N_STEPS = 8
+
 
 class ContactNetwork(nn.Module):
-    """Log of the ratio between the map of a cell type and the bulk's expected contacts.
+    """Log of what distinguishes a map from the smoothed bulk, and the smoothing of the bulk.
 
     Parameters
     ----------
     n_features : int
         Of bins.
-    channels : int
-        Of bins along the genome.
+    channels, n_blocks : int
+        Of bins along the genome, and attention blocks on them.
     pair_channels : int
-        Of pairs of bins at half resolution.
-    n_blocks : int
-        Attention blocks.
+        Of pairs of bins.
+    dropout : float
+        In the attention blocks.
     """
 
     def __init__(
-        self,
-        n_features: int,
-        channels: int,
-        pair_channels: int,
-        n_blocks: int,
-        dropout: float,
-        n_factors: int = 8,
+        self, n_features: int, channels: int, pair_channels: int, n_blocks: int, dropout: float
     ) -> None:
         super().__init__()
         self.stem = nn.Sequential(
-            nn.Conv1d(n_features, channels, 15, padding=7), nn.GELU(),
+            nn.Conv1d(n_features, 2 * channels, 9, padding=4),
+            nn.GLU(1),
             nn.Conv1d(channels, channels, 5, padding=2),
-        )  # fmt: skip
+        )
         self.blocks = nn.ModuleList([Block(channels, dropout) for _ in range(n_blocks)])
         self.norm = nn.LayerNorm(channels)
-        self.n_factors = n_factors
-        # At full resolution: factors of bins, and steps whose sum along the path counts.
-        self.factors = nn.Linear(channels, 2 * n_factors)
-        self.factor_decay = nn.Linear(N_DISTANCE, 2 * n_factors)
-        nn.init.zeros_(self.factor_decay.weight)
-        nn.init.zeros_(self.factor_decay.bias)
-        self.smoothing = nn.Linear(2, len(SMOOTHING))
-        nn.init.zeros_(self.smoothing.weight)
-        with torch.no_grad():
-            self.smoothing.weight[:, 0] = torch.linspace(0.8, -0.8, len(SMOOTHING))
-            self.smoothing.bias.copy_(torch.linspace(-1.5, 1.0, len(SMOOTHING)))
         self.pairs = Pairs(channels, pair_channels)
         self.unet = UNet(pair_channels)
+        self.pixels = Pixels(channels, pair_channels)
+        self.smoothing = nn.Linear(2, len(SMOOTHING))
+        with torch.no_grad():
+            # At first: no smoothing where many contacts are expected, wide smoothing where few.
+            self.smoothing.weight.zero_()
+            self.smoothing.weight[:, 0] = torch.linspace(0.8, -0.8, len(SMOOTHING))
+            self.smoothing.bias.copy_(torch.linspace(-1.5, 1.0, len(SMOOTHING)))
 
     def forward(self, features: Tensor, view: BulkView) -> Tensor:
+        """Return the residual (n, bins, bins), symmetric up to rounding; 0 before training.
+
+        Parameters
+        ----------
+        features : Tensor (n, bins, n_features)
+        view : BulkView
+        """
         bins = features.shape[1]
-        rest = -bins % PAD
-        if rest:
-            features = F.pad(features, (0, 0, 0, rest))
-        log_ratio = F.pad(view.log_ratio, (0, rest, 0, rest))
-        log_expected = F.pad(view.log_expected, (0, rest, 0, rest))
-        h = self.stem(features.transpose(1, 2)).transpose(1, 2)
+        more = -bins % MULTIPLE
+        log_ratio = F.pad(view.log_ratio, (0, more, 0, more))
+        log_expected = F.pad(view.log_expected, (0, more, 0, more))
+        h = self.stem(F.pad(features, (0, 0, 0, more)).transpose(1, 2)).transpose(1, 2)
         for block in self.blocks:
             h = block(h)
         h = self.norm(h)
-        out = self.unet(self.pairs(h, log_ratio, log_expected))
-        out = F.pixel_shuffle(out, 2).squeeze(1)
-        about = distance_features(h.shape[1], h.device)
-        factors = self.factors(h)
-        u, step = factors.split(self.n_factors, -1)
-        path = step.cumsum(1)
-        between = torch.tanh((path[:, :, None, :] - path[:, None, :, :]) / 4) ** 2
-        both = torch.cat([u[:, :, None, :] * u[:, None, :, :], between], -1)
-        out = out + (both * self.factor_decay(about)).sum(-1)
-        out = (out + out.transpose(1, 2)) / 2
-        return out[:, :bins, :bins].float()
+        around = self.unet(self.pairs(h, log_ratio, log_expected))
+        residual = F.pixel_shuffle(around, 2).squeeze(1) + self.pixels(h, log_ratio, log_expected)
+        residual = (residual + residual.transpose(1, 2)) / 2
+        return residual[:, :bins, :bins].float()
 
     def base(self, view: BulkView) -> Tensor:
-        """Log of the smoothed bulk map, (n, bins, bins): few contacts, wide smoothing."""
+        """Log of the smoothed bulk map (n, bins, bins): the fewer contacts, the wider."""
         about = torch.stack([view.log_expected, view.log_expected.clamp(min=0)], -1)
-        weights = self.smoothing(about).softmax(-1)
-        smooth = (weights.permute(0, 3, 1, 2) * view.log_ratio).sum(1)
-        smooth = (smooth + smooth.transpose(1, 2)) / 2
-        return view.log_expected + smooth
-
-
-PAD = 8
-N_DISTANCE = 6
+        weights = self.smoothing(about).softmax(-1).permute(0, 3, 1, 2)
+        smooth = (weights * view.log_ratio).sum(1)
+        return view.log_expected + (smooth + smooth.transpose(1, 2)) / 2
 
 
 def distance_features(bins: int, device: torch.device) -> Tensor:
-    """Smooth functions of |i - j|, (bins, bins, N_DISTANCE)."""
+    """Smooth functions of |i - j|, (bins, bins, N_DISTANCE), for windows of any size."""
     d = distances(bins, device).float()
-    return torch.stack(
-        [
-            torch.ones_like(d),
-            (1 + d).log() / 4,
-            *(d / (d + s) for s in (2.0, 8.0, 32.0)),
-            (-d / 4).exp(),
-        ],
-        -1,
-    )
+    levels = [d / (d + half) for half in (2.0, 8.0, 32.0)]
+    return torch.stack([torch.ones_like(d), (1 + d).log() / 4, *levels, (-d / 4).exp()], -1)
 
 
 class Block(nn.Module):
+    """Convolution of each channel, attention and a gated layer, each added to its input."""
+
     def __init__(self, channels: int, dropout: float, heads: int = 4) -> None:
         super().__init__()
-        self.heads, self.dropout = heads, dropout
+        self.heads = heads
         self.local = nn.Conv1d(channels, channels, 9, padding=4, groups=channels)
-        self.norm1 = nn.LayerNorm(channels)
-        self.qkv = nn.Linear(channels, 3 * channels)
-        self.out = nn.Linear(channels, channels)
-        self.norm2 = nn.LayerNorm(channels)
-        self.mlp = nn.Sequential(
-            nn.Linear(channels, 2 * channels),
-            nn.GELU(),
+        self.norm_attention, self.norm_gate = nn.LayerNorm(channels), nn.LayerNorm(channels)
+        self.to_heads = nn.Linear(channels, 3 * channels)
+        self.from_heads = nn.Linear(channels, channels)
+        self.gate = nn.Sequential(
+            nn.Linear(channels, 4 * channels),
+            nn.GLU(),
             nn.Dropout(dropout),
             nn.Linear(2 * channels, channels),
         )
 
     def forward(self, h: Tensor) -> Tensor:
-        n, bins, c = h.shape
+        n, bins, channels = h.shape
         h = h + self.local(h.transpose(1, 2)).transpose(1, 2)
-        q, k, v = (
-            self.qkv(self.norm1(h))
-            .view(n, bins, 3, self.heads, c // self.heads)
-            .permute(2, 0, 3, 1, 4)
-        )
-        a = F.scaled_dot_product_attention(q, k, v)
-        h = h + self.out(a.transpose(1, 2).reshape(n, bins, c))
-        return h + self.mlp(self.norm2(h))
+        heads = self.to_heads(self.norm_attention(h)).view(n, bins, 3, self.heads, -1)
+        query, key, value = heads.permute(2, 0, 3, 1, 4)
+        found = F.scaled_dot_product_attention(query, key, value)
+        h = h + self.from_heads(found.transpose(1, 2).reshape(n, bins, channels))
+        updated: Tensor = h + self.gate(self.norm_gate(h))
+        return updated
 
 
 class Pairs(nn.Module):
-    """Features of pairs of two-bin places, (n, channels, bins / 2, bins / 2)."""
+    """Pairs of double bins, (n, channels, bins / 2, bins / 2)."""
 
     def __init__(self, channels: int, pair_channels: int) -> None:
         super().__init__()
-        p = pair_channels
-        self.product = nn.Linear(channels, p)
-        self.product_out = nn.Linear(p, p)
-        self.sum = nn.Linear(channels, p)
-        self.step = nn.Linear(channels, 8)
-        self.step_out = nn.Linear(16, p)
-        self.distance = nn.Linear(N_DISTANCE, p)
-        self.bulk = nn.Conv2d(12, p, 1)
+        self.product = nn.Linear(channels, pair_channels)
+        self.of_product = nn.Linear(pair_channels, pair_channels)
+        self.sum = nn.Linear(channels, pair_channels)
+        self.steps = _steps(channels)
+        self.of_steps = nn.Linear(2 * N_STEPS, pair_channels)
+        self.of_distance = nn.Linear(N_DISTANCE, pair_channels)
+        # Of the bulk: observed over expected, as it is and a little smoothed, and expected.
+        self.of_bulk = nn.Conv2d(3 * 4, pair_channels, 1)
 
     def forward(self, h: Tensor, log_ratio: Tensor, log_expected: Tensor) -> Tensor:
+        bins = h.shape[1]
         h = (h[:, ::2] + h[:, 1::2]) / 2
-        x = self.product(h)
-        out = self.product_out(x[:, :, None] * x[:, None])
-        s = self.sum(h)
-        out = out + s[:, :, None] + s[:, None]
-        path = F.softplus(self.step(h)).cumsum(1)
-        between = (path[:, :, None] - path[:, None]).abs()
-        out = out + self.step_out(torch.cat([between / 8, (-between).exp()], -1))
-        out = out + self.distance(distance_features(2 * h.shape[1], h.device)[::2, ::2])
+        factors, terms = self.product(h), self.sum(h)
+        pairs = self.of_product(factors[:, :, None] * factors[:, None])
+        pairs = pairs + terms[:, :, None] + terms[:, None]
+        pairs = pairs + self.of_steps(_along_path(self.steps(h)))
+        pairs = pairs + self.of_distance(distance_features(bins, h.device)[::2, ::2])
         maps = torch.cat([log_ratio[:, :2], log_expected[:, None] / 4], 1)
-        return out.permute(0, 3, 1, 2) + self.bulk(F.pixel_unshuffle(maps, 2))
+        return pairs.permute(0, 3, 1, 2) + self.of_bulk(F.pixel_unshuffle(maps, 2))
+
+
+class Pixels(nn.Module):
+    """A log ratio (n, bins, bins) from each pair of bins by itself."""
+
+    def __init__(self, channels: int, hidden: int, n_factors: int = 8) -> None:
+        super().__init__()
+        self.factors = nn.Linear(channels, n_factors)
+        self.steps = _steps(channels)
+        n_pair = n_factors + 2 * N_STEPS + len(SMOOTHING) + 1 + N_DISTANCE
+        self.layers = nn.Sequential(
+            nn.Linear(n_pair, hidden), nn.GELU(), nn.Linear(hidden, hidden), nn.GELU()
+        )
+        self.last = nn.Linear(hidden, 1)
+        nn.init.zeros_(self.last.weight)
+        nn.init.zeros_(self.last.bias)
+
+    def forward(self, h: Tensor, log_ratio: Tensor, log_expected: Tensor) -> Tensor:
+        factors = self.factors(h)
+        pairs = [
+            factors[:, :, None] * factors[:, None],
+            _along_path(self.steps(h)),
+            log_ratio.permute(0, 2, 3, 1),
+            log_expected[..., None] / 4,
+            distance_features(h.shape[1], h.device).expand(len(h), -1, -1, -1),
+        ]
+        ratio: Tensor = self.last(self.layers(torch.cat(pairs, -1)))
+        return ratio.squeeze(-1)
+
+
+def _steps(channels: int) -> nn.Linear:
+    """Layer whose output, made positive, is small at first: a path has many steps."""
+    layer = nn.Linear(channels, N_STEPS)
+    nn.init.constant_(layer.bias, -2.0)
+    return layer
+
+
+def _along_path(steps: Tensor) -> Tensor:
+    """Sums of steps (n, bins, k), made positive, between two bins, and how little gets through.
+
+    (n, bins, bins, 2 k).
+    """
+    path = F.softplus(steps).cumsum(1)
+    between = (path[:, :, None] - path[:, None]).abs()
+    return torch.cat([between / 8, (-between).exp()], -1)
 
 
 class UNet(nn.Module):
-    def __init__(self, c: int, out: int = 4) -> None:
-        super().__init__()
-        w = 2 * c
-        self.a = Conv(c, c)
-        self.b = Conv(c, w)
-        self.c = Conv(w, w)
-        self.d = Conv(w, w)
-        self.e = Conv(w, w)
-        self.narrow = nn.Conv2d(w, c, 1)
-        self.f = Conv(c, c)
-        self.last = nn.Conv2d(c, out, 1)
-        nn.init.zeros_(self.last.weight)
-        assert self.last.bias is not None
-        nn.init.zeros_(self.last.bias)
+    """Log ratios of the four pixels of each pair of double bins, (n, 4, pairs, pairs)."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        a = self.a(F.gelu(x))
-        b = self.b(F.avg_pool2d(a, 2))
-        c = self.d(self.c(F.avg_pool2d(b, 2)))
-        b = self.e(b + F.interpolate(c, scale_factor=2.0))
-        a = self.f(a + F.interpolate(self.narrow(b), scale_factor=2.0))
-        logs: Tensor = self.last(a)
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        wide = 2 * channels
+        self.fine, self.fine_again = (
+            Convolution(channels, channels),
+            Convolution(channels, channels),
+        )
+        self.middle, self.middle_again = Convolution(channels, wide), Convolution(wide, wide)
+        self.coarse = nn.Sequential(Convolution(wide, wide), Convolution(wide, wide))
+        self.narrow = nn.Conv2d(wide, channels, 1)
+        self.last = nn.Conv2d(channels, 4, 1)
+        nn.init.zeros_(self.last.weight)
+        if self.last.bias is not None:
+            nn.init.zeros_(self.last.bias)
+
+    def forward(self, pairs: Tensor) -> Tensor:
+        fine = self.fine(F.gelu(pairs))
+        middle = self.middle(F.avg_pool2d(fine, 2))
+        coarse = self.coarse(F.avg_pool2d(middle, 2))
+        middle = self.middle_again(middle + F.interpolate(coarse, scale_factor=2.0))
+        # Narrowed before it is spread out: a quarter of the work.
+        fine = self.fine_again(fine + F.interpolate(self.narrow(middle), scale_factor=2.0))
+        logs: Tensor = self.last(fine)
         return logs
 
 
-class Conv(nn.Module):
-    def __init__(self, i: int, o: int) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(i, o, 3, padding=1)
-        self.norm = nn.GroupNorm(4, o)
+class Convolution(nn.Module):
+    """3 × 3 convolution, normalised over groups of channels."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        return F.gelu(self.norm(self.conv(x)))
+    def __init__(self, channels: int, out: int) -> None:
+        super().__init__()
+        self.convolve = nn.Conv2d(channels, out, 3, padding=1)
+        self.norm = nn.GroupNorm(4, out)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        return F.gelu(self.norm(self.convolve(maps)))

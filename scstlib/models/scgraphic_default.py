@@ -14,7 +14,7 @@ It is trained on counts, with the depth of each target known (:mod:`scstlib.mode
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -30,6 +30,7 @@ from scstlib.models.contact_features import (
     bin_features,
     contact_unit,
     curve_map,
+    expression_floor,
     log_curve,
     other_strand,
     smoothed_curve,
@@ -65,8 +66,8 @@ class DefaultScGrapHiC:
     ----------
     settings : DefaultSettings
     network_ : ContactNetwork
-    unit_ : float
-        What one contact counts in the bulk map.
+    unit_, floor_ : float
+        What one contact counts in the bulk map, and the expression that is taken for none.
     log_decay_, shift_ : numpy.ndarray (bins,)
         Log of the mean contacts of the bulk at each distance, and what the training maps add.
     losses_ : dict of numpy.ndarray
@@ -116,7 +117,8 @@ class DefaultScGrapHiC:
         if validation is not None:
             check_windows(validation, targets=True)
             check_tracks(validation, self.track_names_, self.bin_size_)
-        features, self.feature_names_ = bin_features(windows.tracks, self.track_names_)
+        self.floor_ = expression_floor(windows.tracks, self.track_names_)
+        features, self.feature_names_ = self._features(windows)
         spread = np.sqrt((features[windows.mask] ** 2).mean(axis=0))
         self.scale_ = np.where(spread > 0, spread, 1.0).astype(np.float32)
         self.unit_ = contact_unit(windows.bulk)
@@ -179,8 +181,11 @@ class DefaultScGrapHiC:
             base = self.network_.base(view) + curve_map(shift, residual.shape[-1])
             return base + residual.float()
 
+    def _features(self, windows: Windows) -> tuple[np.ndarray, tuple[str, ...]]:
+        return bin_features(windows.tracks, self.track_names_, self.floor_)
+
     def _inputs(self, windows: Windows, flip: bool) -> tuple[Tensor, BulkView]:
-        features, names = bin_features(windows.tracks, self.track_names_)
+        features, names = self._features(windows)
         tracks = self._tensor(features / self.scale_ * windows.mask[..., None])
         bulk, mask = self._tensor(windows.bulk / self.unit_), self._tensor(windows.mask)
         if flip:
@@ -188,7 +193,8 @@ class DefaultScGrapHiC:
             bulk, mask = bulk.flip(1, 2), mask.flip(1)
         with torch.no_grad(), torch.autocast(bulk.device.type, enabled=False):
             view = view_bulk(bulk, mask.bool(), self._tensor(self.log_decay_))
-            return torch.cat([with_neighbours(tracks), view.profile], -1), view
+            wide = with_neighbours(tracks)
+            return torch.cat([wide, view.profile], -1), view
 
     def _tensor(self, values: np.ndarray) -> Tensor:
         device = next(self.network_.parameters()).device
@@ -250,6 +256,7 @@ class DefaultScGrapHiC:
             "feature_names": self.feature_names_,
             "bin_size": self.bin_size_,
             "unit": self.unit_,
+            "floor": self.floor_,
         }
         write_model(path, FILE_NAME, settings, tensors)
 
@@ -261,7 +268,8 @@ class DefaultScGrapHiC:
         model = cls(**settings["model"])
         model.track_names_ = tuple(settings["track_names"])
         model.feature_names_ = tuple(settings["feature_names"])
-        model.bin_size_, model.unit_ = settings["bin_size"], settings["unit"]
+        for name in ("bin_size", "unit", "floor"):
+            setattr(model, f"{name}_", settings[name])
         for name in ("scale", "log_decay", "shift"):
             setattr(model, f"{name}_", tensors[name].numpy())
         network = model._new_network()
@@ -291,26 +299,40 @@ class _TrainingLoss:
         self.model.network_.train()
         flip = bool(np.random.default_rng([of.seed, 2, step]).integers(2))
         with seeded_weights(of.seed * 1_000_003 + step):  # Draws dropout.
-            return self._of(self.batches(step), flip)
+            return self._of(self.batches(step), flip, self._crop(step))
+
+    def _crop(self, step: int) -> slice:
+        """Bins of the windows that a step sees."""
+        bins, rng = (
+            self.counts.shape[-1],
+            np.random.default_rng([self.model.settings.seed, 3, step]),
+        )
+        of = self.model.settings
+        size = min(of.crop, bins) if step < of.crop_steps * of.n_steps else bins
+        first = int(rng.integers(bins - size + 1))
+        return slice(first, first + size)
 
     @torch.no_grad()
     def of_all(self) -> float:
         self.model.network_.eval()
         starts = range(0, len(self.windows), BLOCK)
         order = np.argsort(self.batches.place, kind="stable")
-        return float(np.mean([float(self._of(order[at : at + BLOCK], False)) for at in starts]))
+        return float(
+            np.mean([float(self._of(order[at : at + BLOCK], False, slice(None))) for at in starts])
+        )
 
-    def _of(self, rows: np.ndarray, flip: bool) -> Tensor:
-        of, windows, tensor = self.model.settings, self.windows[rows], self.model._tensor
+    def _of(self, rows: np.ndarray, flip: bool, bins: slice) -> Tensor:
+        of, tensor = self.model.settings, self.model._tensor
+        windows = cropped(self.windows, rows, bins)
         log_mean = self.model.log_rate(windows, flip=flip)
         with torch.autocast(log_mean.device.type, enabled=False):
             log_mean = log_mean + tensor(self.log_depth[rows])[:, None, None]
-            counts = tensor(self.counts[rows])
+            counts = tensor(self.counts[rows, bins, bins])
             usable = tensor(windows.mask[:, :, None] & windows.mask[:, None, :]).bool()
             if flip:
                 counts, usable = counts.flip(1, 2), usable.flip(1, 2)
-            bins = counts.shape[-1]
-            i, j = torch.triu_indices(bins, bins, device=counts.device)
+            size = counts.shape[-1]
+            i, j = torch.triu_indices(size, size, device=counts.device)
             counts, log_mean, usable = counts[:, i, j], log_mean[:, i, j], usable[:, i, j]
             loss = count_loss(counts, log_mean, usable, of.dispersion)
             if of.contrast_weight:
@@ -318,6 +340,18 @@ class _TrainingLoss:
                 contrast = contrast_loss(counts, log_mean, usable, place, of.dispersion)
                 loss = loss + of.contrast_weight * contrast
             return loss
+
+
+def cropped(windows: Windows, rows: np.ndarray, bins: slice) -> Windows:
+    """Some bins of some windows, without their targets; the table is left as it is."""
+    return replace(
+        windows,
+        bulk=windows.bulk[rows, bins, bins],
+        tracks=windows.tracks[rows, bins],
+        mask=windows.mask[rows, bins],
+        table=windows.table.iloc[rows],
+        targets=None,
+    )
 
 
 def in_contacts(maps: np.ndarray | None) -> np.ndarray:
