@@ -96,7 +96,7 @@ def _add_choices(group: Any) -> None:
     group.add_argument(
         "--depth", type=float, default=1.0, help="relative to the bulk map (default: 1)"
     )
-    group.add_argument("--batch-size", type=int, default=16, metavar="N", help="default: 16")
+    group.add_argument("--batch-size", type=int, default=4, metavar="N", help="default: 4")
     group.add_argument("--balance-output", action="store_true", help="store balancing weights")
 
 

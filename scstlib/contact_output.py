@@ -36,7 +36,7 @@ def predict_chromosomes(
     stride: int = 64,
     max_distance: int | None = None,
     depth: float = 1.0,
-    batch_size: int = 16,
+    batch_size: int = 4,
 ) -> Iterator[tuple[str, sp.csr_array]]:
     """Predict one chromosome after the other; memory holds one at a time.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -202,7 +202,7 @@ def make_windows(
             )
     if not parts:
         raise ValueError(f"no full window of {window} bins on {chroms}: use a shorter window")
-    return replace(_joined(parts), track_names=tuple(track_names))
+    return replace(join_windows(parts), track_names=tuple(track_names))
 
 
 def chromosome_map(maps: Any, chrom: str, balance: bool | str = False) -> Any:
@@ -283,7 +283,8 @@ def _place(
     return table
 
 
-def _joined(parts: list[Windows]) -> Windows:
+def join_windows(parts: Sequence[Windows]) -> Windows:
+    """Put windows of one shape, bin size and set of tracks together, in their order."""
     targets = [part.targets for part in parts if part.targets is not None]
     return replace(
         parts[0],

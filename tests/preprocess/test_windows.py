@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from scstlib import splits
 from scstlib.leakage import LeakageError
 from scstlib.preprocess.contacts import make_windows, usable_bins, window_starts
+from scstlib.preprocess.windows import join_windows
 
 SIZES = {"chr1": 20, "chr2": 12, "chr3": 8, "chr4": 1}
 
@@ -71,6 +72,15 @@ class TestMakeWindows:
         np.testing.assert_array_equal(w.targets[row], maps(2)["chr1"][12:20, 12:20])
         np.testing.assert_array_equal(w.tracks[row, :, 0], 1 + np.arange(12, 20))
         assert w.table["bulk_cell_types"].iloc[0] == ("stem",)
+
+    def test_joined_in_their_order(self):
+        one, other = windows(donor="d1"), windows(maps(9), donor="d2")
+        both = join_windows([one, other])
+        assert len(both) == 28
+        np.testing.assert_array_equal(both.bulk[14:], other.bulk)
+        np.testing.assert_array_equal(both.targets[:14], one.targets)
+        assert both.table["donor"].tolist() == ["d1"] * 14 + ["d2"] * 14
+        assert both.table.index.tolist() == list(range(28))
 
     def test_sparse_and_cooler_equal_dense(self, tmp_path):
         dense = maps(0)
