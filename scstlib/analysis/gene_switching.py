@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
     from scstlib.preprocess.windows import Windows
 
+#: Share of a track's value below which what is left after a gene was taken out is rounding.
+ROUNDING = 1e-5
+
 
 def place_in_windows(
     windows: Windows,
@@ -114,6 +117,8 @@ def switch_genes(
     for k, members in enumerate(sets):
         for m in members:
             tracks[k, bins[m], columns[m]] += steps[m]
+    # The only gene of its bin leaves nothing, not the rounding of single precision below 0.
+    tracks[np.abs(tracks) < ROUNDING * np.abs(changed.tracks)] = 0.0
     return replace(changed, tracks=tracks.astype(changed.tracks.dtype))
 
 

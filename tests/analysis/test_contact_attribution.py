@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import spearmanr
 
 from scstlib.analysis.contact_attribution import gene_effects, region_effect, relative_change
-from scstlib.analysis.gene_switching import place_in_windows
+from scstlib.analysis.gene_switching import place_in_windows, switch_genes
 from scstlib.datasets import simulate_organism
 from scstlib.datasets.organism_chromatin import REST, chromatin_state, contact_map
 from scstlib.datasets.organism_genome import gene_bins
@@ -131,6 +131,17 @@ def test_genes_that_work_together_leave_a_remainder():
     assert pair.genes == ("a", "b")
     # Level 3 squared is 9: without a 4, without b 1, without both 0. Joint -9, singles -5 and -8.
     assert pair.remainder == pytest.approx(4 / 9, rel=1e-3)
+
+
+def test_the_only_gene_of_a_bin_leaves_nothing_behind():
+    # 0.1 and 1.7 have no exact single precision: the difference must not fall below 0.
+    expression = EXPRESSION.assign(young=[0.1, 1.7, 0.3, 0.7])
+    windows = windows_of(expression)[[0]]
+    placed = place_in_windows(windows, expression, GENES)
+    off = switch_genes(windows, 0, placed, [[0], [0, 1], [2], [3]])
+    assert off.tracks.min() == 0
+    left = off.tracks[[0, 1, 2, 3], placed["bin"].to_numpy(), placed["column"].to_numpy()]
+    np.testing.assert_allclose(left, [1.7, 0, 0, 0], rtol=1e-6)
 
 
 def test_a_gene_is_read_where_it_lies_nearest_the_middle():
