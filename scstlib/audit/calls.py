@@ -60,7 +60,7 @@ def input_use(
     Raises
     ------
     ValueError
-        If no input is an array, or a change is not known.
+        If no input is an array, or a change or a name in ``unused`` is not known.
     """
     if unknown := sorted(set(changes) - set(CHANGES)):
         raise ValueError(f"no change {unknown}; there are {list(CHANGES)}")
@@ -75,11 +75,13 @@ def input_use(
     arrays = [name for name, value in named.items() if is_tensor(value) or _is_array(value)]
     if not arrays:
         raise ValueError("input_use changes arrays and tensors, and no input is one")
+    if unknown := sorted(set(unused) - {_label(name) for name in arrays}):
+        raise ValueError(f"no array input {unknown}; there are {[_label(n) for n in arrays]}")
     before = snapshot(call(named))
     floor = max(tolerance, 1.5 * relative_change(before, snapshot(call(named))))
     rng, rows = np.random.default_rng(seed), []
     for name in arrays:
-        label = name if isinstance(name, str) else f"input {name}"
+        label = _label(name)
         effects = {}
         for change in changes:
             other = _changed(named[name], change, rng)
@@ -87,6 +89,10 @@ def input_use(
                 effects[change] = relative_change(before, snapshot(call({**named, name: other})))
         rows.append(_use(label, effects, floor, declared=label in unused))
     return Audit("input use", counted(len(arrays), "input"), tuple(rows))
+
+
+def _label(name: str | int) -> str:
+    return name if isinstance(name, str) else f"input {name}"
 
 
 def _use(label: str, effects: dict[str, float], floor: float, *, declared: bool) -> Finding:

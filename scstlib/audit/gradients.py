@@ -22,7 +22,7 @@ def gradient_flow(
     frozen: Sequence[str] = (),
     seed: int = 0,
 ) -> Audit:
-    """Find parameters that the loss does not reach, or whose gradient is exactly zero.
+    """Find parameters that the loss does not reach, or whose gradient is zero or not finite.
 
     A parameter counts as reached if one entry of its gradient is not zero in one batch: rows of an
     embedding that no batch asked for, or units that a ReLU switched off, are no fault.
@@ -50,13 +50,16 @@ def gradient_flow(
     Raises
     ------
     ValueError
-        If there is no batch, or the loss has no gradient at all.
+        If there is no batch, the loss has no gradient at all, or ``frozen`` names no parameter.
     """
     import torch
 
     named = dict(model.named_parameters())
     trained = [name for name, parameter in named.items() if parameter.requires_grad]
+    if unknown := [each for each in frozen if not any(_under(name, each) for name in named)]:
+        raise ValueError(f"no parameter begins with {unknown}; the first are {list(named)[:5]}")
     joined = dict.fromkeys(trained, False)
+    finite = dict.fromkeys(trained, True)
     alive = {name: torch.zeros_like(named[name], dtype=torch.bool) for name in trained}
     n_batches = 0
     with fixed_randomness(seed), restored(model), torch.enable_grad():
@@ -71,9 +74,10 @@ def gradient_flow(
                     joined[name] = True
                     dense = gradient.to_dense() if gradient.is_sparse else gradient
                     alive[name] |= dense != 0
+                    finite[name] &= bool(dense.isfinite().all())
     if not n_batches:
         raise ValueError("gradient_flow needs at least one batch")
-    rows = [_row(n, p, joined, alive, frozen) for n, p in named.items()]
+    rows = [_row(n, p, joined, finite, alive, frozen) for n, p in named.items()]
     n_entries = sum(parameter.numel() for parameter in named.values())
     examined = f"{len(named)} parameters ({n_entries:,} entries), {counted(n_batches, 'batch')}"
     return Audit("gradient flow", examined, tuple(rows))
@@ -83,11 +87,12 @@ def _row(
     name: str,
     parameter: torch.Tensor,
     joined: dict[str, bool],
+    finite: dict[str, bool],
     alive: dict[str, torch.Tensor],
     frozen: Sequence[str],
 ) -> Finding:
     size = parameter.numel()
-    declared = any(name == each or name.startswith(f"{each}.") for each in frozen)
+    declared = any(_under(name, each) for each in frozen)
     reached = name in alive and bool(alive[name].any())
     if declared:
         if reached:
@@ -97,10 +102,16 @@ def _row(
         return Finding(name, "requires_grad is False, not declared; entries", size, "open")
     if not joined[name]:
         return Finding(name, "no path to the loss; entries", size)
+    if not finite[name]:
+        return Finding(name, "gradient is NaN or infinite; entries", size)
     if not reached:
         return Finding(name, "gradient exactly zero in every batch; entries", size)
     share = float(alive[name].float().mean())
     return Finding(name, "reached; share of entries with a gradient", share, "holds")
+
+
+def _under(name: str, beginning: str) -> bool:
+    return name == beginning or name.startswith(f"{beginning}.")
 
 
 def saturation(

@@ -67,6 +67,14 @@ def test_gradient_flow_refuses_what_it_cannot_judge() -> None:
         audit.gradient_flow(model, lambda b: model(b).mean(), [])
     with pytest.raises(ValueError, match="no gradient"):
         audit.gradient_flow(model, lambda b: model(b).detach().mean(), [rows()])
+    with pytest.raises(ValueError, match=r"begins with \['word'\]"):
+        audit.gradient_flow(model, lambda b: model(b).mean(), [rows()], frozen=["word"])
+
+
+def test_a_gradient_that_is_not_finite_is_no_gradient() -> None:
+    model = nn.Linear(4, 1)
+    found = audit.gradient_flow(model, lambda b: (model(b) * 0).sqrt().sum(), [rows()])
+    assert {row.what for row in found.findings} == {"gradient is NaN or infinite; entries"}
 
 
 def test_an_audit_leaves_model_inputs_and_generators_alone() -> None:
@@ -113,6 +121,8 @@ def test_input_use_says_what_it_could_not_change() -> None:
     assert [row.what for row in found.unsettled] == ["no change altered it"]
     with pytest.raises(ValueError, match="no input is one"):
         audit.input_use(len, ["text"])
+    with pytest.raises(ValueError, match="no array input"):
+        audit.input_use(np.sum, [np.ones(2)], unused=["mask"])
 
 
 def test_a_change_that_is_no_legal_input_is_left_out() -> None:
