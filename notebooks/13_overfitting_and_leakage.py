@@ -298,7 +298,7 @@ def node(seed):
 # windows (dashed) says how much it has adapted to them; the score on the test chromosomes (solid)
 # says what of it holds elsewhere.
 
-# %% caption="Learning curves: skill on training windows (dashed) and on test chromosomes (solid) against the number of training chromosomes, for networks of two widths; medians over three seeds. Training skill falls and test skill rises with data. The distance between the two is overfitting." alt="Two dashed lines fall and two solid lines rise from left to right on a logarithmic axis from 1 to 8 chromosomes; the solid line of the wide network starts lowest." name="fig-learning-curves"
+# %% caption="Learning curves: skill on training windows (dashed) and on test chromosomes (solid) against the number of training chromosomes, for networks of two widths; medians over three seeds. Training skill falls and test skill rises with data. The distance between the two is overfitting." alt="Two dashed lines fall and two solid lines rise from left to right on a logarithmic axis from 1 to 8 chromosomes." name="fig-learning-curves"
 sizes, widths = [1, 2, 4, 8], {4: SKY, 32: PURPLE}
 rows = []
 for s in seeds[:3]:
@@ -370,7 +370,7 @@ guard(check_evaluation, model, train if mistake else test)
 # stopping** keeps the parameters that were best on validation chromosomes, which must be other
 # ones. `minimise` of the package does this with `validate` and `patience`.
 
-# %% caption="Skill of a network of width 32 while it trains on two chromosomes: on these, on the two validation chromosomes, and on the test chromosomes. Training skill rises to the end; the other two rise early and fall. The dots mark the best steps on validation and on test chromosomes. First seed." alt="Three lines over training steps. The training line rises; the validation and test lines rise for a short while and then fall below zero." name="fig-early-stopping"
+# %% caption="Skill of a network of width 32 while it trains on two chromosomes: on these, on the two validation chromosomes, and on the test chromosomes. Training skill rises to the end; the other two are best early. The dots mark the best steps on validation and on test chromosomes. First seed." alt="Three lines over training steps. The training line rises to the end; the validation and test lines have their highest points early and end near zero." name="fig-early-stopping"
 curve = watched(seed)
 steps = 25 * np.arange(1, len(curve) + 1)
 fig, ax = plt.subplots()
