@@ -528,13 +528,13 @@ for (label, column), color in zip(best.items(), [ORANGE, GREEN], strict=True):
         for n in range(20)
     ]
     ax.plot(range(1, 21), np.mean(reached, axis=1), color=color, label=label)
-ax.set(xlabel="tries", ylabel="skill of the winner on the test part")
+ax.set(xlabel="tries", ylabel="skill of the winner on the test part", xticks=[1, 5, 10, 15, 20])
 ax.legend()
 plt.show()
 
 # %% [markdown]
 # The best of several cannot lie below the one that was chosen elsewhere, so an interval that
-# reaches below 0 here only says that five seeds are few.
+# reaches below 0 here would only say that five seeds are few.
 #
 # **How to see it.** One number and no spread; a method that is best on one data set and middling on
 # all others. Ask for the number of runs, and for their median.
@@ -1265,10 +1265,10 @@ Markdown(
 #
 # <details><summary>Solution</summary>
 #
-# In `cohort`: `x = cells.X.toarray(); x[(cells.obs["ill"] == 1).to_numpy(), :20] *= 2; cells.X = x`.
-# Twenty genes drown in the differences between donors, and the honest accuracy stays near ½. With
-# 100 genes it rises a little, with a factor of 4 to about 0.8. That with the mistake is above 0.9
-# throughout: it cannot tell an effect from none.
+# In `cohort`: `x = cells.X.toarray(); x[(cells.obs["ill"] == 1).to_numpy(), :20] *= 2; cells.X =
+# x`. Twenty genes drown in the differences between donors, and the honest accuracy stays near ½.
+# With 100 genes it rises a little, with a factor of 4 to about 0.8. That with the mistake is above
+# 0.9 throughout: it cannot tell an effect from none.
 #
 # </details>
 #
