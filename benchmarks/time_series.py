@@ -65,7 +65,10 @@ class Sampled:
     def fitted_on_(self) -> Any:
         return self.model.fitted_on_
 
-    def sample(self, times: list[float], n_cells: int, seed: int = 0) -> AnnData:
+    def sample(
+        self, times: list[float], n_cells: int, seed: int = 0, noise: bool | str = True
+    ) -> AnnData:
+        """Sample in the way of its own, whatever ``noise`` is asked for."""
         return self.model.sample(times, n_cells, seed=seed, noise=self.noise)
 
 
