@@ -766,7 +766,9 @@ print(", ".join(feature_names))
 # shift. Map and transpose are averaged inside the network. Here is the whole prediction, from its parts:
 
 # %%
-scaled_guide = torch.as_tensor(guide(test.tracks, parts.floor_) / parts.scale_ * test.mask[:, :, None])
+scaled_guide = torch.as_tensor(
+    guide(test.tracks, parts.floor_) / parts.scale_ * test.mask[:, :, None]
+)
 predicted = model.predict(test)
 with torch.no_grad():
     features_of_bins = torch.cat([with_neighbours(scaled_guide), view.profile], dim=-1)
