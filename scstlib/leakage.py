@@ -147,8 +147,10 @@ def record_fit(estimator: Any, *data: Any) -> None:
     estimator.fitted_on_ = tuple(fingerprint(each) for each in data)
 
 
-def check_evaluation(fitted: Any, part: Any, *, by: str | None = None, gap: int = 0) -> None:
-    """Refuse to evaluate fitted objects on data that overlap what they were fitted on.
+def check_evaluation(
+    fitted: Any, part: Any, *, given: Any = None, by: str | None = None, gap: int = 0
+) -> None:
+    """Refuse to evaluate fitted objects on data that they were fitted on, or are shown.
 
     Parameters
     ----------
@@ -157,6 +159,9 @@ def check_evaluation(fitted: Any, part: Any, *, by: str | None = None, gap: int 
         these: give every step between the raw data and the score.
     part
         The data that are scored against: AnnData, a table of intervals or windows.
+    given
+        Measured data that the model is shown when it predicts, such as the cells from which a
+        forecast starts. Cells of a held-out time are not there when the model is used.
     by, gap
         As in :func:`assert_disjoint`.
 
@@ -168,6 +173,8 @@ def check_evaluation(fitted: Any, part: Any, *, by: str | None = None, gap: int 
         If an object does not say what it was fitted on.
     """
     against = fingerprint(part)
+    if given is not None and (overlap := _overlap(fingerprint(given), against, by, gap)):
+        raise LeakageError(f"the model is shown what it is evaluated on: {overlap}")
     for each in _steps(fitted):
         if not hasattr(each, "fitted_on_"):
             raise ValueError(

@@ -153,6 +153,16 @@ class TestFitted:
             check_evaluation(model, table("chr2"))
         check_evaluation(model, table("chr3"))
 
+    def test_a_start_from_cells_of_a_held_out_time_is_refused(self):
+        train, test = cells([0, 1]), cells([2, 3], "test")
+        test.uns["split"] = {"by": "time"}
+        model = Learner().fit(train)
+        check_evaluation(model, test, given=train)
+        with pytest.raises(LeakageError, match="is shown what it is evaluated on: 2 obs"):
+            check_evaluation(model, test, given=test)
+        with pytest.raises(LeakageError, match=r"time \[2.0\]"):  # other cells of that time
+            check_evaluation(model, test, given=cells([1, 2], "other"))
+
     def test_nothing_learned_is_never_refused(self):
         check_evaluation(Learner().fit(), table("chr1"))
 

@@ -19,7 +19,7 @@ Checklists of what goes wrong: Kapoor & Narayanan 2023, 10.1016/j.patter.2023.10
 """
 
 from scstlib.audit.calls import input_use, is_idempotent, isolation, leaves_inputs
-from scstlib.audit.contracts import Case, contract, known_answers
+from scstlib.audit.contracts import Case, contract, known_answers, prefers_truth
 from scstlib.audit.findings import Audit, Finding, report
 from scstlib.audit.gradients import gradient_flow, saturation
 from scstlib.audit.parts import split_overlap
@@ -41,6 +41,7 @@ __all__ = [
     "isolation",
     "known_answers",
     "leaves_inputs",
+    "prefers_truth",
     "report",
     "saturation",
     "split_overlap",

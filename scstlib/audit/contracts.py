@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,7 +17,7 @@ from scstlib.audit._values import (
     restored,
     snapshot,
 )
-from scstlib.audit.findings import Audit, Finding, counted
+from scstlib.audit.findings import Audit, Finding, counted, shown
 
 
 def contract(
@@ -195,3 +195,55 @@ def _as_float(value: Any) -> Any:
     """Numbers as floats, so that 1 is 1.0; the rest as it is."""
     arrays = dict(leaves(value))
     return {n: a.astype(float) if a.dtype.kind in "iuf" else a for n, a in arrays.items()}
+
+
+def prefers_truth(
+    score: Callable[[Any, Any], float],
+    truth: Any,
+    worse: Mapping[str, Any],
+    target: Any,
+    *,
+    higher_is_better: bool,
+    margin: float = 0.0,
+) -> Audit:
+    """Find predictions of little worth that a score puts level with the truth, or above it.
+
+    Parameters
+    ----------
+    score : function
+        Takes a prediction and the target, and returns a number.
+    truth : object
+        The best prediction there is: a fresh measurement of the target, or what lies behind it.
+    worse : mapping
+        Name → prediction that is known to be worse, such as one constant or a copy.
+    target : object
+        What predictions are scored against.
+    higher_is_better : bool
+    margin : float
+        By how much a worse prediction has to score worse, relative to the score of the truth.
+
+    Returns
+    -------
+    Audit
+        One row for each worse prediction; the evidence is its score. A score that is not a number
+        is open.
+
+    Raises
+    ------
+    ValueError
+        If there is nothing to compare the truth with, or its own score is not finite.
+    """
+    best = float(score(copied(truth), copied(target)))
+    if not worse or not np.isfinite(best):
+        raise ValueError(f"the truth scores {best}, and {len(worse)} predictions are to be worse")
+    rows = []
+    for name, prediction in worse.items():
+        found = float(score(copied(prediction), copied(target)))
+        behind = best - found if higher_is_better else found - best
+        what = f"scored where the truth has {shown(best)}"
+        if np.isnan(found):
+            rows.append(Finding(name, what, found, "open"))
+        else:
+            apart = behind > margin * abs(best)
+            rows.append(Finding(name, what, found, "holds" if apart else "finding"))
+    return Audit("prefers truth", counted(len(rows), "worse prediction"), tuple(rows))

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from scstlib.audit._values import is_tensor, numpy_of
+from scstlib.audit._values import fixed_randomness, is_tensor, numpy_of
 from scstlib.audit.findings import Audit, Finding, counted
 from scstlib.leakage import LeakageError, assert_disjoint, is_anndata, table_of
 
@@ -31,8 +31,10 @@ def split_overlap(
     ----------
     parts : mapping
         Name of the part ("train", "validation", "test") → AnnData, a table with ``chrom``,
-        ``start``, ``end``, windows, an array (n, features), or a list of names such as
-        chromosomes, for a split of which only the record is known.
+        ``start``, ``end``, windows, an array (n, features), a data set or loader of torch, or a
+        list of names such as chromosomes, for a split of which only the record is known. Of the
+        samples of torch that are tuples the first member is compared, the input; of those that
+        are dictionaries all that is in them.
     by : str or sequence of str
         Columns whose values may not be in two parts: "time", "donor", "cell_type", "chrom".
         Whatever it is, cells may not share names, nor what :mod:`scstlib.leakage` reads from the
@@ -57,6 +59,7 @@ def split_overlap(
     """
     if len(parts) < 2:
         raise ValueError(f"an overlap needs two parts, not {list(parts)}")
+    parts = {name: _inputs_of_torch(part) for name, part in parts.items()}
     columns = [by] if isinstance(by, str) else list(by)
     rows: list[Finding] = []
     for (name, first), (other, second) in combinations(parts.items(), 2):
@@ -70,6 +73,33 @@ def split_overlap(
         if content:
             rows += _shared_content(where, first, second, tolerance)
     return Audit("split overlap", counted(len(parts), "part"), tuple(rows))
+
+
+def _inputs_of_torch(part: Any) -> Any:
+    """Array (n, features) of the inputs of a data set or loader of torch; the rest as it is."""
+    is_loader = hasattr(part, "dataset") and hasattr(part, "collate_fn")
+    if not is_loader and not _is_data_set(part):
+        return part
+    with fixed_randomness(0):  # A loader that shuffles draws from the global generator.
+        samples = list(part) if is_loader else [part[i] for i in range(len(part))]
+    inputs = [_input_of(sample) for sample in samples]
+    if not is_loader:
+        inputs = [[x[None] for x in arrays] for arrays in inputs]
+    return np.concatenate([np.hstack([x.reshape(len(x), -1) for x in each]) for each in inputs])
+
+
+def _is_data_set(part: Any) -> bool:
+    known = _is_list(part) or _is_array(part) or hasattr(part, "iloc") or hasattr(part, "table")
+    return not known and not is_anndata(part) and hasattr(part, "__getitem__")
+
+
+def _input_of(sample: Any) -> list[np.ndarray]:
+    """Arrays of a sample that are compared."""
+    if isinstance(sample, Mapping):
+        values = list(sample.values())
+    else:
+        values = [sample[0] if isinstance(sample, (list, tuple)) else sample]
+    return [numpy_of(x) if is_tensor(x) else np.asarray(x) for x in values]
 
 
 def _is_list(part: Any) -> bool:

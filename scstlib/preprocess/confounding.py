@@ -1,4 +1,4 @@
-"""Whether what changes over time can be told from what changed in the measurement."""
+"""Whether what differs between groups can be told from what differs in the measurement."""
 
 from __future__ import annotations
 
@@ -47,6 +47,48 @@ def check_confounding(obs: pd.DataFrame, time_key: str, batch_key: str) -> pd.Da
             f" {batch_key!r}, and no correction can tell. Measure some cells of both in one batch."
         )
     return table
+
+
+def check_depths(
+    depths: np.ndarray | pd.Series, groups: np.ndarray | pd.Series, *, factor: float = 1.2
+) -> pd.Series:
+    """Refuse to compare groups of unequal depth.
+
+    Parameters
+    ----------
+    depths : array, shape (n,)
+        Total counts of each cell, or contacts of each map.
+    groups : array, shape (n,)
+        What is compared: conditions, times, cell types, data sets.
+    factor : float
+        Largest ratio of the median depths of two groups that is let pass.
+
+    Returns
+    -------
+    pandas.Series
+        Median depth of each group.
+
+    Raises
+    ------
+    ValueError
+        If two groups differ by more, naming them; for lengths that differ, a depth that is not
+        positive, or a factor below 1.
+    """
+    values = np.asarray(depths, dtype=float)
+    if len(values) != len(groups) or not (np.isfinite(values) & (values > 0)).all():
+        raise ValueError(f"{len(values)} depths, all to be positive, for {len(groups)} groups.")
+    if factor < 1:
+        raise ValueError(f"factor is {factor}; a ratio of depths is at least 1.")
+    medians: pd.Series = pd.Series(values).groupby(np.asarray(groups)).median()
+    ordered = medians.sort_values()
+    low, high = ordered.index[0], ordered.index[-1]
+    least, most = float(ordered.iloc[0]), float(ordered.iloc[-1])
+    if most > factor * least:
+        raise ValueError(
+            f"{high!r} is {most / least:.1f} times as deep as {low!r} (medians {most:,.0f} and"
+            f" {least:,.0f}): thin to one depth, or use a model that knows the depth."
+        )
+    return medians
 
 
 def variance_explained(values: np.ndarray, groups: np.ndarray | pd.Series) -> float:

@@ -14,6 +14,7 @@ from anndata import AnnData
 from faulty import FAULTY, Overwritten, batches, donors, flow, rows, upper_half
 from sound import SOUND
 from torch import nn
+from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from scstlib import audit
 from scstlib.audit import Audit, Case, Claim
@@ -209,6 +210,40 @@ def test_known_answers_names_what_was_raised() -> None:
     }
 
 
+def test_a_score_that_prefers_a_constant_is_found() -> None:
+    rng = np.random.default_rng(0)
+    target, fresh = rng.normal(size=(2, 40, 3))
+    worse = {"constant": np.zeros((40, 3)), "far": fresh + 9, "empty": np.full((40, 3), np.nan)}
+
+    def paired_error(a: np.ndarray, b: np.ndarray) -> float:
+        return float(((a - b) ** 2).mean())
+
+    def error_of_spread(a: np.ndarray, b: np.ndarray) -> float:
+        return float(abs(a.std() - b.std()))
+
+    found = audit.prefers_truth(paired_error, fresh, worse, target, higher_is_better=False)
+    assert [row.verdict for row in found.rows] == ["finding", "holds", "open"]
+    assert faults(found) == {"constant": pytest.approx(float((target**2).mean()))}
+    # The spread of what is far is right to rounding; the constant's is wrong.
+    del worse["far"]
+    assert audit.prefers_truth(error_of_spread, fresh, worse, target, higher_is_better=False).passed
+
+
+def test_a_margin_finds_a_copy_that_comes_too_near() -> None:
+    def score(prediction: float, target: float) -> float:
+        return prediction
+
+    for margin, verdict in [(0.0, "holds"), (0.1, "holds"), (0.25, "finding")]:
+        found = audit.prefers_truth(
+            score, 1.0, {"copy": 0.8}, 0.0, higher_is_better=True, margin=margin
+        )
+        assert found.rows[0].verdict == verdict
+    with pytest.raises(ValueError, match="0 predictions"):
+        audit.prefers_truth(score, 1.0, {}, 0.0, higher_is_better=True)
+    with pytest.raises(ValueError, match="truth scores nan"):
+        audit.prefers_truth(score, np.nan, {"copy": 1.0}, 0.0, higher_is_better=True)
+
+
 def test_parts_are_compared_pair_by_pair() -> None:
     parts = {"train": ["chr1", "chr19"], "validation": ["19", 5], "test": [7]}
     found = audit.split_overlap(parts)
@@ -234,6 +269,49 @@ def test_near_copies_by_the_declared_distance() -> None:
     found = audit.split_overlap({"a": a, "b": b}, tolerance=0.01)
     assert found.findings[0].evidence == 0.5
     assert audit.split_overlap({"a": a, "b": torch.as_tensor(a)}).findings[0].evidence == 1.0
+
+
+def test_loaders_and_data_sets_of_torch_are_parts() -> None:
+    def loader(x: torch.Tensor, **how: object) -> DataLoader:
+        return DataLoader(TensorDataset(x, torch.zeros(len(x))), batch_size=4, **how)
+
+    class Named(Dataset):
+        """Samples that are dictionaries, as many public programs return them."""
+
+        def __init__(self, x: torch.Tensor) -> None:
+            self.x = x
+
+        def __len__(self) -> int:
+            return len(self.x)
+
+        def __getitem__(self, i: int) -> dict[str, torch.Tensor]:
+            return {"map": self.x[i], "depth": self.x[i, :1]}
+
+    x, apart = rows(12, 4, seed=0), rows(6, 4, seed=1)
+    train, valid = loader(x, shuffle=True), loader(torch.cat([apart, x[:2]]))
+    before = torch.get_rng_state()
+    found = audit.split_overlap({"train": train, "valid": valid, "test": loader(apart)})
+    assert {row.where: row.evidence for row in found.findings} == {
+        "train and valid": 0.25,
+        "valid and test": 1.0,
+    }
+    assert torch.equal(torch.get_rng_state(), before)
+    both = torch.utils.data.random_split(Named(x), [8, 4])
+    assert audit.split_overlap(dict(zip("ab", both, strict=True))).passed
+    assert audit.split_overlap({"a": Named(x), "b": both[1]}).findings[0].evidence == 1.0
+
+
+def test_a_loader_is_batches_and_one_without_a_seed_is_found() -> None:
+    data = TensorDataset(rows(), rows(12, 1))
+    model = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 1))
+    found = audit.gradient_flow(
+        model, lambda b: (model(b[0]) - b[1]).square().mean(), DataLoader(data, batch_size=4)
+    )
+    assert found.passed
+    assert found.examined.endswith("3 batches")
+    audit.saturation(model, lambda b: model(b[0]), DataLoader(data, batch_size=4))
+    assert audit.is_idempotent(list, DataLoader(data, batch_size=4)).passed
+    assert not audit.is_idempotent(list, DataLoader(data, batch_size=4, shuffle=True)).passed
 
 
 def test_parts_that_cannot_be_compared() -> None:

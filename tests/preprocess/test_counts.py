@@ -6,7 +6,11 @@ import pytest
 import scipy.sparse as sp
 from anndata import AnnData
 
-from scstlib.preprocess.confounding import check_confounding, variance_explained
+from scstlib.preprocess.confounding import (
+    check_confounding,
+    check_depths,
+    variance_explained,
+)
 from scstlib.preprocess.counts import count_split, expected_zeros, thin_counts
 
 
@@ -154,3 +158,15 @@ def test_variance_explained_by_hand():
     assert variance_explained(np.ones(3), np.arange(3)) == 0
     with pytest.raises(ValueError, match="finite"):
         variance_explained(np.array([1.0, np.nan]), np.array([0, 1]))
+
+
+def test_groups_of_unequal_depth_are_refused_by_name():
+    depths, groups = np.array([100.0, 110, 90, 120, 130, 110]), np.repeat(["a", "b"], 3)
+    assert check_depths(depths, groups).to_dict() == {"a": 100, "b": 120}
+    with pytest.raises(ValueError, match=r"'b' is 1\.2 times as deep as 'a'"):
+        check_depths(depths, groups, factor=1.19)
+    check_depths(depths, pd.Series(groups), factor=1.2)
+    with pytest.raises(ValueError, match="positive"):
+        check_depths(np.array([1.0, 0]), np.array(["a", "b"]))
+    with pytest.raises(ValueError, match="at least 1"):
+        check_depths(depths, groups, factor=0.9)
