@@ -16,9 +16,11 @@ Scores (``scstlib.models.contact_comparison``)
     specific to a cell type: map minus the mean of the training types, for the prediction that of
     its own predictions for them.
 Rows
-    truth: the ceiling that noise in the targets leaves. mean of the training types: of the others
-    at the same place, from their targets there, which no model sees. The trees get the tracks that
-    the default gets, the bulk type's expression included.
+    truth: the ceiling that noise in the targets leaves. informed by expression: the organism's own
+    equations and the exact state of the bulk's cells, with only the change of transcription read
+    from measured expression (``space_informed.py``); no model can be asked for more. mean of the
+    training types: of the others at the same place, from their targets there, which no model sees.
+    The trees get the tracks that the default gets, the bulk type's expression included.
 Without an input
     The default trained anew without some tracks, or with the bulk map replaced by its mean at each
     distance.

@@ -10,6 +10,7 @@ from typing import Self
 
 import numpy as np
 import pandas as pd
+from space_informed import InformedByExpression
 from space_truth import SpaceWorld
 
 from scstlib.models.contact_baselines import BulkCopy, BulkRidge, BulkSmoothed, MeanOfTypes
@@ -31,6 +32,7 @@ Score = dict[str, object]
 DEFAULT, PUBLISHED, TREES = "default", "published", "gradient boosting"
 COPIED, SMOOTHED, RIDGE = "bulk copied", "bulk smoothed", "bulk + ridge"
 OTHER_TYPES = "mean of the training types"
+INFORMED = "informed by expression"
 BASELINES: dict[str, Callable[[], SpatialModel]] = {
     COPIED: BulkCopy,
     SMOOTHED: BulkSmoothed,
@@ -122,7 +124,8 @@ def baselines(world: SpaceWorld) -> tuple[list[Score], list[Score]]:
     cost: list[Score] = [
         {"row": name, "seconds": timed_fit(model, world.train)} for name, model in models.items()
     ]
-    return [*bounds(world), *scored(world, models)], cost
+    informed = InformedByExpression(world).fit(world.train)
+    return [*bounds(world), *scored(world, {INFORMED: informed} | models)], cost
 
 
 def default(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pandas as pd
-from space_scores import DEFAULT, NO_EXPRESSION, SMOOTHED, TREES, Score
+from space_scores import DEFAULT, INFORMED, NO_EXPRESSION, SMOOTHED, TREES, Score
 from space_truth import PARTS
 from time_results import markdown
 
@@ -54,7 +54,7 @@ def targets(scores: pd.DataFrame) -> list[Score]:
     found = []
     rows = set(scores["row"])
     wanted = list(TARGETS)
-    others = [row for row in scores["row"].unique() if row not in (DEFAULT, "truth")]
+    others = [row for row in scores["row"].unique() if row not in (DEFAULT, INFORMED, "truth")]
     simple = [row for row in others if not row.startswith(("without", "published"))]
     wanted += [(part, "SCC", row, 0.0) for part in ("near", "far") for row in simple]
     for part, metric, against, least in wanted:

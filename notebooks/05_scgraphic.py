@@ -46,7 +46,13 @@ from torch.nn import functional
 
 from scstlib.datasets.organism import simulate_organism
 from scstlib.metrics.contacts import contrast_correlation, stratum_adjusted_correlation
-from scstlib.models.contact_features import bin_features, view_bulk, with_neighbours
+from scstlib.models.contact_features import (
+    bin_features,
+    bulk_guide,
+    view_bulk,
+    with_neighbours,
+)
+from scstlib.models.contact_network import from_triangle
 from scstlib.models.contact_loss import count_loss
 from scstlib.models.scgraphic import ScGrapHiC
 from scstlib.models.scgraphic_inputs import read_inputs
@@ -700,15 +706,16 @@ with torch.no_grad():
         torch.as_tensor(test.mask),
         torch.as_tensor(parts.log_decay_),
     )
-    base = parts.network_.base(view).numpy()
+    base = from_triangle(parts.network_.base(view), window).numpy()
 usable = test.mask[:, :, None] & test.mask[:, None, :]
-assert np.allclose(np.log(apart[usable]), view.log_expected.numpy()[usable], atol=1e-3)
+ratios, log_expected = view.maps[:, :-1].numpy(), view.maps[:, -1].numpy()
+assert np.allclose(np.log(apart[usable]), log_expected[usable], atol=1e-3)
 
 # %% caption="The bulk map of one test window: what distance and visibility give; observed over expected as measured, and averaged with a width of 1.6 bins; and the base, the mixture of all widths put back." alt="Four square heat maps. Expected is a smooth band along the diagonal with faint stripes. Observed over expected shows red squares on blue, speckled when measured and smooth when averaged. The base looks like the bulk map without speckles." name="fig-space-base"
 shown = {
     "expected": apart[one],
-    "observed / expected": view.log_ratio[one, 0].numpy() / np.log(2),
-    "averaged": view.log_ratio[one, 2].numpy() / np.log(2),
+    "observed / expected": ratios[one, 0] / np.log(2),
+    "averaged": ratios[one, 2] / np.log(2),
     "base": np.exp(base[one]),
 }
 fig, axes = plt.subplots(2, 2, figsize=(5.4, 6.4))
@@ -727,9 +734,9 @@ plt.show()
 #
 # ### What expression says
 #
-# Expression of both strands is summed and enters as $\log(1 + x / f)$, where the floor $f$ is a small share of the mean: a
-# gene that doubles counts for as much whether it is high or low, until its level is lost in counting noise. Beside
-# it stand its differences from the mean of the training types and from the cells of the bulk map, which say outright what
+# Expression $x$ enters as the sum over both strands of $\log(1 + x / f)$, where the floor $f$ is a small share of the mean: a
+# gene that doubles counts for as much whether it is high or low, until its level is lost in counting noise. The logarithm
+# comes before the sum, or a high gene would hide a low one on the other strand. Beside the sum stand its differences from the mean of the training types and from the cells of the bulk map, which say outright what
 # is different in this cell type. All features are divided by their spread in the training windows, the same everywhere on the
 # genome, and averaged over two widths besides.
 
@@ -741,7 +748,7 @@ def guide(values, floor):
     logs = []
     for who in ("", "reference ", "bulk "):
         both = [values[:, :, names.index(f"{who}expression {strand}")] for strand in "+-"]
-        logs.append(np.log1p(sum(both) / floor))
+        logs.append(sum(np.log1p(each / floor) for each in both))
     rest = [values[:, :, names.index(name)] for name in ("CTCF +", "CTCF -", "CpG")]
     return np.stack([logs[0], logs[0] - logs[1], logs[0] - logs[2], *rest], axis=-1)
 
@@ -763,21 +770,47 @@ print(", ".join(feature_names))
 #
 # This is done at half resolution, where a small U-Net looks at the surroundings of a pair at three scales, and again at full
 # resolution, each pair by itself. The last layers of both start at 0, so that before training the prediction is base and
-# shift. Map and transpose are averaged inside the network. Here is the whole prediction, from its parts:
+# shift. Pixels are those of the upper triangle; the lower is its mirror image.
+#
+# ### One place, read twice
+#
+# The bulk map comes with a guide too: the expression of its own cells. The network reads each place twice, with the guide
+# $g$ of the cell type and with the guide $g_0$ of the bulk's cells, and gives two answers to a guide, $s$ and $c$:
+#
+# $$\text{residual} = s(g) - s(g_0) + c(g_0) .$$
+#
+# The difference is what the cell type adds. It is 0 where the two guides agree, whatever the weights are: a region whose
+# genes do not change keeps the bulk's contacts, and this need not be learned. The answer $c$ is the same for all cell types; it
+# takes noise out of the bulk map. Here is the whole prediction, from its parts:
 
 # %%
-scaled_guide = torch.as_tensor(
-    guide(test.tracks, parts.floor_) / parts.scale_ * test.mask[:, :, None]
-)
+
+
+def of_bins(tracks):
+    """What the network knows of bins: the guide, that of the neighbours, and the bulk's profile."""
+    scaled = guide(tracks, parts.floor_) / parts.scale_ * test.mask[:, :, None]
+    return torch.cat([with_neighbours(torch.as_tensor(scaled)), view.profile], dim=-1)
+
+
+own, of_bulk = of_bins(test.tracks), of_bins(bulk_guide(test.tracks, names))
+place = torch.arange(len(test))  # every window brings its own bulk map here
 predicted = model.predict(test)
 with torch.no_grad():
-    features_of_bins = torch.cat([with_neighbours(scaled_guide), view.profile], dim=-1)
-    residual = parts.network_.eval()(features_of_bins, view).numpy()
+    fitted = parts.network_.eval()
+    residual, common = (
+        from_triangle(fitted(given, of_bulk, view, place), window).numpy()
+        for given in (own, of_bulk)
+    )
+stem = (test.table["cell_type"] == "stem").to_numpy()
+assert np.allclose(residual[stem], common[stem])  # The bulk is of stem cells.
 shift = parts.shift_[distance]
 by_hand = np.exp(base + shift + residual) * usable
 assert np.allclose(by_hand, predicted, rtol=1e-3)
 assert np.array_equal(predicted, predicted.swapaxes(1, 2))
-sizes = {"base": base, "shift": shift, "residual": residual}
+sizes = {
+    "base": base, "shift": shift, "residual, the same in all types": common,
+    "residual, specific": residual - common,
+}  # fmt: skip
 pd.Series(
     {name: float(np.std(part[..., distance > 0])) for name, part in sizes.items()},
     name="spread over pixels (log)",

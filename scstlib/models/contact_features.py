@@ -40,8 +40,9 @@ def bin_features(
 ) -> tuple[np.ndarray, tuple[str, ...]]:
     """Return the features (n, bins, features) of bins, not scaled, and their names.
 
-    Expression x of both strands becomes log(1 + x / floor), and that minus the same of the
-    reference and of the bulk, where they are among the tracks. Other tracks stay as they are.
+    Expression x becomes the sum of log(1 + x / floor) over both strands, where a high gene does
+    not hide a low one on the other strand, and that minus the same of the reference and of the
+    bulk, where they are among the tracks. Other tracks stay as they are.
 
     Parameters
     ----------
@@ -76,14 +77,38 @@ def bin_features(
 def _log_sum(
     tracks: np.ndarray, place: Mapping[Any, int], pair: Sequence[str], floor: float
 ) -> Any:
-    """Log of the sum of a pair of tracks, of those that there are; None if there is none."""
+    """Sum of the logs of a pair of tracks, of those that there are; None if there is none."""
     columns = [place[name] for name in pair if name in place]
     if not columns:
         return None
     values = tracks[..., columns]
     if (values < 0).any():
         raise ValueError(f"{pair[0][:-2]} goes down to {values.min()}: give values of at least 0.")
-    return np.log1p(values.sum(axis=-1) / np.float32(floor))
+    return np.log1p(values / np.float32(floor)).sum(axis=-1)
+
+
+def bulk_guide(tracks: np.ndarray, names: tuple[str, ...]) -> np.ndarray:
+    """Return tracks (n, bins, tracks) with the expression of the bulk's cells as that of all.
+
+    Without it that of the reference, without either none.
+    """
+    place = {name: i for i, name in enumerate(names)}
+    out = np.array(tracks)
+    for own, reference, bulk in zip(EXPRESSION, REFERENCE_EXPRESSION, BULK_EXPRESSION, strict=True):
+        if own in place:
+            other = place.get(bulk, place.get(reference))
+            out[..., place[own]] = 0 if other is None else tracks[..., other]
+    return out
+
+
+def distinct(*arrays: np.ndarray) -> tuple[list[int], list[int]]:
+    """Return the first row of each group of equal rows of arrays, and the group of every row."""
+    number: dict[bytes, int] = {}
+    group = [
+        number.setdefault(b"".join(each.tobytes() for each in row), len(number))
+        for row in zip(*arrays, strict=True)
+    ]
+    return [group.index(i) for i in range(len(number))], group
 
 
 def other_strand(names: tuple[str, ...]) -> list[int]:
@@ -155,16 +180,15 @@ class BulkView:
 
     Attributes
     ----------
-    log_expected
-        (n, bins, bins), log of the contacts that distance and visibility of the two bins give.
-    log_ratio
-        (n, len(SMOOTHING), bins, bins), log of observed over expected at each smoothing.
+    maps
+        (n, len(SMOOTHING) + 1, bins, bins), log of observed over expected contacts at each
+        smoothing; last the log of those expected, which distance and visibility of the two bins
+        give.
     profile
         (n, bins, features), visibility and insulation of bins.
     """
 
-    log_expected: Tensor
-    log_ratio: Tensor
+    maps: Tensor
     profile: Tensor
 
 
@@ -198,11 +222,10 @@ def view_bulk(bulk: Tensor, mask: Tensor, log_decay: Tensor) -> BulkView:
         # A wide mean sees many pixels and needs less of a prior.
         prior = PRIOR_CONTACTS / max(1.0, 4 * np.pi * width**2)
         ratios.append(((over + prior) / (under + prior)).log())
-    log_ratio = torch.stack(ratios, 1)
     log_expected = torch.where(expected > 0, expected, torch.ones_like(expected)).log()
     profile = [usable, torch.where(mask, seen.clamp(min=1e-3).log(), 0 * seen)]
     profile += [_insulation(bulk, expected, w) for w in INSULATION_WINDOWS]
-    return BulkView(log_expected, log_ratio, torch.stack(profile, -1))
+    return BulkView(torch.stack([*ratios, log_expected], 1), torch.stack(profile, -1))
 
 
 def _blur(bins: int, width: float, device: torch.device) -> Tensor:

@@ -1,5 +1,10 @@
 """The network of the default scGrapHiC: bins along the genome, then pairs of bins.
 
+It reads each place with the guide of the cell type and with that of the bulk's cells, and the
+difference of what it makes of them is what the cell type adds to the bulk map: nothing, where both
+guides agree. A second answer to the bulk's guide is the same for all cell types: the bulk map
+without its noise.
+
 Bins meet their neighbours by convolution and all others by attention. Pairs of bins are read twice
 from the same bins: at half resolution by a small U-Net, which sees what lies around a pair, and at
 full resolution each pair by itself. Both take products of bins, as compartments multiply; sums of
@@ -56,38 +61,69 @@ class ContactNetwork(nn.Module):
             self.smoothing.weight[:, 0] = torch.linspace(0.8, -0.8, len(SMOOTHING))
             self.smoothing.bias.copy_(torch.linspace(-1.5, 1.0, len(SMOOTHING)))
 
-    def forward(self, features: Tensor, view: BulkView) -> Tensor:
-        """Return the residual (n, bins, bins), symmetric up to rounding; 0 before training.
+    def forward(self, own: Tensor, bulk: Tensor, view: BulkView, place: Tensor) -> Tensor:
+        """Return the residual of pixels (n, pixels) of the upper triangle; 0 before training.
 
         Parameters
         ----------
-        features : Tensor (n, bins, n_features)
+        own : Tensor (n, bins, n_features)
+            With the guide of the cell type of each window.
+        bulk : Tensor (places, bins, n_features)
+            The same with the guide of the bulk's cells.
         view : BulkView
+            Of the bulk maps of the places.
+        place : Tensor (n,)
+            Of each window.
         """
-        bins = features.shape[1]
-        more = -bins % MULTIPLE
-        log_ratio = F.pad(view.log_ratio, (0, more, 0, more))
-        log_expected = F.pad(view.log_expected, (0, more, 0, more))
+        n, bins = own.shape[:2]
+        h = torch.cat([self.along(own), self.along(bulk)])
+        rows = torch.cat([place, torch.arange(len(bulk), device=place.device)])
+        more = h.shape[1] - bins
+        maps = F.pad(view.maps, (0, more, 0, more))[rows]
+        around = F.pixel_shuffle(self.unet(self.pairs(h, maps)), 2)[..., :bins, :bins]
+        answers = in_triangle((around + around.mT) / 2).mT
+        answers = answers + self.pixels(h[:, :bins], in_triangle(view.maps).mT[rows])
+        specific, common = answers.float().unbind(-1)
+        residual: Tensor = specific[:n] + (common[n:] - specific[n:])[place]
+        return residual
+
+    def along(self, features: Tensor) -> Tensor:
+        """Bins (n, bins, channels) that know of all others, padded to a multiple."""
+        more = -features.shape[1] % MULTIPLE
         h = self.stem(F.pad(features, (0, 0, 0, more)).transpose(1, 2)).transpose(1, 2)
         for block in self.blocks:
             h = block(h)
-        h = self.norm(h)
-        around = self.unet(self.pairs(h, log_ratio, log_expected))
-        residual = F.pixel_shuffle(around, 2).squeeze(1) + self.pixels(h, log_ratio, log_expected)
-        residual = (residual + residual.transpose(1, 2)) / 2
-        return residual[:, :bins, :bins].float()
+        known: Tensor = self.norm(h)
+        return known
 
     def base(self, view: BulkView) -> Tensor:
-        """Log of the smoothed bulk map (n, bins, bins): the fewer contacts, the wider."""
-        about = torch.stack([view.log_expected, view.log_expected.clamp(min=0)], -1)
-        weights = self.smoothing(about).softmax(-1).permute(0, 3, 1, 2)
-        smooth = (weights * view.log_ratio).sum(1)
-        return view.log_expected + (smooth + smooth.transpose(1, 2)) / 2
+        """Log of the smoothed bulk map in the upper triangle: the fewer contacts, the wider."""
+        maps = in_triangle(view.maps)
+        log_expected = maps[:, -1]
+        about = torch.stack([log_expected, log_expected.clamp(min=0)], -1)
+        weights = self.smoothing(about).softmax(-1).mT
+        return log_expected + (weights * maps[:, :-1]).sum(1)
 
 
-def distance_features(bins: int, device: torch.device) -> Tensor:
-    """Smooth functions of |i - j|, (bins, bins, N_DISTANCE), for windows of any size."""
-    d = distances(bins, device).float()
+def in_triangle(maps: Tensor) -> Tensor:
+    """Pixels (..., pixels) of the upper triangle, with the diagonal, of maps (..., bins, bins)."""
+    bins = maps.shape[-1]
+    i, j = torch.triu_indices(bins, bins, device=maps.device)
+    return maps.flatten(-2).index_select(-1, i * bins + j)
+
+
+def from_triangle(pixels: Tensor, bins: int) -> Tensor:
+    """Symmetric maps (..., bins, bins) of the pixels of the upper triangle."""
+    i, j = torch.triu_indices(bins, bins, device=pixels.device)
+    maps = pixels.new_empty((*pixels.shape[:-1], bins, bins))
+    maps[..., i, j] = pixels
+    maps[..., j, i] = pixels
+    return maps
+
+
+def distance_features(distance: Tensor) -> Tensor:
+    """Smooth functions (..., N_DISTANCE) of distances in bins, for windows of any size."""
+    d = distance.float()
     levels = [d / (d + half) for half in (2.0, 8.0, 32.0)]
     return torch.stack([torch.ones_like(d), (1 + d).log() / 4, *levels, (-d / 4).exp()], -1)
 
@@ -134,20 +170,21 @@ class Pairs(nn.Module):
         # Of the bulk: observed over expected, as it is and a little smoothed, and expected.
         self.of_bulk = nn.Conv2d(3 * 4, pair_channels, 1)
 
-    def forward(self, h: Tensor, log_ratio: Tensor, log_expected: Tensor) -> Tensor:
-        bins = h.shape[1]
+    def forward(self, h: Tensor, maps: Tensor) -> Tensor:
         h = (h[:, ::2] + h[:, 1::2]) / 2
-        factors, terms = self.product(h), self.sum(h)
+        bins = h.shape[1]
+        factors, terms, path = self.product(h), self.sum(h), _path(self.steps(h))
         pairs = self.of_product(factors[:, :, None] * factors[:, None])
         pairs = pairs + terms[:, :, None] + terms[:, None]
-        pairs = pairs + self.of_steps(_along_path(self.steps(h)))
-        pairs = pairs + self.of_distance(distance_features(bins, h.device)[::2, ::2])
-        maps = torch.cat([log_ratio[:, :2], log_expected[:, None] / 4], 1)
-        return pairs.permute(0, 3, 1, 2) + self.of_bulk(F.pixel_unshuffle(maps, 2))
+        pairs = pairs + self.of_steps(_between((path[:, :, None] - path[:, None]).abs()))
+        # Half the distance in double bins is that of their first bins.
+        pairs = pairs + self.of_distance(distance_features(2 * distances(bins, h.device)))
+        of_bulk = torch.cat([maps[:, :2], maps[:, -1:] / 4], 1)
+        return pairs.permute(0, 3, 1, 2) + self.of_bulk(F.pixel_unshuffle(of_bulk, 2))
 
 
 class Pixels(nn.Module):
-    """A log ratio (n, bins, bins) from each pair of bins by itself."""
+    """Both answers (n, pixels, 2) from each pair of bins by itself, in the upper triangle."""
 
     def __init__(self, channels: int, hidden: int, n_factors: int = 8) -> None:
         super().__init__()
@@ -155,23 +192,25 @@ class Pixels(nn.Module):
         self.steps = _steps(channels)
         n_pair = n_factors + 2 * N_STEPS + len(SMOOTHING) + 1 + N_DISTANCE
         self.layers = nn.Sequential(
-            nn.Linear(n_pair, hidden), nn.GELU(), nn.Linear(hidden, hidden), nn.GELU()
+            nn.Linear(n_pair, hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU()
         )
-        self.last = nn.Linear(hidden, 1)
+        self.last = nn.Linear(hidden, 2)
         nn.init.zeros_(self.last.weight)
         nn.init.zeros_(self.last.bias)
 
-    def forward(self, h: Tensor, log_ratio: Tensor, log_expected: Tensor) -> Tensor:
-        factors = self.factors(h)
+    def forward(self, h: Tensor, maps: Tensor) -> Tensor:
+        n, bins = h.shape[:2]
+        i, j = torch.triu_indices(bins, bins, device=h.device)
+        factors, path = self.factors(h), _path(self.steps(h))
         pairs = [
-            factors[:, :, None] * factors[:, None],
-            _along_path(self.steps(h)),
-            log_ratio.permute(0, 2, 3, 1),
-            log_expected[..., None] / 4,
-            distance_features(h.shape[1], h.device).expand(len(h), -1, -1, -1),
+            factors.index_select(1, i) * factors.index_select(1, j),
+            _between(path.index_select(1, j) - path.index_select(1, i)),
+            maps[..., :-1],
+            maps[..., -1:] / 4,
+            distance_features(j - i).expand(n, -1, -1),
         ]
-        ratio: Tensor = self.last(self.layers(torch.cat(pairs, -1)))
-        return ratio.squeeze(-1)
+        answers: Tensor = self.last(self.layers(torch.cat(pairs, -1)))
+        return answers
 
 
 def _steps(channels: int) -> nn.Linear:
@@ -181,18 +220,18 @@ def _steps(channels: int) -> nn.Linear:
     return layer
 
 
-def _along_path(steps: Tensor) -> Tensor:
-    """Sums of steps (n, bins, k), made positive, between two bins, and how little gets through.
+def _path(steps: Tensor) -> Tensor:
+    """Sums of the steps (n, bins, k), made positive, from the first bin on."""
+    return F.softplus(steps).cumsum(1)
 
-    (n, bins, bins, 2 k).
-    """
-    path = F.softplus(steps).cumsum(1)
-    between = (path[:, :, None] - path[:, None]).abs()
-    return torch.cat([between / 8, (-between).exp()], -1)
+
+def _between(path: Tensor) -> Tensor:
+    """Sums of steps between two bins (..., k) and how little gets through, (..., 2 k)."""
+    return torch.cat([path / 8, (-path).exp()], -1)
 
 
 class UNet(nn.Module):
-    """Log ratios of the four pixels of each pair of double bins, (n, 4, pairs, pairs)."""
+    """Both answers for the four pixels of each pair of double bins, (n, 8, pairs, pairs)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -204,13 +243,13 @@ class UNet(nn.Module):
         self.middle, self.middle_again = Convolution(channels, wide), Convolution(wide, wide)
         self.coarse = nn.Sequential(Convolution(wide, wide), Convolution(wide, wide))
         self.narrow = nn.Conv2d(wide, channels, 1)
-        self.last = nn.Conv2d(channels, 4, 1)
+        self.last = nn.Conv2d(channels, 2 * 4, 1)
         nn.init.zeros_(self.last.weight)
         if self.last.bias is not None:
             nn.init.zeros_(self.last.bias)
 
     def forward(self, pairs: Tensor) -> Tensor:
-        fine = self.fine(F.gelu(pairs))
+        fine = self.fine(F.relu(pairs))
         middle = self.middle(F.avg_pool2d(fine, 2))
         coarse = self.coarse(F.avg_pool2d(middle, 2))
         middle = self.middle_again(middle + F.interpolate(coarse, scale_factor=2.0))
@@ -229,4 +268,4 @@ class Convolution(nn.Module):
         self.norm = nn.GroupNorm(4, out)
 
     def forward(self, maps: Tensor) -> Tensor:
-        return F.gelu(self.norm(self.convolve(maps)))
+        return F.relu(self.norm(self.convolve(maps)))

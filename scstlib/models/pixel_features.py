@@ -96,10 +96,10 @@ def bin_signals(window: Windows) -> np.ndarray:
 
 
 def _log_sum(tracks: dict[str, np.ndarray], name: str) -> np.ndarray | None:
-    """log1p of the sum of both strands."""
+    """Sum over strands of log1p: a high gene does not hide a low one on the other strand."""
     if f"{name} +" not in tracks:
         return None
-    return np.log1p(tracks[f"{name} +"] + tracks[f"{name} -"])
+    return np.log1p(tracks[f"{name} +"]) + np.log1p(tracks[f"{name} -"])
 
 
 def bulk_depth_ratio(windows: Windows) -> float:

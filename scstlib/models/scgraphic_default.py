@@ -6,7 +6,8 @@ Expected contacts are ``depth × exp(base + shift + residual)``:
    more the fewer contacts it is made of (:mod:`scstlib.models.contact_features`);
 2. shift, one number a distance: where the training maps decay otherwise than the bulk;
 3. residual, a network of the bins and their pairs (:mod:`scstlib.models.contact_network`), zero
-   before training.
+   before training; what it says of a cell type is the difference of its answers to the guides of
+   the cell type and of the bulk's cells.
 
 It is trained on counts, with the depth of each target known (:mod:`scstlib.models.contact_loss`).
 """
@@ -28,8 +29,10 @@ from scstlib.models.contact_features import (
     TRACK_WIDTHS,
     BulkView,
     bin_features,
+    bulk_guide,
     contact_unit,
     curve_map,
+    distinct,
     expression_floor,
     log_curve,
     other_strand,
@@ -38,7 +41,7 @@ from scstlib.models.contact_features import (
     with_neighbours,
 )
 from scstlib.models.contact_loss import PlaceBatches, contrast_loss, count_loss
-from scstlib.models.contact_network import ContactNetwork
+from scstlib.models.contact_network import ContactNetwork, from_triangle, in_triangle
 from scstlib.models.files import write_model
 from scstlib.models.scgraphic_default_settings import DefaultSettings
 from scstlib.models.scgraphic_inputs import digest
@@ -170,31 +173,44 @@ class DefaultScGrapHiC:
         return ContactNetwork(n_features, of.channels, of.pair_channels, of.n_blocks, of.dropout)
 
     def log_rate(self, windows: Windows, *, flip: bool = False) -> Tensor:
-        """Log of the expected contacts, (n, bins, bins), as deep as the bulk and in its contacts.
+        """Log of the expected contacts, as deep as the bulk and in its contacts.
 
-        ``flip`` reads the genome from its other end: windows reversed, strands exchanged.
+        Of the pixels of the upper triangle, (n, pixels). ``flip`` reads the genome from its other
+        end: windows reversed, strands exchanged.
         """
-        features, view = self._inputs(windows, flip)
-        residual = self._fitted()(features, view)
+        network = self._fitted()
+        reference = bulk_guide(windows.tracks, self.track_names_)
+        first, group = distinct(windows.bulk, windows.mask, reference)
+        places = replace(windows[first], tracks=reference[first])
+        place = torch.as_tensor(group, device=next(network.parameters()).device)
+        view = self._view(places, flip)
+        own = torch.cat([self._guide(windows, flip), view.profile[place]], -1)
+        bulk = torch.cat([self._guide(places, flip), view.profile], -1)
+        residual = network(own, bulk, view, place)
         with torch.autocast(residual.device.type, enabled=False):
-            shift = self._tensor(self.shift_)
-            base = self.network_.base(view) + curve_map(shift, residual.shape[-1])
-            return base + residual.float()
+            shift = in_triangle(curve_map(self._tensor(self.shift_), windows.bulk.shape[-1]))
+            rate: Tensor = (network.base(view) + shift)[place] + residual
+            return rate
 
     def _features(self, windows: Windows) -> tuple[np.ndarray, tuple[str, ...]]:
         return bin_features(windows.tracks, self.track_names_, self.floor_)
 
-    def _inputs(self, windows: Windows, flip: bool) -> tuple[Tensor, BulkView]:
+    def _guide(self, windows: Windows, flip: bool) -> Tensor:
+        """Scaled features of bins with those of their neighbours."""
         features, names = self._features(windows)
         tracks = self._tensor(features / self.scale_ * windows.mask[..., None])
-        bulk, mask = self._tensor(windows.bulk / self.unit_), self._tensor(windows.mask)
         if flip:
             tracks = tracks.flip(1)[..., other_strand(names)]
+        with torch.autocast(tracks.device.type, enabled=False):
+            return with_neighbours(tracks)
+
+    @torch.no_grad()
+    def _view(self, windows: Windows, flip: bool) -> BulkView:
+        bulk, mask = self._tensor(windows.bulk / self.unit_), self._tensor(windows.mask)
+        if flip:
             bulk, mask = bulk.flip(1, 2), mask.flip(1)
-        with torch.no_grad(), torch.autocast(bulk.device.type, enabled=False):
-            view = view_bulk(bulk, mask.bool(), self._tensor(self.log_decay_))
-            wide = with_neighbours(tracks)
-            return torch.cat([wide, view.profile], -1), view
+        with torch.autocast(bulk.device.type, enabled=False):
+            return view_bulk(bulk, mask.bool(), self._tensor(self.log_decay_))
 
     def _tensor(self, values: np.ndarray) -> Tensor:
         device = next(self.network_.parameters()).device
@@ -227,10 +243,8 @@ class DefaultScGrapHiC:
             for start in range(0, len(windows), BLOCK):
                 part = windows[start : start + BLOCK]
                 usable = part.mask[:, :, None] & part.mask[:, None, :]
-                maps = self.log_rate(part).exp().cpu().numpy() * usable
-                # One triangle is the mirror image of the other, whatever rounding does.
-                upper = np.triu(maps)
-                out[start : start + BLOCK] = upper + np.swapaxes(np.triu(maps, 1), 1, 2)
+                maps = from_triangle(self.log_rate(part).exp(), usable.shape[-1])
+                out[start : start + BLOCK] = maps.cpu().numpy() * usable
         return out * per_contact
 
     def _fitted(self) -> ContactNetwork:
@@ -326,14 +340,12 @@ class _TrainingLoss:
         windows = cropped(self.windows, rows, bins)
         log_mean = self.model.log_rate(windows, flip=flip)
         with torch.autocast(log_mean.device.type, enabled=False):
-            log_mean = log_mean + tensor(self.log_depth[rows])[:, None, None]
+            log_mean = log_mean + tensor(self.log_depth[rows])[:, None]
             counts = tensor(self.counts[rows, bins, bins])
             usable = tensor(windows.mask[:, :, None] & windows.mask[:, None, :]).bool()
             if flip:
                 counts, usable = counts.flip(1, 2), usable.flip(1, 2)
-            size = counts.shape[-1]
-            i, j = torch.triu_indices(size, size, device=counts.device)
-            counts, log_mean, usable = counts[:, i, j], log_mean[:, i, j], usable[:, i, j]
+            counts, usable = in_triangle(counts), in_triangle(usable)
             loss = count_loss(counts, log_mean, usable, of.dispersion)
             if of.contrast_weight:
                 place = torch.as_tensor(self.batches.place[rows], device=counts.device)

@@ -94,6 +94,29 @@ def test_works_without_expression_and_without_any_track(windows):
         assert np.allclose(maps[::2], maps[1::2], rtol=1e-4)  # Nothing tells the types apart.
 
 
+def test_where_both_guides_agree_the_cell_type_adds_nothing(fitted, windows):
+    alike = windows.tracks.copy()
+    alike[:, :, :2] = alike[:, :, 4:6]  # The expression of the bulk's cells.
+    same = fitted.predict(replace(windows, tracks=alike))
+    assert np.allclose(same[::2], same[1::2], rtol=1e-5)
+    own = fitted.predict(windows)
+    assert not np.allclose(own[::2], own[1::2], rtol=1e-3)
+
+
+def test_works_without_the_expression_of_the_bulk_or_of_the_training_types(windows):
+    for keep in ([0, 1, 2, 3, 8], [0, 1, 4, 5], [0, 1, 8]):
+        names = tuple(NAMES[i] for i in keep)
+        fewer = replace(windows, tracks=windows.tracks[..., keep], track_names=names)
+        maps = DefaultScGrapHiC(**SMALL | {"n_steps": 20}).fit(fewer).predict(fewer)
+        assert np.isfinite(maps).all()
+        assert not np.allclose(maps[::2], maps[1::2], rtol=1e-3)
+
+
+def test_a_cell_type_is_predicted_alike_alone_and_among_others(fitted, windows):
+    alone = np.concatenate([fitted.predict(windows[i : i + 1]) for i in range(len(windows))])
+    assert np.allclose(alone, fitted.predict(windows), rtol=1e-4)
+
+
 def test_seeds_repeat_and_differ(windows, fitted):
     again = DefaultScGrapHiC(**SMALL).fit(windows).predict(windows)
     assert np.array_equal(again, fitted.predict(windows))

@@ -101,7 +101,7 @@ def test_the_default_reads_the_bulk_map_and_the_guide_as_on_the_page(maps: np.nd
     given = (torch.as_tensor(maps).float(), torch.as_tensor(usable))
     view = view_bulk(*given, torch.as_tensor(log_decay).float())
     both = usable[:, :, None] & usable[:, None, :]
-    np.testing.assert_allclose(np.log(ours[both]), view.log_expected.numpy()[both], atol=1e-4)
+    np.testing.assert_allclose(np.log(ours[both]), view.maps[:, -1].numpy()[both], atol=1e-4)
     tracks = np.random.default_rng(1).gamma(1.0, size=(3, BINS, len(NAMES)))
     theirs, _ = bin_features(tracks, NAMES, 0.2)
     np.testing.assert_allclose(page.guide(tracks, 0.2), theirs, atol=1e-5)
