@@ -192,7 +192,10 @@ class Pixels(nn.Module):
         self.steps = _steps(channels)
         n_pair = n_factors + 2 * N_STEPS + len(SMOOTHING) + 1 + N_DISTANCE
         self.layers = nn.Sequential(
-            nn.Linear(n_pair, hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU()
+            nn.Linear(n_pair, hidden),
+            nn.ReLU(inplace=True),
+            nn.Linear(hidden, hidden),
+            nn.ReLU(inplace=True),
         )
         self.last = nn.Linear(hidden, 2)
         nn.init.zeros_(self.last.weight)
@@ -249,7 +252,7 @@ class UNet(nn.Module):
             nn.init.zeros_(self.last.bias)
 
     def forward(self, pairs: Tensor) -> Tensor:
-        fine = self.fine(F.relu(pairs))
+        fine = self.fine(F.relu(pairs, inplace=True))
         middle = self.middle(F.avg_pool2d(fine, 2))
         coarse = self.coarse(F.avg_pool2d(middle, 2))
         middle = self.middle_again(middle + F.interpolate(coarse, scale_factor=2.0))
@@ -268,4 +271,4 @@ class Convolution(nn.Module):
         self.norm = nn.GroupNorm(4, out)
 
     def forward(self, maps: Tensor) -> Tensor:
-        return F.relu(self.norm(self.convolve(maps)))
+        return F.relu(self.norm(self.convolve(maps)), inplace=True)
