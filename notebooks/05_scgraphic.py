@@ -878,7 +878,7 @@ rows["default: without expression"] = scores(without)
 rows["default"] = scores(predicted)
 pd.DataFrame(rows).T.round(3)
 
-# %% tags=["hide-input"] caption="What is specific to a mature beta cell in the window of the first figure: map over the mean of the five types (log₂). *Truth*; *target*, 200 cells; *default*; *default* when it is given the mean expression instead. The lower colours span a quarter of the upper: after a short training, in the window where this type differs most, the prediction has some of the direction and little of the size." alt="Four square heat maps. Truth shows dark blue patches off the diagonal; the target is noise with the same patches in it; the default shows pale, wide blue patches there and some orange elsewhere; without expression the map is uniform." name="fig-space-contrast"
+# %% tags=["hide-input"] caption="What is specific to a mature beta cell in the window of the first figure: map over the mean of the five types (log₂). *Truth*; *target*, 200 cells; *default*; *default* when it is given the mean expression instead. The lower colours span a quarter of the upper: after a short training, in the window where this type differs most, the prediction has some of the direction and little of the size." alt="Four square heat maps. Truth shows dark blue patches off the diagonal; the target is noise with the same patches in it; the default shows wide blue patches there and pale orange elsewhere; without expression the map is uniform." name="fig-space-contrast"
 
 
 def log_contrast(maps):

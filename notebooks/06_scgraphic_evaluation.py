@@ -318,7 +318,7 @@ for name, change in changes.items():
     ablated[f"without {name}"] = mean_scores(found).loc[name]
 ablated = pd.DataFrame(ablated).T
 
-# %% caption="What each score has left, as a share of the way from the copied bulk (0) to the truth (1), on seen cell types at new places: with all inputs, without expression, and for the baselines. Scores against the targets hardly tell the network without expression from the full one; dC and dIns tell them apart completely." alt="Dot plot with a row for each of five scores and a coloured dot for each of four methods. In GenomeDISCO, SCC and SCCt the dots of the full network and of the one without expression lie close together; in dC and dIns the latter lies at zero." name="fig-what-scores-see"
+# %% caption="What each score has left, as a share of the way from the copied bulk (0) to the truth (1), on seen cell types at new places: with all inputs, without expression, and for the baselines. Without expression the scores of whole maps lose a part; dC and dIns lose all." alt="Dot plot with a row for each of five scores and a coloured dot for each of four methods. In GenomeDISCO, SCC and SCCt the dots of the full network and of the one without expression lie close together; in dC and dIns the latter lies at zero." name="fig-what-scores-see"
 rows = pd.concat([seen, ablated.iloc[1:2]])
 shown = {"without expression": ORANGE, "gradient boosting": GREEN, OURS: BLUE}
 metrics = ["GD", "SCC", "SCCt", "ins", "dC", "dIns"]
