@@ -40,6 +40,39 @@ def with_and_without(score: Callable[[int, bool], float], seeds: Iterable[int]) 
     return table
 
 
+def mean_interval(values: Iterable[float], level: float = 0.95) -> tuple[float, float, float]:
+    """Mean over seeds and the ends of Student's interval for it.
+
+    Parameters
+    ----------
+    values
+        One number a seed, all finite.
+    level
+        Coverage of the interval, between 0 and 1.
+
+    Returns
+    -------
+    tuple of float
+        Mean, lower end, upper end. The interval speaks of new seeds of the same experiment, not of
+        other data sets.
+
+    Raises
+    ------
+    ValueError
+        For a level outside 0-1, fewer than two values, or one that is not finite.
+    """
+    from scipy.stats import t
+
+    each = np.asarray(list(values), dtype=float)
+    if not 0 < level < 1:
+        raise ValueError(f"level is {level}; it must lie between 0 and 1")
+    if len(each) < 2 or not np.isfinite(each).all():
+        raise ValueError(f"an interval needs two finite values or more, not {each.tolist()}")
+    half = float(t.ppf((1 + level) / 2, len(each) - 1)) * float(each.std(ddof=1)) / len(each) ** 0.5
+    mean = float(each.mean())
+    return mean, mean - half, mean + half
+
+
 def illusion(table: pd.DataFrame, level: float = 0.95) -> pd.Series:
     """How much better the mistake makes a model look: mean over seeds, with an interval.
 
@@ -64,24 +97,17 @@ def illusion(table: pd.DataFrame, level: float = 0.95) -> pd.Series:
     ValueError
         For a level outside 0-1, fewer than two seeds, or a seed without both scores.
     """
-    from scipy.stats import t
-
-    if not 0 < level < 1:
-        raise ValueError(f"level is {level}; it must lie between 0 and 1")
     pairs = table.pivot(index="seed", columns="mistake", values="score")
     if len(pairs) < 2 or pairs.shape[1] < 2 or pairs.isna().to_numpy().any():
         raise ValueError("needs two seeds or more, each scored with the mistake and without it")
-    difference = pairs[True] - pairs[False]
-    n = len(difference)
-    half = float(t.ppf((1 + level) / 2, n - 1)) * float(difference.std()) / n**0.5
-    mean = float(difference.mean())
+    mean, lower, upper = mean_interval(pairs[True] - pairs[False], level)
     return pd.Series(
         {
             "honest": float(pairs[False].mean()),
             "mistake": float(pairs[True].mean()),
             "illusion": mean,
-            "lower": mean - half,
-            "upper": mean + half,
-            "seeds": n,
+            "lower": lower,
+            "upper": upper,
+            "seeds": len(pairs),
         }
     )

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy.stats import ttest_rel
 
-from scstlib.experiments import illusion, with_and_without
+from scstlib.experiments import illusion, mean_interval, with_and_without
 
 
 def test_every_seed_is_scored_both_ways() -> None:
@@ -47,4 +47,17 @@ def test_bad_experiments_are_refused() -> None:
     with pytest.raises(ValueError, match="two seeds"):
         illusion(pd.concat([one.assign(seed=2), one.iloc[:1]]))
     with pytest.raises(ValueError, match="level"):
-        illusion(one, level=95)
+        illusion(with_and_without(lambda seed, mistake: 0.0, [0, 1]), level=95)
+
+
+def test_the_interval_of_a_mean_by_hand() -> None:
+    # Mean 2, standard error 1/sqrt(3), Student's 97.5 % point with two degrees of freedom 4.3027.
+    found = mean_interval([1.0, 2.0, 3.0])
+    assert found == pytest.approx((2.0, 2 - 4.30265 / 3**0.5, 2 + 4.30265 / 3**0.5), abs=1e-4)
+    assert mean_interval([5.0, 5.0]) == (5.0, 5.0, 5.0)
+
+
+@pytest.mark.parametrize("values", [[1.0], [], [1.0, np.nan]])
+def test_values_without_an_interval_are_refused(values: list[float]) -> None:
+    with pytest.raises(ValueError, match="two finite values"):
+        mean_interval(values)
