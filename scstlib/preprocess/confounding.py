@@ -81,7 +81,8 @@ def check_depths(
         raise ValueError(f"factor is {factor}; a ratio of depths is at least 1.")
     medians: pd.Series = pd.Series(values).groupby(np.asarray(groups)).median()
     ordered = medians.sort_values()
-    low, high = ordered.index[0], ordered.index[-1]
+    names = ordered.index.tolist()  # plain Python values, which the message names
+    low, high = names[0], names[-1]
     least, most = float(ordered.iloc[0]), float(ordered.iloc[-1])
     if most > factor * least:
         raise ValueError(

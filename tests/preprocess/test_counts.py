@@ -166,6 +166,8 @@ def test_groups_of_unequal_depth_are_refused_by_name():
     with pytest.raises(ValueError, match=r"'b' is 1\.2 times as deep as 'a'"):
         check_depths(depths, groups, factor=1.19)
     check_depths(depths, pd.Series(groups), factor=1.2)
+    with pytest.raises(ValueError, match=r"^2 is 1\.2 times as deep as 1 "):
+        check_depths(depths, np.where(groups == "a", 1, 2), factor=1.1)
     with pytest.raises(ValueError, match="positive"):
         check_depths(np.array([1.0, 0]), np.array(["a", "b"]))
     with pytest.raises(ValueError, match="at least 1"):
