@@ -669,7 +669,7 @@ Markdown(
 # %% [markdown]
 # **Detect**: deal the counts of every gene out to the cells anew, then cluster and test as before. No gene goes with
 # another any more, so whatever is called is called by the clustering. The same real parasites, their 100 most expressed
-# genes:
+# genes. (An interval that includes 0 says that these parasites and so few seeds do not show it.)
 
 # %%
 
@@ -1140,7 +1140,7 @@ pd.DataFrame(ledger).set_index("mistake")
 #
 # </details>
 #
-# > **Exercise** Ask the time model at a tenth of the depth, `share=0.1`. Does the illusion go away?
+# > **Exercise** Ask the time model at a tenth of the depth: `repeat(time_model, 2, share=0.1)`. Does the illusion go away?
 #
 # <details><summary>Solution</summary>
 #
