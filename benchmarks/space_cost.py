@@ -45,14 +45,16 @@ def random_windows(n_windows: int) -> Windows:
     )  # fmt: skip
 
 
-def trained(variant: str, precision: str, batch: int, steps: int, windows: Windows) -> None:
-    """Make so many training steps on windows of the organism."""
+def trained(
+    variant: str, precision: str, batch: int, steps: int, windows: Windows, device: str = "cpu"
+) -> None:
+    """Make so many training steps."""
     if variant == "default":
         model = ScGrapHiC(n_steps=steps, batch_size=batch)
     else:
         model = ScGrapHiC(variant, epochs=steps, batch_size=batch)
         windows = windows[:batch]  # One step is one epoch.
-    model.fit(windows, device="cpu", precision=PRECISIONS[precision], progress=False)
+    model.fit(windows, device=device, precision=PRECISIONS[precision], progress=False)
 
 
 def step_time(variant: str, precision: str) -> dict[str, float]:

@@ -129,21 +129,21 @@ def baselines(world: SpaceWorld) -> tuple[list[Score], list[Score]]:
 
 
 def default(
-    world: SpaceWorld, model_seed: int, **settings: object
+    world: SpaceWorld, model_seed: int, device: str, **settings: object
 ) -> tuple[list[Score], list[Score]]:
     """Scores and CPU seconds of the default."""
     model = ScGrapHiC(seed=model_seed, **settings)
-    seconds = timed_fit(model, world.train, progress=False, device="cpu")
+    seconds = timed_fit(model, world.train, progress=False, device=device)
     return scored(world, {DEFAULT: model}), [{"row": DEFAULT, "seconds": seconds}]
 
 
 def ablation(
-    world: SpaceWorld, row: str, model_seed: int, **settings: object
+    world: SpaceWorld, row: str, model_seed: int, device: str, **settings: object
 ) -> tuple[list[Score], list[Score]]:
     """Scores and CPU seconds of the default without one of its inputs, trained anew."""
     change = without_bulk(world.train) if row == NO_BULK else without(WITHOUT[row])
     model = ScGrapHiC(seed=model_seed, **settings)
-    seconds = timed_fit(model, change(world.train), progress=False, device="cpu")
+    seconds = timed_fit(model, change(world.train), progress=False, device=device)
     return scored(world, {row: model}, change), [{"row": row, "seconds": seconds}]
 
 
@@ -170,7 +170,7 @@ def without_bulk(train: Windows) -> Callable[[Windows], Windows]:
 
 
 def published(
-    world: SpaceWorld, model_seed: int, epochs: int, checkpoint: Path
+    world: SpaceWorld, model_seed: int, device: str, checkpoint: Path, **how: int
 ) -> tuple[list[Score], list[Score]]:
     """Scores and validation curve of the published variant, its head mended.
 
@@ -178,14 +178,13 @@ def published(
     checkpoint if there is one.
     """
     model = ScGrapHiC(
-        PUBLISHED, head_init="mended", seed=model_seed, epochs=epochs, batch_size=8,
-        validate_every=1, patience=epochs,
-    )  # fmt: skip
+        PUBLISHED, head_init="mended", seed=model_seed, batch_size=8, validate_every=1, **how
+    )
     model.fit(
         world.train,
         validation=world.validation.windows,
         checkpoint=checkpoint,
-        device="cpu",
+        device=device,
         progress=False,
     )
     steps = len(model.losses_["train"])
