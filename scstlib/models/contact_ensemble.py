@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from scstlib.leakage import record_fit
-from scstlib.models.spatial import SpatialModel, check_windows
+from scstlib.models.spatial import SpatialModel, check_windows, groups_of
 from scstlib.preprocess.expected import distance_means
 
 if TYPE_CHECKING:
@@ -101,8 +101,7 @@ class ContactEnsemble:
         targets = windows.targets
         assert targets is not None
         # As deep as the targets, sample by sample: their depth is not what is uncertain.
-        names = [name for name in ("cell_type", "donor") if name in windows.table]
-        group = windows.table.groupby(names, sort=False).ngroup().to_numpy()
+        group = groups_of(windows)
         seen, expected = (np.bincount(group, m.sum(axis=(1, 2))) for m in (targets, mean))
         share = (seen / expected)[group, None, None]
         excess = (targets - share * mean) ** 2 - share * mean

@@ -45,7 +45,7 @@ from scstlib.models.contact_network import ContactNetwork, from_triangle, in_tri
 from scstlib.models.files import write_model
 from scstlib.models.scgraphic_default_settings import DefaultSettings
 from scstlib.models.scgraphic_inputs import digest
-from scstlib.models.spatial import check_tracks, check_windows
+from scstlib.models.spatial import check_tracks, check_windows, groups_of
 from scstlib.preprocess.expected import distance_means
 from scstlib.training import launch, minimise, resolve_device, seeded_weights
 
@@ -371,13 +371,6 @@ def in_contacts(maps: np.ndarray | None) -> np.ndarray:
     if maps is None:
         raise ValueError("these windows have no targets; give make_windows targets.")
     return maps / np.float32(contact_unit(maps))
-
-
-def groups_of(windows: Windows) -> np.ndarray:
-    """Number of the sample, cell type and donor, that each target is of, (n,)."""
-    names = [name for name in ("cell_type", "donor") if name in windows.table]
-    groups: np.ndarray = windows.table.groupby(names, sort=False).ngroup().to_numpy()
-    return groups
 
 
 def depths_of(windows: Windows) -> np.ndarray:

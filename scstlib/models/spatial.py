@@ -94,3 +94,10 @@ def check_tracks(windows: Windows, fitted: tuple[str, ...], bin_size: int) -> No
             f"the model was fitted on bins of {bin_size:,} bp, these windows have"
             f" {windows.bin_size:,} bp."
         )
+
+
+def groups_of(windows: Windows) -> np.ndarray:
+    """Number of the sample, cell type and donor, that each target is of, (n,)."""
+    names = [name for name in ("cell_type", "donor") if name in windows.table]
+    groups: np.ndarray = windows.table.groupby(names, sort=False).ngroup().to_numpy()
+    return groups
