@@ -20,13 +20,14 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
-from space_truth import SHARED, WINDOW
 
 from scstlib.models.scgraphic import ScGrapHiC
 from scstlib.preprocess.guides import BULK_EXPRESSION, EXPRESSION, REFERENCE_EXPRESSION
 from scstlib.preprocess.windows import Windows, make_windows
 
-NAMES = (*EXPRESSION, *REFERENCE_EXPRESSION, *BULK_EXPRESSION, *SHARED)
+# As in space_truth.py, which imports much that predicting does not need.
+NAMES = (*EXPRESSION, *REFERENCE_EXPRESSION, *BULK_EXPRESSION, "CTCF +", "CTCF -", "CpG")
+WINDOW = 128
 STEPS_TIMED = 12
 CHROMOSOMES, CHROMOSOME_BINS = 20, 2_752  # 2.75 Gb in all
 STRIDE = 64

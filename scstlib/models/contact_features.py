@@ -20,6 +20,7 @@ EXPRESSION_FLOOR = 0.015  # of the mean expression of bins with any
 PRIOR_CONTACTS = 1.0  # contacts as expected that are added to those that were seen
 INSULATION_WINDOWS = (2, 4, 8, 16)
 N_PROFILE = 2 + len(INSULATION_WINDOWS)
+LOG_NEGLIGIBLE = -20.0  # of a weight in an average, next to the largest
 TRACK_WIDTHS = (2.0, 5.0)  # in bins, at which tracks are averaged as well
 
 
@@ -217,40 +218,47 @@ def view_bulk(bulk: Tensor, mask: Tensor, log_decay: Tensor) -> BulkView:
     expected = decay * seen[:, :, None] * seen[:, None, :]
     ratios = []
     for width in SMOOTHING:
-        blur = _blur(bins, width, bulk.device)
-        over, under = blur @ bulk @ blur.T, blur @ expected @ blur.T
+        over, under = (_blurred(maps, width) for maps in (bulk, expected))
         # A wide mean sees many pixels and needs less of a prior.
         prior = PRIOR_CONTACTS / max(1.0, 4 * np.pi * width**2)
         ratios.append(((over + prior) / (under + prior)).log())
     log_expected = torch.where(expected > 0, expected, torch.ones_like(expected)).log()
     profile = [usable, torch.where(mask, seen.clamp(min=1e-3).log(), 0 * seen)]
-    profile += [_insulation(bulk, expected, w) for w in INSULATION_WINDOWS]
+    across = [_across(maps, INSULATION_WINDOWS) for maps in (bulk, expected)]
+    profile += [((over + 1) / (under + 1)).log() for over, under in zip(*across, strict=True)]
     return BulkView(torch.stack([*ratios, log_expected], 1), torch.stack(profile, -1))
+
+
+def _blurred(maps: Tensor, width: float) -> Tensor:
+    if width == 0:
+        return maps
+    blur = _blur(maps.shape[-1], width, maps.device)
+    # Symmetric maps: blur @ maps is the transpose of maps @ blur.T, which is one product.
+    return (maps @ blur.T).mT @ blur.T
 
 
 def _blur(bins: int, width: float, device: torch.device) -> Tensor:
     """Matrix (bins, bins) that averages with a Gaussian; nothing is lost at the edges."""
-    if width == 0:
-        return torch.eye(bins, device=device)
-    weights = (-0.5 * (distances(bins, device) / width) ** 2).exp()
+    logs = -0.5 * (distances(bins, device) / width) ** 2
+    # Processors are slow with the tiniest numbers.
+    weights = logs.clamp(min=LOG_NEGLIGIBLE).exp() * (logs > LOG_NEGLIGIBLE)
     return weights / weights.sum(1, keepdim=True)
 
 
-def _insulation(bulk: Tensor, expected: Tensor, window: int) -> Tensor:
-    """Log of observed over expected contacts across each bin, (n, bins)."""
-    over, under = (_across(m, window) for m in (bulk, expected))
-    return ((over + 1) / (under + 1)).log()
+def _across(maps: Tensor, windows: tuple[int, ...]) -> list[Tensor]:
+    """Contacts across each bin, (n, bins), within each window.
 
-
-def _across(maps: Tensor, window: int) -> Tensor:
-    """Sum of pixels (i - a, i + b) with a, b from 0 to ``window``, not both 0; (n, bins)."""
+    Sums of pixels (i - a, i + b) with a, b from 0 to the window, not both 0.
+    """
     bins = maps.shape[-1]
-    total = torch.zeros(maps.shape[:2], dtype=maps.dtype, device=maps.device)
     # With sums over a rectangle from the corner, each square takes four look-ups.
     corner = torch.nn.functional.pad(maps.cumsum(1).cumsum(2), (1, 0, 1, 0))
+    itself = torch.diagonal(maps, dim1=1, dim2=2)
     i = torch.arange(bins, device=maps.device)
-    top, bottom = (i - window).clamp(min=0), i + 1
-    left, right = i, (i + window + 1).clamp(max=bins)
-    total = corner[:, bottom, right] - corner[:, top, right]
-    total = total - corner[:, bottom, left] + corner[:, top, left]
-    return (total - torch.diagonal(maps, dim1=1, dim2=2)).clamp(min=0)
+    bottom, left, sums = i + 1, i, []
+    for window in windows:
+        top, right = (i - window).clamp(min=0), (i + window + 1).clamp(max=bins)
+        total = corner[:, bottom, right] - corner[:, top, right]
+        total = total - corner[:, bottom, left] + corner[:, top, left]
+        sums.append((total - itself).clamp(min=0))
+    return sums

@@ -79,11 +79,12 @@ class ContactNetwork(nn.Module):
         h = torch.cat([self.along(own), self.along(bulk)])
         rows = torch.cat([place, torch.arange(len(bulk), device=place.device)])
         more = h.shape[1] - bins
-        maps = F.pad(view.maps, (0, more, 0, more))[rows]
-        around = F.pixel_shuffle(self.unet(self.pairs(h, maps)), 2)[..., :bins, :bins]
-        answers = in_triangle((around + around.mT) / 2).mT
-        answers = answers + self.pixels(h[:, :bins], in_triangle(view.maps).mT[rows])
-        specific, common = answers.float().unbind(-1)
+        pairs = self.pairs(h) + self.pairs.bulk(F.pad(view.maps, (0, more, 0, more)))[rows]
+        around = self.unet(pairs.permute(0, 3, 1, 2))
+        around = F.pixel_shuffle(around, 2)[..., :bins, :bins]
+        answers = in_triangle((around + around.mT) / 2)
+        answers = answers + self.pixels(h[:, :bins], in_triangle(view.maps), rows)
+        specific, common = answers.float().unbind(1)
         residual: Tensor = specific[:n] + (common[n:] - specific[n:])[place]
         return residual
 
@@ -100,8 +101,8 @@ class ContactNetwork(nn.Module):
         """Log of the smoothed bulk map in the upper triangle: the fewer contacts, the wider."""
         maps = in_triangle(view.maps)
         log_expected = maps[:, -1]
-        about = torch.stack([log_expected, log_expected.clamp(min=0)], -1)
-        weights = self.smoothing(about).softmax(-1).mT
+        about = torch.stack([log_expected, log_expected.clamp(min=0)], 1)
+        weights = (self.smoothing.weight @ about + self.smoothing.bias[:, None]).softmax(1)
         return log_expected + (weights * maps[:, :-1]).sum(1)
 
 
@@ -157,7 +158,7 @@ class Block(nn.Module):
 
 
 class Pairs(nn.Module):
-    """Pairs of double bins, (n, channels, bins / 2, bins / 2)."""
+    """Pairs of double bins, (n, bins / 2, bins / 2, channels)."""
 
     def __init__(self, channels: int, pair_channels: int) -> None:
         super().__init__()
@@ -168,9 +169,9 @@ class Pairs(nn.Module):
         self.of_steps = nn.Linear(2 * N_STEPS, pair_channels)
         self.of_distance = nn.Linear(N_DISTANCE, pair_channels)
         # Of the bulk: observed over expected, as it is and a little smoothed, and expected.
-        self.of_bulk = nn.Conv2d(3 * 4, pair_channels, 1)
+        self.of_bulk = nn.Linear(3 * 4, pair_channels)
 
-    def forward(self, h: Tensor, maps: Tensor) -> Tensor:
+    def forward(self, h: Tensor) -> Tensor:
         h = (h[:, ::2] + h[:, 1::2]) / 2
         bins = h.shape[1]
         factors, terms, path = self.product(h), self.sum(h), _path(self.steps(h))
@@ -178,42 +179,51 @@ class Pairs(nn.Module):
         pairs = pairs + terms[:, :, None] + terms[:, None]
         pairs = pairs + self.of_steps(_between((path[:, :, None] - path[:, None]).abs()))
         # Half the distance in double bins is that of their first bins.
-        pairs = pairs + self.of_distance(distance_features(2 * distances(bins, h.device)))
-        of_bulk = torch.cat([maps[:, :2], maps[:, -1:] / 4], 1)
-        return pairs.permute(0, 3, 1, 2) + self.of_bulk(F.pixel_unshuffle(of_bulk, 2))
+        return pairs + self.of_distance(distance_features(2 * distances(bins, h.device)))
+
+    def bulk(self, maps: Tensor) -> Tensor:
+        """What the bulk maps of places add to their pairs."""
+        maps = torch.cat([maps[:, :2], maps[:, -1:] / 4], 1)
+        known: Tensor = self.of_bulk(F.pixel_unshuffle(maps, 2).permute(0, 2, 3, 1))
+        return known
 
 
 class Pixels(nn.Module):
-    """Both answers (n, pixels, 2) from each pair of bins by itself, in the upper triangle."""
+    """Both answers (n, 2, pixels) from each pair of bins by itself, in the upper triangle."""
 
     def __init__(self, channels: int, hidden: int, n_factors: int = 8) -> None:
         super().__init__()
         self.factors = nn.Linear(channels, n_factors)
         self.steps = _steps(channels)
-        n_pair = n_factors + 2 * N_STEPS + len(SMOOTHING) + 1 + N_DISTANCE
-        self.layers = nn.Sequential(
-            nn.Linear(n_pair, hidden),
-            nn.ReLU(inplace=True),
-            nn.Linear(hidden, hidden),
-            nn.ReLU(inplace=True),
-        )
+        # Inputs of the first layer: products, steps, and what is known of the place.
+        self.parts = [n_factors, 2 * N_STEPS, len(SMOOTHING) + 1 + N_DISTANCE]
+        self.first, self.second = nn.Linear(sum(self.parts), hidden), nn.Linear(hidden, hidden)
         self.last = nn.Linear(hidden, 2)
         nn.init.zeros_(self.last.weight)
         nn.init.zeros_(self.last.bias)
 
-    def forward(self, h: Tensor, maps: Tensor) -> Tensor:
-        n, bins = h.shape[:2]
+    def forward(self, h: Tensor, maps: Tensor, rows: Tensor) -> Tensor:
+        bins = h.shape[1]
         i, j = torch.triu_indices(bins, bins, device=h.device)
-        factors, path = self.factors(h), _path(self.steps(h))
-        pairs = [
-            factors.index_select(1, i) * factors.index_select(1, j),
-            _between(path.index_select(1, j) - path.index_select(1, i)),
-            maps[..., :-1],
-            maps[..., -1:] / 4,
-            distance_features(j - i).expand(n, -1, -1),
-        ]
-        answers: Tensor = self.last(self.layers(torch.cat(pairs, -1)))
-        return answers
+        ends = torch.cat([self.factors(h), _path(self.steps(h))], -1)
+        (factor, path), (other_factor, other_path) = (
+            ends.index_select(1, at).split([self.parts[0], N_STEPS], -1) for at in (i, j)
+        )
+        distance = distance_features(j - i).mT.expand(len(maps), -1, -1)
+        known = torch.cat([maps[:, :-1], maps[:, -1:] / 4, distance], 1)
+        of_product, of_steps, of_place = self.first.weight.split(self.parts, 1)
+        hidden = _plus(self.first.bias[:, None], of_place, known)[rows]
+        hidden = _plus(hidden, of_product, (factor * other_factor).mT)
+        hidden = _plus(hidden, of_steps, _between(other_path - path).mT)
+        for layer in (self.second, self.last):
+            hidden = F.relu(hidden, inplace=True)
+            hidden = _plus(layer.bias[:, None], layer.weight, hidden)
+        return hidden
+
+
+def _plus(known: Tensor, weight: Tensor, values: Tensor) -> Tensor:
+    """Return known + weight @ values (n, channels, pixels), without the product by itself."""
+    return torch.baddbmm(known, weight.expand(len(values), -1, -1), values)
 
 
 def _steps(channels: int) -> nn.Linear:

@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from scstlib.preprocess.windows import Windows
 
 FILE_NAME = "ScGrapHiC"
-BLOCK = 16  # Windows predicted at once.
+BLOCK = 8  # Windows predicted at once.
 CHECKPOINT_EVERY = 50  # Steps: a few seconds.
 
 
