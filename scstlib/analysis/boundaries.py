@@ -105,8 +105,10 @@ def strength_threshold(profile: pd.DataFrame) -> float:
 def call_boundaries(profile: pd.DataFrame, min_strength: float | None = None) -> pd.DataFrame:
     """Return the rows of a profile that are boundaries: minima of ``min_strength`` (log2) or more.
 
-    By default the threshold is :func:`strength_threshold`.
+    By default the threshold is :func:`strength_threshold`; a profile without a minimum has none.
     """
+    if profile["strength"].isna().all():
+        return profile.iloc[:0].reset_index(drop=True)
     least = strength_threshold(profile) if min_strength is None else min_strength
     return profile[profile["strength"] >= least].reset_index(drop=True)
 
@@ -152,6 +154,7 @@ def boundary_changes(
     import pandas as pd
 
     same_bins(before, after)
+    before, after = before.reset_index(drop=True), after.reset_index(drop=True)
     if not 0 < kept_share <= 1:
         raise ValueError(f"kept_share is {kept_share}; it must be above 0 and at most 1.")
     if min_strength is None:

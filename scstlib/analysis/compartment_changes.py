@@ -128,8 +128,8 @@ def compartment_profile(
         # A bin counts where every replicate has a score: else its mean would be of fewer.
         mean, error = scores.mean(axis=0), np.nan
         if len(scores) > 1:
-            variance = scores.var(axis=0, ddof=1)
-            error = float(np.sqrt(variance[~np.isnan(variance)].mean() / len(scores)))
+            variance = scores[:, ~np.isnan(mean)].var(axis=0, ddof=1)
+            error = float(np.sqrt(variance.mean() / len(scores))) if len(variance) else np.nan
         parts.append(bin_table(chrom, len(mean), bin_size, score=mean, error=error))
     return pd.concat(parts, ignore_index=True)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -75,10 +75,11 @@ def place_genes(
     Raises
     ------
     ValueError
-        If no gene lies on a chromosome of the maps, or beyond its end.
+        If no gene lies on a chromosome of the maps, one lies beyond its end, or one occurs twice.
     """
     import pandas as pd
 
+    _refuse_copies(genes, genes.index)
     parts = []
     for population, by_chrom in maps.items():
         here = genes[genes["chrom"].astype(str).isin(list(by_chrom))]
@@ -90,7 +91,7 @@ def place_genes(
         start = start_bins(here, bin_size) * bin_size
         places = pd.DataFrame(
             {"population": population, "gene": here.index, "chrom": here["chrom"].astype(str),
-             "start": start, "row": np.arange(len(here))}
+             "start": start}
         )  # fmt: skip
         bins = score.assign(compartment=score["score"], insulation=borders["insulation"])
         columns = ["chrom", "start", "compartment", "insulation"]
@@ -102,8 +103,15 @@ def place_genes(
                 " is it another assembly or bin size?"
             )
         found["boundary_distance"] = _nearest(found, called)
-        parts.append(found.drop(columns=["row", "_merge"]))
+        parts.append(found.drop(columns="_merge"))
     return pd.concat(parts, ignore_index=True)
+
+
+def _refuse_copies(genes: pd.DataFrame, names: Iterable[Hashable]) -> None:
+    """Raise ValueError if one of the names stands for several genes."""
+    copies = genes.index[genes.index.duplicated()].intersection(list(names))
+    if len(copies):
+        raise ValueError(f"gene {copies[0]!r} occurs twice in genes: drop or rename the copies.")
 
 
 def _nearest(places: pd.DataFrame, boundaries: pd.DataFrame) -> np.ndarray:
@@ -153,12 +161,19 @@ def gene_place(
     KeyError
         If the gene or the partner is not in ``genes``.
     ValueError
-        If the partner is on another chromosome or beyond its end.
+        If the partner is on another chromosome or beyond its end, a population has no map of the
+        gene's chromosome, or the gene or the partner occurs twice.
     """
     for name in (gene, partner):
         if isinstance(name, str) and name not in genes.index:
             raise KeyError(f"gene {name!r} is not among the {len(genes)} given ones.")
+    _refuse_copies(genes, [gene, partner])
     chrom = str(genes.loc[gene, "chrom"])
+    for population, by_chrom in maps.items():
+        if chrom not in by_chrom:
+            raise ValueError(
+                f"{gene!r} is on {chrom}, and the maps of {population!r} are of {list(by_chrom)}."
+            )
     own = {population: {chrom: by_chrom[chrom]} for population, by_chrom in maps.items()}
     table = place_genes(
         own, genes.loc[[gene]], tracks, bin_size=bin_size, window=window, min_strength=min_strength

@@ -130,15 +130,26 @@ def _alike(a: Any, b: Any) -> bool:
 
 
 def relative_change(before: Any, after: Any) -> float:
-    """Length of the change of all numbers inside, divided by their length; 0 for no change."""
+    """Length of the change of all numbers inside, divided by their length; 0 for no change.
+
+    NaN and infinity that stay as they were are no change; any other change of one is infinite.
+    """
     old, new = snapshot(before), snapshot(after)
     if set(old) != set(new) or any(old[n].shape != new[n].shape for n in old):
         return np.inf
     numeric = [name for name in old if old[name].dtype.kind in "fiub"]
     if any(largest_difference(old[n], new[n]) for n in set(old) - set(numeric)):
         return np.inf
-    change = sum(float(np.square(new[n] - old[n].astype(float)).sum()) for n in numeric)
-    length = sum(float(np.square(old[n].astype(float)).sum()) for n in numeric)
+    change = length = 0.0
+    for name in numeric:
+        was, now = old[name].astype(float), new[name].astype(float)
+        known = np.isfinite(was)
+        if not np.array_equal(was[~known], now[~known], equal_nan=True):
+            return np.inf
+        if not np.isfinite(now[known]).all():
+            return np.inf
+        change += float(np.square(now[known] - was[known]).sum())
+        length += float(np.square(was[known]).sum())
     return 0.0 if change == 0 else float(np.sqrt(change / length)) if length else np.inf
 
 

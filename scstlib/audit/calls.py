@@ -126,7 +126,7 @@ def _changed(value: Any, change: str, rng: np.random.Generator) -> Any:
     elif array.dtype.kind == "f":
         new = rng.normal(np.nanmean(array), np.nanstd(array) or 1.0, array.shape)
     else:  # Indices and classes must stay among those that exist.
-        low, high = int(array.min(initial=0)), int(array.max(initial=0))
+        low, high = (int(array.min()), int(array.max())) if array.size else (0, 0)
         new = rng.integers(low, high + 1, array.shape)
     new = new.astype(array.dtype)
     if is_tensor(value):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import Any
@@ -175,7 +176,8 @@ def _content(part: Any) -> np.ndarray | None:
         return None
     part = numpy_of(part) if is_tensor(part) else part
     part = part.toarray() if sp.issparse(part) else np.asarray(part)
-    return part.reshape(len(part), -1).astype(float)
+    # A part may have no rows, of which reshape cannot tell the features.
+    return part.reshape(len(part), math.prod(part.shape[1:])).astype(float)
 
 
 def _share_of_copies(a: np.ndarray, b: np.ndarray, tolerance: float) -> float:

@@ -22,7 +22,7 @@ def count_loss(counts: Tensor, log_mean: Tensor, usable: Tensor, dispersion: flo
     counts, log_mean : Tensor (n, pixels)
         Contacts seen, and the log of those expected.
     usable : Tensor (n, pixels)
-        False for masked bins.
+        False for masked bins. The loss is 0 where no pixel is usable.
     dispersion : float
         Variance = mean + dispersion × mean²; 0: Poisson.
     """
@@ -31,7 +31,8 @@ def count_loss(counts: Tensor, log_mean: Tensor, usable: Tensor, dispersion: flo
         loss = (counts + size) * F.softplus(log_mean - np.log(size)) - counts * log_mean
     else:
         loss = log_mean.exp() - counts * log_mean
-    return loss[usable].mean()
+    # All windows of a step may lie in a gap of the assembly; the mean of nothing is NaN.
+    return loss[usable].mean() if usable.any() else (loss * usable).sum()
 
 
 def contrast_loss(

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from scstlib.models.smoothing import Smoothing, blurred
+from scstlib.preprocess.guides import BULK_EXPRESSION, EXPRESSION, REFERENCE_EXPRESSION
 from scstlib.preprocess.windows import Windows
 
 MAP_WIDTHS = (1.0, 2.5, 6.0)
@@ -72,17 +73,22 @@ def pixel_features(
 
 
 def bin_signals(window: Windows) -> np.ndarray:
-    """Tracks of one window at several widths, (bins, signals)."""
+    """Tracks of one window at several widths, (bins, signals).
+
+    Without names no track is taken for expression.
+    """
     from scipy.ndimage import gaussian_filter1d
 
-    tracks = dict(zip(window.track_names, window.tracks[0].T.astype(float), strict=True))
-    own = _log_sum(tracks, "expression")
+    names = window.track_names or range(window.tracks.shape[-1])
+    tracks = dict(zip(map(str, names), window.tracks[0].T.astype(float), strict=True))
+    own = _log_sum(tracks, EXPRESSION)
     signals = [] if own is None else [own]
-    for other in ("reference expression", "bulk expression"):
-        theirs = _log_sum(tracks, other)
+    for pair in (REFERENCE_EXPRESSION, BULK_EXPRESSION):
+        theirs = _log_sum(tracks, pair)
         if own is not None and theirs is not None:
             signals.append(own - theirs)
-    signals += [values for name, values in tracks.items() if "expression" not in name]
+    used = {*EXPRESSION, *REFERENCE_EXPRESSION, *BULK_EXPRESSION}
+    signals += [values for name, values in tracks.items() if name not in used]
     if not signals:
         return np.zeros((window.bulk.shape[-1], 0))
     stacked = np.stack(signals, axis=1)
@@ -95,11 +101,13 @@ def bin_signals(window: Windows) -> np.ndarray:
     )
 
 
-def _log_sum(tracks: dict[str, np.ndarray], name: str) -> np.ndarray | None:
-    """Sum over strands of log1p: a high gene does not hide a low one on the other strand."""
-    if f"{name} +" not in tracks:
-        return None
-    return np.log1p(tracks[f"{name} +"]) + np.log1p(tracks[f"{name} -"])
+def _log_sum(tracks: dict[str, np.ndarray], pair: tuple[str, str]) -> np.ndarray | None:
+    """Sum of log1p over the strands that there are; None if there is none.
+
+    So a high gene does not hide a low one on the other strand.
+    """
+    found = [np.log1p(tracks[name]) for name in pair if name in tracks]
+    return np.asarray(sum(found)) if found else None
 
 
 def bulk_depth_ratio(windows: Windows) -> float:

@@ -90,6 +90,10 @@ class ScGrapHiC:
         """What the leak guard compares test windows with."""
         return self.model.fitted_on_
 
+    @fitted_on_.setter
+    def fitted_on_(self, fingerprints: Any) -> None:
+        self.model.fitted_on_ = fingerprints
+
     def load_published(
         self, state_dict: Mapping[str, Tensor | np.ndarray], windows: Windows
     ) -> Self:

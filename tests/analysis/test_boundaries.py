@@ -124,3 +124,18 @@ def test_the_same_boundaries_as_cooltools(tmp_path):
     called = call_boundaries(ours)["start"].tolist()
     assert called == reference.loc[reference["is_boundary_500000"], "start"].tolist()
     assert strength_threshold(ours) > 0
+
+
+def test_rows_are_compared_in_their_order_whatever_their_index():
+    before, after = profile_of({20: 1.0, 40: 1.0}), profile_of({20: 1.0, 50: 1.0})
+    expected = boundary_changes(before, after, min_strength=0.3)
+    shifted = after.set_index(np.arange(len(after))[::-1])
+    for one, other in [(before, shifted), (before.set_index(before.index + 7), after)]:
+        pd.testing.assert_frame_equal(boundary_changes(one, other, min_strength=0.3), expected)
+
+
+def test_a_profile_without_a_minimum_has_no_boundary():
+    empty = boundary_profile({"chr1": np.zeros((20, 20))}, bin_size=SIZE, window=5 * SIZE)
+    assert len(call_boundaries(empty)) == 0
+    with pytest.raises(ValueError, match="no minimum"):
+        strength_threshold(empty)

@@ -148,3 +148,8 @@ def test_the_organism_switches_where_its_truth_does(organism):
     assert switched[bins].mean() > 0.8
     assert len(bins) > 0.3 * switched.sum() > 0
     assert compartment_switches(stem, again)["bins"].sum() < 0.1 * len(bins)
+
+
+def test_an_empty_chromosome_with_replicates_has_no_score_and_no_error():
+    table = compartment_profile({"chr1": np.zeros((2, BINS, BINS))}, {"chr1": SIGNS}, bin_size=SIZE)
+    assert table[["score", "error"]].isna().all(axis=None)

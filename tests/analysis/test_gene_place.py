@@ -97,6 +97,20 @@ def test_what_cannot_be_placed_is_refused():
         place_genes(MAPS, far, {"chr1": A_BLOCKS}, **SETTINGS)
     with pytest.raises(ValueError, match="no gene lies"):
         place_genes(MAPS, GENES[-1:], {"chr1": A_BLOCKS}, **SETTINGS)
+    with pytest.raises(ValueError, match="'elsewhere' is on chr2, and the maps of 'early'"):
+        of("elsewhere")
+    twice = pd.concat([GENES, GENES.loc[["forward"]]])
+    with pytest.raises(ValueError, match="'forward' occurs twice"):
+        place_genes(MAPS, twice, {"chr1": A_BLOCKS}, **SETTINGS)
+    with pytest.raises(ValueError, match="'forward' occurs twice"):
+        gene_place(MAPS, "far", twice, {"chr1": A_BLOCKS}, partner="forward", **SETTINGS)
+
+
+def test_a_chromosome_without_a_boundary_has_no_distance_to_one():
+    small = {"now": {"chr1": contacts(A_BLOCKS, 32)[:7, :7]}}
+    settings = SETTINGS | {"min_strength": None}
+    table = gene_place(small, "forward", GENES, {"chr1": np.arange(7.0)}, **settings)
+    assert table["boundary_distance"].isna().all()
 
 
 def test_places_of_all_genes_go_into_var():

@@ -373,6 +373,41 @@ def test_batches_differ() -> None:
     assert not torch.equal(batches()[0][0], batches()[1][0])
 
 
+def test_nan_that_stays_is_no_change_and_one_that_comes_is() -> None:
+    contacts = np.array([np.nan, 1.0, 2.0, 5.0])
+    assert audit.is_idempotent(np.log1p, contacts).passed
+    assert audit.isolation(lambda: contacts, np.log1p).passed
+
+    def masked(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return np.where(np.arange(4) == 0, np.nan, x)
+
+    found = audit.input_use(masked, {"x": np.array([1.0, 1.0, 2.0, 2.0]), "y": contacts})
+    assert set(faults(found)) == {"y"}
+    found = audit.input_use(
+        lambda x: np.where(x == 0, np.nan, x), [np.array([1.0, 2.0])], changes=["zeroed"]
+    )
+    assert found.passed
+    assert found.rows[0].evidence == np.inf
+
+
+def test_random_classes_are_among_those_that_exist() -> None:
+    seen: list[int] = []
+    classes = np.array([3, 4, 5, 5, 4, 3])
+
+    def note(x: np.ndarray) -> np.ndarray:
+        seen.extend(x)
+        return x
+
+    audit.input_use(note, [classes], changes=["random"])
+    assert set(seen) <= {3, 4, 5}
+
+
+def test_a_part_without_rows_shares_nothing() -> None:
+    rng = np.random.default_rng(0)
+    parts = {"train": rng.normal(size=(5, 3)), "validation": np.empty((0, 3))}
+    assert audit.split_overlap(parts).passed
+
+
 def test_example_in_the_docstring() -> None:
     result = doctest.testmod(audit)
     assert result.attempted > 3

@@ -100,6 +100,18 @@ def test_trees_without_expression_do_not_tell_cell_types_apart(parts, fitted) ->
     assert (fitted[small_trees].predict(test)[kinds == "a"] != predicted[kinds == "a"]).any()
 
 
+@pytest.mark.parametrize("names", [("expression +",), ("expression -",), ("expression",), ()])
+def test_a_single_track_of_expression_is_read_whatever_its_name(names, parts) -> None:
+    train, test, _ = parts
+
+    def single(windows: Windows) -> Windows:
+        return replace(windows, tracks=windows.tracks[..., :1], track_names=names)
+
+    predicted = small_trees().fit(single(train)).predict(single(test))
+    kinds = test.table["cell_type"].to_numpy()
+    assert (predicted[kinds == "a"] != predicted[kinds == "b"]).any()
+
+
 @pytest.mark.parametrize("make", [BulkRidge, small_trees])
 def test_other_tracks_are_refused(make, parts, fitted) -> None:
     _, test, _ = parts

@@ -8,9 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from scstlib.leakage import LeakageError, check_evaluation
 from scstlib.models.scgraphic import ScGrapHiC
 from scstlib.models.scgraphic_default import DefaultScGrapHiC
 from scstlib.preprocess.windows import Windows
+from scstlib.selection import choose
 
 SMALL = {"channels": 8, "pair_channels": 8, "n_blocks": 1, "n_steps": 4, "batch_size": 4}
 NAMES = (
@@ -49,6 +51,28 @@ def windows() -> Windows:
 @pytest.fixture(scope="module")
 def fitted(windows: Windows) -> DefaultScGrapHiC:
     return DefaultScGrapHiC(**SMALL).fit(windows, device="cpu")
+
+
+def test_steps_on_windows_without_a_usable_bin_change_nothing(windows):
+    empty = windows.table["start"].to_numpy() > 0
+    gap = replace(
+        windows,
+        bulk=np.where(empty[:, None, None], 0, windows.bulk),
+        targets=np.where(empty[:, None, None], 0, windows.targets),
+        mask=windows.mask & ~empty[:, None],
+    )
+    model = DefaultScGrapHiC(**SMALL | {"batch_size": 2, "n_steps": 8})
+    model.fit(gap, validation=gap, device="cpu", progress=False)
+    assert np.isfinite(model.losses_["train"]).all()
+    assert (model.losses_["train"] == 0).any()
+
+
+def test_a_chosen_model_remembers_what_chose_it(windows):
+    models = {"a": ScGrapHiC(**SMALL).fit(windows, device="cpu", progress=False)}
+    other = replace(windows, table=windows.table.assign(chrom="chr2"))
+    _, winner = choose(models, lambda model, part: 0.0, other)
+    with pytest.raises(LeakageError, match="chromosome"):
+        check_evaluation(winner, other)
 
 
 def test_maps_are_symmetric_to_the_last_bit_and_empty_where_masked(fitted, windows):
