@@ -120,6 +120,20 @@ def test_other_tracks_are_refused(make, parts, fitted) -> None:
         model.predict(replace(test, tracks=test.tracks[..., :2], track_names=("x", "y")))
 
 
+@pytest.mark.parametrize("make", [BulkSmoothed, BulkRidge, small_trees])
+def test_the_unit_of_the_maps_changes_nothing_but_that_of_the_prediction(make, parts) -> None:
+    def in_unit(windows: Windows, unit: float) -> Windows:
+        # So few contacts that many pixels hold a single one, as balanced maps are judged by.
+        bulk, targets = (unit * np.floor(maps / 16) for maps in (windows.bulk, windows.targets))
+        return replace(windows, bulk=bulk, targets=targets)
+
+    train, test, _ = parts
+    counts, balanced = (
+        make().fit(in_unit(train, unit)).predict(in_unit(test, unit)) for unit in (1.0, 2.0**-10)
+    )
+    np.testing.assert_allclose(balanced * 2**10, counts, rtol=1e-5)
+
+
 def test_blurring_takes_counting_noise_away() -> None:
     smooth = np.full((1, 32, 32), 4.0)
     noisy = np.random.default_rng(0).poisson(smooth).astype(float)
