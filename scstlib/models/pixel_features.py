@@ -107,8 +107,12 @@ def _log_sum(tracks: dict[str, np.ndarray], pair: tuple[str, str]) -> np.ndarray
 
     So a high gene does not hide a low one on the other strand.
     """
-    found = [np.log1p(tracks[name]) for name in pair if name in tracks]
-    return np.asarray(sum(found)) if found else None
+    found = [tracks[name] for name in pair if name in tracks]
+    if not found:
+        return None
+    if (least := float(np.min(found))) < 0:
+        raise ValueError(f"{pair[0][:-2]} goes down to {least}: give values of at least 0.")
+    return np.asarray(sum(map(np.log1p, found)))
 
 
 def bulk_depth_ratio(windows: Windows) -> float:

@@ -113,6 +113,13 @@ def test_a_single_track_of_expression_is_read_whatever_its_name(names, parts) ->
 
 
 @pytest.mark.parametrize("make", [BulkRidge, small_trees])
+def test_negative_expression_is_refused(make, parts, fitted) -> None:
+    _, test, _ = parts
+    with pytest.raises(ValueError, match="expression goes down to -"):
+        fitted[make].predict(replace(test, tracks=test.tracks - 3))
+
+
+@pytest.mark.parametrize("make", [BulkRidge, small_trees])
 def test_other_tracks_are_refused(make, parts, fitted) -> None:
     _, test, _ = parts
     model = fitted[make]
