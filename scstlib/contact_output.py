@@ -38,7 +38,9 @@ def predict_chromosomes(
     depth: float = 1.0,
     batch_size: int = 4,
 ) -> Iterator[tuple[str, sp.csr_array]]:
-    """Predict one chromosome after the other; memory holds one at a time.
+    """Predict one chromosome after the other, in the order of the bulk map's bins.
+
+    Memory holds one at a time.
 
     Parameters
     ----------
@@ -74,7 +76,8 @@ def predict_chromosomes(
             f"windows of {inputs.window} bins, {stride} apart, cover distances up to {reach}, not"
             f" {max_distance}: use a smaller stride."
         )
-    for chrom in inputs.chromosomes:
+    # A cooler holds its chromosomes in the order of its bins, whatever the order asked for.
+    for chrom in sorted(inputs.chromosomes, key=list(inputs.bulk).index):
         windows = inputs.windows(stride, chromosomes=[chrom], cell_types=[cell_type], to_end=True)
         log.info("%s, %s: %d windows", cell_type, chrom, len(windows))
         yield (
@@ -231,7 +234,7 @@ def _pixels(bins: pd.DataFrame, maps: Iterable[tuple[str, Any]]) -> Iterator[pd.
         if upper.shape != (n_bins[chrom], n_bins[chrom]):
             raise ValueError(f"map of {chrom!r}: shape {upper.shape} for {n_bins[chrom]} bins.")
         entries = upper.tocsr(copy=True)
-        entries.sort_indices()
+        entries.sum_duplicates()
         if not np.isfinite(entries.data).all() or (entries.data < 0).any():
             raise ValueError(f"map of {chrom!r}: values are negative or not finite.")
         entries = entries.tocoo()

@@ -60,6 +60,14 @@ def test_cool_is_read_back(bins: pd.DataFrame, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_a_pixel_given_in_parts_is_stored_once(bins: pd.DataFrame, tmp_path: Path) -> None:
+    ends = np.minimum(np.arange(41).clip(1) * 2 - 2, 3)  # Two entries in row 1, one in row 2.
+    upper = sp.csr_array((np.ones(3, dtype=np.float32), [3, 3, 2], ends), shape=(40, 40))
+    write_contact_map(tmp_path / "a.cool", bins, [("chr1", upper)], metadata={})
+    pixels = cooler.Cooler(str(tmp_path / "a.cool")).pixels()[:]
+    assert pixels.to_numpy().tolist() == [[1, 3, 2], [2, 2, 1]]
+
+
 def test_mcool_has_the_layout_of_higlass(bins: pd.DataFrame, tmp_path: Path) -> None:
     path = tmp_path / "a.mcool"
     write_contact_map(

@@ -109,6 +109,14 @@ def test_model_folder_depth_and_overwriting(
     assert (clr.matrix(balance=False).fetch("chr2") == 0).all()
 
 
+def test_chromosomes_may_be_asked_for_in_any_order(folder: Path, out: Path) -> None:
+    one = ["--cell-types", "stem", "--chromosomes"]
+    assert run(folder, out, *one, "chr2", "1", "chr1") == 0
+    clr = cooler.Cooler(f"{out.parent}/maps.stem.mcool::resolutions/50000")
+    for chrom in ("chr1", "chr2"):
+        assert clr.matrix(balance=False).fetch(chrom).any()
+
+
 def test_names_of_outputs() -> None:
     paths = command.output_paths(Path("x/maps.cool"), ["L2/3 IT", "Sst"])
     assert [str(path) for path in paths.values()] == ["x/maps.L2_3_IT.cool", "x/maps.Sst.cool"]

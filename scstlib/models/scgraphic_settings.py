@@ -94,5 +94,11 @@ class PublishedSettings:
             )
         if self.last_kernel % 2 == 0:
             raise ValueError(f"last_kernel must be odd, not {self.last_kernel}.")
-        if self.batch_size < 1 or self.epochs < 0:
-            raise ValueError(f"{self.epochs} epochs with batches of {self.batch_size} windows.")
+        for name in ("batch_size", "learning_rate", "max_gradient_norm", "validate_every",
+                     "patience", "conv_kernel"):  # fmt: skip
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be positive, not {getattr(self, name)}.")
+        if self.epochs < 0:
+            raise ValueError(f"epochs must not be negative, got {self.epochs}.")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout must be at least 0 and below 1, not {self.dropout}.")

@@ -13,8 +13,10 @@ import scipy.sparse as sp
 from scstlib.preprocess.tracks import match_chromosomes
 
 CHUNK = 2_000_000  # pixels that are read at once
-# Converters from .hic name what the counts are divided by, not multiplied with; cooler knows these.
-DIVISIVE = ("KR", "VC", "VC_SQRT")
+# Weights of .hic files divide the counts; converters keep their names.
+DIVISIVE = {
+    scope + name for scope in ("", "INTER_", "GW_") for name in ("KR", "SCALE", "VC", "VC_SQRT")
+}
 # Two names of the same sequence.
 SAME = {"grch37": "hg19", "grch38": "hg38", "grcm38": "mm10", "grcm39": "mm39"}
 
@@ -193,10 +195,11 @@ class CoolerMaps:
             np.concatenate([part[name].to_numpy() for part in parts]) if parts else np.empty(0)
             for name in ("bin1_id", "bin2_id", "count")
         )
-        if not np.isfinite(count).all() or (count < 0).any():
+        wrong = ~np.isfinite(count) | (count < 0)
+        if wrong.any():
             raise ValueError(
                 f"{self.uri}: {chrom} holds counts that are negative or not finite, such as"
-                f" {count[~(count >= 0)][0]}; give counts as they were measured."
+                f" {count[wrong][0]}; give counts as they were measured."
             )
         first, last = self._extent(chrom)
         i, j = i.astype(np.int64), j.astype(np.int64)
@@ -235,6 +238,8 @@ class CoolerMaps:
                 )
             return None
         weights = self._cooler.bins()[column][:].to_numpy(dtype=float)
-        if column in DIVISIVE:
+        with self._cooler.open("r") as group:
+            divisive = group["bins"][column].attrs.get("divisive_weights", column in DIVISIVE)
+        if divisive:
             return np.divide(1, weights, out=np.full(len(weights), np.nan), where=weights > 0)
         return weights

@@ -131,6 +131,11 @@ def read_inputs(
         if missing and cell_types is not None:
             raise ValueError(f"there are no targets of {missing}; there are {list(targets)}.")
         kinds = [kind for kind in kinds if kind in targets]
+        if unknown := [kind for kind in targets if kind not in by_type]:
+            raise ValueError(
+                f"there are targets of {unknown}, but no expression; there is that of"
+                f" {list(by_type)}."
+            )
         options = {"reach": window, "balance": balance}
         target_maps = {k: _target(targets[k], maps, resolution, chosen, options) for k in kinds}
         files["targets"] = [str(targets[kind]) for kind in kinds]
@@ -222,7 +227,7 @@ def _chromosomes(maps: CoolerMaps, asked: Sequence[str] | None) -> tuple[str, ..
         if len(found) < len(table):
             unknown = [str(c) for c in table["chrom"].drop(found.index)]
             raise ValueError(f"{maps.uri} has no chromosomes {unknown}; it has {list(maps)}.")
-        names = list(found)
+        names = list(dict.fromkeys(found))
     else:
         names = list(maps)
     problems = {name: problem for name in names if (problem := maps.problem(name))}

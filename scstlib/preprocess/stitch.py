@@ -17,6 +17,8 @@ import scipy.sparse as sp
 
 from scstlib.preprocess.windows import Windows
 
+SAMPLE = ("cell_type", "donor")  # columns that say whose map a window is
+
 
 class BandedMap:
     """One chromosome, to which windows are added; memory grows with bins × band.
@@ -153,11 +155,14 @@ def stitch(
     Raises
     ------
     ValueError
-        For several cell types, a chromosome without a length, or what :class:`BandedMap` refuses.
+        For several cell types or donors, a chromosome without a length, or what
+        :class:`BandedMap` refuses.
     """
-    if "cell_type" in table and table["cell_type"].nunique() > 1:
-        kinds = list(table["cell_type"].unique())
-        raise ValueError(f"windows of {kinds} cannot be joined to one map: select one cell type")
+    for column in SAMPLE:
+        if column in table and table[column].nunique() > 1:
+            kinds = list(table[column].unique())
+            one = column.replace("_", " ")
+            raise ValueError(f"windows of {kinds} cannot be joined to one map: select one {one}")
     joined = {}
     for chrom in table["chrom"].unique():
         if chrom not in n_bins:
@@ -184,7 +189,7 @@ def predict_map(
     predict
         Windows → (n, window, window), such as the method of a fitted model.
     windows
-        Of one chromosome and cell type. Masked bins stay empty.
+        Of one chromosome, cell type and donor. Masked bins stay empty.
     n_bins
         Bins of the chromosome.
 
@@ -196,20 +201,23 @@ def predict_map(
     Raises
     ------
     ValueError
-        For windows of several chromosomes or cell types, negative or non-finite predictions.
+        For no window, windows of several chromosomes, cell types or donors, one that leaves the
+        chromosome, or negative or non-finite predictions.
     """
-    for column in ("chrom", "cell_type"):
-        if windows.table[column].nunique() != 1:
+    if len(windows) == 0:
+        raise ValueError("there are no windows to predict.")
+    for column in ("chrom", *SAMPLE):
+        if column in windows.table and windows.table[column].nunique() > 1:
             raise ValueError(f"windows of several {column}: {list(windows.table[column].unique())}")
     starts = windows.table["start"].to_numpy() // windows.bin_size
     window = windows.bulk.shape[-1]
     band = BandedMap(n_bins, window, max_distance)
-    usable = np.zeros(n_bins, dtype=bool)
-    usable[starts[:, None] + np.arange(window)] = windows.mask
     for first in range(0, len(windows), batch_size):
         rows = slice(first, first + batch_size)
         maps = predict(windows[rows])
         if maps.min(initial=0.0) < 0:
             raise ValueError(f"the model predicted a negative contact, {maps.min()}")
         band.add(maps, starts[rows])
+    usable = np.zeros(n_bins, dtype=bool)
+    usable[starts[:, None] + np.arange(window)] = windows.mask
     return band.upper(usable)

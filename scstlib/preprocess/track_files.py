@@ -28,21 +28,15 @@ NOT_DATA = ("#", "track", "browser")  # how lines begin that hold no interval
 def read_bed(path: str | Path) -> pd.DataFrame:
     """Read a BED file of three or more columns, plain or gzipped.
 
-    A first line that begins with ``#`` and has tabs names the columns; without it they are those
-    of the format: chrom, start, end, name, score, strand.
+    A first line that begins with ``#`` and has a name for every column names those from the
+    fourth on; without it they are those of the format: chrom, start, end, name, score, strand.
 
     Raises
     ------
     FileNotFoundError, ValueError
         If there is no such file, or it is empty, or holds no intervals.
     """
-    path = _existing(path)
-    with _opened(path) as stream:
-        header = stream.readline().rstrip("\n")
-    names = header.lstrip("#").split("\t") if header.startswith("#") and "\t" in header else None
-    if names:
-        names[0] = "chrom"
-    return _intervals(path, names, BED)
+    return _intervals(_existing(path), BED, header=True)
 
 
 def read_bedgraph(path: str | Path) -> pd.DataFrame:
@@ -61,7 +55,7 @@ def read_bedgraph(path: str | Path) -> pd.DataFrame:
     path = _existing(path)
     if path.suffix.lower() in (".bw", ".bigwig"):
         return _read_bigwig(path)
-    table = _intervals(path, None, ["chrom", "start", "end", "value"])
+    table = _intervals(path, ["chrom", "start", "end", "value"])
     values = pd.to_numeric(table.get("value", pd.Series(dtype=float)), errors="coerce")
     if values.isna().all():
         raise ValueError(f"{path} has no numbers in its fourth column, as bedGraph has.")
@@ -69,12 +63,13 @@ def read_bedgraph(path: str | Path) -> pd.DataFrame:
 
 
 def read_genes(path: str | Path) -> pd.DataFrame:
-    """Read the places of genes from a GTF or BED file.
+    """Read the places of genes from a GTF, GFF3 or BED file.
 
     Returns
     -------
     pandas.DataFrame
-        chrom, start, end, strand, indexed by name; of a GTF also ``gene_id`` without its version.
+        chrom, start, end, strand, indexed by name; of a GTF or GFF3 also ``gene_id`` without its
+        version.
         Where a name stands several times, the first is kept.
 
     Raises
@@ -188,7 +183,7 @@ def expression_from_files(
     Raises
     ------
     FileNotFoundError, ValueError
-        As the readers do, or if a cell type has a single bedGraph file.
+        As the readers do, or if a cell type has a single bedGraph file or a gene no score.
     """
     tracks, paths = {}, []
     for kind, given in files.items():
@@ -197,13 +192,18 @@ def expression_from_files(
         if len(one) == 2:
             sides = [interval_track(read_bedgraph(path), bins)[:, 0] for path in one]
             tracks[kind] = np.stack(sides, axis=1)
-        elif Path(one[0]).name.removesuffix(".gz").endswith(".bed"):
+        elif len(one) == 1 and Path(one[0]).name.removesuffix(".gz").endswith(".bed"):
             genes = read_genes(one[0])
-            score = genes[["score"]].astype(float).set_axis([kind], axis=1)
-            tracks |= expression_tracks(score, genes, bins)
+            if "score" not in genes:
+                raise ValueError(f"{one[0]} has no column 'score': that is the expression.")
+            score = pd.to_numeric(genes["score"], errors="coerce")
+            if score.isna().any():
+                raise ValueError(f"{one[0]}: the score of {score.isna().idxmax()!r} is no number.")
+            tracks |= expression_tracks(score.to_frame(kind), genes, bins)
         else:
+            named = ", ".join(map(str, one)) or "no file"
             raise ValueError(
-                f"{one[0]} has no strands: give {kind!r} two files, of the + and the - strand, or"
+                f"{named} has no strands: give {kind!r} two files, of the + and the - strand, or"
                 " a BED file of genes whose score is the expression."
             )
     return tracks, paths
@@ -221,24 +221,34 @@ def _opened(path: Path) -> Any:
     return opener(path, "rt", encoding="utf-8")
 
 
-def _head(path: Path) -> int:
-    """Number of lines before the first interval."""
+def _head(path: Path) -> tuple[list[str], int]:
+    """Fields of the first line if it is a comment, and the number of lines before the intervals."""
     with _opened(path) as stream:
-        return next((k for k, line in enumerate(stream) if not line.startswith(NOT_DATA)), 0)
+        first = stream.readline().rstrip("\n")
+        stream.seek(0)
+        head = next((k for k, line in enumerate(stream) if not line.startswith(NOT_DATA)), 0)
+    return (first.lstrip("#").split("\t") if first.startswith("#") else []), head
 
 
-def _intervals(path: Path, names: list[str] | None, standard: list[str]) -> pd.DataFrame:
-    """Rows of a tab-separated file of intervals; lines of comments and of browsers are left out."""
+def _intervals(path: Path, standard: list[str], *, header: bool = False) -> pd.DataFrame:
+    """Rows of a tab-separated file of intervals; lines of comments and of browsers are left out.
+
+    Columns are named by ``standard``, or by the first line if that is asked for and fits.
+    """
     try:
-        head = _head(path)
+        names, head = _head(path)
         table = pd.read_csv(path, sep="\t", header=None, skiprows=head, dtype={0: str})
     except pd.errors.EmptyDataError:
         raise ValueError(f"{path} is empty.") from None
     except (pd.errors.ParserError, UnicodeDecodeError, OSError) as error:
         raise ValueError(f"{path} is no tab-separated file of intervals: {error}") from error
     table = table[~table[0].str.startswith(NOT_DATA)]
-    wanted = names or [*standard, *map(str, range(len(standard), table.shape[1]))]
-    table = table.set_axis(wanted[: table.shape[1]], axis=1)
+    if table.empty:
+        raise ValueError(f"{path} holds no intervals.")
+    wanted = [*standard, *map(str, range(len(standard), table.shape[1]))][: table.shape[1]]
+    if header and len(names) == table.shape[1]:
+        wanted[3:] = names[3:]  # The first three have one meaning, and several names.
+    table = table.set_axis(wanted, axis=1)
     try:
         return table.astype({"start": np.int64, "end": np.int64})
     except (KeyError, ValueError):
@@ -249,15 +259,17 @@ def _read_gtf(path: Path) -> pd.DataFrame:
     table = _intervals(
         path,
         ["chrom", "source", "feature", "start", "end", "score", "strand", "frame", "attributes"],
-        [],
     )
     genes = table[table["feature"] == "gene"]
     if genes.empty:
         raise ValueError(f"{path} has no lines of feature 'gene'.")
+    # GTF: gene_id "X"; GFF3: gene_id=X.
     found = {
-        key: genes["attributes"].str.extract(rf'{key} "?([^";]+)', expand=False)
+        key: genes["attributes"].str.extract(rf'\b{key}[ =]"?([^";]+)', expand=False)
         for key in ("gene_id", "gene_name")
     }
+    if found["gene_id"].isna().all():
+        raise ValueError(f"{path} has no gene_id among its attributes: give a GTF or BED file.")
     # A gene without a symbol goes by its identifier. Positions of the format count from 1.
     gene_id = found["gene_id"].str.replace(r"\.\d+$", "", regex=True)
     name = found["gene_name"].fillna(gene_id)

@@ -87,6 +87,8 @@ def expression_tracks(
         raise ValueError("expression holds NaN: fill or drop those genes first")
     placed = genes.loc[genes.index.intersection(expression.index)]
     placed = match_chromosomes(placed, bins["chrom"]) if len(placed) else placed
+    # A gene without a place makes the positions of all fractions.
+    placed = placed.dropna(subset=["start", "end"]).astype({"start": np.int64, "end": np.int64})
     if not len(placed):
         raise ValueError(
             f"no gene has a position: expression names {list(expression.index[:3])}, "

@@ -252,7 +252,10 @@ def test_bad_input_is_named(train, test):
         fitted.predict(replace(test, track_names=TRACKS[::-1]))
     with pytest.raises(ValueError, match="bins of 1,000 bp"):
         fitted.predict(replace(test, bin_size=500))
-    for settings in ({"head_init": "x"}, {"encodings": 40}, {"last_kernel": 4}, {"batch_size": 0}):
+    for settings in (
+        {"head_init": "x"}, {"encodings": 40}, {"last_kernel": 4}, {"batch_size": 0},
+        {"validate_every": 0}, {"dropout": 1.5}, {"learning_rate": -0.1}, {"epochs": -1},
+    ):  # fmt: skip
         with pytest.raises(ValueError, match=str(next(iter(settings.values())))):
             ScGrapHiC("published", **settings)
     with pytest.raises(ValueError, match="variant 'other'"):

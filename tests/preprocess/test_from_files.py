@@ -166,11 +166,15 @@ def test_balancing_weights(files: dict[str, Any], tmp_path: Path) -> None:
     assert raw.bulk[0, 0, 1] == counts[0, 1]
     by_hand = cooler.Cooler(bulk).matrix(balance=True).fetch("chr1")
     np.testing.assert_allclose(np.nan_to_num(by_hand)[:16, :16], balanced.bulk[0], rtol=1e-6)
-    # Weights of the .hic format divide.
-    kr = pd.DataFrame({"KR": 1 / weight})
+    # Weights of the .hic format divide, and others whose writer says so.
     with cooler.Cooler(bulk).open("r+") as group:
-        group["bins"].create_dataset("KR", data=kr["KR"].to_numpy())
-    np.testing.assert_allclose(build(files, bulk=bulk, balance="KR").bulk, balanced.bulk, rtol=1e-6)
+        for name in ("KR", "GW_SCALE", "own", "VC"):
+            group["bins"].create_dataset(name, data=weight if name == "VC" else 1 / weight)
+        group["bins/own"].attrs["divisive_weights"] = True
+        group["bins/VC"].attrs["divisive_weights"] = False
+    for name in ("KR", "GW_SCALE", "own", "VC"):
+        found = build(files, bulk=bulk, balance=name).bulk
+        np.testing.assert_allclose(found, balanced.bulk, rtol=1e-6)
     with pytest.raises(ValueError, match=r"no balancing weights 'weight' among .*cooler balance"):
         build(files, balance=True)
 
@@ -234,6 +238,10 @@ def test_bad_maps(files: dict[str, Any], folder: Path, tmp_path: Path) -> None:
     wrong[3, 5] = np.nan
     with pytest.raises(ValueError, match="such as nan"):
         build(files, bulk=cool(tmp_path / "nan.cool", {"chr1": wrong}))
+    wrong = np.ones((64, 64))
+    wrong[3, 5] = np.inf
+    with pytest.raises(ValueError, match="such as inf"):
+        build(files, bulk=cool(tmp_path / "inf.cool", {"chr1": wrong}))
     with pytest.raises(ValueError, match=r"has no chromosomes \['chr9'\]"):
         build(files, chromosomes=["chr1", "chr9"])
 
@@ -300,6 +308,8 @@ def test_bad_cells(files: dict[str, Any], folder: Path, tmp_path: Path) -> None:
         build(files, reference=["alpha"])
     with pytest.raises(ValueError, match=r"no targets of \['stem'\]"):
         build(files, cell_types=["stem"], targets={"bipotent": folder / "bipotent.cool"})
+    with pytest.raises(ValueError, match=r"targets of \['bipotnet'\], but no expression"):
+        build(files, targets={"bipotnet": folder / "bipotent.cool"})
 
 
 def test_genes_from_bed_and_gtf(
@@ -333,6 +343,44 @@ def test_genes_from_bed_and_gtf(
         read_genes(tmp_path / "x.bed")
 
 
+def test_genes_without_a_place_are_left_out(files: dict[str, Any], folder: Path) -> None:
+    cells = anndata.read_h5ad(folder / "cells.h5ad")
+    cells.var["chrom"] = cells.var["chrom"].astype(object)
+    cells.var.loc[cells.var_names[0], ["chrom", "start", "end", "strand"]] = np.nan
+    with pytest.warns(UserWarning, match="1 of .* genes have no position"):
+        windows = build(files, expression=cells)
+    assert np.isfinite(windows.tracks).all()
+
+
+def test_genes_from_gff3(tmp_path: Path) -> None:
+    path = tmp_path / "genes.gff3"
+    line = "chr1\ttoy\tgene\t%d\t%d\t.\t+\t.\tID=gene:%s;ref_gene_id=R;%s\n"
+    path.write_text(
+        line % (1, 50, "E1", "gene_id=E1.2;gene_name=A") + line % (60, 90, "E2", "gene_id=E2")
+    )
+    genes = read_genes(path)
+    assert genes.index.tolist() == ["A", "E2"]
+    assert genes["gene_id"].tolist() == ["E1", "E2"]
+    path.write_text((line % (1, 50, "E1", "Name=A")).replace("ref_gene_id=R;", ""))
+    with pytest.raises(ValueError, match="has no gene_id"):
+        read_genes(path)
+
+
+def test_headers_of_bed(tmp_path: Path) -> None:
+    path = tmp_path / "peaks.bed"
+    # The columns of the UCSC table browser; a comment that names no columns.
+    path.write_text("#chrom\tchromStart\tchromEnd\tname\tstrand\nchr1\t1\t5\tx\t-\n")
+    assert read_bed(path).loc[0, ["start", "end", "strand"]].tolist() == [1, 5, "-"]
+    path.write_text("# peaks\tof a caller\nchr1\t1\t5\tx\t0\t-\n")
+    assert read_bed(path).loc[0, ["start", "end", "strand"]].tolist() == [1, 5, "-"]
+    path.write_text("# nothing\n")
+    with pytest.raises(ValueError, match="holds no intervals"):
+        read_bed(path)
+    path = path.rename(tmp_path / "peaks.bed.gz")
+    with pytest.raises(ValueError, match=r"peaks.bed.gz is no tab-separated file"):
+        read_bed(path)
+
+
 def test_expression_from_bedgraph_and_bed(files: dict[str, Any], tmp_path: Path) -> None:
     plus, minus, bed = (tmp_path / name for name in ("a.plus.bg", "a.minus.bg", "b.bed"))
     plus.write_text("track type=bedGraph\nchr1\t0\t50000\t4\nchr1\t75000\t100000\t2\n")
@@ -348,8 +396,15 @@ def test_expression_from_bedgraph_and_bed(files: dict[str, Any], tmp_path: Path)
     assert b[:2, :2].tolist() == [[0, 0], [0, 7]]
     assert windows.track_names[2:] == ("reference expression +", "reference expression -")
     np.testing.assert_allclose(a[:, 2:], (a[:, :2] + b[:, :2]) / 2)
-    with pytest.raises(ValueError, match="has no strands: give 'a' two files"):
-        build(files, expression={"a": plus})
+    for given in (plus, [bed, bed, bed], []):
+        with pytest.raises(ValueError, match="no strands: give 'a' two files"):
+            build(files, expression={"a": given})
+    bed.write_text("chr1\t10\t60000\tg\t.\t-\n")
+    with pytest.raises(ValueError, match=r"b.bed: the score of 'g' is no number"):
+        build(files, expression={"b": bed})
+    bed.write_text("#chrom\tstart\tend\tname\tstrand\nchr1\t10\t60000\tg\t-\n")
+    with pytest.raises(ValueError, match=r"b.bed has no column 'score'"):
+        build(files, expression={"b": bed})
 
 
 def test_bedgraph_and_bigwig(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Overlap-add: what was cut is given back, no border shows, and masked bins stay empty."""
 
 import tracemalloc
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -149,6 +150,9 @@ def test_stitch_takes_the_table_of_windows():
     )
     with pytest.raises(ValueError, match="select one cell type"):
         stitch(windows.bulk, two, sizes, bin_size=50, max_distance=REACH)
+    donors = windows.table.assign(donor=np.arange(len(windows)) % 2)
+    with pytest.raises(ValueError, match="select one donor"):
+        stitch(windows.bulk, donors, sizes, bin_size=50, max_distance=REACH)
     with pytest.raises(ValueError, match="no number of bins for 'chr2'"):
         stitch(windows.bulk, windows.table, {"chr1": 150}, bin_size=50, max_distance=REACH)
 
@@ -195,3 +199,10 @@ def test_negative_predictions_and_mixed_windows_are_refused():
     one = windows[(windows.table["cell_type"] == "A").to_numpy()]
     with pytest.raises(ValueError, match="negative contact"):
         predict_map(lambda w: w.bulk - 5, one, N_BINS, max_distance=4)
+    two = replace(one, table=one.table.assign(donor=np.arange(len(one)) % 2))
+    with pytest.raises(ValueError, match="several donor"):
+        predict_map(lambda w: w.bulk, two, N_BINS, max_distance=4)
+    with pytest.raises(ValueError, match="leaves the 40 bins"):
+        predict_map(lambda w: w.bulk, one, 40, max_distance=4)
+    with pytest.raises(ValueError, match="no windows"):
+        predict_map(lambda w: w.bulk, one[[]], N_BINS, max_distance=4)

@@ -1,6 +1,7 @@
 """Windows: where they lie, what is masked, what is refused, and how splits cut them."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import cooler
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from scstlib import splits
 from scstlib.leakage import LeakageError
 from scstlib.preprocess.contacts import make_windows, usable_bins, window_starts
-from scstlib.preprocess.windows import join_windows
+from scstlib.preprocess.windows import chromosome_map, join_windows
 
 SIZES = {"chr1": 20, "chr2": 12, "chr3": 8, "chr4": 1}
 
@@ -148,6 +149,11 @@ class TestMakeWindows:
         triangle = {c: np.triu(m) for c, m in maps(0).items()}
         with pytest.raises(ValueError, match="not symmetric: if it holds one triangle"):
             windows(triangle)
+        # NaN is equal to NaN alone, in a sparse map too.
+        lost = {c: sp.csr_array(m) for c, m in maps(0).items()}
+        lost["chr1"][0, 1] = np.nan
+        with pytest.raises(ValueError, match="not symmetric"):
+            windows(lost)
         with pytest.raises(ValueError, match=r"no chromosome 'chrX'; there are \['chr1'"):
             windows(chromosomes=["chrX"])
         with pytest.raises(ValueError, match="no full window of 30 bins"):
@@ -160,6 +166,25 @@ class TestMakeWindows:
         short["B"]["chr1"] = short["B"]["chr1"][:-1]
         with pytest.raises(ValueError, match=r"tracks of B on 'chr1': shape .19, 2., but the bulk"):
             make_windows(maps(0), short, None, bin_size=50, bulk_cell_types=(), window=8)
+        flat = {kind: {c: t[:, 0] for c, t in by.items()} for kind, by in tracks().items()}
+        with pytest.raises(ValueError, match="give two axes"):
+            make_windows(maps(0), flat, None, bin_size=50, bulk_cell_types=(), window=8)
+
+    def test_rounding_does_not_make_a_sparse_map_asymmetric(self):
+        large = np.full((9, 9), 1e6)
+        large[0, 1] += 1e-2
+        assert chromosome_map({"chr1": sp.csr_array(large)}, "chr1").shape == (9, 9)
+        assert chromosome_map({"chr1": large}, "chr1").shape == (9, 9)
+
+    def test_what_cannot_be_joined_is_refused(self):
+        w = windows()
+        for other, message in [
+            (replace(w, bin_size=10), "bin_size 50 and 10"),
+            (replace(w, track_names=("a", "b")), "track_names"),
+            (replace(w, targets=None), "targets and without"),
+        ]:
+            with pytest.raises(ValueError, match=message):
+                join_windows([w, other])
 
 
 class TestSplitsOfWindows:
