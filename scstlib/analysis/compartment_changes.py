@@ -47,7 +47,7 @@ def compartment_score(
     -------
     numpy.ndarray, shape (bins,)
         Its length is the square root of the eigenvalue. NaN at empty bins, and everywhere in a map
-        that is empty or has at most ``ignore_diags + 3`` bins with contacts.
+        that is empty, flat or has at most ``ignore_diags + 3`` bins with contacts.
 
     Raises
     ------
@@ -63,6 +63,9 @@ def compartment_score(
         raise ValueError("the track is constant, so that it tells no compartment; give another.")
     if n_eigenvectors < 1:
         raise ValueError(f"n_eigenvectors is {n_eigenvectors}; it must be at least 1.")
+    known = contacts[~np.isnan(contacts)]
+    if len(known) == 0 or (known == known[0]).all():  # cooltools has no answer to a flat map.
+        return np.full(len(contacts), np.nan)
     with warnings.catch_warnings():
         # Idle eigenvectors of a small or empty map have no correlation with anything.
         warnings.simplefilter("ignore")

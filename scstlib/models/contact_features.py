@@ -121,14 +121,6 @@ def other_strand(names: tuple[str, ...]) -> list[int]:
     return [names.index(name) if name in names else i for i, name in enumerate(swapped)]
 
 
-def contact_unit(maps: np.ndarray) -> float:
-    """Return the value that one contact has in maps: 1 in raw counts, less in balanced maps."""
-    positive = maps[maps > 0]
-    if np.array_equal(positive, np.round(positive)):
-        return 1.0
-    return float(np.quantile(positive, 0.05))
-
-
 def with_neighbours(tracks: Tensor) -> Tensor:
     """Return tracks (n, bins, k) with their averages at ``TRACK_WIDTHS``, (n, bins, k × 3)."""
     bins = tracks.shape[1]

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from scstlib.models.smoothing import Smoothing, blurred
+from scstlib.preprocess.contacts import contact_unit
 from scstlib.preprocess.guides import BULK_EXPRESSION, EXPRESSION, REFERENCE_EXPRESSION
 from scstlib.preprocess.windows import Windows
 
@@ -59,7 +60,7 @@ def pixel_features(
         rows, columns = rows[chosen], columns[chosen]
     distance = (columns - rows).astype(float)
     log, base = smoothing.log_over_expected(window)
-    smooth = smoothing(window)[0]
+    smooth = smoothing.contacts(window)[0]
     found = [distance, np.log(base[0, rows, columns] + 1e-3), np.log(smooth[rows, columns] + 1)]
     maps = [log, *(blurred(log, window.mask, width) for width in MAP_WIDTHS)]
     found += [each[0, rows, columns] for each in maps]
@@ -106,8 +107,12 @@ def _log_sum(tracks: dict[str, np.ndarray], pair: tuple[str, str]) -> np.ndarray
 
     So a high gene does not hide a low one on the other strand.
     """
-    found = [np.log1p(tracks[name]) for name in pair if name in tracks]
-    return np.asarray(sum(found)) if found else None
+    found = [tracks[name] for name in pair if name in tracks]
+    if not found:
+        return None
+    if (least := float(np.min(found))) < 0:
+        raise ValueError(f"{pair[0][:-2]} goes down to {least}: give values of at least 0.")
+    return np.asarray(sum(map(np.log1p, found)))
 
 
 def bulk_depth_ratio(windows: Windows) -> float:
@@ -121,13 +126,13 @@ def sample_pixels(
 ) -> Pixels:
     """Draw pixels of usable bins, as many from each window; all if there are fewer.
 
-    The ratio of a Poisson count to its expectation S varies by 1 / S; ``spread`` is the variance
-    of the true ratio.
+    The ratio of a Poisson count to its expectation S varies by 1 / S, whatever the unit of the
+    maps; ``spread`` is the variance of the true ratio.
     """
     assert windows.targets is not None
     rng = np.random.default_rng(seed)
     rows, columns = upper(windows.bulk.shape[-1])
-    share = bulk_depth_ratio(windows)
+    share, unit = bulk_depth_ratio(windows), contact_unit(windows.targets)
     each = -(-n_pixels // len(windows))
     features, ratios, weights = [], [], []
     for i in range(len(windows)):
@@ -138,5 +143,5 @@ def sample_pixels(
         assert one.targets is not None
         features.append(pixel_features(one, smoothing, chosen))
         ratios.append(one.targets[0, rows[chosen], columns[chosen]] / expected[chosen])
-        weights.append(1 / (1 / expected[chosen] + spread))
+        weights.append(1 / (unit / expected[chosen] + spread))
     return Pixels(np.concatenate(features), np.concatenate(ratios), np.concatenate(weights))

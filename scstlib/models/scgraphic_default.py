@@ -30,7 +30,6 @@ from scstlib.models.contact_features import (
     BulkView,
     bin_features,
     bulk_guide,
-    contact_unit,
     curve_map,
     distinct,
     expression_floor,
@@ -46,6 +45,7 @@ from scstlib.models.files import write_model
 from scstlib.models.scgraphic_default_settings import DefaultSettings
 from scstlib.models.scgraphic_inputs import digest
 from scstlib.models.spatial import check_tracks, check_windows, groups_of
+from scstlib.preprocess.contacts import contact_unit
 from scstlib.preprocess.expected import distance_means
 from scstlib.training import launch, minimise, resolve_device, seeded_weights
 

@@ -7,7 +7,7 @@ from typing import Self
 
 import numpy as np
 
-from scstlib.preprocess.contacts import normalise_depth
+from scstlib.preprocess.contacts import contact_unit, normalise_depth
 from scstlib.preprocess.expected import distance_means
 from scstlib.preprocess.windows import Windows
 
@@ -27,27 +27,35 @@ class Smoothing:
     width
         Standard deviation near the diagonal, in bins; 2.2 times that far from it.
     expected
-        (bins,), mean bulk contact at each distance, learned in training.
+        (bins,), mean bulk contacts at each distance, learned in training.
+    unit
+        What one contact counts in the bulk map: 1 in raw counts, less in balanced maps.
     """
 
     width: float
     expected: np.ndarray
+    unit: float = 1.0
 
     @classmethod
     def chosen(
         cls, windows: Windows, widths: tuple[float, ...] = (0.3, 0.4, 0.5, 0.6, 0.8)
     ) -> Self:
         """Take the width with the smallest squared error on (at most 60) windows with targets."""
-        expected = distance_means(windows.bulk, windows.mask)
+        unit = contact_unit(windows.bulk)
+        expected = distance_means(windows.bulk / np.float32(unit), windows.mask)
         some = windows[:: -(-len(windows) // MOST_WINDOWS)]
         assert some.targets is not None
         targets = normalise_depth(some.targets)
-        candidates = [cls(width, expected) for width in widths]
+        candidates = [cls(width, expected, unit) for width in widths]
         errors = [np.mean((normalise_depth(c(some)) - targets) ** 2) for c in candidates]
         return candidates[int(np.argmin(errors))]
 
     def __call__(self, windows: Windows) -> np.ndarray:
         """Return smoothed bulk maps (n, bins, bins), float64, symmetric; masked bins are 0."""
+        return self.contacts(windows) * self.unit
+
+    def contacts(self, windows: Windows) -> np.ndarray:
+        """Return the smoothed bulk maps in contacts, whatever the unit of the maps."""
         log, base = self.log_over_expected(windows)
         bins = log.shape[-1]
         distance = np.abs(np.subtract.outer(np.arange(bins), np.arange(bins)))
@@ -57,7 +65,10 @@ class Smoothing:
         return np.exp(near * narrow + (1 - near) * wide) * base
 
     def log_over_expected(self, windows: Windows) -> tuple[np.ndarray, np.ndarray]:
-        """Log of bulk over base, with a pseudocount, and the base: expected times bin factors."""
+        """Log of bulk over base, with a pseudocount, and the base: expected times bin factors.
+
+        Both in contacts.
+        """
         bins = windows.bulk.shape[-1]
         if bins > len(self.expected):
             raise ValueError(
@@ -66,9 +77,10 @@ class Smoothing:
             )
         distance = np.abs(np.subtract.outer(np.arange(bins), np.arange(bins)))
         expected = np.maximum(np.nan_to_num(self.expected), 1e-9)[distance]
-        factors = bin_factors(windows.bulk / expected, windows.mask)
+        bulk = windows.bulk / np.float32(self.unit)
+        factors = bin_factors(bulk / expected, windows.mask)
         both = factors[:, :, None] * factors[:, None, :]
-        log = np.log((windows.bulk / both + PSEUDOCOUNT) / (expected + PSEUDOCOUNT))
+        log = np.log((bulk / both + PSEUDOCOUNT) / (expected + PSEUDOCOUNT))
         usable = windows.mask[:, :, None] & windows.mask[:, None, :]
         return log * usable, expected * both * usable
 

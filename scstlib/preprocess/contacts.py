@@ -24,6 +24,7 @@ __all__ = [
     "DistanceMeans",
     "Windows",
     "balance_matrix",
+    "contact_unit",
     "distance_means",
     "downsample",
     "laplacian_encodings",
@@ -101,6 +102,14 @@ def normalise_depth(counts: np.ndarray, *, reads: float = 25_000) -> np.ndarray:
     scaled = np.log1p(counts / np.where(total > 0, total, 1) * reads)
     top = np.max(np.nan_to_num(scaled), axis=(-2, -1), keepdims=True)
     return scaled / np.where(top > 0, top, 1)
+
+
+def contact_unit(maps: np.ndarray) -> float:
+    """Return the value that one contact has in maps: 1 in raw counts, less in balanced maps."""
+    positive = maps[maps > 0]
+    if np.array_equal(positive, np.round(positive)):
+        return 1.0
+    return float(np.quantile(positive, 0.05))
 
 
 def smooth_eigenvalues(maps: np.ndarray, *, threshold: float = 0.25) -> np.ndarray:

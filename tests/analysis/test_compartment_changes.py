@@ -47,8 +47,9 @@ def test_compartments_that_are_the_second_eigenvector_are_found():
     assert np.corrcoef(found, SIGNS)[0, 1] > 0.8
 
 
-def test_an_empty_map_has_no_score():
-    assert np.isnan(compartment_score(np.zeros((BINS, BINS)), SIGNS)).all()
+@pytest.mark.parametrize("value", [0.0, 2.0])
+def test_an_empty_or_flat_map_has_no_score(value):
+    assert np.isnan(compartment_score(np.full((BINS, BINS), value), SIGNS)).all()
 
 
 @pytest.mark.parametrize("track", [np.ones(BINS), np.ones(BINS - 1), np.full(BINS, np.nan)])

@@ -113,11 +113,32 @@ def test_a_single_track_of_expression_is_read_whatever_its_name(names, parts) ->
 
 
 @pytest.mark.parametrize("make", [BulkRidge, small_trees])
+def test_negative_expression_is_refused(make, parts, fitted) -> None:
+    _, test, _ = parts
+    with pytest.raises(ValueError, match="expression goes down to -"):
+        fitted[make].predict(replace(test, tracks=test.tracks - 3))
+
+
+@pytest.mark.parametrize("make", [BulkRidge, small_trees])
 def test_other_tracks_are_refused(make, parts, fitted) -> None:
     _, test, _ = parts
     model = fitted[make]
     with pytest.raises(ValueError, match="fitted on the tracks"):
         model.predict(replace(test, tracks=test.tracks[..., :2], track_names=("x", "y")))
+
+
+@pytest.mark.parametrize("make", [BulkSmoothed, BulkRidge, small_trees])
+def test_the_unit_of_the_maps_changes_nothing_but_that_of_the_prediction(make, parts) -> None:
+    def in_unit(windows: Windows, unit: float) -> Windows:
+        # So few contacts that many pixels hold a single one, as balanced maps are judged by.
+        bulk, targets = (unit * np.floor(maps / 16) for maps in (windows.bulk, windows.targets))
+        return replace(windows, bulk=bulk, targets=targets)
+
+    train, test, _ = parts
+    counts, balanced = (
+        make().fit(in_unit(train, unit)).predict(in_unit(test, unit)) for unit in (1.0, 2.0**-10)
+    )
+    np.testing.assert_allclose(balanced * 2**10, counts, rtol=1e-5)
 
 
 def test_blurring_takes_counting_noise_away() -> None:
