@@ -108,26 +108,42 @@ def fingerprint(data: Any) -> Fingerprint:
     units = {
         str(name): frozenset(_plain(v) for v in pd.unique(table[name].dropna()))
         for name in table.columns
-        if name not in (*INTERVAL, *MAP_COLUMNS.values()) and table[name].nunique() <= MAX_VALUES
+        if name not in (*INTERVAL, *MAP_COLUMNS.values()) and _names_units(table[name])
     }
     by = record.get("by")
     if is_anndata(data):
         return Fingerprint(frozenset(map(str, data.obs_names)), None, units, by=by)
     intervals = table[INTERVAL].drop_duplicates().reset_index(drop=True)
-    # chr1 and 1 are the same chromosome, whatever the file that names it.
-    intervals["chrom"] = intervals["chrom"].astype(str).str.removeprefix("chr")
+    intervals["chrom"] = intervals["chrom"].astype(str).map(bare_chromosome)
     maps = {
-        unit: frozenset(
-            name
-            for names in table[column]
-            for name in ([names] if isinstance(names, str) else names)
-        )
+        unit: frozenset(name for names in table[column] for name in _listed(names))
         for unit, column in MAP_COLUMNS.items()
         if column in table
     }
     assemblies = units.get("assembly", frozenset())
     gap = int(record.get("gap", 0))
     return Fingerprint(None, intervals, units, maps, assemblies, by, gap)
+
+
+def bare_chromosome(name: str) -> str:
+    """Name whatever the file that names it: chr1 and 1 are one chromosome, chrM and MT too."""
+    bare = name.removeprefix("chr")
+    return "M" if bare == "MT" else bare
+
+
+def _names_units(column: pd.Series) -> bool:
+    """Whether the values of a column are few, and no lists."""
+    try:
+        return bool(column.nunique() <= MAX_VALUES)
+    except TypeError:
+        return False
+
+
+def _listed(names: Any) -> Iterable[str]:
+    """Names of a cell of the table: one, several, or none where it is missing."""
+    if isinstance(names, str):
+        return [names]
+    return names if isinstance(names, Iterable) else []
 
 
 def _plain(value: Any) -> Any:

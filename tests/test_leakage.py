@@ -171,3 +171,18 @@ class TestFitted:
             check_evaluation(Learner(), table("chr1"))
         with pytest.raises(ValueError, match="does not say which cells"):
             Learner().fit(np.zeros((2, 2)))
+
+
+def test_names_of_the_mitochondrial_chromosome_are_one():
+    with pytest.raises(LeakageError, match="chromosome \\['M'\\]"):
+        assert_disjoint(table("chrM"), table("MT"))
+
+
+def test_columns_of_lists_and_missing_names_are_no_units():
+    both = pd.concat([
+        table("chr1", cell_type="a", bulk_cell_types=[("b",)], files=[["x", "y"]]),
+        table("chr2", cell_type="a"),
+    ])  # fmt: skip
+    assert_disjoint(both, table("chr3", cell_type="a"))
+    with pytest.raises(LeakageError, match="held-out cell_type \\['b'\\]"):
+        assert_disjoint(both, table("chr3", cell_type="b"))

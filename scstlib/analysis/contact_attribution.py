@@ -20,6 +20,7 @@ import numpy as np
 from scstlib.analysis.chromosome_maps import mask_empty, on_diagonals
 from scstlib.analysis.compartment_changes import compartment_score
 from scstlib.analysis.gene_switching import (
+    check_one_donor,
     check_sums,
     place_in_windows,
     switch_genes,
@@ -124,8 +125,8 @@ def gene_effects(
     Raises
     ------
     ValueError
-        If a track is missing, the expression does not add up to the tracks, or a gene lies in no
-        window.
+        If a track is missing, the expression does not add up to the tracks, a gene lies in no
+        window, or windows are of several donors.
     """
     import pandas as pd
 
@@ -180,6 +181,7 @@ def region_effect(
     ValueError
         If no window holds the region, no gene starts in it, or as :func:`gene_effects`.
     """
+    check_one_donor(windows)
     chrom, start, end = region
     table = windows.table
     inside = (

@@ -48,10 +48,11 @@ def place_in_windows(
     Raises
     ------
     ValueError
-        If a track is missing, or a gene lies in no window.
+        If a track is missing, a gene lies in no window, or windows are of several donors.
     """
     import pandas as pd
 
+    check_one_donor(windows)
     known = genes.loc[genes.index.intersection(expression.index)]
     if names is not None:
         known = known.loc[known.index.intersection(list(names))]
@@ -83,6 +84,13 @@ def place_in_windows(
     # The first of equals: the order of windows decides, the same each time.
     nearest = table.groupby(["gene", "cell_type"], sort=False)["apart"].idxmin()
     return table.loc[np.sort(nearest)].drop(columns="apart").reset_index(drop=True)
+
+
+def check_one_donor(windows: Windows) -> None:
+    """Raise ValueError for windows of several donors: a gene is read once for each cell type."""
+    if "donor" in windows.table and windows.table["donor"].nunique() > 1:
+        donors = list(windows.table["donor"].unique())
+        raise ValueError(f"windows of several donors, {donors}: give those of one.")
 
 
 def switch_genes(

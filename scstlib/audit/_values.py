@@ -155,10 +155,13 @@ def relative_change(before: Any, after: Any) -> float:
 
 @contextmanager
 def restored(*things: Any) -> Iterator[None]:
-    """Give modules the buffers back that they had: running means move in training mode."""
+    """Give modules the buffers back that they had: running means move in training mode.
+
+    A method of a module stands for the module.
+    """
     kept = [
         (buffer, buffer.clone())
-        for thing in things
+        for thing in (getattr(each, "__self__", each) for each in things)
         if hasattr(thing, "named_buffers")
         for _, buffer in thing.named_buffers()
     ]

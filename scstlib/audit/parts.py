@@ -13,7 +13,13 @@ import scipy.sparse as sp
 
 from scstlib.audit._values import fixed_randomness, is_tensor, numpy_of
 from scstlib.audit.findings import Audit, Finding, counted
-from scstlib.leakage import LeakageError, assert_disjoint, is_anndata, table_of
+from scstlib.leakage import (
+    LeakageError,
+    assert_disjoint,
+    bare_chromosome,
+    is_anndata,
+    table_of,
+)
 
 #: Rows are compared in blocks, so that memory does not grow with rows squared.
 BLOCK = 256
@@ -42,8 +48,8 @@ def split_overlap(
         record of the split; genomic parts may not share chromosomes unless they were split by
         region.
     content : bool
-        Compare rows by content: ``X`` of AnnData, targets (else tracks) of windows, arrays. Rows of
-        zeros are left out. Rows of few features can be equal by chance.
+        Compare rows by content: ``X`` of AnnData, targets (else tracks) of windows, arrays. NaN
+        counts as 0, and rows of zeros are left out. Rows of few features can be equal by chance.
     tolerance : float
         Rows that are closer than this, relative to their length, are duplicates.
 
@@ -115,7 +121,7 @@ def _plain(values: Any) -> pd.Series:
 def _name(value: Any) -> str:
     if isinstance(value, (int, float, np.number)) and not isinstance(value, bool):
         return f"{float(value):.9g}"
-    return str(value).removeprefix("chr")
+    return bare_chromosome(str(value))
 
 
 def _shared(where: str, what: str, first: pd.Series, second: pd.Series) -> Finding:
@@ -177,7 +183,8 @@ def _content(part: Any) -> np.ndarray | None:
     part = numpy_of(part) if is_tensor(part) else part
     part = part.toarray() if sp.issparse(part) else np.asarray(part)
     # A part may have no rows, of which reshape cannot tell the features.
-    return part.reshape(len(part), math.prod(part.shape[1:])).astype(float)
+    rows = part.reshape(len(part), math.prod(part.shape[1:])).astype(float)
+    return np.where(np.isnan(rows), 0.0, rows)
 
 
 def _share_of_copies(a: np.ndarray, b: np.ndarray, tolerance: float) -> float:

@@ -47,12 +47,14 @@ class BulkSmoothed:
         """Choose the width on windows with targets."""
         check_windows(windows, targets=True)
         self.smoothing_ = Smoothing.chosen(windows, self.widths)
+        self.bin_size_ = windows.bin_size
         record_fit(self, windows)
         return self
 
     def predict(self, windows: Windows, depth: float = 1.0) -> np.ndarray:
         """Return the smoothed bulk maps times ``depth``."""
         check_windows(windows)
+        check_tracks(windows, windows.track_names, self.bin_size_)  # Any tracks: it reads none.
         return (self.smoothing_(windows) * depth).astype(np.float32)
 
 

@@ -151,7 +151,7 @@ def score_windows(
     LeakageError
         If one of ``models`` was fitted on chromosomes of ``test``.
     ValueError
-        As :func:`contact_scores`, or if ``training`` lacks a place of ``test``.
+        As :func:`contact_scores`, if ``training`` lacks a place of ``test``, or there is no row.
     """
     import pandas as pd
 
@@ -168,6 +168,8 @@ def score_windows(
             own = mean_at_places(predicted if same else model.predict(training), training, test)
         scores = contact_scores(predicted, test, prediction_reference=own, **common)  # type: ignore[arg-type]
         parts.append(scores.assign(model=name))
+    if not parts:
+        raise ValueError("there is nothing to score: give models, references or a truth.")
     table = pd.concat(parts, ignore_index=True)
     return table[["model", *table.columns.drop("model")]]
 

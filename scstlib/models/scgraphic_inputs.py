@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from torch import Tensor
 
+from scstlib.models.contact_features import distinct
 from scstlib.preprocess.contacts import laplacian_encodings, normalise_depth
 from scstlib.preprocess.tracks import TrackScaler, scale_per_window
 from scstlib.preprocess.windows import Windows
@@ -47,9 +48,9 @@ def read_inputs(windows: Windows, scaler: TrackScaler | None, n_encodings: int) 
     features = (
         scale_per_window(chosen.tracks) if scaler is None else scaler.transform(chosen).tracks
     )
-    kept, map_of = _distinct(windows.bulk)
+    kept, map_of = distinct(windows.bulk)
     bulk = normalise_depth(windows.bulk[kept], reads=READS)
-    return Inputs(features, laplacian_encodings(bulk, n_encodings), bulk, map_of)
+    return Inputs(features, laplacian_encodings(bulk, n_encodings), bulk, np.array(map_of))
 
 
 def published_tracks(windows: Windows) -> Windows:
@@ -90,14 +91,6 @@ class Batches:
         # Of the epoch alone, so that a run that goes on draws what an unbroken one does.
         order = np.random.default_rng([self.seed, epoch]).permutation(self.n)
         return order[batch * self.size : (batch + 1) * self.size]
-
-
-def _distinct(maps: np.ndarray) -> tuple[list[int], np.ndarray]:
-    """First row of each distinct map, and for every map which of them it is."""
-    number: dict[bytes, int] = {}
-    keys = [sha256(np.ascontiguousarray(each).tobytes()).digest() for each in maps]
-    map_of = np.array([number.setdefault(key, len(number)) for key in keys])
-    return [int(np.argmax(map_of == i)) for i in range(len(number))], map_of
 
 
 def digest(windows: Windows) -> str:

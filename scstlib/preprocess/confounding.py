@@ -71,11 +71,12 @@ def check_depths(
     Raises
     ------
     ValueError
-        If two groups differ by more, naming them; for lengths that differ, a depth that is not
-        positive, or a factor below 1.
+        If two groups differ by more, naming them; for no depth, lengths that differ, a depth that
+        is not positive, a missing group, or a factor below 1.
     """
     values = np.asarray(depths, dtype=float)
-    if len(values) != len(groups) or not (np.isfinite(values) & (values > 0)).all():
+    _refuse_missing(groups)
+    if not 0 < len(values) == len(groups) or not (np.isfinite(values) & (values > 0)).all():
         raise ValueError(f"{len(values)} depths, all to be positive, for {len(groups)} groups.")
     if factor < 1:
         raise ValueError(f"factor is {factor}; a ratio of depths is at least 1.")
@@ -100,12 +101,18 @@ def variance_explained(values: np.ndarray, groups: np.ndarray | pd.Series) -> fl
     Raises
     ------
     ValueError
-        If lengths differ, or a value is not finite.
+        If there is no value, lengths differ, a value is not finite, or a group is missing.
     """
     values = np.asarray(values, dtype=float)
-    if len(values) != len(groups) or not np.isfinite(values).all():
+    _refuse_missing(groups)
+    if not 0 < len(values) == len(groups) or not np.isfinite(values).all():
         raise ValueError(f"{len(values)} values, all to be finite, for {len(groups)} groups.")
     codes, _ = pd.factorize(np.asarray(groups))
     means = np.bincount(codes, weights=values) / np.bincount(codes)
     total = values.var()
     return float(((means[codes] - values.mean()) ** 2).mean() / total) if total > 0 else 0.0
+
+
+def _refuse_missing(groups: np.ndarray | pd.Series) -> None:
+    if missing := int(pd.isna(np.asarray(groups)).sum()):
+        raise ValueError(f"the group of {missing} is missing: leave them out.")

@@ -40,8 +40,8 @@ def open_cooler(uri: str | Path, resolution: int | None = None) -> Any:
     FileNotFoundError
         If there is no such file.
     ValueError
-        If it is no cooler file, has no such resolution or none was chosen, or its bins are not of
-        one size; the message lists the resolutions that are there.
+        If it is no cooler file, has no such resolution or none was chosen, stores both triangles,
+        or its bins are not of one size; the message lists the resolutions that are there.
     """
     import cooler
 
@@ -72,6 +72,10 @@ def open_cooler(uri: str | Path, resolution: int | None = None) -> Any:
     opened = cooler.Cooler(f"{path}::{group}")
     if opened.binsize is None:
         raise ValueError(f"{path}::{group} has no bin size: its bins are unequal, or a single one.")
+    if opened.storage_mode != "symmetric-upper":
+        raise ValueError(
+            f"{path}::{group} stores both triangles: make it anew without --no-symmetric-upper."
+        )
     if resolution is not None and opened.binsize != resolution:
         raise ValueError(f"{path}::{group} has bins of {opened.binsize} bp, not of {resolution}.")
     return opened

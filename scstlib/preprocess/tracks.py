@@ -16,7 +16,7 @@ import pandas as pd
 import scipy.sparse as sp
 from sklearn.base import BaseEstimator, TransformerMixin
 
-from scstlib.leakage import INTERVAL, record_fit
+from scstlib.leakage import INTERVAL, bare_chromosome, record_fit
 from scstlib.preprocess.windows import Windows
 
 
@@ -33,20 +33,15 @@ def match_chromosomes(table: pd.DataFrame, names: Iterable[str]) -> pd.DataFrame
     if "chrom" not in table:
         raise ValueError(f"no column 'chrom'; columns are {list(table.columns)}")
     wanted = list(dict.fromkeys(map(str, names)))
-    known = {_bare(name): name for name in wanted}
+    known = {bare_chromosome(name): name for name in wanted}
     chrom = table["chrom"].astype(str)
-    renamed = chrom.map(lambda name: name if name in wanted else known.get(_bare(name)))
+    renamed = chrom.map(lambda name: name if name in wanted else known.get(bare_chromosome(name)))
     if not renamed.notna().any():
         raise ValueError(
             f"chromosomes {sorted(chrom.unique())[:5]} are none of {wanted[:5]}: "
             "is it another assembly or species?"
         )
     return table.assign(chrom=renamed)[renamed.notna()]
-
-
-def _bare(name: str) -> str:
-    bare = name.removeprefix("chr")
-    return "M" if bare == "MT" else bare
 
 
 def expression_tracks(

@@ -189,6 +189,15 @@ def test_regions_without_a_window_or_a_gene_are_refused():
         region_effect(Linear(), windows, EXPRESSION, GENES, ("chr1", 5 * SIZE, 6 * SIZE), "young")
 
 
+def test_windows_of_several_donors_are_refused():
+    windows = windows_of(EXPRESSION)
+    windows = replace(windows, table=windows.table.assign(donor=["one", "two"]))
+    with pytest.raises(ValueError, match="several donors"):
+        gene_effects(Linear(), windows, EXPRESSION, GENES)
+    with pytest.raises(ValueError, match="several donors"):
+        region_effect(Linear(), windows, EXPRESSION, GENES, ("chr1", 0, 4 * SIZE), "young")
+
+
 class OrganismMaps:
     """The organism's own folding, read off the transcriptional activity in the tracks."""
 

@@ -402,6 +402,18 @@ def test_random_classes_are_among_those_that_exist() -> None:
     assert set(seen) <= {3, 4, 5}
 
 
+def test_rows_with_nan_are_copies_too() -> None:
+    rows = np.array([[1.0, np.nan, 3.0], [2.0, np.nan, 1.0]])
+    found = audit.split_overlap({"train": rows, "test": rows[1:]})
+    assert [row.evidence for row in found.findings] == [1.0]
+
+
+def test_a_method_of_a_module_leaves_its_running_means_alone() -> None:
+    norm = nn.BatchNorm1d(3)
+    audit.input_use(norm.forward, [torch.arange(12.0).reshape(4, 3)])
+    assert not norm.running_mean.any()
+
+
 def test_a_part_without_rows_shares_nothing() -> None:
     rng = np.random.default_rng(0)
     parts = {"train": rng.normal(size=(5, 3)), "validation": np.empty((0, 3))}

@@ -141,6 +141,13 @@ def test_the_unit_of_the_maps_changes_nothing_but_that_of_the_prediction(make, p
     np.testing.assert_allclose(balanced * 2**10, counts, rtol=1e-5)
 
 
+@pytest.mark.parametrize("make", MODELS[1:])
+def test_bins_of_another_size_are_refused(make, parts, fitted) -> None:
+    _, test, _ = parts
+    with pytest.raises(ValueError, match="bins of 1,000 bp"):
+        fitted[make].predict(replace(test, bin_size=500))
+
+
 def test_blurring_takes_counting_noise_away() -> None:
     smooth = np.full((1, 32, 32), 4.0)
     noisy = np.random.default_rng(0).poisson(smooth).astype(float)

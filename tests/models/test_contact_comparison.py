@@ -71,6 +71,8 @@ def test_a_model_fitted_on_the_test_chromosome_is_refused_but_a_reference_is_lab
     known = MeanOfTypes().fit(test)
     with pytest.raises(LeakageError):
         score_windows({"mean": known}, test, truth=truth)
+    with pytest.raises(ValueError, match="nothing to score"):
+        score_windows({}, test)
     table = mean_scores(score_windows({}, test, references={"mean": known}))
     assert list(table.index) == ["mean"]
     assert "dC" not in table

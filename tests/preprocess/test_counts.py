@@ -172,3 +172,11 @@ def test_groups_of_unequal_depth_are_refused_by_name():
         check_depths(np.array([1.0, 0]), np.array(["a", "b"]))
     with pytest.raises(ValueError, match="at least 1"):
         check_depths(depths, groups, factor=0.9)
+
+
+@pytest.mark.parametrize("check", [check_depths, variance_explained])
+def test_values_without_a_group_are_refused(check):
+    with pytest.raises(ValueError, match="group of 1 is missing"):
+        check(np.ones(3), pd.Series(["a", None, "b"]))
+    with pytest.raises(ValueError, match=r"0 (depths|values)"):
+        check(np.array([]), np.array([]))

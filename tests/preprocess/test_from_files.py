@@ -242,6 +242,11 @@ def test_bad_maps(files: dict[str, Any], folder: Path, tmp_path: Path) -> None:
     wrong[3, 5] = np.inf
     with pytest.raises(ValueError, match="such as inf"):
         build(files, bulk=cool(tmp_path / "inf.cool", {"chr1": wrong}))
+    square = cool(
+        tmp_path / "s.cool", {"chr1": np.ones((64, 64))}, symmetric_upper=False, triucheck=False
+    )
+    with pytest.raises(ValueError, match="both triangles"):
+        build(files, bulk=square)
     with pytest.raises(ValueError, match=r"has no chromosomes \['chr9'\]"):
         build(files, chromosomes=["chr1", "chr9"])
 
