@@ -26,19 +26,29 @@ def write_model(
     settings : mapping
         Anything that JSON holds.
     tensors : mapping of str to Tensor
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such folder.
     """
     from safetensors.torch import save_file
 
     path = Path(path)
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"there is no folder {path.parent}: make it first.")
     header = {"file_version": FILE_VERSION, "model": model, "settings": dict(settings)}
     # A name of its own: two processes may save to one path, and the last one wins whole.
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    save_file(
-        {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()},
-        part,
-        metadata={"scstlib": json.dumps(header)},
-    )
-    part.replace(path)
+    try:
+        save_file(
+            {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()},
+            part,
+            metadata={"scstlib": json.dumps(header)},
+        )
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def read_model(path: str | Path, model: str) -> tuple[dict[str, Any], dict[str, Tensor]]:

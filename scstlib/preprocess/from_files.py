@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from scstlib._parts import listed
 from scstlib.preprocess.cooler_maps import CoolerMaps
 from scstlib.preprocess.guides import guide_tracks
 from scstlib.preprocess.track_inputs import Table, expression_inputs, shared_inputs
@@ -96,7 +97,7 @@ def read_inputs(
     cell_types: Sequence[str] | None = None,
     reference: Sequence[str] | None = None,
     bulk_expression: str | None = None,
-    bulk_cell_types: Sequence[str] = (),
+    bulk_cell_types: str | Sequence[str] = (),
     resolution: int | None = None,
     assembly: str | None = None,
     chromosomes: Sequence[str] | None = None,
@@ -145,7 +146,7 @@ def read_inputs(
         {kind: by_chromosome(tracks[kind], maps.bins) for kind in kinds},
         track_names,
         target_maps,
-        tuple(bulk_cell_types),
+        tuple(listed(bulk_cell_types)),
         files,
         window,
     )

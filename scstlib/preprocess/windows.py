@@ -10,6 +10,8 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
+from scstlib._parts import listed
+
 
 @dataclass(frozen=True, eq=False)
 class Windows:
@@ -108,7 +110,7 @@ def make_windows(
     targets: Mapping[str, Mapping[str, Any] | Any] | None,
     *,
     bin_size: int,
-    bulk_cell_types: Iterable[str],
+    bulk_cell_types: str | Iterable[str],
     window: int = 128,
     stride: int = 32,
     chromosomes: Iterable[str] | None = None,
@@ -164,7 +166,8 @@ def make_windows(
         raise ValueError(f"targets of {sorted(targets)} but tracks of {sorted(tracks)}")
     first = next(iter(tracks.values()))
     chroms = list(chromosomes) if chromosomes is not None else list(first)
-    columns["bulk_cell_types"] = tuple(bulk_cell_types)
+    # A single name is one cell type, not its letters.
+    columns["bulk_cell_types"] = tuple(listed(bulk_cell_types))
     parts: list[Windows] = []
     for chrom in chroms:
         bulk_map = chromosome_map(bulk, chrom, balance)
@@ -201,7 +204,10 @@ def make_windows(
                 )
             )
     if not parts:
-        raise ValueError(f"no full window of {window} bins on {chroms}: use a shorter window")
+        raise ValueError(
+            f"no full window of {window} bins on {chroms} with a share of masked bins up to"
+            f" {max_masked}: use a shorter window, or let more be masked"
+        )
     return replace(join_windows(parts), track_names=tuple(track_names))
 
 

@@ -75,6 +75,15 @@ def test_a_chosen_model_remembers_what_chose_it(windows):
         check_evaluation(winner, other)
 
 
+def test_a_model_that_cannot_be_written_leaves_nothing(fitted, tmp_path):
+    with pytest.raises(FileNotFoundError, match="no folder"):
+        fitted.save(tmp_path / "none" / "model.safetensors")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(OSError, match="folder"):
+        fitted.save(tmp_path / "folder")
+    assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+
+
 def test_maps_are_symmetric_to_the_last_bit_and_empty_where_masked(fitted, windows):
     maps = fitted.predict(windows)
     assert maps.dtype == np.float32

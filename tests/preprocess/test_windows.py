@@ -170,6 +170,14 @@ class TestMakeWindows:
         with pytest.raises(ValueError, match="give two axes"):
             make_windows(maps(0), flat, None, bin_size=50, bulk_cell_types=(), window=8)
 
+    def test_a_single_name_is_one_cell_type(self):
+        assert windows(bulk_cell_types="stem").table["bulk_cell_types"].iloc[0] == ("stem",)
+
+    def test_windows_that_are_all_masked_are_named_as_such(self):
+        empty = {c: 0 * m for c, m in maps(0).items()}
+        with pytest.raises(ValueError, match=r"share of masked bins up to 0\.5"):
+            windows(empty, max_masked=0.5)
+
     def test_rounding_does_not_make_a_sparse_map_asymmetric(self):
         large = np.full((9, 9), 1e6)
         large[0, 1] += 1e-2
