@@ -7,7 +7,7 @@ import pytest
 
 from scstlib.leakage import LeakageError, check_evaluation
 from scstlib.models.contact_baselines import BulkCopy, BulkRidge, BulkSmoothed, MeanOfTypes
-from scstlib.models.smoothing import bin_factors, blurred
+from scstlib.models.smoothing import bin_factors, blurred, least_unit
 from scstlib.models.trees import ContactTrees
 from scstlib.preprocess.windows import Windows
 from scstlib.splits import hold_out_chromosomes
@@ -139,6 +139,13 @@ def test_the_unit_of_the_maps_changes_nothing_but_that_of_the_prediction(make, p
         make().fit(in_unit(train, unit)).predict(in_unit(test, unit)) for unit in (1.0, 2.0**-10)
     )
     np.testing.assert_allclose(balanced * 2**10, counts, rtol=1e-5)
+
+
+def test_a_deep_map_of_which_a_pixel_was_interpolated_is_of_counts() -> None:
+    deep = np.full((1, 8, 8), 40.0)
+    deep[0, 0, 0] = 40.5
+    assert least_unit(deep) == 1
+    assert least_unit(deep / 1000) == pytest.approx(0.04)
 
 
 @pytest.mark.parametrize("make", MODELS[1:])
