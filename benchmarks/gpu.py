@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -115,13 +116,13 @@ def pages(names: list[str], limit: float) -> list[dict[str, object]]:
     start, running = time.monotonic(), {}
     for name in names:
         command = [sys.executable, "-m", "tools.execute", name]
-        running[name] = subprocess.Popen(command, cwd=ROOT, env=setting)
+        running[name] = subprocess.Popen(command, cwd=ROOT, env=setting, start_new_session=True)
     found: list[dict[str, object]] = []
     for name, process in running.items():
         try:
             status = process.wait(max(1.0, start + limit - time.monotonic()))
         except subprocess.TimeoutExpired:
-            process.kill()
+            os.killpg(process.pid, signal.SIGKILL)  # With the page's kernel.
             status = None
         taken = round(time.monotonic() - start)
         end = {0: "ran", None: "over the limit"}.get(status, "failed")

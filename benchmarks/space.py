@@ -100,6 +100,13 @@ def run(arguments: argparse.Namespace) -> dict[str, list[Score]]:
     return runs
 
 
+def refuse_repeats(scores: list[Score]) -> None:
+    """Raise ValueError for a run that occurs twice: it would count double in the medians."""
+    keys = [tuple(score[k] for k in ("row", "part", "organism", "model_seed")) for score in scores]
+    if len(set(keys)) < len(keys):
+        raise ValueError(f"{next(key for key in keys if keys.count(key) > 1)} occurs twice.")
+
+
 def merged(paths: list[Path]) -> dict[str, object]:
     """The results of several calls as one."""
     read = [json.loads(path.read_text()) for path in paths]
@@ -107,6 +114,7 @@ def merged(paths: list[Path]) -> dict[str, object]:
     for results in read:
         for kind, rows in results["runs"].items():
             runs.setdefault(kind, []).extend(rows)
+    refuse_repeats(runs.get("scores", []))
     calls = [results["provenance"] for results in read]
     first = calls[-1] | {"calls": len(calls)}
     if any(call != calls[-1] for call in calls):

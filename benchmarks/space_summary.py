@@ -113,15 +113,15 @@ def cost_targets(cost: list[Score]) -> list[Score]:
     step = value("step published fp32", "seconds")
     memory = value("memory default fp32", "megabytes") / value("memory published fp32", "megabytes")
     rows = [
-        ("step, times faster, fp32", step / value("step default fp32", "seconds"), ">=", 6.0),
-        ("step, times faster, bf16", step / value("step default bf16", "seconds"), ">=", 8.0),
-        ("memory at batch 16, share", memory, "<=", 1 / 6),
-        ("genome, CPU seconds", value("genome", "seconds"), "<=", 15.0),
-        ("genome, megabytes", value("genome", "peak_megabytes"), "<=", 500.0),
+        ("step, times faster, fp32", step / value("step default fp32", "seconds"), "≥", 6.0),
+        ("step, times faster, bf16", step / value("step default bf16", "seconds"), "≥", 8.0),
+        ("memory at batch 16, share", memory, "≤", 1 / 6),
+        ("genome, CPU seconds", value("genome", "seconds"), "≤", 15.0),
+        ("genome, megabytes", value("genome", "peak_megabytes"), "≤", 500.0),
     ]
     return [
         {"what": what, "reached": reached, "target": f"{sign} {bound:.3g}",
-         "met": bool(reached >= bound if sign == ">=" else reached <= bound)}
+         "met": bool(reached >= bound if sign == "≥" else reached <= bound)}
         for what, reached, sign, bound in rows
     ]  # fmt: skip
 

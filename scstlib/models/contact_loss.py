@@ -54,7 +54,7 @@ def contrast_loss(
         if int(here.sum()) < 2:
             continue
         seen, expected = counts[here], log_mean[here].log_softmax(0)
-        weight = usable[here][0] / (1 + dispersion * expected.detach().exp() * seen.sum(0))
+        weight = usable[here].all(0) / (1 + dispersion * expected.detach().exp() * seen.sum(0))
         entropy = torch.special.entr(seen / seen.sum(0).clamp(min=1)).sum(0) * seen.sum(0)
         parts.append(((-(seen * expected).sum(0) - entropy) * weight.mean(0)).mean() / len(seen))
     return torch.stack(parts).mean() if parts else log_mean.new_zeros(())

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from scstlib.models.smoothing import Smoothing, blurred, least_unit
+from scstlib.models.smoothing import Smoothing, blurred
+from scstlib.preprocess.contacts import contact_unit
 from scstlib.preprocess.guides import BULK_EXPRESSION, EXPRESSION, REFERENCE_EXPRESSION
 from scstlib.preprocess.windows import Windows
 
@@ -131,7 +132,7 @@ def sample_pixels(
     assert windows.targets is not None
     rng = np.random.default_rng(seed)
     rows, columns = upper(windows.bulk.shape[-1])
-    share, unit = bulk_depth_ratio(windows), least_unit(windows.targets)
+    share, unit = bulk_depth_ratio(windows), contact_unit(windows.targets)
     each = -(-n_pixels // len(windows))
     features, ratios, weights = [], [], []
     for i in range(len(windows)):

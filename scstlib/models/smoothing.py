@@ -41,7 +41,7 @@ class Smoothing:
         cls, windows: Windows, widths: tuple[float, ...] = (0.3, 0.4, 0.5, 0.6, 0.8)
     ) -> Self:
         """Take the width with the smallest squared error on (at most 60) windows with targets."""
-        unit = least_unit(windows.bulk)
+        unit = contact_unit(windows.bulk)
         expected = distance_means(windows.bulk / np.float32(unit), windows.mask)
         some = windows[:: -(-len(windows) // MOST_WINDOWS)]
         assert some.targets is not None
@@ -83,15 +83,6 @@ class Smoothing:
         log = np.log((bulk / both + PSEUDOCOUNT) / (expected + PSEUDOCOUNT))
         usable = windows.mask[:, :, None] & windows.mask[:, None, :]
         return log * usable, expected * both * usable
-
-
-def least_unit(maps: np.ndarray) -> float:
-    """Return what one contact counts in maps, at most 1.
-
-    Balanced values that are on the scale of counts, or counts of which some were interpolated,
-    are counts as far as noise goes, however deep the map is.
-    """
-    return min(1.0, contact_unit(maps))
 
 
 def blurred(maps: np.ndarray, mask: np.ndarray, width: float) -> np.ndarray:

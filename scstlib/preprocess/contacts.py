@@ -105,11 +105,15 @@ def normalise_depth(counts: np.ndarray, *, reads: float = 25_000) -> np.ndarray:
 
 
 def contact_unit(maps: np.ndarray) -> float:
-    """Return the value that one contact has in maps: 1 in raw counts, less in balanced maps."""
+    """Return the value that one contact has in maps: 1 in raw counts, less in balanced maps.
+
+    Balanced values that are on the scale of counts, or counts of which some were interpolated,
+    are counts as far as noise goes, however deep the map is.
+    """
     positive = maps[maps > 0]
     if np.array_equal(positive, np.round(positive)):
         return 1.0
-    return float(np.quantile(positive, 0.05))
+    return min(1.0, float(np.quantile(positive, 0.05)))
 
 
 def smooth_eigenvalues(maps: np.ndarray, *, threshold: float = 0.25) -> np.ndarray:

@@ -7,8 +7,9 @@ import pytest
 
 from scstlib.leakage import LeakageError, check_evaluation
 from scstlib.models.contact_baselines import BulkCopy, BulkRidge, BulkSmoothed, MeanOfTypes
-from scstlib.models.smoothing import bin_factors, blurred, least_unit
+from scstlib.models.smoothing import bin_factors, blurred
 from scstlib.models.trees import ContactTrees
+from scstlib.preprocess.contacts import contact_unit
 from scstlib.preprocess.windows import Windows
 from scstlib.splits import hold_out_chromosomes
 from tests.models.spatial_data import spatial_windows
@@ -144,8 +145,8 @@ def test_the_unit_of_the_maps_changes_nothing_but_that_of_the_prediction(make, p
 def test_a_deep_map_of_which_a_pixel_was_interpolated_is_of_counts() -> None:
     deep = np.full((1, 8, 8), 40.0)
     deep[0, 0, 0] = 40.5
-    assert least_unit(deep) == 1
-    assert least_unit(deep / 1000) == pytest.approx(0.04)
+    assert contact_unit(deep) == 1
+    assert contact_unit(deep / 1000) == pytest.approx(0.04)
 
 
 @pytest.mark.parametrize("make", MODELS[1:])

@@ -7,8 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from scstlib.leakage import LeakageError, check_evaluation
+from scstlib.models.contact_loss import contrast_loss
 from scstlib.models.scgraphic import ScGrapHiC
 from scstlib.models.scgraphic_default import DefaultScGrapHiC
 from scstlib.preprocess.windows import Windows
@@ -218,3 +220,24 @@ def test_bad_input_is_refused(windows, fitted):
 def test_half_precision_gives_much_the_same(windows, fitted):
     half = DefaultScGrapHiC(**SMALL).fit(windows, precision="bf16-mixed").predict(windows)
     assert np.corrcoef(half.ravel(), fitted.predict(windows).ravel())[0, 1] > 0.99
+
+
+def test_a_deep_map_with_an_interpolated_pixel_is_still_of_counts(windows):
+    deep = replace(windows, bulk=windows.bulk * 30, targets=windows.targets * 30)
+    deep.bulk[:, 0, 0] += 0.5
+    deep.targets[:, 0, 0] += 0.5
+    model = DefaultScGrapHiC(**SMALL).fit(deep, device="cpu")
+    assert model.unit_ == 1
+
+
+def test_where_donors_differ_in_their_masks_the_order_of_windows_does_not_matter():
+    draws = torch.Generator().manual_seed(0)
+    counts = torch.poisson(torch.full((2, 40), 5.0), generator=draws)
+    logs = torch.randn(2, 40, generator=draws)
+    usable = torch.ones(2, 40, dtype=torch.bool)
+    usable[1, :20] = False
+    place = torch.zeros(2, dtype=torch.long)
+    turned = (x.flip(0) for x in (counts, logs, usable))
+    loss = contrast_loss(counts, logs, usable, place, 0.2)
+    assert loss > 0
+    assert contrast_loss(*turned, place, 0.2) == pytest.approx(float(loss), rel=1e-5)

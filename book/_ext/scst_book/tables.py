@@ -1,7 +1,7 @@
 """The generated tables: ``<!-- table: NAME -->`` on a page of prose is replaced by the table.
 
 ``datasets`` is made from the data manifests; ``pages``, ``machine`` and ``versions`` from this
-build.
+build; those of :mod:`scst_book.results` from the benchmarks.
 """
 
 from __future__ import annotations
@@ -11,12 +11,14 @@ import os
 import platform
 import re
 import sys
-from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from sphinx.application import Sphinx
+
+from scst_book import results
+from scst_book.markdown import cell, markdown
 
 MARK = re.compile(r"^<!-- table: (\w+) -->$", flags=re.MULTILINE)
 SHOWN = (
@@ -36,16 +38,6 @@ SHOWN = (
     "torch-geometric",
     "torchdiffeq",
 )
-
-
-def markdown(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """A Markdown table; cells are escaped where they would end one."""
-    lines = [list(head), ["---"] * len(head), *[[_cell(value) for value in row] for row in rows]]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
-def _cell(value: object) -> str:
-    return str(value).replace("|", "\\|").replace("\n", " ")
 
 
 def datasets(root: Path) -> str:
@@ -70,8 +62,8 @@ def datasets(root: Path) -> str:
             facts["How to fetch"] = (
                 f"{manifest.by_hand['instructions']} <{manifest.by_hand['url']}>"
             )
-        lines = [f"- {label}: {_cell(value)}" for label, value in facts.items() if value]
-        traps = [f"  - {_cell(trap)}" for trap in manifest.known_traps]
+        lines = [f"- {label}: {cell(value)}" for label, value in facts.items() if value]
+        traps = [f"  - {cell(trap)}" for trap in manifest.known_traps]
         lines += ["- Known traps:", *traps] if traps else []
         head = [f"## {name}", f"**{manifest.title}.** {manifest.description}"]
         sections.append("\n\n".join([*head, "\n".join(lines)]))
@@ -128,7 +120,13 @@ def versions(root: Path) -> str:
     return markdown(["package", "version"], [[f"`{n}`", metadata.version(n)] for n in SHOWN])
 
 
-TABLES = {"datasets": datasets, "pages": pages, "machine": machine, "versions": versions}
+TABLES = {
+    "datasets": datasets,
+    "pages": pages,
+    "machine": machine,
+    "versions": versions,
+    **results.TABLES,
+}
 
 
 def fill(app: Sphinx, text: str) -> str:
