@@ -180,7 +180,7 @@ def predict_map(
     n_bins: int,
     *,
     max_distance: int,
-    batch_size: int = 8,
+    batch_size: int = 4,
 ) -> sp.csr_array:
     """Predict the windows of one chromosome and cell type in batches, and join them.
 
