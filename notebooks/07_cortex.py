@@ -410,7 +410,7 @@ plt.show()
 by_kind = {name: s.groupby("kind", sort=False)["dC"].mean() for name, s in scores.items()}
 part = (by_kind[best] / by_kind["replicate (ceiling)"]).sort_values()
 Markdown(
-    f"{best[0].upper() + best[1:]} reaches {part.iloc[-1]:.0%} of the replicate's dC for {part.index[-1]} and {part.iloc[0]:.0%} for"
+    f"The best of them, {best}, reaches {part.iloc[-1]:.0%} of the replicate's dC for {part.index[-1]} and {part.iloc[0]:.0%} for"
     f" {part.index[0]}. Both donors of a type are two tests of one statement, not two statements: there are two people in this study."
 )
 

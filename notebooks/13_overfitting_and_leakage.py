@@ -10,7 +10,7 @@
 # > **Before**: [From single cells to windows](04_preprocessing_contacts.ipynb) and [Expression at
 # > unmeasured times](10_unmeasured_times.ipynb) say what is predicted here.
 # >
-# > **Time**: 45 min to read, 2 min to run.
+# > **Time**: 45 min to read, 3 min to run.
 
 # %% tags=["colab"]
 # Google Colab only: install the book's package and keep the installed numpy and torch.

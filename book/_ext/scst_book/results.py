@@ -51,15 +51,15 @@ def space_aims(root: Path) -> str:
     rows = [
         [
             _name(aim),
-            f"{aim['reached']:.3f}",
-            f"{aim['lowest']:.3f} to {aim['highest']:.3f}",
-            f"0 ± {aim['target']:g}" if _of_another(aim) else f"≥ {aim['target']:g}",
-            "yes" if aim["met"] else "no",
+            f"{aim['reached']:.4f}",
+            f"{aim['lowest']:.4f} to {aim['highest']:.4f}",
+            _unbroken(f"{'0 ±' if _of_another(aim) else '≥'} {aim['target']:g}"),
+            _yes(aim),
         ]
         for aim in summary["targets"]
     ]
     rows += [
-        [aim["what"], f"{aim['reached']:.3g}", "", aim["target"], "yes" if aim["met"] else "no"]
+        [aim["what"], f"{aim['reached']:.3g}", "", _unbroken(aim["target"]), _yes(aim)]
         for aim in summary["cost_targets"]
     ]
     return markdown(["of the default", "median", "from run to run", "aim", "reached"], rows)
@@ -69,6 +69,15 @@ def space_published(root: Path) -> str:
     """Validation score of the published variant while it is trained."""
     rows = [[row["step"], f"{row['SCC']:.3f}"] for row in read(root)["validation"]]
     return markdown(["step", "validation SCC"], rows)
+
+
+def _unbroken(text: str) -> str:
+    """Text that stays on one line of a narrow table."""
+    return text.replace(" ", "\N{NO-BREAK SPACE}")
+
+
+def _yes(aim: dict[str, Any]) -> str:
+    return "yes" if aim["met"] else "no"
 
 
 def _of_another(aim: dict[str, Any]) -> bool:
