@@ -912,9 +912,9 @@ Markdown(
 )
 
 # %% [markdown]
-# > **Note** One organism, one test chromosome, and less training than the default of 800 steps on windows of 128 bins. The
-# > published model had 30 steps. How far both get with all their training, against other models, on cell types that were never
-# > trained on and on measured data, is for a page of its own.
+# > **Note** One organism, one test chromosome, and far less training than the settings of the package ask for. How far
+# > both get with more of it, beside other models and on cell types that were never trained on, is on [the next
+# > page](06_scgraphic_evaluation.ipynb) and in [the benchmarks](../book/reproducibility.md#contact-maps-of-cell-types).
 #
 # ## The package in four lines
 #
