@@ -318,7 +318,7 @@ for name, change in changes.items():
     ablated[f"without {name}"] = mean_scores(found).loc[name]
 ablated = pd.DataFrame(ablated).T
 
-# %% caption="What each score has left, as a share of the way from the copied bulk (0) to the truth (1), on seen cell types at new places: with all inputs, without expression, and for the baselines. Without expression the scores of whole maps lose a part; dC and dIns lose all." alt="Dot plot with a row for each of five scores and a coloured dot for each of four methods. In GenomeDISCO, SCC and SCCt the dots of the full network and of the one without expression lie close together; in dC and dIns the latter lies at zero." name="fig-what-scores-see"
+# %% caption="What each score has left, as a share of the way from the copied bulk (0) to the truth (1), on seen cell types at new places: with all inputs, without expression, and for gradient boosting. On this scale every score falls without expression; dC and dIns lose all." alt="Dot plot with a row for each of six scores and a coloured dot for each of three methods. In each row the dot of the network without expression lies to the left of the other two; in dC and dIns it lies at zero." name="fig-what-scores-see"
 rows = pd.concat([seen, ablated.iloc[1:2]])
 shown = {"without expression": ORANGE, "gradient boosting": GREEN, OURS: BLUE}
 metrics = ["GD", "SCC", "SCCt", "ins", "dC", "dIns"]
@@ -340,7 +340,7 @@ Markdown(
     f"Without expression, SCC falls by {lost['SCC']:.3f} (from {seen.loc[OURS, 'SCC']:.3f} to {blind['SCC']:.3f})"
     f" and SSIM by {lost['SSIM']:.3f}. dC falls from {seen.loc[OURS, 'dC']:.2f} to {blind['dC']:.2f}, dIns from"
     f" {seen.loc[OURS, 'dIns']:.2f} to {blind['dIns']:.2f}. A table with SCC and SSIM alone would call"
-    " the blind model nearly as good."
+    " the blind model nearly as good: the loss shows on the scale of the figure, from the floor to the ceiling."
 )
 
 # %% [markdown]
@@ -361,11 +361,17 @@ ablated[["GD", "SCC", "SCCt", "dC", "ins", "dIns"]].round(3)
 drop = ablated.iloc[0] - ablated.iloc[1:]
 worst = {metric: drop[metric].idxmax() for metric in ("SCC", "dC")}
 small = [name.removeprefix("without ") for name in drop.index if abs(drop.loc[name, "dC"]) < 0.02]
+higher = [name for name in drop.index if drop.loc[name, "dC"] <= -0.02]
 Markdown(
     f"SCC loses most {worst['SCC']} ({drop['SCC'].max():.3f}), dC most {worst['dC']} ({drop['dC'].max():.2f})."
     + (
         f" Changes of dC below 0.02, for {', '.join(small)}, are no finding with one seed."
         if small
+        else ""
+    )
+    + (
+        f" dC is higher {' and '.join(higher)}: one seed cannot tell an input that distracts from chance."
+        if higher
         else ""
     )
 )
@@ -407,7 +413,7 @@ Markdown("scGrapHiC against the best row without a network:\n\n" + "\n".join(lin
 # white; colours say where this cell type has more (red) or fewer (blue) contacts than the training
 # types on average.
 
-# %% caption="Log₂ of the far cell type over the mean of the training types, in one window. Above: the truth, and the target, in which the noise of counting hides it. Below: what gradient boosting and scGrapHiC predict, each over the mean of its own predictions for the training types." alt="Four square heat maps in red and blue. The truth shows large smooth patches; the target is speckled; the two predictions show paler versions of some of the patches." name="fig-far"
+# %% caption="Log₂ of the far cell type over the mean of the training types, in one window. Above: the truth, and the target, in which the noise of counting hides it. Below: what gradient boosting and scGrapHiC predict, each over the mean of its own predictions for the training types." alt="Four square heat maps in red and blue. The truth shows large smooth patches; the target is speckled; the two predictions are far paler." name="fig-far"
 part, mean_true = tests["far"], reference["far"]
 log_ratio = np.log2((truth["far"] + 1) / (mean_true + 1))
 one = int(np.abs(log_ratio).mean(axis=(1, 2)).argmax())
@@ -538,7 +544,7 @@ summary = pd.DataFrame({
 summary.round({"mean difference": 3, "standard error": 3})
 
 # %% [markdown]
-# A difference of less than two standard errors is not a difference. And even a sure one is about this
+# A difference of less than two standard errors is not shown by these windows. And even a sure one is about this
 # organism: its maps follow expression to a degree that was set when it was made. In real cells nobody
 # set it. What the guide adds there has to be measured, with donors as replicates.
 #

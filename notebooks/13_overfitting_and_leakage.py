@@ -820,14 +820,15 @@ guard(name, mistake, check_evaluation, model, split.test, given=start)
 # %% [markdown]
 # ## Windows that overlap
 #
-# **The mistake.** Windows are cut with a stride of half their length and then split at random. Half
-# of the pixels of a test window lie in a training window too, with the same counting noise. Model:
-# a forest whose leaves hold two pixels, which remembers much.
+# **The mistake.** Windows are cut with a stride of half their length and then split at random. Many
+# pixels of a test window then lie in a training window too, with the same counting noise, and nearly
+# all places do in another cell type, which is the next mistake. Model: a forest whose leaves hold two
+# pixels, which remembers much.
 
 
 # %%
 def window_parts(seed, mistake, stride=16):
-    """Training and test windows: a random third, or those of held-out chromosomes."""
+    """Training and test windows, six of sixteen: at random, or those of some chromosomes."""
     windows = windows_of(seed, stride)
     if not mistake:
         split = hold_out_chromosomes(windows, test=genome(seed).chromosomes[10:])

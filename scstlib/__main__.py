@@ -30,7 +30,14 @@ astro and oligo, maps.astro.mcool and maps.oligo.mcool. cooler reads them, and H
 EPILOG = """\
 The model must have been fitted on the same kinds of tracks: the same expression, CTCF and CpG
 files or none, bins of the same size, and --reference with the cell types that it was trained on.
-A model is trained in Python: see the chapters on space of the book.
+A model is trained in Python:
+
+  from scstlib.models.scgraphic import ScGrapHiC
+  from scstlib.preprocess.from_files import build_windows
+
+  windows = build_windows("bulk.mcool::resolutions/50000", "cells.h5ad", genes="genes.gtf",
+                          targets={"astro": "astro.cool", "oligo": "oligo.cool"})
+  ScGrapHiC().fit(windows).save("model.safetensors")
 
 A .hic file is converted first: 'hictk convert maps.hic maps.mcool' or
 'hic2cool convert maps.hic maps.mcool -r 0'.

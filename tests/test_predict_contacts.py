@@ -117,6 +117,16 @@ def test_chromosomes_may_be_asked_for_in_any_order(folder: Path, out: Path) -> N
         assert clr.matrix(balance=False).fetch(chrom).any()
 
 
+def test_a_cell_type_by_itself_has_no_reference(
+    folder: Path, out: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    cells = anndata.read_h5ad(folder / "cells.h5ad")
+    stem = cells[cells.obs["cell_type"] == "stem"].copy()
+    stem.write_h5ad(tmp_path / "stem.h5ad")
+    assert run(folder, out, expression=tmp_path / "stem.h5ad") == 0
+    assert "here of stem alone" in caplog.text
+
+
 def test_names_of_outputs() -> None:
     paths = command.output_paths(Path("x/maps.cool"), ["L2/3 IT", "Sst"])
     assert [str(path) for path in paths.values()] == ["x/maps.L2_3_IT.cool", "x/maps.Sst.cool"]

@@ -111,13 +111,23 @@ def read_inputs(
     files = {"bulk": [str(bulk)]}
     by_type, read = expression_inputs(maps, expression, cell_type_key, layer, genes)
     files |= read
+    if reference is None and len(by_type) == 1:
+        warnings.warn(
+            f"the reference is the mean of all cell types, here of {next(iter(by_type))} alone:"
+            " give the cells of those that the model was trained on as well, and name these in"
+            " reference",
+            stacklevel=3,
+        )
     reference = list(by_type) if reference is None else list(reference)
     shared, names, read = shared_inputs(maps, ctcf, cpg)
     files |= read
     known = [*reference, *(cell_types or ()), *([bulk_expression] if bulk_expression else ())]
     unknown = [name for name in known if name not in by_type]
     if unknown:
-        raise ValueError(f"there is no expression of {unknown}; there are {list(by_type)}.")
+        raise ValueError(
+            f"there is no expression of {unknown}; there are {list(by_type)}. Cells of the"
+            " reference are given with the others, under the names of their types."
+        )
     tracks, track_names = guide_tracks(
         by_type,
         reference=reference,
