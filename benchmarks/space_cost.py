@@ -29,7 +29,7 @@ from scstlib.preprocess.windows import Windows, make_windows
 # As in space_truth.py, which imports much that predicting does not need.
 NAMES = (*EXPRESSION, *REFERENCE_EXPRESSION, *BULK_EXPRESSION, "CTCF +", "CTCF -", "CpG")
 WINDOW = 128
-STEPS_TIMED, REPEATS = 12, 5
+STEPS_TIMED, REPEATS = 12, 3
 CHROMOSOMES, CHROMOSOME_BINS = 20, 2_752  # 2.75 Gb in all
 STRIDE = 64
 PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed"}
