@@ -117,8 +117,9 @@ def merged(paths: list[Path]) -> dict[str, object]:
     refuse_repeats(runs.get("scores", []))
     calls = [results["provenance"] for results in read]
     first = calls[-1] | {"calls": len(calls)}
-    if any(call != calls[-1] for call in calls):
-        first["other_calls"] = [call for call in calls if call != calls[-1]]
+    others = [call for i, call in enumerate(calls) if call not in calls[:i] and call != calls[-1]]
+    if others:
+        first["other_calls"] = others
     return {"provenance": first, "summary": summary(runs), "runs": runs}
 
 
