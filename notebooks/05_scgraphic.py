@@ -46,12 +46,7 @@ from torch.nn import functional
 
 from scstlib.datasets.organism import simulate_organism
 from scstlib.metrics.contacts import contrast_correlation, stratum_adjusted_correlation
-from scstlib.models.contact_features import (
-    bin_features,
-    bulk_guide,
-    view_bulk,
-    with_neighbours,
-)
+from scstlib.models.contact_features import bulk_guide, view_bulk, with_neighbours
 from scstlib.models.contact_network import from_triangle
 from scstlib.models.contact_loss import count_loss
 from scstlib.models.scgraphic import ScGrapHiC
@@ -65,7 +60,7 @@ from scstlib.preprocess.contacts import (
     normalise_depth,
     smooth_eigenvalues,
 )
-from scstlib.preprocess.guides import guide_tracks
+from scstlib.preprocess.guides import bin_features, guide_tracks
 from scstlib.preprocess.tracks import (
     TrackScaler,
     by_chromosome,

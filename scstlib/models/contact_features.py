@@ -5,9 +5,7 @@ Nothing here is trained. Maps are torch tensors (n, bins, bins) of contacts, 0 i
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -20,7 +18,7 @@ EXPRESSION_FLOOR = 0.015  # of the mean expression of bins with any
 PRIOR_CONTACTS = 1.0  # contacts as expected that are added to those that were seen
 INSULATION_WINDOWS = (2, 4, 8, 16)
 N_PROFILE = 2 + len(INSULATION_WINDOWS)
-LOG_NEGLIGIBLE = -20.0  # of a weight in an average, next to the largest
+LOG_NEGLIGIBLE = -20.0  # of a weight in an average, relative to the largest
 TRACK_WIDTHS = (2.0, 5.0)  # in bins, at which tracks are averaged as well
 
 
@@ -34,58 +32,6 @@ def expression_floor(tracks: np.ndarray, names: tuple[str, ...]) -> float:
     columns = [place[name] for name in EXPRESSION if name in place]
     total = np.asarray(tracks)[..., columns].sum(axis=-1)
     return EXPRESSION_FLOOR * float(total[total > 0].mean()) if (total > 0).any() else 1.0
-
-
-def bin_features(
-    tracks: np.ndarray, names: tuple[str, ...], floor: float
-) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Return the features (n, bins, features) of bins, not scaled, and their names.
-
-    Expression x becomes the sum of log(1 + x / floor) over both strands, where a high gene does
-    not hide a low one on the other strand, and that minus the same of the reference and of the
-    bulk, where they are among the tracks. Other tracks stay as they are.
-
-    Parameters
-    ----------
-    tracks : array (n, bins, tracks)
-    names : tuple of str
-        Of the tracks; without names none is taken for expression.
-    floor : float
-        From :func:`expression_floor`.
-
-    Raises
-    ------
-    ValueError
-        If expression is negative.
-    """
-    tracks = np.asarray(tracks, dtype=np.float32)
-    place = {name: i for i, name in enumerate(names or range(tracks.shape[-1]))}
-    found: dict[str, np.ndarray] = {}
-    own = _log_sum(tracks, place, EXPRESSION, floor)
-    if own is not None:
-        found["expression"] = own
-        for name, pair in (("reference", REFERENCE_EXPRESSION), ("bulk", BULK_EXPRESSION)):
-            other = _log_sum(tracks, place, pair, floor)
-            if other is not None:
-                found[f"expression minus {name}"] = own - other
-    used = {*EXPRESSION, *REFERENCE_EXPRESSION, *BULK_EXPRESSION}
-    found |= {str(name): tracks[..., i] for name, i in place.items() if name not in used}
-    if not found:
-        return np.zeros((*tracks.shape[:2], 0), dtype=np.float32), ()
-    return np.stack(list(found.values()), axis=-1), tuple(found)
-
-
-def _log_sum(
-    tracks: np.ndarray, place: Mapping[Any, int], pair: Sequence[str], floor: float
-) -> Any:
-    """Sum of the logs of a pair of tracks, of those that there are; None if there is none."""
-    columns = [place[name] for name in pair if name in place]
-    if not columns:
-        return None
-    values = tracks[..., columns]
-    if (values < 0).any():
-        raise ValueError(f"{pair[0][:-2]} goes down to {values.min()}: give values of at least 0.")
-    return np.log1p(values / np.float32(floor)).sum(axis=-1)
 
 
 def bulk_guide(tracks: np.ndarray, names: tuple[str, ...]) -> np.ndarray:
@@ -232,7 +178,7 @@ def _blurred(maps: Tensor, width: float) -> Tensor:
 def _blur(bins: int, width: float, device: torch.device) -> Tensor:
     """Matrix (bins, bins) that averages with a Gaussian; nothing is lost at the edges."""
     logs = -0.5 * (distances(bins, device) / width) ** 2
-    # Processors are slow with the tiniest numbers.
+    # Tails would be subnormal numbers, which processors multiply many times more slowly.
     weights = logs.clamp(min=LOG_NEGLIGIBLE).exp() * (logs > LOG_NEGLIGIBLE)
     return weights / weights.sum(1, keepdim=True)
 

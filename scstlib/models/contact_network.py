@@ -195,7 +195,8 @@ class Pixels(nn.Module):
         super().__init__()
         self.factors = nn.Linear(channels, n_factors)
         self.steps = _steps(channels)
-        # Inputs of the first layer: products, steps, and what is known of the place.
+        # The first layer takes its inputs (products, steps, what is known of the place) in turn:
+        # to join them would copy each of them for every pixel.
         self.parts = [n_factors, 2 * N_STEPS, len(SMOOTHING) + 1 + N_DISTANCE]
         self.first, self.second = nn.Linear(sum(self.parts), hidden), nn.Linear(hidden, hidden)
         self.last = nn.Linear(hidden, 2)
@@ -212,16 +213,16 @@ class Pixels(nn.Module):
         distance = distance_features(j - i).mT.expand(len(maps), -1, -1)
         known = torch.cat([maps[:, :-1], maps[:, -1:] / 4, distance], 1)
         of_product, of_steps, of_place = self.first.weight.split(self.parts, 1)
-        hidden = _plus(self.first.bias[:, None], of_place, known)[rows]
-        hidden = _plus(hidden, of_product, (factor * other_factor).mT)
-        hidden = _plus(hidden, of_steps, _between(other_path - path).mT)
+        hidden = _add_linear(self.first.bias[:, None], of_place, known)[rows]
+        hidden = _add_linear(hidden, of_product, (factor * other_factor).mT)
+        hidden = _add_linear(hidden, of_steps, _between(other_path - path).mT)
         for layer in (self.second, self.last):
             hidden = F.relu(hidden, inplace=True)
-            hidden = _plus(layer.bias[:, None], layer.weight, hidden)
+            hidden = _add_linear(layer.bias[:, None], layer.weight, hidden)
         return hidden
 
 
-def _plus(known: Tensor, weight: Tensor, values: Tensor) -> Tensor:
+def _add_linear(known: Tensor, weight: Tensor, values: Tensor) -> Tensor:
     """Return known + weight @ values (n, channels, pixels), without the product by itself."""
     return torch.baddbmm(known, weight.expand(len(values), -1, -1), values)
 

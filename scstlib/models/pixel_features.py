@@ -13,7 +13,7 @@ import numpy as np
 
 from scstlib.models.smoothing import Smoothing, blurred
 from scstlib.preprocess.contacts import contact_unit
-from scstlib.preprocess.guides import BULK_EXPRESSION, EXPRESSION, REFERENCE_EXPRESSION
+from scstlib.preprocess.guides import bin_features
 from scstlib.preprocess.windows import Windows
 
 MAP_WIDTHS = (1.0, 2.5, 6.0)
@@ -74,45 +74,17 @@ def pixel_features(
 
 
 def bin_signals(window: Windows) -> np.ndarray:
-    """Tracks of one window at several widths, (bins, signals).
-
-    Without names no track is taken for expression.
-    """
+    """Features of the bins of one window at several widths, (bins, signals)."""
     from scipy.ndimage import gaussian_filter1d
 
-    names = window.track_names or range(window.tracks.shape[-1])
-    tracks = dict(zip(map(str, names), window.tracks[0].T.astype(float), strict=True))
-    own = _log_sum(tracks, EXPRESSION)
-    signals = [] if own is None else [own]
-    for pair in (REFERENCE_EXPRESSION, BULK_EXPRESSION):
-        theirs = _log_sum(tracks, pair)
-        if own is not None and theirs is not None:
-            signals.append(own - theirs)
-    used = {*EXPRESSION, *REFERENCE_EXPRESSION, *BULK_EXPRESSION}
-    signals += [values for name, values in tracks.items() if name not in used]
-    if not signals:
-        return np.zeros((window.bulk.shape[-1], 0))
-    stacked = np.stack(signals, axis=1)
+    features, _ = bin_features(window.tracks[0].astype(float), window.track_names, floor=1.0)
     return np.concatenate(
         [
-            gaussian_filter1d(stacked, width, axis=0, mode="nearest") if width else stacked
+            gaussian_filter1d(features, width, axis=0, mode="nearest") if width else features
             for width in TRACK_WIDTHS
         ],
         axis=1,
     )
-
-
-def _log_sum(tracks: dict[str, np.ndarray], pair: tuple[str, str]) -> np.ndarray | None:
-    """Sum of log1p over the strands that there are; None if there is none.
-
-    So a high gene does not hide a low one on the other strand.
-    """
-    found = [tracks[name] for name in pair if name in tracks]
-    if not found:
-        return None
-    if (least := float(np.min(found))) < 0:
-        raise ValueError(f"{pair[0][:-2]} goes down to {least}: give values of at least 0.")
-    return np.asarray(sum(map(np.log1p, found)))
 
 
 def bulk_depth_ratio(windows: Windows) -> float:

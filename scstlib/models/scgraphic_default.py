@@ -28,7 +28,6 @@ from scstlib.models.contact_features import (
     N_PROFILE,
     TRACK_WIDTHS,
     BulkView,
-    bin_features,
     bulk_guide,
     curve_map,
     distinct,
@@ -47,6 +46,7 @@ from scstlib.models.scgraphic_inputs import digest
 from scstlib.models.spatial import check_tracks, check_windows, groups_of
 from scstlib.preprocess.contacts import contact_unit
 from scstlib.preprocess.expected import distance_means
+from scstlib.preprocess.guides import bin_features
 from scstlib.training import launch, minimise, resolve_device, seeded_weights
 
 if TYPE_CHECKING:

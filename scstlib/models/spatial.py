@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
 
+from scstlib.preprocess.windows import SAMPLE
+
 if TYPE_CHECKING:
     from scstlib.preprocess.windows import Windows
 
@@ -98,6 +100,6 @@ def check_tracks(windows: Windows, fitted: tuple[str, ...], bin_size: int) -> No
 
 def groups_of(windows: Windows) -> np.ndarray:
     """Number of the sample, cell type and donor, that each target is of, (n,)."""
-    names = [name for name in ("cell_type", "donor") if name in windows.table]
+    names = [name for name in SAMPLE if name in windows.table]
     groups: np.ndarray = windows.table.groupby(names, sort=False).ngroup().to_numpy()
     return groups

@@ -7,6 +7,7 @@ type comes with that of the cells in the bulk map and with the mean of the train
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -64,3 +65,56 @@ def guide_tracks(
         more.append(shared)
     joined = {name: np.concatenate([own, *more], axis=1) for name, own in expression.items()}
     return joined, (*names, *shared_names)
+
+
+def bin_features(
+    tracks: np.ndarray, names: tuple[str, ...], floor: float
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Return the features (..., bins, features) of bins, not scaled, and their names.
+
+    Expression x becomes the sum of log(1 + x / floor) over both strands, where a high gene does
+    not hide a low one on the other strand, and that minus the same of the reference and of the
+    bulk, where they are among the tracks. Other tracks stay as they are.
+
+    Parameters
+    ----------
+    tracks : array (..., bins, tracks)
+        Floating numbers; features have their type.
+    names : tuple of str
+        Of the tracks; without names none is taken for expression.
+    floor : float
+        In the unit of the tracks: expression far below it counts as none.
+
+    Raises
+    ------
+    ValueError
+        If expression is negative.
+    """
+    tracks = np.asarray(tracks)
+    place = {name: i for i, name in enumerate(names or range(tracks.shape[-1]))}
+    found: dict[str, np.ndarray] = {}
+    own = _log_sum(tracks, place, EXPRESSION, floor)
+    if own is not None:
+        found["expression"] = own
+        for name, pair in (("reference", REFERENCE_EXPRESSION), ("bulk", BULK_EXPRESSION)):
+            other = _log_sum(tracks, place, pair, floor)
+            if other is not None:
+                found[f"expression minus {name}"] = own - other
+    used = {*EXPRESSION, *REFERENCE_EXPRESSION, *BULK_EXPRESSION}
+    found |= {str(name): tracks[..., i] for name, i in place.items() if name not in used}
+    if not found:
+        return np.zeros((*tracks.shape[:-1], 0), dtype=tracks.dtype), ()
+    return np.stack(list(found.values()), axis=-1), tuple(found)
+
+
+def _log_sum(
+    tracks: np.ndarray, place: Mapping[Any, int], pair: Sequence[str], floor: float
+) -> Any:
+    """Sum of the logs of a pair of tracks, of those that there are; None if there is none."""
+    columns = [place[name] for name in pair if name in place]
+    if not columns:
+        return None
+    values = tracks[..., columns]
+    if (values < 0).any():
+        raise ValueError(f"{pair[0][:-2]} goes down to {values.min()}: give values of at least 0.")
+    return np.log1p(values / np.float32(floor)).sum(axis=-1)

@@ -15,9 +15,7 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from scstlib.preprocess.windows import Windows
-
-SAMPLE = ("cell_type", "donor")  # columns that say whose map a window is
+from scstlib.preprocess.windows import SAMPLE, Windows
 
 
 class BandedMap:

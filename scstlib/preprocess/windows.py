@@ -12,6 +12,8 @@ import scipy.sparse as sp
 
 from scstlib._parts import listed
 
+SAMPLE = ("cell_type", "donor")  # columns that say whose map a window is
+
 
 @dataclass(frozen=True, eq=False)
 class Windows:

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from scstlib.leakage import LeakageError, check_evaluation
+from scstlib.models.contact_features import _blur
 from scstlib.models.contact_loss import contrast_loss
 from scstlib.models.scgraphic import ScGrapHiC
 from scstlib.models.scgraphic_default import DefaultScGrapHiC
@@ -241,3 +242,12 @@ def test_where_donors_differ_in_their_masks_the_order_of_windows_does_not_matter
     loss = contrast_loss(counts, logs, usable, place, 0.2)
     assert loss > 0
     assert contrast_loss(*turned, place, 0.2) == pytest.approx(float(loss), rel=1e-5)
+
+
+@pytest.mark.parametrize("width", [0.8, 1.6, 3.2])
+def test_averages_are_of_gaussian_weights_without_subnormal_tails(width):
+    weights = _blur(128, width, torch.device("cpu"))
+    distance = torch.arange(128)[:, None] - torch.arange(128)
+    exact = (-0.5 * (distance.double() / width) ** 2).exp()
+    assert torch.allclose(weights.double(), exact / exact.sum(1, keepdim=True), atol=1e-7)
+    assert not ((weights > 0) & (weights < torch.finfo(torch.float32).tiny)).any()
