@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from scstlib.contact_output import (
+from scstlib.files.outputs import (
     check_output,
     predict_chromosomes,
     provenance,
@@ -32,8 +32,8 @@ The model must have been fitted on the same kinds of tracks: the same expression
 files or none, bins of the same size, and --reference with the cell types that it was trained on.
 A model is trained in Python:
 
-  from scstlib.models.scgraphic import ScGrapHiC
-  from scstlib.preprocess.from_files import build_windows
+  from scstlib.models.spatial.scgraphic.model import ScGrapHiC
+  from scstlib.files.inputs import build_windows
 
   windows = build_windows("bulk.mcool::resolutions/50000", "cells.h5ad", genes="genes.gtf",
                           targets={"astro": "astro.cool", "oligo": "oligo.cool"})
@@ -133,7 +133,7 @@ def _log_warning(
 
 def _predict_contacts(options: argparse.Namespace) -> None:
     """Predict and write the maps of all cell types; what is wrong shows before the first one."""
-    from scstlib.preprocess.from_files import read_inputs
+    from scstlib.files.inputs import read_inputs
 
     check_output(options.out, overwrite=True)
     model_file = _model_file(Path(options.model))
@@ -212,7 +212,7 @@ def _model_file(path: Path) -> Path:
 
 def _load(path: Path) -> Any:
     """The fitted model of a file."""
-    from scstlib.models.scgraphic import ScGrapHiC
+    from scstlib.models.spatial.scgraphic.model import ScGrapHiC
 
     return ScGrapHiC.load(path)
 

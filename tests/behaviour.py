@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 from anndata import AnnData
-
 from tests.models.conftest import series
 from tests.models.spatial_data import spatial_windows
 
@@ -45,9 +44,19 @@ def models() -> dict[str, Any]:
 
 def temporal_values(new: dict[str, Any]) -> Iterator[tuple[str, np.ndarray]]:
     """Predictions of every temporal model, and the latent flow of both scNODE."""
-    inputs = {"values": series([0.0, 1.0, 3.0, 4.0]), "counts": series([0.0, 1.0, 3.0, 4.0], 40, 12, True)}
+    inputs = {
+        "values": series([0.0, 1.0, 3.0, 4.0]),
+        "counts": series([0.0, 1.0, 3.0, 4.0], 40, 12, True),
+    }
     default = {"matching_steps": 60, "latent_dim": 3, "drift_hidden": (8, 8), "seed": 1}
-    short = {"pretrain_steps": 5, "joint_steps": 5, "latent_dim": 4, "drift_hidden": (6,), "seed": 1}
+    from_start = {**default, "start_times": "first", "time": "index"}
+    short = {
+        "pretrain_steps": 5,
+        "joint_steps": 5,
+        "latent_dim": 4,
+        "drift_hidden": (6,),
+        "seed": 1,
+    }
     makers: dict[str, Callable[[], Any]] = {
         "CopyNearest": new["CopyNearest"],
         "ConstantMean": new["ConstantMean"],
@@ -56,7 +65,7 @@ def temporal_values(new: dict[str, Any]) -> Iterator[tuple[str, np.ndarray]]:
         "displacement in components": lambda: new["DisplacementInterpolation"](2),
         "ScNODE": lambda: new["ScNODE"](**default),
         "ScNODE with growth": lambda: new["ScNODE"](**default, growth=1.0, transport_steps=5),
-        "ScNODE from the first time": lambda: new["ScNODE"](**default, start_times="first", time="index"),
+        "ScNODE from the first time": lambda: new["ScNODE"](**from_start),
         "PublishedScNODE": lambda: new["PublishedScNODE"](**short),
         "PublishedScNODE mended": lambda: new["PublishedScNODE"](
             **short, drift_activation="silu", solver_grid="fixed", start_times="all",
@@ -101,7 +110,11 @@ def spatial_values(new: dict[str, Any]) -> Iterator[tuple[str, np.ndarray]]:
         "PublishedScGrapHiC": (lambda: new["PublishedScGrapHiC"](**short), cpu),
         "PublishedScGrapHiC mended": (
             lambda: new["PublishedScGrapHiC"](
-                **short, graph_fix=True, head_init="mended", symmetrize=True, feature_scaling="global"
+                **short,
+                graph_fix=True,
+                head_init="mended",
+                symmetrize=True,
+                feature_scaling="global",
             ),
             cpu,
         ),
@@ -133,7 +146,9 @@ def metric_values(_: dict[str, Any]) -> Iterator[tuple[str, np.ndarray]]:
         expression.variance_ratio, expression.zero_fraction_error,
     ):  # fmt: skip
         yield function.__name__, np.asarray(function(x, y))
-    a, b, c = (true + np.swapaxes(true, 1, 2) for true in rng.poisson(30, (3, 3, 48, 48)).astype(float))
+    a, b, c = (
+        true + np.swapaxes(true, 1, 2) for true in rng.poisson(30, (3, 3, 48, 48)).astype(float)
+    )
     yield "mse", contacts.mse(a, b)
     yield "ssim", contacts.ssim(a, b, data_range=60.0)
     yield "expected_by_distance", contacts.expected_by_distance(a)

@@ -111,7 +111,7 @@ def build(workers: int, fresh: bool, setup_seconds: float, root: Path = ROOT) ->
     """Build the book; returns 0 when every page is in it."""
     started = time.monotonic()
     if fresh:
-        for path in (root / "_build" / "executed").glob("*.ipynb"):
+        for path in (root / "_build" / "executed").rglob("*.ipynb"):
             path.unlink()
         (root / "_build" / "html" / ".complete").unlink(missing_ok=True)
     for path in pair.pair(root / "notebooks"):

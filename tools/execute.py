@@ -76,7 +76,9 @@ def run(name: str, root: Path = notebooks.ROOT) -> int:
 
     source = root / "notebooks" / f"{name}.ipynb"
     key = notebooks.key_path(name, root).read_text(encoding="utf-8")
-    scratch = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=_folder(root / "_build" / "running")))
+    scratch = Path(
+        tempfile.mkdtemp(prefix=f"{Path(name).name}-", dir=_folder(root / "_build" / "running"))
+    )
     note = scratch / "missing.json"
     os.environ.update(kernel_environment(root / "_build"), SCST_MISSING=str(note))
     started = time.monotonic()
@@ -102,7 +104,6 @@ def run(name: str, root: Path = notebooks.ROOT) -> int:
     about["seconds"] = round(time.monotonic() - started, 1)
     made["metadata"]["scst"] = about
     text = json.dumps(made, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
-    notebooks.executed_path(name, root).parent.mkdir(parents=True, exist_ok=True)
     notebooks.write_if_changed(notebooks.executed_path(name, root), text)
     shutil.rmtree(scratch)
     end = "incomplete: data missing" if failure else "done"
@@ -117,7 +118,8 @@ def _folder(path: Path) -> Path:
 
 def _report(name: str, failure: Any, scratch: Path, root: Path) -> int:
     """Say where a page failed, and keep what it made for a look."""
-    kept = _folder(root / "_build" / "failed") / f"{name}.ipynb"
+    kept = root / "_build" / "failed" / f"{name}.ipynb"
+    _folder(kept.parent)
     (scratch / "notebook.ipynb").replace(kept)
     shutil.rmtree(scratch)
     plain = [re.sub(r"\x1b\[[0-9;]*m", "", line) for line in failure.traceback]

@@ -34,8 +34,9 @@ def pages(root: Path = ROOT) -> list[str]:
 
 
 def names(root: Path = ROOT) -> list[str]:
-    """Stems of the pages with code, in reading order."""
-    return [page.split("/")[1] for page in pages(root) if page.startswith("notebooks/")]
+    """Pages with code, ``part/name``, in reading order."""
+    found = [page for page in pages(root) if page.startswith("notebooks/")]
+    return [page.removeprefix("notebooks/") for page in found]
 
 
 def read(path: Path) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Derive the committed ``notebooks/*.ipynb`` from their ``.py``, byte for byte the same each time.
+"""Derive each committed ``.ipynb`` from the ``.py`` beside it, byte for byte the same each time.
 
 ``python -m tools.pair`` writes those that differ; ``python -m tools.pair --check`` lists them and
 fails. Contents are compared, never file times.
@@ -20,8 +20,14 @@ METADATA = {
 
 
 def sources(folder: Path) -> list[Path]:
-    """The edited pages of ``folder``, ``NN_name.py``, in order."""
-    return sorted(folder.glob("[0-9][0-9]_*.py"))
+    """The edited pages below ``folder``, ``part/name.py``, in order of their names."""
+    return sorted(_visible(folder, "*.py"))
+
+
+def _visible(folder: Path, pattern: str) -> list[Path]:
+    """Files below a folder that match, without those in hidden folders (Jupyter's checkpoints)."""
+    found = folder.rglob(pattern)
+    return [f for f in found if not any(p[0] == "." for p in f.relative_to(folder).parts)]
 
 
 def derive(source: Path) -> str:
@@ -55,7 +61,7 @@ def drifted(folder: Path) -> dict[Path, str | None]:
         for path, text in right.items()
         if not path.is_file() or path.read_text(encoding="utf-8") != text
     }
-    wrong |= {path: None for path in folder.glob("[0-9][0-9]_*.ipynb") if path not in right}
+    wrong |= {path: None for path in _visible(folder, "*.ipynb") if path not in right}
     return wrong
 
 

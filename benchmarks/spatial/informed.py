@@ -5,19 +5,17 @@ equations that turn transcription into contacts are known exactly, and only what
 cell types is read from their measured expression. Private answers of chromatin to the regulators,
 which leave no trace in expression, stay those of the bulk's cells.
 
-    python benchmarks/space_informed.py [--seed 0]
+    python -m benchmarks.spatial.run --seeds 0 --stages informed
 """
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import replace
 
 import numpy as np
-import pandas as pd
-from space_truth import BULK_TYPE, N_CELLS, TRAINING_TYPES, SpaceWorld, mean_expression
 
-from scstlib.datasets.organism_chromatin import REST, chromatin_state, contact_map, see
+from benchmarks.spatial.truth import BULK_TYPE, N_CELLS, TRAINING_TYPES, SpaceWorld, mean_expression
+from scstlib.datasets.organism.chromatin import REST, chromatin_state, contact_map, see
 from scstlib.leakage import record_fit
 from scstlib.preprocess.windows import Windows
 
@@ -85,17 +83,3 @@ class InformedByExpression:
             share = organism.settings.contacts_per_cell / organism.settings.n_chromosomes
             self.known[chrom, kind] = N_CELLS * share * see(expected, chromosome.visibility)
         return self.known[chrom, kind]
-
-
-def main() -> None:
-    from space_scores import INFORMED, scored
-
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seed", type=int, default=0, help="of the organism")
-    world = SpaceWorld.of_seed(parser.parse_args().seed)
-    rows = scored(world, {INFORMED: InformedByExpression(world).fit(world.train)})
-    print(pd.DataFrame(rows).round(4).to_string(index=False))
-
-
-if __name__ == "__main__":
-    main()

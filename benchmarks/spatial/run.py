@@ -1,7 +1,8 @@
 """Contact maps of cell types against the truth of the simulated organism.
 
-    python benchmarks/space.py --seeds 0 1 2 [--stages ...] [--output FILE]  # several calls, then
-    python benchmarks/space.py --summarise FILE... [--output FILE]
+    python -m benchmarks.spatial.run --seeds 0 1 2 [--stages ...] [--output FILE]  # several calls,
+    then
+    python -m benchmarks.spatial.run --summarise FILE... [--output FILE]
 
 Organism seeds 0, 1, 2; settings of the models were chosen on the validation chromosome of the
 organism seeds 20, 21, 22. What is trained on, and what is near and far, is in ``space_truth.py``:
@@ -10,7 +11,7 @@ chromosomes, of the same cell types (seen) and of two that were never trained on
 score is the mean over the windows of a part; what is reported is the median over organism and
 model seeds, and the median of differences that are taken within one organism and model seed.
 
-Scores (``scstlib.models.contact_comparison``)
+Scores (``scstlib.models.spatial.comparison``)
     MSE, SSIM, GD, SCC against the noisy targets; SCCt, dC, ins, dIns against the truth. SCC is over
     1 to 39 bins. dC and dIns: correlation over pixels, or of insulation over bins, of what is
     specific to a cell type: map minus the mean of the training types, for the prediction that of
@@ -41,17 +42,28 @@ import time
 from pathlib import Path
 
 import torch
-from space_cost import costs
-from space_scores import NO_BULK, NO_EXPRESSION, WITHOUT, Score, ablation, baselines, default
-from space_scores import published as published_scores
-from space_summary import summary, tables
-from space_truth import SpaceWorld
 from threadpoolctl import threadpool_limits
-from time_results import provenance, write
+
+from benchmarks.results import provenance, write
+from benchmarks.spatial.scores import (
+    NO_BULK,
+    NO_EXPRESSION,
+    WITHOUT,
+    Score,
+    ablation,
+    baselines,
+    default,
+    informed,
+)
+from benchmarks.spatial.scores import published as published_scores
+from benchmarks.spatial.summary import summary, tables
+from benchmarks.spatial.truth import SpaceWorld
+from benchmarks.speed.scgraphic import costs
 
 PACKAGES = ("numpy", "scipy", "scikit-learn", "torch")
-RESULTS = Path(__file__).parent / "results"
-STAGES = ("baselines", "default", NO_EXPRESSION, *list(WITHOUT)[1:], NO_BULK, "published", "cost")
+RESULTS = Path(__file__).parents[1] / "results"
+ABLATIONS = (NO_EXPRESSION, *list(WITHOUT)[1:], NO_BULK)
+STAGES = ("baselines", "informed", "default", *ABLATIONS, "published", "cost")
 
 
 def one_stage(
@@ -66,6 +78,8 @@ def one_stage(
     settings: dict[str, object] = json.loads(arguments.settings)
     if stage == "baselines":
         scores, cpu = baselines(world)
+    elif stage == "informed":
+        scores, cpu = informed(world), []
     elif stage == "default":
         scores, cpu = default(world, model_seed, arguments.device, **settings)
     else:
@@ -83,7 +97,7 @@ def run(arguments: argparse.Namespace) -> dict[str, list[Score]]:
         stages = [stage for stage in arguments.stages if stage != "cost"]
         world = SpaceWorld.of_seed(seed) if stages else None
         for stage in stages:
-            once = stage in ("baselines", "published")
+            once = stage in ("baselines", "informed", "published")
             for model_seed in arguments.model_seeds[:1] if once else arguments.model_seeds:
                 start = time.monotonic()
                 assert world is not None

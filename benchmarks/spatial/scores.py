@@ -1,4 +1,4 @@
-"""Models that are fitted and scored on the organism; ``benchmarks/space.py`` says what each is."""
+"""Models that are fitted and scored on the organism; :mod:`.run` says what each is."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Self
 
 import numpy as np
 import pandas as pd
-from space_informed import InformedByExpression
-from space_truth import SpaceWorld
 
-from scstlib.models.contact_baselines import BulkCopy, BulkRidge, BulkSmoothed, MeanOfTypes
-from scstlib.models.contact_comparison import (
+from benchmarks.spatial.informed import InformedByExpression
+from benchmarks.spatial.truth import SpaceWorld
+from scstlib.models.spatial.baselines import BulkCopy, BulkRidge, BulkSmoothed, MeanOfTypes
+from scstlib.models.spatial.comparison import (
     CEILING,
     METRICS,
     PLACE,
@@ -22,9 +22,9 @@ from scstlib.models.contact_comparison import (
     mean_scores,
     score_windows,
 )
-from scstlib.models.scgraphic import ScGrapHiC
-from scstlib.models.spatial import SpatialModel
-from scstlib.models.trees import ContactTrees
+from scstlib.models.spatial.protocol import SpatialModel
+from scstlib.models.spatial.scgraphic.model import ScGrapHiC
+from scstlib.models.spatial.trees import ContactTrees
 from scstlib.preprocess.expected import DistanceMeans
 from scstlib.preprocess.windows import Windows
 
@@ -124,8 +124,12 @@ def baselines(world: SpaceWorld) -> tuple[list[Score], list[Score]]:
     cost: list[Score] = [
         {"row": name, "seconds": timed_fit(model, world.train)} for name, model in models.items()
     ]
-    informed = InformedByExpression(world).fit(world.train)
-    return [*bounds(world), *scored(world, {INFORMED: informed} | models)], cost
+    return [*bounds(world), *informed(world), *scored(world, models)], cost
+
+
+def informed(world: SpaceWorld) -> list[Score]:
+    """Scores of the bound that knows the organism's equations."""
+    return scored(world, {INFORMED: InformedByExpression(world).fit(world.train)})
 
 
 def default(

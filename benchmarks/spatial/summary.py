@@ -1,13 +1,13 @@
-"""Medians, targets and tables of ``benchmarks/space.py``."""
+"""Medians, targets and tables of ``benchmarks/spatial/run.py``."""
 
 from __future__ import annotations
 
 import pandas as pd
-from space_scores import DEFAULT, INFORMED, NO_EXPRESSION, SMOOTHED, TREES, Score
-from space_truth import PARTS
-from time_results import markdown
 
-from scstlib.models.contact_comparison import METRICS
+from benchmarks.results import markdown
+from benchmarks.spatial.scores import DEFAULT, INFORMED, NO_EXPRESSION, SMOOTHED, TREES, Score
+from benchmarks.spatial.truth import PARTS
+from scstlib.models.spatial.comparison import METRICS
 
 RUN = ["organism", "model_seed"]
 #: (part, metric, against, at least): what the default is to reach, or to be above another row by.

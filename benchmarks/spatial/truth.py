@@ -6,7 +6,7 @@ whose daughter and mother are training types (near), and ``alpha_mature``, whose
 altogether (far). Targets are pseudo-bulks of 200 cells; the expression of a type is the mean of
 its cells in one sample of all times, in counts per 10,000.
 
-    python benchmarks/space_truth.py [--seed 0]
+    python -m benchmarks.spatial.truth [--seed 0]
 
 prints how well the truth itself scores against the noisy targets: no prediction can do better.
 """
@@ -23,7 +23,7 @@ import pandas as pd
 from anndata import AnnData
 
 from scstlib.datasets.organism import Organism, simulate_organism
-from scstlib.models.contact_comparison import contact_scores
+from scstlib.models.spatial.comparison import contact_scores
 from scstlib.preprocess.guides import guide_tracks
 from scstlib.preprocess.tracks import by_chromosome, expression_tracks
 from scstlib.preprocess.windows import Windows, make_windows

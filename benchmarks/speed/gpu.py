@@ -1,6 +1,6 @@
 """What a GPU is worth: tests that need one, training steps on it and on one core, and full pages.
 
-    python benchmarks/gpu.py [--pages 06_scgraphic_evaluation ...] [--output FILE]
+    python -m benchmarks.speed.gpu [--pages 06_scgraphic_evaluation ...] [--output FILE]
 
 Needs a CUDA device. Wall-clock seconds of a training step are those of many steps minus those of
 few, over their number, on the GPU and on one thread of the CPU beside it. Data are random: the cost
@@ -22,12 +22,12 @@ import numpy as np
 import pandas as pd
 import torch
 from anndata import AnnData
-from space_cost import random_windows, trained
-from time_results import provenance, write
 
-from scstlib.models.scnode import ScNODE
+from benchmarks.results import provenance, write
+from benchmarks.speed.scgraphic import random_windows, trained
+from scstlib.models.temporal.scnode.model import ScNODE
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 FEW, MANY = 4, 24
 MANY_ON_CPU = 8
 N_TIMES, N_GENES, CELLS_A_TIME = 9, 1000, 300

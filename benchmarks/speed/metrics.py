@@ -1,6 +1,6 @@
 """Speed of the metrics against plain loops over their definitions, in one run and one thread.
 
-    python benchmarks/metrics.py [--output FILE]
+    python -m benchmarks.speed.metrics [--output FILE]
 
 Ratios are medians over repeats of CPU time, loop divided by batch. Each pair is first checked to
 give the same values. The contact loops take one window at a time, as published evaluation code
@@ -26,8 +26,8 @@ from scipy.sparse import csr_matrix, diags
 from scipy.stats import pearsonr
 from skimage.metrics import structural_similarity
 from threadpoolctl import threadpool_limits
-from time_results import provenance
 
+from benchmarks.results import provenance
 from scstlib.metrics import contacts
 from scstlib.ot import sinkhorn_divergence
 
@@ -242,7 +242,7 @@ def about(repeats: int) -> dict[str, object]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    default = Path(__file__).parent / "results" / "metrics.json"
+    default = Path(__file__).parents[1] / "results" / "metrics.json"
     parser.add_argument("--output", type=Path, default=default)
     parser.add_argument("--repeats", type=int, default=5)
     arguments = parser.parse_args()

@@ -1,6 +1,7 @@
 """Cost of the simulated organism: seconds and memory of a preset, and growth with its size.
 
-Run ``python benchmarks/organism.py``; the result goes to ``benchmarks/results/organism.json``.
+Run ``python -m benchmarks.speed.organism``; the result goes to
+``benchmarks/results/organism.json``.
 One thread; seconds are of the processor.
 """
 
@@ -19,8 +20,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from time_results import provenance
 
+from benchmarks.results import provenance
 from scstlib.datasets.organism import Organism, simulate_organism
 
 

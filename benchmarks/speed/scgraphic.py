@@ -1,6 +1,6 @@
 """CPU time and memory of scGrapHiC, each case in a process of its own.
 
-    python benchmarks/space_cost.py
+    python -m benchmarks.speed.scgraphic
 
 prints them as JSON. Called with the name of a case it measures that one.
 """
@@ -22,7 +22,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import torch
 
-from scstlib.models.scgraphic import ScGrapHiC
+from scstlib.models.spatial.scgraphic.model import ScGrapHiC
 from scstlib.preprocess.guides import BULK_EXPRESSION, EXPRESSION, REFERENCE_EXPRESSION
 from scstlib.preprocess.windows import Windows, make_windows
 
@@ -96,7 +96,7 @@ def genome() -> dict[str, float]:
 
     Seconds are those of the median chromosome times their number: all have one size.
     """
-    from scstlib.preprocess.stitch import predict_map
+    from scstlib.files.stitch import predict_map
 
     with TemporaryDirectory() as folder:
         path = Path(folder) / "model.safetensors"

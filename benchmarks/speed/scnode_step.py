@@ -1,6 +1,6 @@
 """Speed of one training step of the published scNODE against a plain one, in one run and thread.
 
-    python benchmarks/scnode_step.py [--output FILE]
+    python -m benchmarks.speed.scnode_step [--output FILE]
 
 A step computes the loss of given batches, its gradient and an Adam step: 32 cells integrated along
 the training times, 200 measured cells of each time to compare with, zebrafish sizes (latent 50,
@@ -23,11 +23,11 @@ from pathlib import Path
 import torch
 from geomloss import SamplesLoss
 from threadpoolctl import threadpool_limits
-from time_results import provenance
 
-from scstlib.models.scnode_networks import ScNODENetwork
-from scstlib.models.scnode_settings import PublishedSettings
-from scstlib.models.scnode_training import (
+from benchmarks.results import provenance
+from scstlib.models.temporal.scnode.published_network import ScNODENetwork
+from scstlib.models.temporal.scnode.published_settings import PublishedSettings
+from scstlib.models.temporal.scnode.published_training import (
     ADAM_BETAS,
     Batch,
     Comparison,
@@ -165,7 +165,7 @@ def training_step(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    default = Path(__file__).parent / "results" / "scnode_step.json"
+    default = Path(__file__).parents[1] / "results" / "scnode_step.json"
     parser.add_argument("--output", type=Path, default=default)
     parser.add_argument("--repeats", type=int, default=15)
     arguments = parser.parse_args()

@@ -5,13 +5,17 @@ from __future__ import annotations
 import numpy as np
 import torch
 from anndata import AnnData
-from scnode_step import cpu_seconds, plain_loss, training_step
 
-from scstlib.models.model_time import ModelTime
-from scstlib.models.protocol import measured_cells
-from scstlib.models.scnode_networks import ScNODENetwork
-from scstlib.models.scnode_settings import PublishedSettings
-from scstlib.models.scnode_training import ADAM_BETAS, draw_batch, reconstruction_loss
+from benchmarks.speed.scnode_step import cpu_seconds, plain_loss, training_step
+from scstlib.models.temporal.cells import measured_cells
+from scstlib.models.temporal.scnode.model_time import ModelTime
+from scstlib.models.temporal.scnode.published_network import ScNODENetwork
+from scstlib.models.temporal.scnode.published_settings import PublishedSettings
+from scstlib.models.temporal.scnode.published_training import (
+    ADAM_BETAS,
+    draw_batch,
+    reconstruction_loss,
+)
 
 SETTINGS = PublishedSettings()
 PRETRAIN_TIMED, STEPS_TIMED = 10, 20

@@ -12,9 +12,9 @@ from __future__ import annotations
 from importlib.util import find_spec
 
 import numpy as np
-from time_truth import World
 
-from scstlib.models.scnode import ScNODE
+from benchmarks.temporal.truth import World
+from scstlib.models.temporal.scnode.model import ScNODE
 
 MASTERS = {"TF_alpha": "first", "TF_bipotent": "first", "TF_beta": "second", "TF_gamma": "second"}
 NICHES = {"TF_niche_first": "first", "TF_niche_second": "second"}

@@ -1,6 +1,6 @@
 """Predictions of unmeasured times of four real series, against their measured cells.
 
-    python benchmarks/time_series.py [--sets NAME...] [--output FILE]
+    python -m benchmarks.temporal.real_series [--sets NAME...] [--output FILE]
 
 Held-out times follow a rule that looks at no score. Inner: every second measured time from the
 third on, without the last. Outer: the last measured time. Each of both is a fit of its own. Only
@@ -33,15 +33,16 @@ import torch
 from anndata import AnnData
 from sklearn.decomposition import PCA
 from threadpoolctl import threadpool_limits
-from time_results import markdown, provenance, write
 
+from benchmarks.results import markdown, provenance, write
 from scstlib.datasets import load
 from scstlib.metrics.expression import energy_distance, sinkhorn, wasserstein
-from scstlib.models.baselines import ConstantMean, CopyNearest, InterpolatedMean
-from scstlib.models.comparison import SPLIT_HALF, score_held_out_times
-from scstlib.models.protocol import TemporalModel, measured_cells
-from scstlib.models.scnode import ScNODE
-from scstlib.models.transport import DisplacementInterpolation
+from scstlib.models.temporal.baselines import ConstantMean, CopyNearest, InterpolatedMean
+from scstlib.models.temporal.cells import measured_cells
+from scstlib.models.temporal.comparison import SPLIT_HALF, score_held_out_times
+from scstlib.models.temporal.protocol import TemporalModel
+from scstlib.models.temporal.scnode.model import ScNODE
+from scstlib.models.temporal.transport import DisplacementInterpolation
 from scstlib.preprocess.expression import SelectVariableGenes
 from scstlib.splits import hold_out_times
 
@@ -156,7 +157,7 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    default = Path(__file__).parent / "results" / "time_series.json"
+    default = Path(__file__).parents[1] / "results" / "time_series.json"
     parser.add_argument("--output", type=Path, default=default)
     parser.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS))
     arguments = parser.parse_args()

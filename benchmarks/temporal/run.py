@@ -1,7 +1,8 @@
 """Predictions of unmeasured times against the truth of the simulated organism.
 
-    python benchmarks/time.py --seeds 0 1 2 [--output FILE]      # or one call for each seed, then
-    python benchmarks/time.py --summarise FILE... [--output FILE]
+    python -m benchmarks.temporal.run --seeds 0 1 2 [--output FILE]      # or one call for each
+    seed, then
+    python -m benchmarks.temporal.run --summarise FILE... [--output FILE]
 
 ``--only default`` or ``--only published`` fits that one alone.
 
@@ -58,10 +59,11 @@ from pathlib import Path
 
 import torch
 from threadpoolctl import threadpool_limits
-from time_cost import plain_schedule
-from time_reading import can_read, reading_scores
-from time_results import provenance, write
-from time_scores import (
+
+from benchmarks.results import provenance, write
+from benchmarks.speed.time_cost import plain_schedule
+from benchmarks.temporal.reading import can_read, reading_scores
+from benchmarks.temporal.scores import (
     DEFAULT,
     PUBLISHED,
     PlaceScores,
@@ -70,14 +72,13 @@ from time_scores import (
     fate_errors,
     noise_scores,
 )
-from time_summary import summary, tables
-from time_truth import SPLITS, World
-
-from scstlib.models.protocol import TemporalModel
-from scstlib.models.scnode import ScNODE
+from benchmarks.temporal.summary import summary, tables
+from benchmarks.temporal.truth import SPLITS, World
+from scstlib.models.temporal.protocol import TemporalModel
+from scstlib.models.temporal.scnode.model import ScNODE
 
 MODEL_SEEDS = (0, 1, 2)
-RESULTS = Path(__file__).parent / "results"
+RESULTS = Path(__file__).parents[1] / "results"
 
 
 def timed_fit(model: TemporalModel, world: World, split: str) -> float:

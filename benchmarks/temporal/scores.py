@@ -1,4 +1,4 @@
-"""How predictions of held-out times are scored; ``benchmarks/time.py`` says what each is."""
+"""How predictions of held-out times are scored; :mod:`.run` says what each is."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from time_truth import N_CELLS, N_TRUE, PER_CELL, SPLITS, Space, World, log_values
 
+from benchmarks.temporal.truth import N_CELLS, N_TRUE, PER_CELL, SPLITS, Space, World, log_values
 from scstlib.metrics.expression import (
     energy_distance,
     sinkhorn,
@@ -20,10 +20,10 @@ from scstlib.metrics.expression import (
     wasserstein,
     zero_fraction_error,
 )
-from scstlib.models.baselines import ConstantMean, CopyNearest
-from scstlib.models.protocol import TemporalModel
-from scstlib.models.scnode import ScNODE
-from scstlib.models.transport import DisplacementInterpolation
+from scstlib.models.temporal.baselines import ConstantMean, CopyNearest
+from scstlib.models.temporal.protocol import TemporalModel
+from scstlib.models.temporal.scnode.model import ScNODE
+from scstlib.models.temporal.transport import DisplacementInterpolation
 
 SMALLEST_MEAN = 0.1  # Counts a cell of a gene that is more than zeros.
 DEFAULT, PUBLISHED = "default", "published"

@@ -1,12 +1,13 @@
-"""Medians, targets and tables of ``benchmarks/time.py``."""
+"""Medians, targets and tables of ``benchmarks/temporal/run.py``."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
 import pandas as pd
-from time_results import markdown
-from time_scores import (
+
+from benchmarks.results import markdown
+from benchmarks.temporal.scores import (
     DEFAULT,
     NEAREST,
     PUBLISHED,
@@ -16,7 +17,7 @@ from time_scores import (
     TRUE_MEASURED,
     Score,
 )
-from time_truth import PARTS
+from benchmarks.temporal.truth import PARTS
 
 PLAIN, AT_DEPTH = f"{DEFAULT}, noise=False", f'{DEFAULT}, noise="depth"'
 METRICS = ("wt", "wt_rate", "pca", "W")

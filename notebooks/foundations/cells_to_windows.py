@@ -8,7 +8,7 @@
 # > - bin expression, CTCF and CpG into tracks, and scale them without losing the cell type;
 # > - split chromosomes first and cut windows afterwards.
 # >
-# > **Before**: [Contact maps](03_contact_maps.ipynb).
+# > **Before**: [Contact maps](contact_maps.ipynb).
 # >
 # > **Time**: 35 min to read, 1 min to run; the first run also unpacks 400 single cells (1 min).
 
@@ -41,7 +41,7 @@ from IPython.display import Markdown
 from scipy import sparse
 
 from scstlib.datasets import load, simulate_organism
-from scstlib.datasets.organism_io import map_pixels
+from scstlib.datasets.organism.writing import map_pixels
 from scstlib.leakage import LeakageError, assert_disjoint, check_evaluation
 from scstlib.metrics.contacts import (
     compartment_correlation,
@@ -138,13 +138,13 @@ Markdown(
 # An empty pixel of one cell does not say "no contact". It says "not seen", and mostly because
 # nothing could be seen: the cell has two copies of a place and few of their contacts are caught. So
 # maps are summed over cells of one kind. The sum is called a
-# [pseudo-bulk](../book/glossary.md#pseudo-bulk).
+# [pseudo-bulk](../../book/glossary.md#pseudo-bulk).
 #
 # ### How many cells?
 #
 # The answer depends on the question. Below, the pseudo-bulks are held against the truth, five
-# times: by counts, by [observed over expected](../book/glossary.md#observed-over-expected) (O/E) in
-# bins of 50 kb and of 500 kb, by insulation and by [compartment](../book/glossary.md#compartment)
+# times: by counts, by [observed over expected](../../book/glossary.md#observed-over-expected) (O/E) in
+# bins of 50 kb and of 500 kb, by insulation and by [compartment](../../book/glossary.md#compartment)
 # score.
 
 # %%
@@ -221,9 +221,9 @@ Markdown(
 #
 # ## Balancing, with the visibility known
 #
-# [Balancing](03_contact_maps.ipynb#balancing) looks for one weight a bin such that all rows of the
+# [Balancing](contact_maps.ipynb#balancing) looks for one weight a bin such that all rows of the
 # weighted map have the same sum ([Imakaev et al. 2012](https://doi.org/10.1038/nmeth.2148)). In the
-# organism every bin has a [visibility](../book/glossary.md#visibility) that is known, and some bins
+# organism every bin has a [visibility](../../book/glossary.md#visibility) that is known, and some bins
 # have none. A correction of nothing but visibility would have weights proportional to one over it.
 # Two chromosomes, pseudo-bulks of 2 to 400 cells:
 
@@ -417,7 +417,7 @@ Markdown(
 #
 # ## Tracks
 #
-# A model learns about a cell type from a [track](../book/glossary.md#track): values along the same
+# A model learns about a cell type from a [track](../../book/glossary.md#track): values along the same
 # bins as the map. `expression_tracks` puts the mean expression of each gene into the bin of its
 # transcription start, on one track for each strand. `peak_tracks` counts CTCF sites, again by
 # strand. CpG content is one track.
@@ -505,7 +505,7 @@ Markdown(
 #
 # ## Windows: split first
 #
-# [Windows](../book/glossary.md#window) are squares on the diagonal, here 128 bins wide and 32
+# [Windows](../../book/glossary.md#window) are squares on the diagonal, here 128 bins wide and 32
 # apart. They overlap, and so the order of steps matters: **hold out chromosomes first**, and fit
 # everything on the windows of the others
 # ([Whalen et al. 2022](https://doi.org/10.1038/s41576-021-00434-9)).
@@ -624,7 +624,7 @@ Markdown(
 # ## Real cells: human cortex
 #
 # The same steps on 400 cells of human prefrontal cortex, four cell types from two donors, bins of 1
-# Mb (data set `lee2019` of [the data page](../book/data.md)). Nobody knows the truth here. What
+# Mb (data set `lee2019` of [the data page](../../book/data.md)). Nobody knows the truth here. What
 # takes its place is another donor: `pseudobulk` sums cells by cell type and donor, and 1 to 64
 # oligodendrocytes (ODC) of one donor.
 
@@ -783,7 +783,7 @@ Markdown(
 # ### Half a bin
 #
 # The CpG file lists positions. They look like starts of bins; they are the *middles* (its
-# [manifest](../book/data.md) says how that was found). The loader gives true intervals, half a bin
+# [manifest](../../book/data.md) says how that was found). The loader gives true intervals, half a bin
 # off the grid of the maps, and `interval_track` averages them by overlap. Reading positions as
 # starts raises no error at all:
 

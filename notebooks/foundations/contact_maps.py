@@ -6,7 +6,7 @@
 # > - balance a map, see what the weights correct and which bins they mask;
 # > - read distance decay, compartments and insulation off real maps with cooler and cooltools.
 # >
-# > **Before**: [Counts of single cells](01_single_cells.ipynb).
+# > **Before**: [Counts of single cells](counts_of_single_cells.ipynb).
 # >
 # > **Time**: 30 min to read, 1 min to run.
 

@@ -121,14 +121,14 @@ print(
 counts[:4, :12]
 
 # %% [markdown]
-# > **Note** These are [UMI](../book/glossary.md#umi) counts: molecules, not reads. Counts are small
+# > **Note** These are [UMI](../../book/glossary.md#umi) counts: molecules, not reads. Counts are small
 # > whole numbers, most of them 0, 1 or 2, and methods that model counts start from here. The
 # > models of this book take raw counts by default and normalise by themselves, on training cells
 # > only.
 #
 # ## Depth
 #
-# The total of a cell is its [depth](../book/glossary.md#depth). It depends on how many molecules the
+# The total of a cell is its [depth](../../book/glossary.md#depth). It depends on how many molecules the
 # cell has *and* on how many of them were caught and sequenced. Cells of one depth are compared
 # directly; otherwise the depth comes first.
 
@@ -189,7 +189,7 @@ Markdown(
 #
 # Now a series of snapshots: mouse embryonic stem cells under retinoic acid
 # ([Semrau et al. 2017](https://doi.org/10.1038/s41467-017-01076-4)), 41 genes, nine times. It is
-# fetched on first use; its entry on [the data page](../book/data.md) says from where, under which
+# fetched on first use; its entry on [the data page](../../book/data.md) says from where, under which
 # terms, and with which traps.
 
 # %%

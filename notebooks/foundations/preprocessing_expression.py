@@ -8,7 +8,7 @@
 # > - split first, and choose genes and components inside the training part;
 # > - say in what a simulated organism is like real data, and in what it is not.
 # >
-# > **Before**: [Counts of single cells](01_single_cells.ipynb).
+# > **Before**: [Counts of single cells](counts_of_single_cells.ipynb).
 # >
 # > **Time**: 35 min to read, 1 min to run.
 
@@ -38,7 +38,7 @@ from sklearn.linear_model import LinearRegression
 from sklearn.neighbors import NearestNeighbors
 
 from scstlib.datasets import load, simulate_organism
-from scstlib.datasets.realism import realism_table
+from scstlib.datasets.organism.realism import realism_table
 from scstlib.leakage import LeakageError, check_evaluation
 from scstlib.plots import GREY, RED, book_style
 from scstlib.preprocess.expression import (
@@ -70,7 +70,7 @@ shares.iloc[::2].round(2).rename_axis(index="hours", columns=None)
 
 # %% [markdown]
 # Is it like real data? The table compares it with the range over real sets of
-# [the data page](../book/data.md), measured by the same functions. Read it as a calibration and not as a
+# [the data page](../../book/data.md), measured by the same functions. Read it as a calibration and not as a
 # test: depth, dispersion and the strength of compartments and boundaries were set on the organism of seed
 # 0 until its rows fell inside. The range of the replicates holds two real replicates and thinned copies
 # of deep maps, which carry counting noise alone; against the two real replicates by themselves the
@@ -276,7 +276,7 @@ print(f"{len(reduced.components_)} components stand out from permuted training c
 # ## A real series
 #
 # Human stem cells on their way to heart muscle, 15,724 genes, five times. The paper behind the set is not
-# confirmed ([its entry](../book/data.md) says so); its counts are real.
+# confirmed ([its entry](../../book/data.md) says so); its counts are real.
 
 # %%
 heart = load("ipsc_cardiomyocyte")

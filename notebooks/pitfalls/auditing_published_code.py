@@ -7,8 +7,8 @@
 # >   else was asked, a shared chromosome, a metric that changes its input;
 # > - measure what a finding does to a score, and say what was not established.
 # >
-# > **Before**: [What a score rewards](15_metrics.ipynb); [scNODE, piece by piece](09_scnode.ipynb)
-# > and [From single cells to windows](04_preprocessing_contacts.ipynb) help.
+# > **Before**: [What a score rewards](what_a_score_rewards.ipynb); [scNODE, piece by piece](../temporal/scnode_by_hand.ipynb)
+# > and [From single cells to windows](../foundations/cells_to_windows.ipynb) help.
 # >
 # > **Time**: 40 min to read, 2 min to run.
 
@@ -46,15 +46,15 @@ from sklearn.tree import DecisionTreeRegressor
 from scstlib import audit
 from scstlib.audit import Case, Claim
 from scstlib.datasets.organism import simulate_organism
-from scstlib.datasets.organism_expression import draw_depths, sample_counts
-from scstlib.experiments import mean_interval
+from scstlib.datasets.organism.expression import draw_depths, sample_counts
+from scstlib.audit.experiments import mean_interval
 from scstlib.metrics.contacts import insulation_score, ssim, stratum_adjusted_correlation
 from scstlib.metrics.expression import wasserstein
-from scstlib.models.protocol import measured_cells
-from scstlib.models.scgraphic import ScGrapHiC
-from scstlib.models.scgraphic_inputs import read_inputs
-from scstlib.models.scnode import ScNODE
-from scstlib.models.scnode_training import Comparison, draw_batch, joint_loss
+from scstlib.models.temporal.cells import measured_cells
+from scstlib.models.spatial.scgraphic.model import ScGrapHiC
+from scstlib.models.spatial.scgraphic.published_inputs import read_inputs
+from scstlib.models.temporal.scnode.model import ScNODE
+from scstlib.models.temporal.scnode.published_training import Comparison, draw_batch, joint_loss
 from scstlib.plots import BLUE, GREY, ORANGE, book_style
 from scstlib.preprocess.contacts import normalise_depth
 from scstlib.preprocess.tracks import by_chromosome, scale_per_window
@@ -98,7 +98,7 @@ pd.options.display.max_colwidth = None
 #
 # ## The first subject: a model of time
 #
-# The cells are those of [scNODE, piece by piece](09_scnode.ipynb), fewer of them: 60 at each of nine times, two
+# The cells are those of [scNODE, piece by piece](../temporal/scnode_by_hand.ipynb), fewer of them: 60 at each of nine times, two
 # times put aside, and a truth without the noise of counting.
 
 # %%
@@ -889,7 +889,7 @@ Markdown(
 #
 # An audit ends with a table that others can check: what was found, by which question, at which commit,
 # in which file and line. The next cell measures two findings about scores that [page
-# 15](15_metrics.ipynb) shows on one pair of maps, here over all test windows.
+# 15](what_a_score_rewards.ipynb) shows on one pair of maps, here over all test windows.
 
 # %%
 copied = normalise_depth(split.test.bulk)

@@ -7,8 +7,8 @@
 # >   the same model look;
 # > - recognise each mistake in your own work, and use the function that refuses it.
 # >
-# > **Before**: [From single cells to windows](04_preprocessing_contacts.ipynb) and [Expression at
-# > unmeasured times](10_unmeasured_times.ipynb) say what is predicted here.
+# > **Before**: [From single cells to windows](../foundations/cells_to_windows.ipynb) and [Expression at
+# > unmeasured times](../temporal/unmeasured_times.ipynb) say what is predicted here.
 # >
 # > **Time**: 45 min to read, 3 min to run.
 
@@ -46,20 +46,20 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeRegressor
 
 from scstlib.datasets import load, simulate_organism
-from scstlib.experiments import illusion, with_and_without
+from scstlib.audit.experiments import illusion, with_and_without
 from scstlib.leakage import assert_disjoint, check_evaluation, record_fit
 from scstlib.metrics.expression import energy_distance, wasserstein
-from scstlib.models.scgraphic import ScGrapHiC
-from scstlib.models.scnode import ScNODE
-from scstlib.models.transport import DisplacementInterpolation
+from scstlib.models.spatial.scgraphic.model import ScGrapHiC
+from scstlib.models.temporal.scnode.model import ScNODE
+from scstlib.models.temporal.transport import DisplacementInterpolation
 from scstlib.plots import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, book_style
 from scstlib.preprocess.expression import ShiftedLog
 from scstlib.preprocess.guides import guide_tracks
 from scstlib.preprocess.reduction import PCA, Scale, SelectVariableGenes, dense
-from scstlib.preprocess.track_files import expression_by_type
+from scstlib.files.track_files import expression_by_type
 from scstlib.preprocess.tracks import by_chromosome, expression_tracks, interval_track
 from scstlib.preprocess.windows import make_windows
-from scstlib.selection import choose
+from scstlib.leakage import choose
 from scstlib.splits import hold_out_chromosomes, hold_out_donors, hold_out_times
 from scstlib.training import minimise, seeded_weights
 
@@ -67,7 +67,7 @@ plt.rcParams.update(book_style())
 
 # %% [markdown]
 # A model that has seen the answer looks better than it is. In 17 fields of science such
-# [leakage](../book/glossary.md#leakage) touched hundreds of papers ([Kapoor and Narayanan
+# [leakage](../../book/glossary.md#leakage) touched hundreds of papers ([Kapoor and Narayanan
 # 2023](https://doi.org/10.1016/j.patter.2023.100804)), and in genomics it has ways of its own
 # ([Whalen et al. 2022](https://doi.org/10.1038/s41576-021-00434-9)). This page makes each mistake
 # on purpose. The same model is scored with the mistake and without it, on simulated organisms,
@@ -113,7 +113,7 @@ def guard(name, mistake, check, *arguments, **options):
 # ## Two tasks
 #
 # **Contact maps.** An organism of 16 short chromosomes. The map of stem cells is known as a deep
-# [bulk](../book/glossary.md#bulk) map. Predicted is, for every pixel of another cell type, the
+# [bulk](../../book/glossary.md#bulk) map. Predicted is, for every pixel of another cell type, the
 # logarithm of its contacts over those of the bulk map, from ten features: bulk contacts, distance,
 # expression, CTCF and CpG at both ends and in between. Score is the **skill**, the share of the
 # squared change from the bulk map that is explained. A copy of the bulk has skill 0; a skill below
@@ -704,7 +704,7 @@ guard(
 #
 # **The mistake.** A model of time is tested on cells that were left out at random. Each test cell
 # then has neighbours of its own time among the training cells. The honest test leaves out whole
-# times. Model: scNODE; score: the [energy distance](../book/glossary.md#energy-distance) to the
+# times. Model: scNODE; score: the [energy distance](../../book/glossary.md#energy-distance) to the
 # measured cells of 24, 48 and 72 h, as a skill.
 
 # %%
@@ -1286,7 +1286,7 @@ overview(on_real)
 
 # %% [markdown]
 # And the donors: 400 cells of human cortex of two donors, measured by single-cell Hi-C (data set
-# `lee2019` of [the data page](../book/data.md)). A classifier tells four cell types apart by the
+# `lee2019` of [the data page](../../book/data.md)). A classifier tells four cell types apart by the
 # contacts of each bin with the next two. Either it is trained on one donor and tested on the other,
 # or it is trained on as many random cells of both. The score is the mean accuracy over the types, ¼
 # for a guess.

@@ -9,8 +9,8 @@
 # > - work out how many cells a pseudo-bulk needs for the bins you want;
 # > - have a check of the package refuse what can be refused.
 # >
-# > **Before**: [Preprocessing expression](02_preprocessing_expression.ipynb),
-# > [From single cells to windows](04_preprocessing_contacts.ipynb).
+# > **Before**: [Preprocessing expression](../foundations/preprocessing_expression.ipynb),
+# > [From single cells to windows](../foundations/cells_to_windows.ipynb).
 # >
 # > **Time**: 45 min to read, 2 min to run.
 
@@ -45,15 +45,15 @@ from sklearn.neighbors import NearestNeighbors
 
 from scstlib import audit
 from scstlib.datasets import load, simulate_organism
-from scstlib.datasets.organism_expression import sample_counts
-from scstlib.experiments import mean_interval
+from scstlib.datasets.organism.expression import sample_counts
+from scstlib.audit.experiments import mean_interval
 from scstlib.leakage import check_evaluation, record_fit
 from scstlib.metrics.contacts import contrast_correlation
 from scstlib.metrics.expression import energy_distance
-from scstlib.models.baselines import CopyNearest
-from scstlib.models.contact_baselines import BulkRidge
-from scstlib.models.count_factors import fit_count_factors
-from scstlib.models.scnode import ScNODE
+from scstlib.models.temporal.baselines import CopyNearest
+from scstlib.models.spatial.baselines import BulkRidge
+from scstlib.models.temporal.scnode.count_factors import fit_count_factors
+from scstlib.models.temporal.scnode.model import ScNODE
 from scstlib.plots import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, book_style
 from scstlib.preprocess.confounding import check_confounding, check_depths, variance_explained
 from scstlib.preprocess.contacts import distance_means, make_windows, normalise_depth
@@ -146,7 +146,7 @@ def found(p):
 # %% [markdown]
 # ## Zeros: counting, cell types, dropout
 #
-# [Page 1](01_single_cells.ipynb#zeros) drew the share of zeros against a Poisson line. Genes above
+# [Page 1](../foundations/counts_of_single_cells.ipynb#zeros) drew the share of zeros against a Poisson line. Genes above
 # the line were zero more often than counting alone makes them, and it is tempting to call the
 # surplus *dropout*: molecules lost by some further process. `expected_zeros` asks more carefully.
 # It expects the zeros of each gene from the depth of every cell, with one level for all cells or
@@ -202,7 +202,7 @@ Markdown(
 # both processes.
 #
 # The same question to real counts: 600 cells of the malaria parasite, by the stage that its atlas
-# gives them ([its entry](../book/data.md) says from where).
+# gives them ([its entry](../../book/data.md) says from where).
 
 # %% caption="Malaria parasites: zeros of each gene beyond what a model expects, against the gene's mean count. With one level for all cells and Poisson noise (grey) many genes have a surplus of zeros. With a level for each stage and a dispersion for each gene (blue) little is left." alt="A scatter plot on a logarithmic x axis. Grey dots rise far above zero at middle means, blue dots lie close to the zero line." name="fig-malaria-zeros"
 malaria = load("malaria_cell_atlas")
@@ -238,7 +238,7 @@ Markdown(
 # does that. So you need not guess what your result would be with a tenth of the depth, nor what it
 # *was* worth before you doubled it. Cells of the organism, 5,500 counts each, are thinned to 55.
 # Four ways to describe them are asked for the 15 true neighbours of a cell, as on [page
-# 2](02_preprocessing_expression.ipynb); two of them also for the 200 genes that vary most in truth.
+# 2](../foundations/preprocessing_expression.ipynb); two of them also for the 200 genes that vary most in truth.
 # *Count factors* are the count likelihood among them: components of a negative binomial that knows
 # the depth ([Townes et al. 2019](https://doi.org/10.1186/s13059-019-1861-6)).
 
@@ -710,7 +710,7 @@ guard(check_evaluation, clustering, clustered if mistake else others)
 # of a few counts becomes a column whose coefficient of variation is large by chance. Below, empty
 # droplets are added to late cells, a third as many as there are cells. Three clusters are asked for,
 # one for each fate, before and after droplets of low depth are removed as on [page
-# 2](02_preprocessing_expression.ipynb#quality-of-cells). The adjusted Rand index of the real cells is
+# 2](../foundations/preprocessing_expression.ipynb#quality-of-cells). The adjusted Rand index of the real cells is
 # 1 if clusters and fates are the same, and 0 by chance. And 200 genes are chosen by their
 # coefficient of variation, from all genes and from those seen in at least a share `least` of the
 # cells.
@@ -804,7 +804,7 @@ guard(check_depths, adata.X.sum(axis=1), label, factor=2)
 # %% [markdown]
 # ## A model of time, ten and a hundred times as shallow
 #
-# scNODE ([page](09_scnode.ipynb)) is fitted to a series of the deep organism with one inner time
+# scNODE ([page](../temporal/scnode_by_hand.ipynb)) is fitted to a series of the deep organism with one inner time
 # held out, and to the same series thinned. It is scored as one would score it without a truth, by
 # its distance to the held-out cells, which are as shallow as the training cells; and then by what
 # only a simulation can tell, the distance of its noise-free cells to the true expression at that
@@ -871,7 +871,7 @@ guard(check_depths, np.hstack(depths), np.repeat(["a", "b"], [len(d) for d in de
 # %% [markdown]
 # ## How many cells a pseudo-bulk needs
 #
-# [Page 4](04_preprocessing_contacts.ipynb) asked how many cells a map needs and
+# [Page 4](../foundations/cells_to_windows.ipynb) asked how many cells a map needs and
 # found: it depends on the question. Here is the curve for one question, contacts 1 to 10 Mb apart
 # over their expectation at that distance, and bins of five sizes.
 
@@ -982,7 +982,7 @@ print("accepted:" if replicates_agree.passed else "refused:", replicates_agree)
 # A model of contact maps learns from pseudo-bulks and is scored on pseudo-bulks. Here the targets
 # are of 10 to 1,000 cells. The model is the ridge regression among the package's baselines, on
 # three chromosomes; the fourth is the test. The score is the contrast correlation ([page
-# 15](15_metrics.ipynb)): what is specific to a cell type. Once it is taken against the targets, and
+# 15](what_a_score_rewards.ipynb)): what is specific to a cell type. Once it is taken against the targets, and
 # once against the truth.
 
 # %%

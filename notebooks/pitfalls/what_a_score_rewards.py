@@ -8,8 +8,8 @@
 # > - catch a metric that changes its input;
 # > - have a check of the package refuse each of these, before a model is scored.
 # >
-# > **Before**: [Counts of single cells](01_single_cells.ipynb),
-# > [Contact maps](03_contact_maps.ipynb).
+# > **Before**: [Counts of single cells](../foundations/counts_of_single_cells.ipynb),
+# > [Contact maps](../foundations/contact_maps.ipynb).
 # >
 # > **Time**: 30 min to read, 1 min to run.
 
@@ -40,7 +40,7 @@ from sklearn.decomposition import PCA
 
 from scstlib import audit
 from scstlib.datasets import simulate_organism
-from scstlib.experiments import mean_interval
+from scstlib.audit.experiments import mean_interval
 from scstlib.metrics.contacts import (
     contrast_correlation,
     genome_disco,

@@ -8,8 +8,8 @@
 # > - take inputs away from a model, one at a time, and read what each was worth;
 # > - say how far a prediction of an unmeasured cell type can be trusted, and where not.
 # >
-# > **Before**: [From single cells to windows](04_preprocessing_contacts.ipynb);
-# > [What a score rewards](15_metrics.ipynb) helps.
+# > **Before**: [From single cells to windows](../foundations/cells_to_windows.ipynb);
+# > [What a score rewards](../pitfalls/what_a_score_rewards.ipynb) helps.
 # >
 # > **Time**: 35 min to read, 2 min to run.
 
@@ -39,10 +39,10 @@ from IPython.display import Markdown
 
 from scstlib.datasets import simulate_organism
 from scstlib.leakage import LeakageError
-from scstlib.models.contact_baselines import BulkCopy, BulkRidge, BulkSmoothed, MeanOfTypes
-from scstlib.models.contact_comparison import CEILING, mean_scores, on_scale, score_windows
-from scstlib.models.scgraphic import ScGrapHiC
-from scstlib.models.trees import ContactTrees
+from scstlib.models.spatial.baselines import BulkCopy, BulkRidge, BulkSmoothed, MeanOfTypes
+from scstlib.models.spatial.comparison import CEILING, mean_scores, on_scale, score_windows
+from scstlib.models.spatial.scgraphic.model import ScGrapHiC
+from scstlib.models.spatial.trees import ContactTrees
 from scstlib.plots import BLUE, GREEN, GREY, ORANGE, book_style, contact_map
 from scstlib.preprocess.contacts import make_windows
 from scstlib.preprocess.expected import DistanceMeans
@@ -64,8 +64,8 @@ plt.rcParams.update(book_style())
 # is therefore scored on new chromosomes.
 #
 # The cells are those of a simulated organism, because there the truth is known. The
-# [bulk](../book/glossary.md#bulk) is of stem cells. Five cell types train, with
-# [pseudo-bulks](../book/glossary.md#pseudo-bulk) of 200 cells as targets. Two are never trained on.
+# [bulk](../../book/glossary.md#bulk) is of stem cells. Five cell types train, with
+# [pseudo-bulks](../../book/glossary.md#pseudo-bulk) of 200 cells as targets. Two are never trained on.
 # Of the first, the precursor of gamma cells, both mother and daughter are training types: it is
 # **near**. Of the second, the mature alpha cell, the mother is left out altogether: it is **far**.
 
@@ -101,7 +101,7 @@ plt.show()
 
 # %% [markdown]
 # The tracks: expression of the cell type, the mean of the training types, that of the bulk's cells,
-# CTCF sites and CpG, all as on the [page on windows](04_preprocessing_contacts.ipynb).
+# CTCF sites and CpG, all as on the [page on windows](../foundations/cells_to_windows.ipynb).
 
 # %%
 cells = organism.sample(seed=seed, keep_truth=False)
@@ -215,7 +215,7 @@ except LeakageError as error:
 # 2018](https://doi.org/10.1093/bioinformatics/bty164)), and the stratum-adjusted correlation (SCC;
 # [Yang et al. 2017](https://doi.org/10.1101/gr.220640.117)) up to 2 Mb. Four more are against the
 # **truth**, which only a simulation has: SCCt; *ins*, the correlation of
-# [insulation](../book/glossary.md#insulation-score); and two of what is specific to a cell type. **dC** takes from
+# [insulation](../../book/glossary.md#insulation-score); and two of what is specific to a cell type. **dC** takes from
 # each map the mean over the training types, from the prediction the mean of its own predictions, and
 # correlates what is left. **dIns** does so with insulation. All maps are compared on one scale of
 # depth, and masked bins count nowhere.
@@ -378,7 +378,7 @@ Markdown(
 
 # %% [markdown]
 # The graph of the published model is an input as well. What becomes of it is on the [page on
-# scGrapHiC](05_scgraphic.ipynb), where it is exchanged for a random one.
+# scGrapHiC](scgraphic_by_hand.ipynb), where it is exchanged for a random one.
 #
 # ## New cell types
 #
@@ -524,7 +524,7 @@ Markdown(
 # so there are far fewer independent places than windows. What can be had without training anew is
 # the spread over places: take every window that shares no bin with another, average over the cell
 # types of a place, and look at the difference between two rows place by place.
-# [The benchmarks](../book/reproducibility.md#contact-maps-of-cell-types) repeat this page on three
+# [The benchmarks](../../book/reproducibility.md#contact-maps-of-cell-types) repeat this page on three
 # organisms with larger windows and longer training. They train the published variant too, say how far
 # its score on the validation chromosome rose, and how far the default falls short of what was asked of it.
 

@@ -8,7 +8,7 @@
 # >   the place;
 # > - write a predicted map to a file that a genome browser opens.
 # >
-# > **Before**: [From single cells to windows](04_preprocessing_contacts.ipynb).
+# > **Before**: [From single cells to windows](../foundations/cells_to_windows.ipynb).
 # >
 # > **Time**: 30 min to read, 4 min to run; the first run also unpacks 400 single cells (1 min).
 
@@ -40,20 +40,20 @@ import numpy as np
 import pandas as pd
 from IPython.display import Markdown
 
-from scstlib.contact_output import predict_chromosomes, provenance, write_contact_map
+from scstlib.files.outputs import predict_chromosomes, provenance, write_contact_map
 from scstlib.datasets import load
-from scstlib.datasets.organism_io import map_pixels
+from scstlib.datasets.organism.writing import map_pixels
 from scstlib.leakage import LeakageError, check_evaluation
 from scstlib.metrics.contacts import contrast_correlation, stratum_adjusted_correlation
-from scstlib.models.contact_baselines import BulkCopy, BulkRidge, BulkSmoothed
-from scstlib.models.scgraphic import ScGrapHiC
-from scstlib.models.trees import ContactTrees
+from scstlib.models.spatial.baselines import BulkCopy, BulkRidge, BulkSmoothed
+from scstlib.models.spatial.scgraphic.model import ScGrapHiC
+from scstlib.models.spatial.trees import ContactTrees
 from scstlib.plots import BLUE, GREEN, GREY, ORANGE, book_style, contact_map
 from scstlib.preprocess.contacts import make_windows, normalise_depth, usable_bins
-from scstlib.preprocess.from_files import read_inputs
+from scstlib.files.inputs import read_inputs
 from scstlib.preprocess.guides import guide_tracks
-from scstlib.preprocess.stitch import stitch, symmetric
-from scstlib.preprocess.track_files import expression_by_type
+from scstlib.files.stitch import stitch, symmetric
+from scstlib.files.track_files import expression_by_type
 from scstlib.preprocess.tracks import by_chromosome, expression_tracks, interval_track
 from scstlib.preprocess.windows import join_windows
 from scstlib.splits import hold_out_cell_types, hold_out_chromosomes, hold_out_regions
@@ -64,14 +64,14 @@ plt.rcParams.update(book_style())
 # On a simulated organism the guide, expression by cell type, is known to drive the contact maps.
 # On real cells that is the question. Here it is asked of human prefrontal cortex: contact maps of
 # 400 single cells, four cell types from two donors, in bins of 1 Mb (`lee2019` of
-# [the data page](../book/data.md)), and expression from another study of other people
+# [the data page](../../book/data.md)), and expression from another study of other people
 # (`darmanis2015`). It is not the setting of
 # [Murtaza et al. 2024](https://doi.org/10.1093/bioinformatics/btae223), who had 50 kb and both
 # measured in the same cells, and a small answer here says nothing against theirs.
 #
 # ## The maps
 #
-# Cells are summed by cell type and donor: eight [pseudo-bulks](../book/glossary.md#pseudo-bulk).
+# Cells are summed by cell type and donor: eight [pseudo-bulks](../../book/glossary.md#pseudo-bulk).
 # Most contacts of 1 Mb bins lie on the main diagonal and say nothing about folding. They would
 # fill every loss and score, so each diagonal pixel is replaced by the mean of its neighbours at
 # distance one. It then holds nothing of its own, and no score looks at it.
@@ -110,7 +110,7 @@ bulk = {
 # %% [markdown]
 # ## Whose bulk, whose target
 #
-# The [bulk](../book/glossary.md#bulk) map is the sum of the four cell types. So it contains the
+# The [bulk](../../book/glossary.md#bulk) map is the sum of the four cell types. So it contains the
 # contacts of the very type that is to be predicted; the table says how much of it they are. That is
 # nothing to hide: a bulk of real tissue contains its cell types too. But if
 # bulk and target are sums over the *same cells*, they also share their counting noise, and every

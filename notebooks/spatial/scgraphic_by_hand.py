@@ -9,8 +9,8 @@
 # > - build the default of the package: the bulk map taken apart, and what expression changes in it;
 # > - say which scores a model can reach without looking at expression.
 # >
-# > **Before**: [From single cells to windows](04_preprocessing_contacts.ipynb); [What a score
-# > rewards](15_metrics.ipynb) helps.
+# > **Before**: [From single cells to windows](../foundations/cells_to_windows.ipynb); [What a score
+# > rewards](../pitfalls/what_a_score_rewards.ipynb) helps.
 # >
 # > **Time**: 45 min to read, 2 min to run.
 
@@ -46,13 +46,13 @@ from torch.nn import functional
 
 from scstlib.datasets.organism import simulate_organism
 from scstlib.metrics.contacts import contrast_correlation, stratum_adjusted_correlation
-from scstlib.models.contact_features import bulk_guide, view_bulk, with_neighbours
-from scstlib.models.contact_network import from_triangle
-from scstlib.models.contact_loss import count_loss
-from scstlib.models.scgraphic import ScGrapHiC
-from scstlib.models.scgraphic_inputs import read_inputs
-from scstlib.models.scgraphic_networks import ScGrapHiCNetwork
-from scstlib.models.scgraphic_settings import PublishedSettings
+from scstlib.models.spatial.scgraphic.features import bulk_guide, view_bulk, with_neighbours
+from scstlib.models.spatial.scgraphic.network import from_triangle
+from scstlib.models.spatial.scgraphic.loss import count_loss
+from scstlib.models.spatial.scgraphic.model import ScGrapHiC
+from scstlib.models.spatial.scgraphic.published_inputs import read_inputs
+from scstlib.models.spatial.scgraphic.published_network import ScGrapHiCNetwork
+from scstlib.models.spatial.scgraphic.published_settings import PublishedSettings
 from scstlib.plots import BLUE, GREY, ORANGE, book_style, contact_map
 from scstlib.preprocess.contacts import (
     distance_means,
@@ -77,12 +77,12 @@ plt.rcParams.update(book_style())
 # ## The problem
 #
 # Expression is measured in single cells of every type. A deep contact map exists for one of them, or for a
-# mixture: the [bulk](../book/glossary.md#bulk). Wanted is the [contact map](../book/glossary.md#contact-map)
+# mixture: the [bulk](../../book/glossary.md#bulk). Wanted is the [contact map](../../book/glossary.md#contact-map)
 # of each cell type. scGrapHiC ([Murtaza et al. 2024](https://doi.org/10.1093/bioinformatics/btae223)) learns
-# this from cell types in which both were measured, on [windows](../book/glossary.md#window) along the diagonal.
+# this from cell types in which both were measured, on [windows](../../book/glossary.md#window) along the diagonal.
 #
 # The cells here come from a simulated organism, whose expected contacts are known. The bulk is of stem cells; the
-# targets are [pseudo-bulks](../book/glossary.md#pseudo-bulk) of 200 cells of five types. Four chromosomes
+# targets are [pseudo-bulks](../../book/glossary.md#pseudo-bulk) of 200 cells of five types. Four chromosomes
 # train and one is put aside. Windows have 64 bins of 50 kb on this page; the authors' have 128, which
 # cost four times as much.
 
@@ -176,7 +176,7 @@ print(f"{sum(w.numel() for w in network.parameters()):,} parameters")
 # %% [markdown]
 # ### Maps on one scale
 #
-# Maps differ in [depth](../book/glossary.md#depth), and their pixels span orders of magnitude. Each window is
+# Maps differ in [depth](../../book/glossary.md#depth), and their pixels span orders of magnitude. Each window is
 # scaled to 25,000 reads, `log1p` is taken, and the result divided by its maximum, so that it lies in
 # $[0, 1]$. Targets are then smoothed: of the eigenvalues $\lambda$ of the map, 0.25 is taken off in
 # size, and those that are smaller vanish.
@@ -256,7 +256,7 @@ Markdown(
 # %% [markdown]
 # ### Tracks
 #
-# Five [tracks](../book/glossary.md#track) are read: expression and CTCF motifs of both strands, and CpG. Each is
+# Five [tracks](../../book/glossary.md#track) are read: expression and CTCF motifs of both strands, and CpG. Each is
 # scaled to $[0, 1]$ in each window by itself.
 
 # %%
@@ -672,7 +672,7 @@ print(f"{sum(w.numel() for w in parts.network_.parameters()):,} parameters")
 # %% [markdown]
 # ### The bulk map, taken apart
 #
-# Most of a contact map is distance and [visibility](../book/glossary.md#visibility): near bins meet, and some bins are
+# Most of a contact map is distance and [visibility](../../book/glossary.md#visibility): near bins meet, and some bins are
 # seen better than others. Both can be estimated from many pixels. What is left, the ratio of observed to expected, is
 # structure and noise. Where contacts are many, each pixel can speak for itself; where they are few, only an average can.
 # So the ratio is averaged at four widths, and the network learns a mixture of the four that depends on the
@@ -909,7 +909,7 @@ Markdown(
 # %% [markdown]
 # > **Note** One organism, one test chromosome, and far less training than the settings of the package ask for. How far
 # > both get with more of it, beside other models and on cell types that were never trained on, is on [the next
-# > page](06_scgraphic_evaluation.ipynb) and in [the benchmarks](../book/reproducibility.md#contact-maps-of-cell-types).
+# > page](evaluating_contact_maps.ipynb) and in [the benchmarks](../../book/reproducibility.md#contact-maps-of-cell-types).
 #
 # ## The package in four lines
 #

@@ -8,7 +8,7 @@
 # > - recognise two habits of published models: a drift that cannot fall, and a path that depends on
 # >   the times asked for.
 # >
-# > **Before**: nothing but a little PyTorch. [Counts of single cells](01_single_cells.ipynb) says what
+# > **Before**: nothing but a little PyTorch. [Counts of single cells](../foundations/counts_of_single_cells.ipynb) says what
 # > a time course of single cells is.
 # >
 # > **Time**: 35 min to read, 1 min to run.
@@ -41,7 +41,7 @@ from IPython.display import Markdown
 from torch import nn
 from torchdiffeq import odeint, odeint_adjoint
 
-from scstlib.models.scnode import ScNODE
+from scstlib.models.temporal.scnode.model import ScNODE
 from scstlib.plots import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, book_style
 
 plt.rcParams.update(book_style())
@@ -61,8 +61,8 @@ plt.rcParams.update(book_style())
 # gene's rate. This is a symmetric form of the toggle switch that
 # [Gardner et al. 2000](https://doi.org/10.1038/35002131) built in bacteria. The right-hand side gives
 # the velocity of a cell in the plane of its two genes; in a
-# [neural ODE](../book/glossary.md#neural-ode) it is called the
-# [drift](../book/glossary.md#drift).
+# [neural ODE](../../book/glossary.md#neural-ode) it is called the
+# [drift](../../book/glossary.md#drift).
 
 # %%
 
@@ -74,7 +74,7 @@ def toggle(time, cells):
 
 
 # %% [markdown]
-# A [solver](../book/glossary.md#solver) turns velocities into a path. The oldest one, Euler's, takes
+# A [solver](../../book/glossary.md#solver) turns velocities into a path. The oldest one, Euler's, takes
 # the velocity where the cell is and walks straight on until the next time.
 
 # %%
@@ -165,7 +165,7 @@ Markdown(
 # %% [markdown]
 # ## Solvers: error against cost
 #
-# The [order](../book/glossary.md#order-of-a-solver) of a solver says how its error falls with the
+# The [order](../../book/glossary.md#order-of-a-solver) of a solver says how its error falls with the
 # step: order $p$ means that half the step divides the error by $2^p$. In a plot of error against
 # step, with both axes logarithmic, the order is the slope. `torchdiffeq` has many solvers behind
 # one function, `odeint(velocity, cells, times, method=...)`. Its Euler is the one above:
@@ -285,7 +285,7 @@ def fit(drift, cells, target, times, solver, n_steps=300):
 # The data are pairs: a cell now, and the same cell one lifetime later, both measured with noise. A
 # microscope gives such pairs. Sequencing does not, because it destroys the cell; there the pairs
 # are replaced by whole populations, which is the subject of [Expression at unmeasured
-# times](10_unmeasured_times.ipynb). Nothing else on this page changes with it.
+# times](unmeasured_times.ipynb). Nothing else on this page changes with it.
 #
 # 100 cells are followed through 7 times for training, 300 are held out.
 
@@ -346,7 +346,7 @@ Markdown(
 #
 # - Backpropagation goes back through every operation of the solver. The result is the exact
 #   derivative of what was computed. All intermediate values must be kept until then.
-# - The [adjoint method](../book/glossary.md#adjoint-method) solves a second ODE backwards in time, for
+# - The [adjoint method](../../book/glossary.md#adjoint-method) solves a second ODE backwards in time, for
 #   the derivative itself, and computes the states a second time on the way
 #   ([Chen et al. 2018](https://arxiv.org/abs/1806.07366)). It keeps the states at the requested times
 #   and nothing else. `odeint_adjoint` does it.
@@ -453,7 +453,7 @@ Markdown(
 #
 # ## Flows cannot cross
 #
-# The paths of an ODE together are its [flow](../book/glossary.md#flow). Where the right-hand side
+# The paths of an ODE together are its [flow](../../book/glossary.md#flow). Where the right-hand side
 # is smooth, one path runs through each point. If two paths met, they would be one path from there
 # on, and in the past too. Two consequences are easily forgotten when a network is behind the
 # right-hand side.

@@ -9,7 +9,7 @@
 # >   an observation model;
 # > - say what a prediction of it means, with and without noise, and where it stops being one.
 # >
-# > **Before**: [Neural ODEs](08_neural_odes.ipynb); [What a score rewards](15_metrics.ipynb) helps.
+# > **Before**: [Neural ODEs](neural_odes.ipynb); [What a score rewards](../pitfalls/what_a_score_rewards.ipynb) helps.
 # >
 # > **Time**: 45 min to read, 2 min to run.
 
@@ -47,15 +47,15 @@ from torch import nn
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from scstlib.datasets.organism import simulate_organism
-from scstlib.datasets.organism_expression import draw_depths, sample_counts
+from scstlib.datasets.organism.expression import draw_depths, sample_counts
 from scstlib.metrics.expression import energy_distance, variance_ratio, wasserstein
-from scstlib.models.count_factors import fit_count_factors
-from scstlib.models.drift_field import DAMPINGS, damping_errors
-from scstlib.models.flow_matching import train_drift
-from scstlib.models.scnode import ScNODE
-from scstlib.models.scnode_networks import ScNODENetwork
-from scstlib.models.scnode_training import Comparison, draw_batch, joint_loss
-from scstlib.models.transport_curves import couple, couple_times, draw_curves
+from scstlib.models.temporal.scnode.count_factors import fit_count_factors
+from scstlib.models.temporal.scnode.drift import DAMPINGS, damping_errors
+from scstlib.models.temporal.scnode.flow_matching import train_drift
+from scstlib.models.temporal.scnode.model import ScNODE
+from scstlib.models.temporal.scnode.published_network import ScNODENetwork
+from scstlib.models.temporal.scnode.published_training import Comparison, draw_batch, joint_loss
+from scstlib.models.temporal.scnode.transport_curves import couple, couple_times, draw_curves
 from scstlib.ot import sinkhorn_divergence
 from scstlib.plots import BLUE, GREEN, GREY, ORANGE, SKY, book_style
 from scstlib.splits import hold_out_times
@@ -66,7 +66,7 @@ plt.rcParams.update(book_style())
 # ## The problem
 #
 # Cells are measured at some times, other cells at each, because reading a cell destroys it. Wanted are
-# the populations at times that were not measured: between two [snapshots](../book/glossary.md#snapshot),
+# the populations at times that were not measured: between two [snapshots](../../book/glossary.md#snapshot),
 # and beyond the last. The cells here come from a simulated organism, so what is right is known: a
 # progenitor becomes one of three types (`alpha`, `beta`, `gamma`), in two switches that turn
 # bistable one after the other. 100 cells are measured at each of nine times. All cells of one inner time
@@ -122,7 +122,7 @@ nearest = KNeighborsClassifier(15).fit(
 # %% [markdown]
 # Two scores, both of de-noised populations, ask whether a prediction is in the right place:
 #
-# - $W_2^2$, the exact squared [Wasserstein distance](../book/glossary.md#wasserstein-distance) to 500 true
+# - $W_2^2$, the exact squared [Wasserstein distance](../../book/glossary.md#wasserstein-distance) to 500 true
 #   cells in ten principal components of true training cells. It is 0 for the same cells; other true
 #   cells of that time give the floor.
 # - the *share of each fate*. A predicted cell has the fate of most of its 15 nearest true cells, and true
@@ -182,7 +182,7 @@ plt.show()
 # (`rsinghlab/scNODE` at commit `ba55e8d`).
 #
 # 1. An **encoder** takes the log values of a cell to the mean $\mu$ and the spread $\sigma$ of 50
-#    [latent](../book/glossary.md#latent-space) coordinates; a latent point is drawn as
+#    [latent](../../book/glossary.md#latent-space) coordinates; a latent point is drawn as
 #    $\mu + \varepsilon\sigma$. Its layers have no activation, so $\mu$ is a linear function of the cell;
 #    $\sigma$ is the absolute value of one.
 # 2. A **drift** gives the velocity of a latent point: three linear layers, each followed by a ReLU.
@@ -231,17 +231,17 @@ def euler(points, clock):
 
 # %% [markdown]
 # For time the drift is given a counter: 0, 1, 2, ... for the times of the series. The held-out times
-# count too, so the training times are 0, 1, 2, 3, 4, 6 and 7. [Neural ODEs](08_neural_odes.ipynb) says
+# count too, so the training times are 0, 1, 2, 3, 4, 6 and 7. [Neural ODEs](neural_odes.ipynb) says
 # what it means that Euler steps from one requested time to the next.
 #
 # ### The Sinkhorn divergence
 #
 # How far is a predicted population from a measured one? [Optimal
-# transport](../book/glossary.md#optimal-transport) carries one to the other at the least total cost, here
+# transport](../../book/glossary.md#optimal-transport) carries one to the other at the least total cost, here
 # half the squared distance. A little entropy makes this smooth: the cost is found by letting two prices
 # per cell, $f$ and $g$, answer each other with a *soft minimum* until they agree, at lengths that
 # shrink from the diameter of the clouds to a *blur*. The
-# [divergence](../book/glossary.md#sinkhorn-divergence) subtracts what a cloud costs against itself.
+# [divergence](../../book/glossary.md#sinkhorn-divergence) subtracts what a cloud costs against itself.
 # Prices are found without a derivative; the last answer carries it.
 
 # %%
@@ -509,7 +509,7 @@ Markdown(
 #
 # > **Note** One series and one split, and a shorter training than the published one: 300 of 1000 steps in
 # > the second phase, and 64 of 200 target cells. The table shows what each switch does here; [Expression
-# > at unmeasured times](10_unmeasured_times.ipynb) compares models.
+# > at unmeasured times](unmeasured_times.ipynb) compares models.
 
 # %% [markdown]
 # ## The default, piece by piece
@@ -537,7 +537,7 @@ print(
 # %% [markdown]
 # ### Counts, depth and a latent space
 #
-# Cells differ in [depth](../book/glossary.md#depth), for reasons that are not theirs. The usual recipe divides by
+# Cells differ in [depth](../../book/glossary.md#depth), for reasons that are not theirs. The usual recipe divides by
 # it, takes logarithms, and looks for principal components. Does it get rid of depth? For a gene with
 # few counts, $\log(1 + x)$ is about 0 or about 1 *count* high, and a shallow cell's count of 1 becomes a
 # larger value than a deep cell's. What division took out of the means comes back in the shape.
@@ -548,7 +548,7 @@ print(
 # $$m_g = s\, e^{a_g + b_g^\top z}$$
 #
 # and the variance $m_g + \varphi_g m_g^2$: a negative binomial. The total is *given* to the model, so no
-# coordinate of $z$ has to explain it. These [factors of counts](../book/glossary.md#factors-of-counts) are those of
+# coordinate of $z$ has to explain it. These [factors of counts](../../book/glossary.md#factors-of-counts) are those of
 # [Townes et al. 2019](https://doi.org/10.1186/s13059-019-1861-6) with a normal prior on $z$. The number of
 # factors is that of the principal components of Pearson residuals
 # ([Lause et al. 2021](https://doi.org/10.1186/s13059-021-02451-7)) that stand out from permuted
@@ -669,7 +669,7 @@ plt.show()
 #
 # ### Flow matching
 #
-# What remains is regression, [flow matching](../book/glossary.md#flow-matching): a network is asked for the velocity at a position and a time
+# What remains is regression, [flow matching](../../book/glossary.md#flow-matching): a network is asked for the velocity at a position and a time
 # ([Tong et al. 2024](https://arxiv.org/abs/2302.00482)). Many curves run through one place; the best answer in the
 # square is their *mean* velocity, and a drift with the mean velocity everywhere carries one
 # population to the next. No ODE is solved in training. The loop below is the
@@ -764,7 +764,7 @@ Markdown(
 # %% [markdown]
 # ### What a measured cell would look like
 #
-# An [observation model](../book/glossary.md#observation-model) says what is measured of a cell. A latent point stands for the shares of all genes, not for a cell in a tube. Three things can be asked
+# An [observation model](../../book/glossary.md#observation-model) says what is measured of a cell. A latent point stands for the shares of all genes, not for a cell in a tube. Three things can be asked
 # of it, and `sample` has a word for each:
 #
 # - `noise=False`: the expected log value of a measured cell, over all depths. This is the de-noised

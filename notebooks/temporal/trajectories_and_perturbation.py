@@ -8,8 +8,8 @@
 # > - find the path of least action between two fates;
 # > - say what snapshots cannot tell, whatever the model.
 # >
-# > **Before**: [Neural ODEs](08_neural_odes.ipynb), and
-# > [Expression at unmeasured times](10_unmeasured_times.ipynb) for how good such a model is.
+# > **Before**: [Neural ODEs](neural_odes.ipynb), and
+# > [Expression at unmeasured times](unmeasured_times.ipynb) for how good such a model is.
 # >
 # > **Time**: 35 min to read, 1 min to run.
 
@@ -47,13 +47,13 @@ from scstlib.analysis.trajectories import (
 from scstlib.analysis.velocity import add_velocity, principal_axes, velocity_grid
 from scstlib.datasets import simulate_organism
 from scstlib.metrics.expression import energy_distance
-from scstlib.models.scnode import ScNODE
+from scstlib.models.temporal.scnode.model import ScNODE
 from scstlib.plots import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, book_style, stream
 
 plt.rcParams.update(book_style())
 
 # %% [markdown]
-# A model that predicts cells at unmeasured times has learned a [flow](../book/glossary.md#flow). A
+# A model that predicts cells at unmeasured times has learned a [flow](../../book/glossary.md#flow). A
 # flow says more than a population: each cell has a velocity, a path and an end. This page reads
 # these off, and asks of each reading whether it is true. For that the answer must be known, so all
 # cells here come from the simulated organism. Its progenitors choose twice: first between *alpha*
@@ -76,8 +76,8 @@ print(
 #
 # ## Velocity
 #
-# In a [latent space](../book/glossary.md#latent-space), the [velocity](../book/glossary.md#velocity) of a cell
-# is the [drift](../book/glossary.md#drift) at its place and time. `add_velocity` puts it beside the cells: in
+# In a [latent space](../../book/glossary.md#latent-space), the [velocity](../../book/glossary.md#velocity) of a cell
+# is the [drift](../../book/glossary.md#drift) at its place and time. `add_velocity` puts it beside the cells: in
 # `obsm["velocity_latent"]` for the latent space, and in `layers["velocity"]` for genes, in log units per
 # hour. The second is the first sent through the decoder: how fast would each decoded gene change, if the
 # cell moved as the drift says?
@@ -146,7 +146,7 @@ Markdown(
 # %% [markdown]
 # ## The same cells at many times
 #
-# A [trajectory](../book/glossary.md#trajectory) is the path of one cell.
+# A [trajectory](../../book/glossary.md#trajectory) is the path of one cell.
 # `simulate_trajectories` takes measured cells and returns them at any times, as AnnData with one row for each
 # cell and time. Below, cells of the first time are followed to the end, and for each fate one is shown
 # that goes there.
@@ -277,7 +277,7 @@ Markdown(
 # When do cells decide? Around each cell the flow is a matrix, the derivative of the velocity. If two neighbours
 # come closer, its eigenvalues are negative; where cells part, one direction stretches. `stretching` measures the rate
 # along the direction that stretches most, averaged over the cells of each time. A peak of it is a
-# [checkpoint](../book/glossary.md#checkpoint), and it is dated by its onset, half-way up. For a switch without noise that is
+# [checkpoint](../../book/glossary.md#checkpoint), and it is dated by its onset, half-way up. For a switch without noise that is
 # near the point where one resting state turns into two, the bifurcation.
 
 # %%
@@ -351,7 +351,7 @@ Markdown(
 # %% [markdown]
 # ## In-silico perturbation
 #
-# What if a gene were knocked out? An [in-silico perturbation](../book/glossary.md#in-silico-perturbation) asks the model. A flow knows where cells go from a place. It does not know what a gene does.
+# What if a gene were knocked out? An [in-silico perturbation](../../book/glossary.md#in-silico-perturbation) asks the model. A flow knows where cells go from a place. It does not know what a gene does.
 # `perturb` moves each cell to a place where the gene has the wanted level, by the smallest step, and lets the
 # flow do the rest. Where that place is comes from a regression of the gene on the latent coordinates,
 # among cells of about the same age.
@@ -478,7 +478,7 @@ Markdown(
 # $$S[x] = \int \left\lVert \frac{dx}{dt} - v(x, t) \right\rVert^2 dt.$$
 #
 # The action is 0 along the flow and grows with each detour from it. `least_action_path` begins from two guesses,
-# improves each, and returns as [least-action path](../book/glossary.md#least-action-path) the one of lowest action of *all* evaluations: an optimiser can end on a
+# improves each, and returns as [least-action path](../../book/glossary.md#least-action-path) the one of lowest action of *all* evaluations: an optimiser can end on a
 # worse path than it has seen.
 #
 # A known answer first: between a cell and the place to which the flow takes it, the least action is 0.

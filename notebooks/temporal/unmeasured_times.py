@@ -9,7 +9,7 @@
 # > - say which method you would use between measured times and which beyond the last one, on what
 # >   evidence and how sure.
 # >
-# > **Before**: [Counts of single cells](01_single_cells.ipynb); [Neural ODEs](08_neural_odes.ipynb) says
+# > **Before**: [Counts of single cells](../foundations/counts_of_single_cells.ipynb); [Neural ODEs](neural_odes.ipynb) says
 # > what a drift is.
 # >
 # > **Time**: 35 min to read, 2 min to run.
@@ -42,12 +42,12 @@ from sklearn.decomposition import PCA
 
 from scstlib.datasets import load
 from scstlib.metrics.expression import energy_distance, sinkhorn, variance_ratio, wasserstein
-from scstlib.models.baselines import ConstantMean, CopyNearest, InterpolatedMean
-from scstlib.models.comparison import SPLIT_HALF, score_held_out_times
-from scstlib.models.ensemble import Ensemble
-from scstlib.models.protocol import measured_cells
-from scstlib.models.scnode import ScNODE
-from scstlib.models.transport import DisplacementInterpolation
+from scstlib.models.temporal.baselines import ConstantMean, CopyNearest, InterpolatedMean
+from scstlib.models.temporal.comparison import SPLIT_HALF, score_held_out_times
+from scstlib.models.temporal.ensemble import Ensemble
+from scstlib.models.temporal.cells import measured_cells
+from scstlib.models.temporal.scnode.model import ScNODE
+from scstlib.models.temporal.transport import DisplacementInterpolation
 from scstlib.plots import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, SKY, book_style, populations
 from scstlib.preprocess.expression import SelectVariableGenes
 from scstlib.splits import hold_out_times
@@ -58,7 +58,7 @@ plt.rcParams.update(book_style())
 # ## Times hidden by a rule
 #
 # Reading a cell's RNA destroys the cell. A time course of single cells is therefore a row of
-# [snapshots](../book/glossary.md#snapshot): different cells at every measured time, and no cells at
+# [snapshots](../../book/glossary.md#snapshot): different cells at every measured time, and no cells at
 # any time in between. Predicting an unmeasured time means predicting a *population*, not the fate of
 # one cell.
 #
@@ -119,7 +119,7 @@ plt.show()
 # %% [markdown]
 # The values of the first series are $\log(1 + \text{count})$, without a division by the total of the
 # cell. A panel of markers has no stable total: its genes were chosen because they change, so the
-# total of a cell follows its biology as much as its [depth](../book/glossary.md#depth). Every model
+# total of a cell follows its biology as much as its [depth](../../book/glossary.md#depth). Every model
 # of this book reads `adata.uns["value_kind"]`: counts are divided by the total of the cell, and
 # anything else is taken as it is, which is why the code above names the new kind.
 
@@ -139,14 +139,14 @@ Markdown(
 # repeated with three random splits. Three scores are used, all smaller for better:
 #
 # - **place**: is the population where it should be? The squared
-#   [Wasserstein distance](../book/glossary.md#wasserstein-distance) $W_2^2$ in the first six principal
+#   [Wasserstein distance](../../book/glossary.md#wasserstein-distance) $W_2^2$ in the first six principal
 #   components of the training cells. These hold what genes do together; most of the noise of a single
 #   cell, which is different in every gene, lies outside them.
 # - **likeness**: do the predicted cells look like measured cells, noise and all? The
-#   [energy distance](../book/glossary.md#energy-distance) in all genes. It is 0 only for equal
+#   [energy distance](../../book/glossary.md#energy-distance) in all genes. It is 0 only for equal
 #   populations. It is a *proper score*: on average, no prediction gets a lower one than the true
 #   population ([Gneiting and Raftery 2007](https://doi.org/10.1198/016214506000001437)).
-# - **divergence**: the [Sinkhorn divergence](../book/glossary.md#sinkhorn-divergence) in all genes, the score
+# - **divergence**: the [Sinkhorn divergence](../../book/glossary.md#sinkhorn-divergence) in all genes, the score
 #   of the scNODE paper, with its cost $\tfrac12\lVert x-y\rVert^2$. It smooths transport over a length of 0.05
 #   (`blur`) and approaches the solution in coarse steps (`scaling` 0.5), both as published. What it asks
 #   for is found out below.
@@ -180,7 +180,7 @@ def metrics_for(train):
 # |---|---|
 # | nearest time copied | cells of the nearest training time |
 # | interpolated mean | the same cells, moved so that their mean lies on the straight line between the means of the neighbouring training times |
-# | OT displacement | [optimal transport](../book/glossary.md#optimal-transport) (OT) pairs the cells of the two neighbouring training times; each predicted cell lies on the straight line between a pair |
+# | OT displacement | [optimal transport](../../book/glossary.md#optimal-transport) (OT) pairs the cells of the two neighbouring training times; each predicted cell lies on the straight line between a pair |
 # | OT displacement in PCs | the same in principal components, as many as the latent space of scNODE has; what lies outside them is dropped |
 #
 # These four are baselines: they train nothing. Beyond the last training time there is no line to
@@ -188,7 +188,7 @@ def metrics_for(train):
 #
 # **scNODE as published** ([Zhang et al. 2024](https://doi.org/10.1093/bioinformatics/btae393)) has
 # three parts. An encoder turns a cell into a point of a [latent
-# space](../book/glossary.md#latent-space); a [drift](../book/glossary.md#drift), a small neural
+# space](../../book/glossary.md#latent-space); a [drift](../../book/glossary.md#drift), a small neural
 # network, says how fast and where to a latent point moves; a decoder turns points back into cells.
 # Encoder and decoder first learn to reproduce the training cells. Then all parts learn together:
 # cells of the first time are encoded, moved through all training times and decoded, and the

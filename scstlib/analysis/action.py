@@ -19,7 +19,7 @@ from scstlib.analysis.cells import decoded, latent_scale
 if TYPE_CHECKING:
     from anndata import AnnData
 
-    from scstlib.models.protocol import LatentFlow
+    from scstlib.models.temporal.protocol import LatentFlow
 
 #: Takes a function of a vector that returns (value, gradient), and where to begin.
 Optimiser = Callable[[Callable[[np.ndarray], tuple[float, np.ndarray]], np.ndarray], Any]

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from scstlib.models.reading import measured_time
+from scstlib.preprocess.cells import measured_time
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
-    from scstlib.models.protocol import LatentFlow
+    from scstlib.models.temporal.protocol import LatentFlow
 
 
 def cells_by_time(model: LatentFlow, adata: AnnData) -> Iterator[tuple[float, np.ndarray]]:

@@ -28,7 +28,7 @@ from scstlib.analysis.cells import Populations, gene_direction, latent_scale, to
 if TYPE_CHECKING:
     from anndata import AnnData
 
-    from scstlib.models.protocol import LatentFlow
+    from scstlib.models.temporal.protocol import LatentFlow
 
 #: Share of the peak at which an episode begins and ends.
 ONSET = 0.5

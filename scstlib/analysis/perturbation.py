@@ -31,13 +31,13 @@ import numpy as np
 
 from scstlib.analysis.cells import Populations, decoded
 from scstlib.analysis.trajectories import FateClassifier
-from scstlib.models.reading import CellReader
+from scstlib.preprocess.cells import CellReader
 
 if TYPE_CHECKING:
     import pandas as pd
     from anndata import AnnData
 
-    from scstlib.models.protocol import LatentFlow
+    from scstlib.models.temporal.protocol import LatentFlow
 
 #: Standard deviation of the window in time, in median intervals between measured times.
 WINDOW = 1.7

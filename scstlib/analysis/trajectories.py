@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from anndata import AnnData
 
-    from scstlib.models.protocol import LatentFlow
+    from scstlib.models.temporal.protocol import LatentFlow
 
 
 def simulate_trajectories(model: LatentFlow, adata: AnnData, times: Sequence[float]) -> AnnData:

@@ -11,7 +11,7 @@ from scstlib.analysis.cells import cells_by_time, gene_direction, latent_scale
 if TYPE_CHECKING:
     from anndata import AnnData
 
-    from scstlib.models.protocol import LatentFlow
+    from scstlib.models.temporal.protocol import LatentFlow
 
 #: A cell is moved by this share of the spread of the cells to see how its genes change.
 STEP = 0.01

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from scstlib._parts import listed
-from scstlib.preprocess.cooler_maps import CoolerMaps
+from scstlib.files.cooler_maps import CoolerMaps
+from scstlib.files.track_inputs import Table, expression_inputs, shared_inputs
 from scstlib.preprocess.guides import guide_tracks
-from scstlib.preprocess.track_inputs import Table, expression_inputs, shared_inputs
 from scstlib.preprocess.tracks import by_chromosome, match_chromosomes
 from scstlib.preprocess.windows import Windows, make_windows
+from scstlib.splits.parts import listed
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -179,7 +179,7 @@ def build_windows(
     expression
         AnnData with counts (or an ``.h5ad`` file), summed by ``cell_type_key`` and scaled to
         10,000; the places of its genes are in ``var`` (chrom, start, end, strand) or in ``genes``.
-        Or cell type → files, see :func:`~scstlib.preprocess.track_files.expression_from_files`.
+        Or cell type → files, see :func:`~scstlib.files.track_files.expression_from_files`.
     stride
         Distance between windows in bins.
     max_masked

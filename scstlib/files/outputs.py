@@ -16,13 +16,13 @@ import numpy as np
 import pandas as pd
 
 from scstlib import __version__
-from scstlib.preprocess.stitch import predict_map
+from scstlib.files.stitch import predict_map
 
 if TYPE_CHECKING:
     import scipy.sparse as sp
 
-    from scstlib.models.spatial import SpatialModel
-    from scstlib.preprocess.from_files import GenomeInputs
+    from scstlib.files.inputs import GenomeInputs
+    from scstlib.models.spatial.protocol import SpatialModel
 
 log = logging.getLogger(__name__)
 TILE = 256  # bins of a HiGlass tile: the coarsest map fits into one
@@ -45,7 +45,7 @@ def predict_chromosomes(
     Parameters
     ----------
     inputs
-        From :func:`scstlib.preprocess.from_files.read_inputs`.
+        From :func:`scstlib.files.inputs.read_inputs`.
     cell_type
         One of ``inputs.tracks``.
     stride

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from scstlib.preprocess.cooler_maps import CoolerMaps
-from scstlib.preprocess.track_files import (
+from scstlib.files.cooler_maps import CoolerMaps
+from scstlib.files.track_files import (
     expression_by_type,
     expression_from_files,
     genes_of,
@@ -41,7 +41,7 @@ def expression_inputs(
 ) -> tuple[dict[str, np.ndarray], dict[str, list[str]]]:
     """Expression tracks, cell type → (bins, 2), and the files that were read, by what they are.
 
-    The arguments are those of :func:`scstlib.preprocess.from_files.build_windows`.
+    The arguments are those of :func:`scstlib.files.inputs.build_windows`.
 
     Raises
     ------

@@ -1,1 +1,1 @@
-"""Models: one file a method."""
+"""Models: one file a method, in two families, temporal and spatial."""

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import numpy as np
+    import torch
     from torch import Tensor
 
 FILE_VERSION = 1
@@ -83,3 +85,37 @@ def read_model(path: str | Path, model: str) -> tuple[dict[str, Any], dict[str, 
             f" {FILE_VERSION}); update scstlib."
         )
     return header["settings"], tensors
+
+
+def load_weights(
+    network: torch.nn.Module, state_dict: Mapping[str, Tensor | np.ndarray], settings: str
+) -> None:
+    """Copy weights, tensors or arrays, into a network by their names.
+
+    Parameters
+    ----------
+    settings : str
+        Names of the arguments that the shapes come from, for the message.
+
+    Raises
+    ------
+    ValueError
+        Naming the keys that are missing or not known, or the shapes that do not fit.
+    """
+    import torch
+
+    given = {name: torch.as_tensor(value) for name, value in state_dict.items()}
+    expected = network.state_dict()
+    missing, unknown = sorted(set(expected) - set(given)), sorted(set(given) - set(expected))
+    if missing or unknown:
+        raise ValueError(
+            f"the state dict lacks {missing} and has {unknown} besides; the sizes of the networks"
+            f" are set by {settings}."
+        )
+    for name, value in expected.items():
+        if given[name].shape != value.shape:
+            raise ValueError(
+                f"{name} is {tuple(given[name].shape)} in the state dict and {tuple(value.shape)}"
+                f" here; the sizes of the networks are set by {settings}."
+            )
+    network.load_state_dict(given)

@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from scstlib.models.cell_format import COUNTS_PER_CELL, CellFormat, check_genes
-
 if TYPE_CHECKING:
     import pandas as pd
     from anndata import AnnData
 
 MAX_CELLS_IN_MEMORY = 10_000
+COUNTS_PER_CELL = 10_000.0
 
 
 class ValueReader:
@@ -216,39 +215,6 @@ class CellReader(ValueReader):
                 " is no population; remove it or merge it with a neighbouring time."
             )
         super().__init__(adata, max_cells_in_memory=max_cells_in_memory)
-
-    @property
-    def format(self) -> CellFormat:
-        """What a model keeps of the cells."""
-        return CellFormat(self.times, self.genes, self.time_key, self.depth)
-
-
-def reader_like(
-    adata: AnnData, fitted: CellFormat, max_cells_in_memory: int = MAX_CELLS_IN_MEMORY
-) -> ValueReader:
-    """Return a reader of new cells, with or without times, whose values a fitted model understands.
-
-    A model that was fitted on counts takes counts, or cells that it predicted, whose values are
-    in ``layers["log1p_cp10k"]``.
-
-    Raises
-    ------
-    ValueError
-        If the genes differ from the fitted ones, one of both holds counts and the other does not,
-        or for what :class:`ValueReader` refuses.
-    """
-    check_genes(adata, fitted.genes)
-    predicted = fitted.depth is not None and "log1p_cp10k" in adata.layers
-    layer = "log1p_cp10k" if predicted else None
-    reader = ValueReader(adata, max_cells_in_memory=max_cells_in_memory, layer=layer)
-    if not predicted and reader.holds_counts != (fitted.depth is not None):
-        kinds = ("values such as log counts", "counts")
-        raise ValueError(
-            f"the model was fitted on {kinds[fitted.depth is not None]}, and adata.X holds"
-            f" {kinds[reader.holds_counts]}; give what it was fitted on, or say in"
-            " uns['value_kind'] what X holds."
-        )
-    return reader
 
 
 def measured_time(adata: AnnData, time_key: str, min_times: int = 2) -> np.ndarray:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from scstlib._parts import listed
+from scstlib.splits.parts import listed
 
 SAMPLE = ("cell_type", "donor")  # columns that say whose map a window is
 

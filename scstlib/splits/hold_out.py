@@ -21,7 +21,8 @@ from typing import Any
 
 import numpy as np
 
-from scstlib._parts import (
+from scstlib.leakage import MAP_COLUMNS, is_anndata, table_of
+from scstlib.splits.parts import (
     DROPPED,
     TEST,
     TRAIN,
@@ -33,7 +34,6 @@ from scstlib._parts import (
     label_rows,
     listed,
 )
-from scstlib.leakage import MAP_COLUMNS, is_anndata, table_of
 
 __all__ = [
     "Split",

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from scstlib._run_state import RunState
+from scstlib.training.run_state import RunState
 
 if TYPE_CHECKING:
     import torch

@@ -15,7 +15,7 @@ from scstlib.analysis.boundaries import (
     strength_threshold,
 )
 from scstlib.datasets import simulate_organism
-from scstlib.datasets.organism_io import map_pixels
+from scstlib.datasets.organism.writing import map_pixels
 
 SIZE = 50_000
 

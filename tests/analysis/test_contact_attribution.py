@@ -10,8 +10,8 @@ from scipy.stats import spearmanr
 from scstlib.analysis.contact_attribution import gene_effects, region_effect, relative_change
 from scstlib.analysis.gene_switching import place_in_windows, switch_genes
 from scstlib.datasets import simulate_organism
-from scstlib.datasets.organism_chromatin import REST, chromatin_state, contact_map
-from scstlib.datasets.organism_genome import gene_bins
+from scstlib.datasets.organism.chromatin import REST, chromatin_state, contact_map
+from scstlib.datasets.organism.genome import gene_bins
 from scstlib.preprocess.guides import guide_tracks
 from scstlib.preprocess.tracks import by_chromosome, expression_tracks
 from scstlib.preprocess.windows import make_windows

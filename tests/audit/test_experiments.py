@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy.stats import ttest_rel
 
-from scstlib.experiments import illusion, mean_interval, with_and_without
+from scstlib.audit.experiments import illusion, mean_interval, with_and_without
 
 
 def test_every_seed_is_scored_both_ways() -> None:

@@ -13,10 +13,10 @@ import pandas as pd
 import pytest
 
 from scstlib.datasets import simulate_organism
-from scstlib.preprocess.cooler_maps import CoolerMaps, open_cooler
-from scstlib.preprocess.from_files import build_windows, read_inputs
+from scstlib.files.cooler_maps import CoolerMaps, open_cooler
+from scstlib.files.inputs import build_windows, read_inputs
+from scstlib.files.track_files import expression_by_type, read_bed, read_bedgraph, read_genes
 from scstlib.preprocess.guides import guide_tracks
-from scstlib.preprocess.track_files import expression_by_type, read_bed, read_bedgraph, read_genes
 from scstlib.preprocess.tracks import expression_tracks, peak_tracks
 
 WINDOW = 16

@@ -18,7 +18,7 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 
-from scstlib.contact_output import provenance, write_contact_map, zoom_levels
+from scstlib.files.outputs import provenance, write_contact_map, zoom_levels
 
 SIZES = {"chr1": 40, "chr2": 31}
 
@@ -126,7 +126,7 @@ def test_nothing_is_left_after_an_error(bins: pd.DataFrame, tmp_path: Path) -> N
 def test_nothing_is_half_written_after_a_kill(tmp_path: Path) -> None:
     code = f"""
 import time, numpy as np, pandas as pd, scipy.sparse as sp
-from scstlib.contact_output import write_contact_map
+from scstlib.files.outputs import write_contact_map
 start = np.tile(np.arange(9), 2)
 bins = pd.DataFrame({{"chrom": ["a"] * 9 + ["b"] * 9, "start": start, "end": start + 1}})
 def maps():

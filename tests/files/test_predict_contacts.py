@@ -15,7 +15,7 @@ import pytest
 
 from scstlib import __main__ as command
 from scstlib.datasets import simulate_organism
-from scstlib.models.spatial import check_windows
+from scstlib.models.spatial.protocol import check_windows
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*genes have no position:UserWarning")
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from scstlib.preprocess.stitch import BandedMap, predict_map, stitch, symmetric
+from scstlib.files.stitch import BandedMap, predict_map, stitch, symmetric
 from scstlib.preprocess.windows import make_windows, window_starts
 
 WINDOW, STRIDE, N_BINS = 32, 16, 150

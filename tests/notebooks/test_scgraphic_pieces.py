@@ -12,10 +12,10 @@ import pytest
 import torch
 from torch.nn import functional
 
-from scstlib.models.contact_features import view_bulk
-from scstlib.models.contact_loss import contrast_loss, count_loss
-from scstlib.models.scgraphic_networks import ScGrapHiCNetwork
-from scstlib.models.scgraphic_settings import PublishedSettings
+from scstlib.models.spatial.scgraphic.features import view_bulk
+from scstlib.models.spatial.scgraphic.loss import contrast_loss, count_loss
+from scstlib.models.spatial.scgraphic.published_network import ScGrapHiCNetwork
+from scstlib.models.spatial.scgraphic.published_settings import PublishedSettings
 from scstlib.preprocess.contacts import laplacian_encodings, normalise_depth, smooth_eigenvalues
 from scstlib.preprocess.guides import bin_features
 from scstlib.preprocess.tracks import scale_per_window

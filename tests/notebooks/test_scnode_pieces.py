@@ -14,9 +14,9 @@ import torch
 from torch import nn
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
-from scstlib.models.count_factors import fit_count_factors
-from scstlib.models.scnode_networks import ScNODENetwork
-from scstlib.models.scnode_training import Batch, Comparison, joint_loss
+from scstlib.models.temporal.scnode.count_factors import fit_count_factors
+from scstlib.models.temporal.scnode.published_network import ScNODENetwork
+from scstlib.models.temporal.scnode.published_training import Batch, Comparison, joint_loss
 from scstlib.ot import sinkhorn_divergence
 from tools import notebooks, pair
 

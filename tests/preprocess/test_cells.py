@@ -11,8 +11,8 @@ from anndata import AnnData
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.sparse import csc_matrix, csr_matrix, random
 
-from scstlib.models.protocol import measured_cells
-from scstlib.models.reading import CellReader, check_genes
+from scstlib.models.temporal.cells import check_genes, measured_cells
+from scstlib.preprocess.cells import CellReader
 
 
 def stored(adata: AnnData, path: Path) -> AnnData:

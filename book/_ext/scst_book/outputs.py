@@ -44,7 +44,7 @@ def take_over(app: Sphinx, docname: str, notebook: dict[str, Any]) -> None:
         _figure(cell)
         if "colab" in cell["metadata"].get("tags", []):
             cell["metadata"]["tags"] = [*cell["metadata"]["tags"], "remove-cell"]
-    path = Path(app.srcdir) / "_build" / "executed" / f"{Path(docname).name}.ipynb"
+    path = Path(app.srcdir) / "_build" / "executed" / f"{docname.removeprefix('notebooks/')}.ipynb"
     app.env.note_dependency(str(path))
     if not path.is_file():
         LOGGER.warning("no executed copy of this page: run `make book`", location=docname)

@@ -73,7 +73,7 @@ def datasets(root: Path) -> str:
 def executed(root: Path) -> dict[str, dict[str, Any]]:
     """What the runner wrote down about every executed copy, by page."""
     found = {}
-    for path in sorted((root / "_build" / "executed").glob("*.ipynb")):
+    for path in sorted((root / "_build" / "executed").rglob("*.ipynb")):
         found[path.stem] = json.loads(path.read_text(encoding="utf-8"))["metadata"].get("scst", {})
     return found
 
@@ -93,7 +93,7 @@ def machine(root: Path) -> str:
     import torch
 
     device = torch.cuda.get_device_name(0) if torch.cuda.is_available() else "none"
-    keys = sorted((root / "_build" / "keys").glob("*_*.json"))
+    keys = sorted((root / "_build" / "keys").glob("*/*.json"))
     parameters = json.loads(keys[0].read_text())["parameters"] if keys else {}
     rows: list[list[object]] = [
         ["processor", _processor()],

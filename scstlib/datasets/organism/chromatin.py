@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 from scipy.ndimage import gaussian_filter1d
 
-from scstlib.datasets.organism_genome import Chromosome, Genome, gene_bins
+from scstlib.datasets.organism.genome import Chromosome, Genome, gene_bins
 
 REST = 0.35  # regulator level at which transcription and private answers have no effect
 COMPARTMENT_STRENGTH = 1.9

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from scstlib.datasets.organism_lineage import BIPOTENT, NICHES, PAIR1, PAIR2
-from scstlib.datasets.organism_network import (
+from scstlib.datasets.organism.lineage import BIPOTENT, NICHES, PAIR1, PAIR2
+from scstlib.datasets.organism.network import (
     NICHE_WEIGHT,
     Network,
     control_parameter,

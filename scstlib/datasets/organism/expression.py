@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from scstlib.datasets.organism_genome import Genome
-from scstlib.datasets.organism_lineage import (
+from scstlib.datasets.organism.genome import Genome
+from scstlib.datasets.organism.lineage import (
     CELL_TYPES,
     FATES,
     REGULATORS,
@@ -18,8 +18,8 @@ from scstlib.datasets.organism_lineage import (
     cell_types,
     fate_of_type,
 )
-from scstlib.datasets.organism_network import CellState, Network, simulate
-from scstlib.datasets.organism_settings import Settings, time_words
+from scstlib.datasets.organism.network import CellState, Network, simulate
+from scstlib.datasets.organism.settings import Settings, time_words
 
 if TYPE_CHECKING:
     from anndata import AnnData

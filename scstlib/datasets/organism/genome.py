@@ -1,7 +1,7 @@
 """The genome of the simulated organism: genes, domains, compartments, CTCF sites and CpG.
 
 Everything is drawn once from a seed and is the same in all cells; what differs between cells
-follows from the regulators (:mod:`scstlib.datasets.organism_network`).
+follows from the regulators (:mod:`scstlib.datasets.organism.network`).
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 from scipy.ndimage import gaussian_filter1d
 
-from scstlib.datasets.organism_lineage import FATES, INDEX, REGULATORS
-from scstlib.datasets.organism_network import HALF_LIVES
+from scstlib.datasets.organism.lineage import FATES, INDEX, REGULATORS
+from scstlib.datasets.organism.network import HALF_LIVES
 
 # Regulators that target genes follow, and how often each is drawn.
 _DRIVERS: dict[str, float] = {

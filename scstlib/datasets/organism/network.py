@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from scstlib.datasets.organism_lineage import (
+from scstlib.datasets.organism.lineage import (
     AGEING,
     ALPHA,
     BETA,

@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from scstlib.datasets import organism_chromatin as chromatin
-from scstlib.datasets import organism_lineage as lineage
-from scstlib.datasets.organism_genome import Chromosome
-from scstlib.datasets.organism_population import CellPopulation
-from scstlib.datasets.organism_reference import Group
-from scstlib.datasets.organism_settings import make_settings, positive, time_words, whole
+from scstlib.datasets.organism import chromatin, lineage
+from scstlib.datasets.organism.genome import Chromosome
+from scstlib.datasets.organism.population import CellPopulation
+from scstlib.datasets.organism.reference import Group
+from scstlib.datasets.organism.settings import make_settings, positive, time_words, whole
+from scstlib.datasets.organism.writing import read_settings, write_organism
 
 
 def simulate_organism(seed: int = 0, preset: str = "small", **settings: Any) -> Organism:
@@ -33,7 +33,7 @@ def simulate_organism(seed: int = 0, preset: str = "small", **settings: Any) -> 
         ``tiny`` for tests, ``small`` for the book (1,200 genes, 13 chromosomes × 640 bins of
         50 kb), ``large``.
     **settings
-        Any field of :class:`~scstlib.datasets.organism_settings.Settings`, in place of the
+        Any field of :class:`~scstlib.datasets.organism.settings.Settings`, in place of the
         preset's value.
 
     Returns
@@ -209,7 +209,32 @@ class Organism(CellPopulation):
         return chromatin.track_table(self.genome, mean)
 
     def write(self, folder: str | Path, n_single_cells: int = 5) -> None:
-        """Write settings, cells, contact maps and tracks; see ``organism_io.write_organism``."""
-        from scstlib.datasets.organism_io import write_organism
+        """Write settings, cells, contact maps and tracks to a folder that is made if need be.
 
-        write_organism(self, Path(folder), n_single_cells)
+        :func:`read_organism` returns the organism of such a folder; the formats are those of
+        :mod:`scstlib.datasets.organism.writing`.
+        """
+        shares = self.cell_type_shares()
+        write_organism(
+            Path(folder),
+            self.settings,
+            cells=self.sample(),
+            genes=self.genome.genes,
+            tracks=self.tracks(),
+            bulk=self.bulk(),
+            pseudo_bulks=((name, self.sample_contacts(name)) for name in shares.index[shares > 0]),
+            single_cells=self.sample_cell_contacts(n_cells=n_single_cells),
+        )
+
+
+def read_organism(folder: str | Path) -> Organism:
+    """Return the organism that :meth:`Organism.write` wrote to ``folder``; the two are equal.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the folder has no settings.
+    ValueError
+        If the settings are damaged, or of a later version.
+    """
+    return Organism(read_settings(folder))

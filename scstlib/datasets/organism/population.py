@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import pandas as pd
 
-from scstlib.datasets import organism_expression as expression
-from scstlib.datasets import organism_lineage as lineage
-from scstlib.datasets.organism_commitment import commitment_times
-from scstlib.datasets.organism_genome import Genome, make_genome
-from scstlib.datasets.organism_network import Network
-from scstlib.datasets.organism_reference import Group, mix, reference_groups
-from scstlib.datasets.organism_settings import Settings, check_times, make_settings, positive, whole
+from scstlib.datasets.organism import expression, lineage
+from scstlib.datasets.organism.commitment import commitment_times
+from scstlib.datasets.organism.genome import Genome, make_genome
+from scstlib.datasets.organism.network import Network
+from scstlib.datasets.organism.reference import Group, mix, reference_groups
+from scstlib.datasets.organism.settings import Settings, check_times, make_settings, positive, whole
 
 if TYPE_CHECKING:
     from anndata import AnnData

@@ -1,7 +1,8 @@
 """How real the simulated organism looks: the same measures on it and on real sets.
 
 The real values are stored in ``realism.tsv``, one row a quantity and set;
-:func:`scstlib.datasets.realism_sets.measure_real_sets` works them out again from the files.
+:func:`scstlib.datasets.organism.realism_sets.measure_real_sets` works them out again from the
+files.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from zipfile import ZipFile
 import numpy as np
 import pandas as pd
 
-from scstlib.datasets.realism import (
+from scstlib.datasets.organism.realism import (
     BIN_SIZE,
     DEEP,
     SHALLOW,

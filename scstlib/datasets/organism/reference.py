@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from scstlib.datasets.organism_expression import mean_expression
-from scstlib.datasets.organism_genome import Genome
-from scstlib.datasets.organism_lineage import CELL_TYPES, cell_types
-from scstlib.datasets.organism_network import CellState, Network, simulate
-from scstlib.datasets.organism_settings import Settings
+from scstlib.datasets.organism.expression import mean_expression
+from scstlib.datasets.organism.genome import Genome
+from scstlib.datasets.organism.lineage import CELL_TYPES, cell_types
+from scstlib.datasets.organism.network import CellState, Network, simulate
+from scstlib.datasets.organism.settings import Settings
 
 _MOST = 500  # cells of one type whose expression is worked out for the means over all times
 _POOLED_TIMES = 25

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from scstlib.datasets.organism_network import REGULATORS
+from scstlib.datasets.organism.network import REGULATORS
 
 PRESETS: dict[str, dict[str, Any]] = {
     "tiny": {"n_genes": 120, "n_chromosomes": 3, "n_bins": 64, "n_times": 5, "n_cells": 40,

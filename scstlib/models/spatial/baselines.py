@@ -1,6 +1,6 @@
 """What every spatial model is compared with: the bulk map, smoothed, and the mean of other types.
 
-All of them meet the protocol of :mod:`scstlib.models.spatial`.
+All of them meet the protocol of :mod:`scstlib.models.spatial.protocol`.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from typing import Self
 import numpy as np
 
 from scstlib.leakage import record_fit
-from scstlib.models.pixel_features import bulk_depth_ratio, pixel_features, sample_pixels, upper
-from scstlib.models.smoothing import Smoothing
-from scstlib.models.spatial import check_tracks, check_windows
+from scstlib.models.spatial.pixels import bulk_depth_ratio, pixel_features, sample_pixels, upper
+from scstlib.models.spatial.protocol import check_tracks, check_windows
+from scstlib.models.spatial.smoothing import Smoothing
 from scstlib.preprocess.windows import Windows
 
 
@@ -64,7 +64,7 @@ class MeanOfTypes:
     It needs their maps where it predicts, which no model of this protocol may see: a row of a
     table that says what knowing them is worth, not a competitor. ``fit`` takes windows with
     targets that cover the places of ``predict``; the leak guard refuses to evaluate it, and
-    :func:`scstlib.models.contact_comparison.score_windows` takes it among ``references``.
+    :func:`scstlib.models.spatial.comparison.score_windows` takes it among ``references``.
     """
 
     def fit(self, windows: Windows) -> Self:

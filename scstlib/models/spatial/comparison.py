@@ -17,7 +17,7 @@ from scstlib.metrics.contacts import (
     ssim,
     stratum_adjusted_correlation,
 )
-from scstlib.models.spatial import SpatialModel
+from scstlib.models.spatial.protocol import SpatialModel
 from scstlib.preprocess.contacts import normalise_depth
 from scstlib.preprocess.windows import Windows
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from scstlib.leakage import record_fit
-from scstlib.models.spatial import SpatialModel, check_windows, groups_of
+from scstlib.models.spatial.protocol import SpatialModel, check_windows, groups_of
 from scstlib.preprocess.expected import distance_means
 
 if TYPE_CHECKING:

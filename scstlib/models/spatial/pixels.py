@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from scstlib.models.smoothing import Smoothing, blurred
+from scstlib.models.spatial.smoothing import Smoothing, blurred
 from scstlib.preprocess.contacts import contact_unit
 from scstlib.preprocess.guides import bin_features
 from scstlib.preprocess.windows import Windows

@@ -7,9 +7,9 @@ from typing import Self
 import numpy as np
 
 from scstlib.leakage import record_fit
-from scstlib.models.pixel_features import pixel_features, sample_pixels, upper
-from scstlib.models.smoothing import Smoothing
-from scstlib.models.spatial import check_tracks, check_windows
+from scstlib.models.spatial.pixels import pixel_features, sample_pixels, upper
+from scstlib.models.spatial.protocol import check_tracks, check_windows
+from scstlib.models.spatial.smoothing import Smoothing
 from scstlib.preprocess.windows import Windows
 
 
@@ -18,7 +18,7 @@ class ContactTrees:
 
     The trees maximise the Poisson likelihood of the counts, with the smoothed bulk at the depth
     of the targets as offset; a pixel's weight stops growing where ``spread`` exceeds its counting
-    noise. Features: :func:`scstlib.models.pixel_features.pixel_features`.
+    noise. Features: :func:`scstlib.models.spatial.pixels.pixel_features`.
 
     Parameters
     ----------

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Generic, Literal, Self, TypeVar
 import numpy as np
 
 from scstlib.leakage import record_fit
-from scstlib.models.protocol import MeasuredCells, check_request, measured_cells
-from scstlib.models.reading import CellFormat
+from scstlib.models.temporal.cells import CellFormat, MeasuredCells, measured_cells
+from scstlib.models.temporal.protocol import check_request
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -109,7 +109,7 @@ class CellKeepingModel(PopulationModel[MeasuredCells]):
         Raises
         ------
         ValueError
-            For input that :class:`scstlib.models.reading.CellReader` refuses, or settings that
+            For input that :class:`scstlib.preprocess.cells.CellReader` refuses, or settings that
             do not go with it.
         """
         cells = measured_cells(adata, time_key)

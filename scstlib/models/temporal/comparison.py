@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from scstlib.leakage import check_evaluation
-from scstlib.models.protocol import TemporalModel, measured_cells
+from scstlib.models.temporal.cells import measured_cells
+from scstlib.models.temporal.protocol import TemporalModel
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -62,7 +63,8 @@ def score_held_out_times(
     LeakageError
         If a model was fitted on cells, or on a held-out time, of ``test``.
     ValueError
-        For test cells that :func:`scstlib.models.protocol.measured_cells` refuses, or a model that
+        For test cells that :func:`scstlib.models.temporal.cells.measured_cells` refuses, or a
+        model that
         does not say what it was fitted on.
     """
     import pandas as pd

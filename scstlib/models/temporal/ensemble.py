@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import numpy as np
 
 from scstlib.leakage import record_fit
-from scstlib.models.protocol import TemporalModel, check_request
-from scstlib.models.reading import measured_time
+from scstlib.models.temporal.protocol import TemporalModel, check_request
+from scstlib.preprocess.cells import measured_time
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -6,19 +6,16 @@ time and returns the model. ``sample(times, n_cells, seed, noise)`` returns an A
 meets the latent-flow protocol too.
 
 Models work on *values*: for counts these are log1p of counts per 10,000, for anything else the
-numbers as they were given. :mod:`scstlib.models.reading` makes the one from the other and back.
+numbers as they were given. :mod:`scstlib.preprocess.cells` makes the one from the other and back.
 """
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol, Self
 
 import numpy as np
-
-from scstlib.models.reading import CellFormat, CellReader
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -93,94 +90,6 @@ class LatentFlow(TemporalModel, Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class MeasuredCells(CellFormat):
-    """Measured cells as a temporal model sees them, all in memory.
-
-    Attributes
-    ----------
-    values : numpy.ndarray, shape (n_cells, n_genes), float32
-        log1p of counts per 10,000 when the input holds counts, else the input.
-    time : numpy.ndarray, shape (n_cells,), float64
-        Measured time of each cell, in the unit of the data.
-    """
-
-    values: np.ndarray
-    time: np.ndarray
-
-    def at(self, time: float) -> np.ndarray:
-        """Return the values of the cells measured at ``time``, shape (n, n_genes)."""
-        return self.values[self.time == time]
-
-    def nearest(self, time: float) -> float:
-        """Return the measured time nearest to ``time``; the earlier one of two equally near."""
-        return float(self.times[np.argmin(np.abs(self.times - time))])
-
-    def between(self, time: float) -> tuple[float, float, float]:
-        """Return the measured times on both sides of ``time`` and its weight between them.
-
-        Outside the measured range both are the outermost time and the weight is 0.
-        """
-        after = int(np.searchsorted(self.times, time))
-        if after == len(self.times) or time <= self.times[0]:
-            edge = float(self.times[min(after, len(self.times) - 1)])
-            return edge, edge, 0.0
-        left, right = float(self.times[after - 1]), float(self.times[after])
-        return left, right, (time - left) / (right - left)
-
-    def mean_at(self, time: float) -> np.ndarray:
-        """Return the mean profile at ``time``, linear between measured times; (n_genes,)."""
-        left, right, weight = self.between(time)
-        return (1 - weight) * self.at(left).mean(0) + weight * self.at(right).mean(0)
-
-
-def measured_cells(adata: AnnData, time_key: str, min_times: int = 2) -> MeasuredCells:
-    """Read and check measured cells, all into memory.
-
-    Raises
-    ------
-    ValueError
-        For input that :class:`scstlib.models.reading.CellReader` refuses.
-    """
-    reader = CellReader(adata, time_key, min_times=min_times)
-    values = np.empty((len(reader), len(reader.genes)), dtype=np.float32)
-    for rows, chunk in reader.chunks():
-        values[rows] = chunk
-    return MeasuredCells(
-        times=reader.times,
-        genes=reader.genes,
-        time_key=time_key,
-        depth=reader.depth,
-        values=values,
-        time=reader.time,
-    )
-
-
-def hold_out_time(
-    cells: MeasuredCells, time: float | None
-) -> tuple[MeasuredCells, MeasuredCells | None]:
-    """Return the cells without those of a validation time, and those.
-
-    Raises
-    ------
-    ValueError
-        If no cell was measured at that time, it is the first one, or one time is left.
-    """
-    if time is None:
-        return cells, None
-    if time not in cells.times[1:] or len(cells.times) < 3:
-        raise ValueError(
-            f"validation_time must be a measured time that is not the first, with two others, not"
-            f" {time}; there are {cells.times.tolist()}."
-        )
-
-    def part(rows: np.ndarray) -> MeasuredCells:
-        own = cells.time[rows]
-        return replace(cells, values=cells.values[rows], time=own, times=np.unique(own))
-
-    return part(cells.time != time), part(cells.time == time)
-
-
 def check_request(times: Sequence[float], n_cells: int) -> list[float]:
     """Return the requested times as floats, or raise ``ValueError`` for a request that is empty."""
     requested = [float(time) for time in np.atleast_1d(np.asarray(times, dtype=float))]
@@ -210,8 +119,3 @@ def warn_of_extrapolation(times: Sequence[float], measured: np.ndarray) -> None:
             " nothing measured supports a prediction so far out.",
             stacklevel=5,
         )
-
-
-def draw(cells: np.ndarray, n_cells: int, rng: np.random.Generator) -> np.ndarray:
-    """Return ``n_cells`` rows of ``cells``, without replacement where there are enough."""
-    return cells[rng.choice(len(cells), n_cells, replace=len(cells) < n_cells)]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from scstlib.models.base import CellKeepingModel
-from scstlib.models.protocol import MeasuredCells, draw
+from scstlib.models.temporal.base import CellKeepingModel
+from scstlib.models.temporal.cells import MeasuredCells, draw
 
 
 class DisplacementInterpolation(CellKeepingModel):

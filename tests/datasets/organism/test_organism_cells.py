@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from scstlib.datasets.organism import Organism, simulate_organism
-from scstlib.datasets.organism_expression import sample_counts
-from scstlib.datasets.organism_lineage import REGULATORS
-from scstlib.datasets.organism_network import Network, control_parameter, simulate
+from scstlib.datasets.organism.expression import sample_counts
+from scstlib.datasets.organism.lineage import REGULATORS
+from scstlib.datasets.organism.network import Network, control_parameter, simulate
 
 
 @pytest.fixture(scope="module")

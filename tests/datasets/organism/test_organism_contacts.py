@@ -11,8 +11,8 @@ import pytest
 from scipy.stats import spearmanr
 
 from scstlib.datasets.organism import Organism, simulate_organism
-from scstlib.datasets.organism_chromatin import distance_decay
-from scstlib.datasets.organism_io import read_organism
+from scstlib.datasets.organism.chromatin import distance_decay
+from scstlib.datasets.organism.writing import read_organism
 
 
 @pytest.fixture(scope="module")

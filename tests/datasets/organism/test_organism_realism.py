@@ -9,8 +9,7 @@ import pandas as pd
 import pytest
 from scipy.ndimage import gaussian_filter1d
 
-from scstlib.datasets import realism
-from scstlib.datasets.organism import Organism, simulate_organism
+from scstlib.datasets.organism import Organism, realism, simulate_organism
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +37,7 @@ def test_every_quantity_is_inside_the_range_of_real_sets(small: Organism) -> Non
 
 @pytest.mark.slow
 def test_stored_values_are_those_of_the_real_files(mirror_folder: Path) -> None:
-    from scstlib.datasets.realism_sets import measure_real_sets
+    from scstlib.datasets.organism.realism_sets import measure_real_sets
 
     stored, found = realism.real_values(), measure_real_sets(mirror_folder)
     pd.testing.assert_frame_equal(

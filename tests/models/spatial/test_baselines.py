@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from scstlib.leakage import LeakageError, check_evaluation
-from scstlib.models.contact_baselines import BulkCopy, BulkRidge, BulkSmoothed, MeanOfTypes
-from scstlib.models.smoothing import bin_factors, blurred
-from scstlib.models.trees import ContactTrees
+from scstlib.models.spatial.baselines import BulkCopy, BulkRidge, BulkSmoothed, MeanOfTypes
+from scstlib.models.spatial.smoothing import bin_factors, blurred
+from scstlib.models.spatial.trees import ContactTrees
 from scstlib.preprocess.contacts import contact_unit
 from scstlib.preprocess.windows import Windows
 from scstlib.splits import hold_out_chromosomes
-from tests.models.spatial_data import spatial_windows
+from tests.models.spatial.spatial_data import spatial_windows
 
 
 def small_trees() -> ContactTrees:

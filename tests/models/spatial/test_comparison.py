@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from scstlib.leakage import LeakageError
-from scstlib.models.contact_baselines import BulkCopy, BulkSmoothed, MeanOfTypes
-from scstlib.models.contact_comparison import (
+from scstlib.models.spatial.baselines import BulkCopy, BulkSmoothed, MeanOfTypes
+from scstlib.models.spatial.comparison import (
     CEILING,
     METRICS,
     contact_scores,
@@ -17,7 +17,7 @@ from scstlib.models.contact_comparison import (
 )
 from scstlib.preprocess.windows import Windows
 from scstlib.splits import hold_out_chromosomes
-from tests.models.spatial_data import spatial_windows
+from tests.models.spatial.spatial_data import spatial_windows
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from scstlib.models.contact_ensemble import ContactEnsemble
+from scstlib.models.spatial.ensemble import ContactEnsemble
 from scstlib.preprocess.windows import Windows
 
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from scstlib.models.baselines import ConstantMean, CopyNearest, InterpolatedMean
-from scstlib.models.transport import DisplacementInterpolation
+from scstlib.models.temporal.baselines import ConstantMean, CopyNearest, InterpolatedMean
+from scstlib.models.temporal.transport import DisplacementInterpolation
 
 ALL = [CopyNearest, ConstantMean, InterpolatedMean, DisplacementInterpolation]
 

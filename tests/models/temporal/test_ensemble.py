@@ -5,8 +5,8 @@ import pytest
 from numpy.testing import assert_allclose
 
 from scstlib.leakage import LeakageError, check_evaluation
-from scstlib.models.baselines import ConstantMean, CopyNearest
-from scstlib.models.ensemble import Ensemble
+from scstlib.models.temporal.baselines import ConstantMean, CopyNearest
+from scstlib.models.temporal.ensemble import Ensemble
 
 
 @pytest.fixture

@@ -6,7 +6,8 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy.sparse import csr_matrix
 
-from scstlib.models.protocol import check_request, measured_cells
+from scstlib.models.temporal.cells import measured_cells
+from scstlib.models.temporal.protocol import check_request
 from scstlib.preprocess.expression import ShiftedLog
 
 

@@ -3,13 +3,15 @@
 Expected contacts are ``depth × exp(base + shift + residual)``:
 
 1. base, the bulk map taken apart into distance, visibility and the rest, which is smoothed the
-   more the fewer contacts it is made of (:mod:`scstlib.models.contact_features`);
+   more the fewer contacts it is made of (:mod:`scstlib.models.spatial.scgraphic.features`);
 2. shift, one number a distance: where the training maps decay otherwise than the bulk;
-3. residual, a network of the bins and their pairs (:mod:`scstlib.models.contact_network`), zero
+3. residual, a network of the bins and their pairs
+   (:mod:`scstlib.models.spatial.scgraphic.network`), zero
    before training; what it says of a cell type is the difference of its answers to the guides of
    the cell type and of the bulk's cells.
 
-It is trained on counts, with the depth of each target known (:mod:`scstlib.models.contact_loss`).
+It is trained on counts, with the depth of each target known
+(:mod:`scstlib.models.spatial.scgraphic.loss`).
 """
 
 from __future__ import annotations
@@ -24,7 +26,10 @@ import torch
 from torch import Tensor
 
 from scstlib.leakage import record_fit
-from scstlib.models.contact_features import (
+from scstlib.models.files import write_model
+from scstlib.models.spatial.protocol import check_tracks, check_windows, groups_of
+from scstlib.models.spatial.scgraphic.default_settings import DefaultSettings
+from scstlib.models.spatial.scgraphic.features import (
     N_PROFILE,
     TRACK_WIDTHS,
     BulkView,
@@ -38,12 +43,9 @@ from scstlib.models.contact_features import (
     view_bulk,
     with_neighbours,
 )
-from scstlib.models.contact_loss import PlaceBatches, contrast_loss, count_loss
-from scstlib.models.contact_network import ContactNetwork, from_triangle, in_triangle
-from scstlib.models.files import write_model
-from scstlib.models.scgraphic_default_settings import DefaultSettings
-from scstlib.models.scgraphic_inputs import digest
-from scstlib.models.spatial import check_tracks, check_windows, groups_of
+from scstlib.models.spatial.scgraphic.loss import PlaceBatches, contrast_loss, count_loss
+from scstlib.models.spatial.scgraphic.network import ContactNetwork, from_triangle, in_triangle
+from scstlib.models.spatial.scgraphic.published_inputs import digest
 from scstlib.preprocess.contacts import contact_unit
 from scstlib.preprocess.expected import distance_means
 from scstlib.preprocess.guides import bin_features
@@ -63,7 +65,7 @@ class DefaultScGrapHiC:
     Parameters
     ----------
     **settings
-        Of :class:`scstlib.models.scgraphic_default_settings.DefaultSettings`.
+        Of :class:`scstlib.models.spatial.scgraphic.default_settings.DefaultSettings`.
 
     Attributes
     ----------
@@ -111,7 +113,7 @@ class DefaultScGrapHiC:
         Raises
         ------
         ValueError
-            For windows that :func:`scstlib.models.spatial.check_windows` refuses, negative
+            For windows that :func:`scstlib.models.spatial.protocol.check_windows` refuses, negative
             expression, or validation windows with other tracks or bins.
         """
         check_windows(windows, targets=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class DefaultSettings:
-    """Settings of :class:`scstlib.models.scgraphic_default.DefaultScGrapHiC`.
+    """Settings of :class:`scstlib.models.spatial.scgraphic.default.DefaultScGrapHiC`.
 
     Parameters
     ----------

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from scstlib.models.files import read_model
-from scstlib.models.scgraphic_default import DefaultScGrapHiC
-from scstlib.models.scgraphic_published import FILE_NAME, PublishedScGrapHiC
+from scstlib.models.spatial.scgraphic.default import DefaultScGrapHiC
+from scstlib.models.spatial.scgraphic.published import FILE_NAME, PublishedScGrapHiC
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,7 +28,7 @@ class ScGrapHiC:
     variant : "default" or "published"
         "published": the model as the authors' code trains it and predicts with it; each of its
         observed limits is a setting of
-        :class:`scstlib.models.scgraphic_settings.PublishedSettings`.
+        :class:`scstlib.models.spatial.scgraphic.published_settings.PublishedSettings`.
     **settings
         Of the variant.
 
@@ -58,7 +58,7 @@ class ScGrapHiC:
         Raises
         ------
         ValueError
-            For windows that :func:`scstlib.models.spatial.check_windows` refuses.
+            For windows that :func:`scstlib.models.spatial.protocol.check_windows` refuses.
         """
         self.model.fit(windows, **how)
         return self

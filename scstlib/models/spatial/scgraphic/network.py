@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from scstlib.models.contact_features import SMOOTHING, BulkView, distances
+from scstlib.models.spatial.scgraphic.features import SMOOTHING, BulkView, distances
 
 MULTIPLE = 8  # The U-Net halves a window three times.
 N_DISTANCE = 6

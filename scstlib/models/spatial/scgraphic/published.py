@@ -3,7 +3,8 @@
 Murtaza, Butaney, Wagner, Singh 2024, Bioinformatics 40 (Suppl 1) i490,
 https://doi.org/10.1093/bioinformatics/btae223, as its public code does it
 (``rsinghlab/scGrapHiC`` at commit ``8019e1f``). The networks are in
-:mod:`scstlib.models.scgraphic_networks`, the scale of the maps and the smoothing of the targets in
+:mod:`scstlib.models.spatial.scgraphic.published_network`, the scale of the maps and the smoothing
+of the targets in
 :mod:`scstlib.preprocess.contacts`.
 """
 
@@ -20,8 +21,9 @@ from torch import Tensor, nn
 
 from scstlib.leakage import record_fit
 from scstlib.metrics.contacts import stratum_adjusted_correlation
-from scstlib.models.files import write_model
-from scstlib.models.scgraphic_inputs import (
+from scstlib.models.files import load_weights, write_model
+from scstlib.models.spatial.protocol import check_tracks, check_windows
+from scstlib.models.spatial.scgraphic.published_inputs import (
     READS,
     Batches,
     Inputs,
@@ -30,10 +32,8 @@ from scstlib.models.scgraphic_inputs import (
     read_inputs,
     targets_on_scale,
 )
-from scstlib.models.scgraphic_networks import ScGrapHiCNetwork
-from scstlib.models.scgraphic_settings import PublishedSettings
-from scstlib.models.scnode_networks import load_weights
-from scstlib.models.spatial import check_tracks, check_windows
+from scstlib.models.spatial.scgraphic.published_network import ScGrapHiCNetwork
+from scstlib.models.spatial.scgraphic.published_settings import PublishedSettings
 from scstlib.preprocess.contacts import smooth_eigenvalues
 from scstlib.preprocess.tracks import TrackScaler
 from scstlib.training import launch, minimise, parameter_dtype, resolve_device, seeded_weights
@@ -56,7 +56,7 @@ class PublishedScGrapHiC:
     Parameters
     ----------
     **settings
-        Of :class:`scstlib.models.scgraphic_settings.PublishedSettings`.
+        Of :class:`scstlib.models.spatial.scgraphic.published_settings.PublishedSettings`.
 
     Attributes
     ----------
@@ -105,7 +105,8 @@ class PublishedScGrapHiC:
         Raises
         ------
         ValueError
-            For windows that :func:`scstlib.models.spatial.check_windows` refuses, or validation
+            For windows that :func:`scstlib.models.spatial.protocol.check_windows` refuses, or
+            validation
             windows with other tracks or bins.
         """
         check_windows(windows, targets=True)

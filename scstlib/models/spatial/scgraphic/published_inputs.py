@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from torch import Tensor
 
-from scstlib.models.contact_features import distinct
+from scstlib.models.spatial.scgraphic.features import distinct
 from scstlib.preprocess.contacts import laplacian_encodings, normalise_depth
 from scstlib.preprocess.tracks import TrackScaler, scale_per_window
 from scstlib.preprocess.windows import Windows

@@ -3,7 +3,7 @@
 Murtaza, Butaney, Wagner, Singh 2024, Bioinformatics 40 (Suppl 1) i490,
 https://doi.org/10.1093/bioinformatics/btae223; public code ``rsinghlab/scGrapHiC`` at commit
 ``8019e1f``, whose key names the modules carry. Tensors are (windows, bins, channels) up to the
-decoder. :mod:`scstlib.models.scgraphic_published` trains them and predicts with them.
+decoder. :mod:`scstlib.models.spatial.scgraphic.published` trains them and predicts with them.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from scstlib.models.scgraphic_layers import convolve, graph_layers, scale
-from scstlib.models.scgraphic_settings import PublishedSettings
+from scstlib.models.spatial.scgraphic.published_layers import convolve, graph_layers, scale
+from scstlib.models.spatial.scgraphic.published_settings import PublishedSettings
 
 
 class Attention(nn.Module):

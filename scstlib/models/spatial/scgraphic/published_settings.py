@@ -13,7 +13,7 @@ CHOICES = {
 
 @dataclass(frozen=True)
 class PublishedSettings:
-    """Settings of :class:`scstlib.models.scgraphic_published.PublishedScGrapHiC`.
+    """Settings of :class:`scstlib.models.spatial.scgraphic.published.PublishedScGrapHiC`.
 
     The defaults are the authors'; with five tracks they make 196,949 parameters.
 

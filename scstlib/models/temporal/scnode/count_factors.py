@@ -18,8 +18,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from scstlib.models.cell_format import COUNTS_PER_CELL
-from scstlib.models.principal_axes import chosen_rank, principal_axes
+from scstlib.models.temporal.scnode.principal_axes import chosen_rank, principal_axes
+from scstlib.preprocess.cells import COUNTS_PER_CELL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -2,9 +2,10 @@
 
 Three parts, in the order in which ``fit`` makes them:
 
-1. a latent space (:mod:`scstlib.models.count_factors`, or :mod:`scstlib.models.value_factors` for
+1. a latent space (:mod:`scstlib.models.temporal.scnode.count_factors`, or
+   :mod:`scstlib.models.temporal.scnode.value_factors` for
    input that is no counts): encoder, decoder and observation model of cells;
-2. a drift, a function of position and time (:mod:`scstlib.models.flow_matching`);
+2. a drift, a function of position and time (:mod:`scstlib.models.temporal.scnode.flow_matching`);
 3. how fast the drift fades beyond the last training time, chosen by leaving that time out.
 
 A prediction between two training times moves cells of the earlier one forwards and cells of the
@@ -24,29 +25,30 @@ import torch
 from torch import Tensor
 
 from scstlib.leakage import record_fit
-from scstlib.models.base import PopulationModel
-from scstlib.models.count_factors import CountFactors, fit_count_factors
-from scstlib.models.drift_field import (
+from scstlib.models.files import write_model
+from scstlib.models.temporal.base import PopulationModel
+from scstlib.models.temporal.cells import CellFormat, reader_like
+from scstlib.models.temporal.protocol import check_request, warn_of_extrapolation
+from scstlib.models.temporal.scnode.count_factors import CountFactors, fit_count_factors
+from scstlib.models.temporal.scnode.default_settings import DefaultSettings
+from scstlib.models.temporal.scnode.drift import (
     DAMPINGS,
     MAX_COMPARED,
     DriftField,
     damping_errors,
     squared_w2,
 )
-from scstlib.models.files import write_model
-from scstlib.models.flow_matching import TimedDrift, train_drift
-from scstlib.models.latent_cells import (
+from scstlib.models.temporal.scnode.flow_matching import TimedDrift, train_drift
+from scstlib.models.temporal.scnode.latent_cells import (
     LatentCells,
     predicted_cells,
     same_share,
     training_rows,
 )
-from scstlib.models.model_time import ModelTime
-from scstlib.models.protocol import check_request, warn_of_extrapolation
-from scstlib.models.reading import MAX_CELLS_IN_MEMORY, CellReader, reader_like
-from scstlib.models.scnode_default_settings import DefaultSettings
-from scstlib.models.transport_curves import Coupled, couple_times
-from scstlib.models.value_factors import ValueFactors, fit_value_factors
+from scstlib.models.temporal.scnode.model_time import ModelTime
+from scstlib.models.temporal.scnode.transport_curves import Coupled, couple_times
+from scstlib.models.temporal.scnode.value_factors import ValueFactors, fit_value_factors
+from scstlib.preprocess.cells import MAX_CELLS_IN_MEMORY, CellReader
 from scstlib.training import launch, resolve_device
 
 if TYPE_CHECKING:
@@ -120,7 +122,7 @@ class DefaultScNODE(PopulationModel[LatentCells]):
         Raises
         ------
         ValueError
-            For input that :class:`scstlib.models.reading.CellReader` refuses, a validation time
+            For input that :class:`scstlib.preprocess.cells.CellReader` refuses, a validation time
             that was not measured, or a ``latent_dim`` that the cells do not have.
         """
         reader = CellReader(adata, time_key, max_cells_in_memory=max_cells_in_memory)
@@ -128,7 +130,7 @@ class DefaultScNODE(PopulationModel[LatentCells]):
         training = training_rows(reader, validation_time)
         self._fit_factors(reader, training, fabric)
         points = self._encode(reader)
-        about = reader.format
+        about = CellFormat(reader.times, reader.genes, time_key, reader.depth)
         times = np.unique(reader.time[training])
         self.cells_ = LatentCells(
             times, about.genes, time_key, about.depth, points[training], reader.time[training]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from scstlib.models.flow_matching import DriftSettings
-from scstlib.models.scnode_networks import ACTIVATIONS
+from scstlib.models.temporal.scnode.flow_matching import DriftSettings
+from scstlib.models.temporal.scnode.published_network import ACTIVATIONS
 
 
 @dataclass(frozen=True)
 class DefaultSettings:
-    """Settings of :class:`scstlib.models.scnode_default.DefaultScNODE`.
+    """Settings of :class:`scstlib.models.temporal.scnode.default.DefaultScNODE`.
 
     Parameters
     ----------

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from scstlib.models.flow_matching import TimedDrift, integrate
-from scstlib.models.model_time import ModelTime
+from scstlib.models.temporal.scnode.flow_matching import TimedDrift, integrate
+from scstlib.models.temporal.scnode.model_time import ModelTime
 
 DAMPINGS = (0.0, 0.5, 1.0, 2.0, 4.0, None)
 MAX_COMPARED = 500

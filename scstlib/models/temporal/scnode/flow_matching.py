@@ -1,7 +1,7 @@
 """A drift learned by flow matching (Tong et al. 2024, https://arxiv.org/abs/2302.00482).
 
 A network learns the velocity of latent points, as a function of position and time, from the curves
-of :mod:`scstlib.models.transport_curves`.
+of :mod:`scstlib.models.temporal.scnode.transport_curves`.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from scstlib.models.scnode_networks import ACTIVATIONS
-from scstlib.models.transport_curves import Coupled, Curves, draw_curves
+from scstlib.models.temporal.scnode.published_network import ACTIVATIONS
+from scstlib.models.temporal.scnode.transport_curves import Coupled, Curves, draw_curves
 from scstlib.ot import sinkhorn_divergence
 from scstlib.training import minimise, seeded_weights, terms_of
 
@@ -258,7 +258,7 @@ def integrate(
         Ascending or descending model times.
     damping : float or None
         Of the velocity beyond the last training time, as for
-        :class:`scstlib.models.drift_field.DriftField`.
+        :class:`scstlib.models.temporal.scnode.drift.DriftField`.
     """
     last, end = float(drift.time_range[1]), float(grid[-1])
     # The velocity has a kink at the last training time; a step that ends there keeps its order.

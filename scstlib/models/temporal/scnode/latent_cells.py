@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from scstlib.models.cell_format import COUNTS_PER_CELL, CellFormat
-from scstlib.models.count_factors import CountFactors
-from scstlib.models.reading import CellReader
-from scstlib.models.value_factors import ValueFactors
+from scstlib.models.temporal.cells import CellFormat
+from scstlib.models.temporal.scnode.count_factors import CountFactors
+from scstlib.models.temporal.scnode.value_factors import ValueFactors
+from scstlib.preprocess.cells import COUNTS_PER_CELL, CellReader
 
 if TYPE_CHECKING:
     from anndata import AnnData

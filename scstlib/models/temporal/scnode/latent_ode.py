@@ -10,11 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from scstlib.models.base import PopulationModel
-from scstlib.models.model_time import ModelTime
-from scstlib.models.protocol import MeasuredCells
-from scstlib.models.reading import reader_like
-from scstlib.models.scnode_networks import ScNODENetwork
+from scstlib.models.temporal.base import PopulationModel
+from scstlib.models.temporal.cells import MeasuredCells, reader_like
+from scstlib.models.temporal.scnode.model_time import ModelTime
+from scstlib.models.temporal.scnode.published_network import ScNODENetwork
 
 if TYPE_CHECKING:
     from anndata import AnnData

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import numpy as np
 
 from scstlib.models.files import read_model
-from scstlib.models.scnode_default import DefaultScNODE
-from scstlib.models.scnode_published import FILE_NAME, PublishedScNODE
+from scstlib.models.temporal.scnode.default import DefaultScNODE
+from scstlib.models.temporal.scnode.published import FILE_NAME, PublishedScNODE
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -30,9 +30,10 @@ class ScNODE:
     variant : "default" or "published"
         "default": a latent space of count factors, a drift learned by flow matching and a
         negative binomial observation model; settings in
-        :class:`scstlib.models.scnode_default_settings.DefaultSettings`. "published": the model as
+        :class:`scstlib.models.temporal.scnode.default_settings.DefaultSettings`. "published": the
+        model as
         the authors' code trains it and predicts with it; each of its observed limits is a setting
-        of :class:`scstlib.models.scnode_settings.PublishedSettings`.
+        of :class:`scstlib.models.temporal.scnode.published_settings.PublishedSettings`.
     **settings
         Of the variant.
 
@@ -66,7 +67,7 @@ class ScNODE:
         Raises
         ------
         ValueError
-            For input that :class:`scstlib.models.reading.CellReader` refuses.
+            For input that :class:`scstlib.preprocess.cells.CellReader` refuses.
         """
         self.model.fit(adata, time_key, **how)
         return self
@@ -81,7 +82,8 @@ class ScNODE:
         """Predict ``n_cells`` cells at each of ``times``.
 
         The default variant draws cells as they would be measured, or with ``noise=False`` the
-        de-noised population: see :meth:`scstlib.models.scnode_default.DefaultScNODE.sample`. The
+        de-noised population: see
+        :meth:`scstlib.models.temporal.scnode.default.DefaultScNODE.sample`. The
         published variant knows no measurement noise.
         """
         return self.model.sample(times, n_cells, seed, noise)

@@ -3,8 +3,9 @@
 Zhang, Larschan, Bigness, Singh 2024, Bioinformatics 40 (Suppl 2) ii146,
 https://doi.org/10.1093/bioinformatics/btae393, as its public code does it
 (``rsinghlab/scNODE`` at commit ``ba55e8d``). A variational autoencoder, a neural ODE in its latent
-space, an optimal-transport loss: the networks are in :mod:`scstlib.models.scnode_networks`, the
-losses in :mod:`scstlib.models.scnode_training`.
+space, an optimal-transport loss: the networks are in
+:mod:`scstlib.models.temporal.scnode.published_network`, the
+losses in :mod:`scstlib.models.temporal.scnode.published_training`.
 """
 
 from __future__ import annotations
@@ -21,18 +22,18 @@ import torch
 from torch import Tensor
 
 from scstlib.leakage import record_fit
-from scstlib.models.files import write_model
-from scstlib.models.latent_ode import LatentODE
-from scstlib.models.model_time import ModelTime
-from scstlib.models.protocol import (
-    MeasuredCells,
-    hold_out_time,
-    measured_cells,
-    warn_of_extrapolation,
+from scstlib.models.files import load_weights, write_model
+from scstlib.models.temporal.cells import MeasuredCells, hold_out_time, measured_cells
+from scstlib.models.temporal.protocol import warn_of_extrapolation
+from scstlib.models.temporal.scnode.latent_ode import LatentODE
+from scstlib.models.temporal.scnode.model_time import ModelTime
+from scstlib.models.temporal.scnode.published_network import ScNODENetwork
+from scstlib.models.temporal.scnode.published_settings import PublishedSettings
+from scstlib.models.temporal.scnode.published_training import (
+    population_divergence,
+    pretrain,
+    train_jointly,
 )
-from scstlib.models.scnode_networks import ScNODENetwork, load_weights
-from scstlib.models.scnode_settings import PublishedSettings
-from scstlib.models.scnode_training import population_divergence, pretrain, train_jointly
 from scstlib.training import launch, parameter_dtype, resolve_device, seeded_weights
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ class PublishedScNODE(LatentODE):
     Parameters
     ----------
     **settings
-        Of :class:`scstlib.models.scnode_settings.PublishedSettings`.
+        Of :class:`scstlib.models.temporal.scnode.published_settings.PublishedSettings`.
 
     Attributes
     ----------
@@ -109,7 +110,7 @@ class PublishedScNODE(LatentODE):
         Raises
         ------
         ValueError
-            For input that :class:`scstlib.models.reading.CellReader` refuses, more than
+            For input that :class:`scstlib.preprocess.cells.CellReader` refuses, more than
             ``max_cells_in_memory`` cells, or a validation time that was not measured or is the
             first.
         """

@@ -2,16 +2,14 @@
 
 Zhang, Larschan, Bigness, Singh 2024, Bioinformatics 40 (Suppl 2) ii146,
 https://doi.org/10.1093/bioinformatics/btae393; public code ``rsinghlab/scNODE`` at commit
-``ba55e8d``. :mod:`scstlib.models.scnode_published` trains them and predicts with them.
+``ba55e8d``. :mod:`scstlib.models.temporal.scnode.published` trains them and predicts with them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 
-import numpy as np
-import torch
 from torch import Tensor, nn
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {
@@ -117,35 +115,3 @@ class ScNODENetwork(nn.Module):
         options = None if max_step is None else {"step_size": max_step}
         path: Tensor = odeint(self.diffeq_decoder, latent, times, method="euler", options=options)
         return path
-
-
-def load_weights(
-    network: nn.Module, state_dict: Mapping[str, Tensor | np.ndarray], settings: str
-) -> None:
-    """Copy weights, tensors or arrays, into a network by their names.
-
-    Parameters
-    ----------
-    settings : str
-        Names of the arguments that the shapes come from, for the message.
-
-    Raises
-    ------
-    ValueError
-        Naming the keys that are missing or not known, or the shapes that do not fit.
-    """
-    given = {name: torch.as_tensor(value) for name, value in state_dict.items()}
-    expected = network.state_dict()
-    missing, unknown = sorted(set(expected) - set(given)), sorted(set(given) - set(expected))
-    if missing or unknown:
-        raise ValueError(
-            f"the state dict lacks {missing} and has {unknown} besides; the sizes of the networks"
-            f" are set by {settings}."
-        )
-    for name, value in expected.items():
-        if given[name].shape != value.shape:
-            raise ValueError(
-                f"{name} is {tuple(given[name].shape)} in the state dict and {tuple(value.shape)}"
-                f" here; the sizes of the networks are set by {settings}."
-            )
-    network.load_state_dict(given)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from scstlib.models.scnode_networks import ACTIVATIONS
+from scstlib.models.temporal.scnode.published_network import ACTIVATIONS
 
 CHOICES = {
     "drift_activation": tuple(ACTIVATIONS),
@@ -17,7 +17,7 @@ CHOICES = {
 
 @dataclass(frozen=True)
 class PublishedSettings:
-    """Settings of :class:`scstlib.models.scnode_published.PublishedScNODE`.
+    """Settings of :class:`scstlib.models.temporal.scnode.published.PublishedScNODE`.
 
     The defaults are the authors' settings for zebrafish.
 

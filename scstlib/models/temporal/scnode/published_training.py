@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from scstlib.models.scnode_networks import ScNODENetwork
-from scstlib.models.scnode_settings import PublishedSettings
+from scstlib.models.temporal.scnode.published_network import ScNODENetwork
+from scstlib.models.temporal.scnode.published_settings import PublishedSettings
 from scstlib.ot import sinkhorn_divergence
 from scstlib.training import History, minimise, terms_of
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from scstlib.models.principal_axes import chosen_rank, principal_axes
+from scstlib.models.temporal.scnode.principal_axes import chosen_rank, principal_axes
 
 MAX_RESIDUALS = 2000
 

@@ -9,13 +9,12 @@ import pandas as pd
 import pytest
 import torch
 
-from scstlib.leakage import LeakageError, check_evaluation
-from scstlib.models.contact_features import _blur
-from scstlib.models.contact_loss import contrast_loss
-from scstlib.models.scgraphic import ScGrapHiC
-from scstlib.models.scgraphic_default import DefaultScGrapHiC
+from scstlib.leakage import LeakageError, check_evaluation, choose
+from scstlib.models.spatial.scgraphic.default import DefaultScGrapHiC
+from scstlib.models.spatial.scgraphic.features import _blur
+from scstlib.models.spatial.scgraphic.loss import contrast_loss
+from scstlib.models.spatial.scgraphic.model import ScGrapHiC
 from scstlib.preprocess.windows import Windows
-from scstlib.selection import choose
 
 SMALL = {"channels": 8, "pair_channels": 8, "n_blocks": 1, "n_steps": 4, "batch_size": 4}
 NAMES = (
@@ -178,7 +177,7 @@ def test_a_run_that_was_broken_off_ends_where_an_unbroken_one_does(windows, fitt
                 raise KeyboardInterrupt
             return rate(self, *args, **how)
 
-    import scstlib.models.scgraphic_default as module
+    import scstlib.models.spatial.scgraphic.default as module
 
     before = module.CHECKPOINT_EVERY
     module.CHECKPOINT_EVERY = 1

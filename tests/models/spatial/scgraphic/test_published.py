@@ -10,11 +10,11 @@ import pytest
 import torch
 from numpy.testing import assert_allclose
 
-from scstlib.models.scgraphic import ScGrapHiC
-from scstlib.models.scgraphic_inputs import read_inputs
-from scstlib.models.scgraphic_layers import convolve, graph_layers, scale
-from scstlib.models.scgraphic_networks import ScGrapHiCNetwork
-from scstlib.models.scgraphic_settings import PublishedSettings
+from scstlib.models.spatial.scgraphic.model import ScGrapHiC
+from scstlib.models.spatial.scgraphic.published_inputs import read_inputs
+from scstlib.models.spatial.scgraphic.published_layers import convolve, graph_layers, scale
+from scstlib.models.spatial.scgraphic.published_network import ScGrapHiCNetwork
+from scstlib.models.spatial.scgraphic.published_settings import PublishedSettings
 from scstlib.preprocess.contacts import normalise_depth, smooth_eigenvalues
 from scstlib.preprocess.windows import Windows
 

@@ -11,10 +11,10 @@ import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
 from scstlib.leakage import LeakageError, check_evaluation
-from scstlib.models.scgraphic import ScGrapHiC
-from scstlib.models.scgraphic_inputs import Batches, read_inputs
-from scstlib.models.scgraphic_networks import ScGrapHiCNetwork
-from scstlib.models.scgraphic_settings import PublishedSettings
+from scstlib.models.spatial.scgraphic.model import ScGrapHiC
+from scstlib.models.spatial.scgraphic.published_inputs import Batches, read_inputs
+from scstlib.models.spatial.scgraphic.published_network import ScGrapHiCNetwork
+from scstlib.models.spatial.scgraphic.published_settings import PublishedSettings
 from scstlib.preprocess.contacts import normalise_depth, smooth_eigenvalues
 from scstlib.preprocess.windows import Windows
 
@@ -209,7 +209,7 @@ def test_a_run_that_goes_on_equals_an_unbroken_one(train, test, tmp_path, monkey
             raise KeyboardInterrupt
         return calls(self, step)
 
-    monkeypatch.setattr("scstlib.models.scgraphic_published.CHECKPOINT_EVERY", 1)
+    monkeypatch.setattr("scstlib.models.spatial.scgraphic.published.CHECKPOINT_EVERY", 1)
     monkeypatch.setattr(Batches, "__call__", breaks)
     settings = {**SHORT, "epochs": 6}
     with pytest.raises(KeyboardInterrupt):

@@ -5,8 +5,8 @@ import pytest
 import torch
 from numpy.testing import assert_allclose
 
-from scstlib.models.count_factors import fit_count_factors
-from scstlib.models.value_factors import fit_value_factors
+from scstlib.models.temporal.scnode.count_factors import fit_count_factors
+from scstlib.models.temporal.scnode.value_factors import fit_value_factors
 
 N_CELLS, N_GENES, DISPERSION = 800, 60, 0.4
 

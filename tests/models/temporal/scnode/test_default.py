@@ -14,9 +14,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from scstlib import training
 from scstlib.leakage import LeakageError, check_evaluation
-from scstlib.models.baselines import CopyNearest
-from scstlib.models.scnode import ScNODE
-from scstlib.models.transport_curves import couple, couple_times, draw_curves
+from scstlib.models.temporal.baselines import CopyNearest
+from scstlib.models.temporal.scnode.model import ScNODE
+from scstlib.models.temporal.scnode.transport_curves import couple, couple_times, draw_curves
 
 SHORT = {"matching_steps": 300, "latent_dim": 3, "drift_hidden": (24, 24)}
 TIMES = [0.0, 1.0, 2.0, 4.0]
@@ -313,7 +313,7 @@ import os, sys
 import numpy as np
 sys.path.insert(0, sys.argv[1])
 from test_scnode_default import SHORT, TIMES, branching
-from scstlib.models.scnode import ScNODE
+from scstlib.models.temporal.scnode.model import ScNODE
 model = ScNODE(seed=1, transport_steps=5, **SHORT).fit(branching(TIMES), device="cpu")
 np.save(f"{sys.argv[2]}/rank{os.environ['RANK']}.npy", model.losses_["matching"])
 np.save(f"{sys.argv[2]}/cells{os.environ['RANK']}.npy", model.sample([3.0], 20, noise=False).X)
@@ -329,7 +329,7 @@ def test_two_processes_learn_what_one_does(cells, tmp_path):
         sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone",
         str(script), str(here), str(tmp_path),
     ]  # fmt: skip
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(here.parents[1])}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(here.parents[3])}
     subprocess.run(command, check=True, capture_output=True, env=environment, timeout=120)
     one = ScNODE(seed=1, transport_steps=5, **SHORT).fit(cells, device="cpu")
     losses, found = (

@@ -11,9 +11,10 @@ import torch
 from anndata import AnnData
 from numpy.testing import assert_allclose
 
-from scstlib.models.scnode import ScNODE
-from scstlib.models.scnode_networks import ScNODENetwork, load_weights
-from scstlib.models.scnode_training import Batch, Comparison, joint_loss
+from scstlib.models.files import load_weights
+from scstlib.models.temporal.scnode.model import ScNODE
+from scstlib.models.temporal.scnode.published_network import ScNODENetwork
+from scstlib.models.temporal.scnode.published_training import Batch, Comparison, joint_loss
 from scstlib.ot import sinkhorn_divergence
 
 SIZES = {

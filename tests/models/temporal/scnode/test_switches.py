@@ -13,10 +13,10 @@ from numpy.testing import assert_allclose, assert_array_equal
 from safetensors.torch import save_file
 
 from scstlib.leakage import LeakageError, check_evaluation
-from scstlib.models.model_time import ModelTime
-from scstlib.models.scnode import ScNODE
-from scstlib.models.scnode_networks import Drift, ScNODENetwork
-from scstlib.models.scnode_training import Batch, Comparison, joint_loss
+from scstlib.models.temporal.scnode.model import ScNODE
+from scstlib.models.temporal.scnode.model_time import ModelTime
+from scstlib.models.temporal.scnode.published_network import Drift, ScNODENetwork
+from scstlib.models.temporal.scnode.published_training import Batch, Comparison, joint_loss
 
 SMALL = {
     "latent_dim": 4,
@@ -285,7 +285,7 @@ def test_a_run_that_was_broken_off_goes_on(moving, tmp_path, monkeypatch):
         return joint_loss(*arguments, **named)
 
     with monkeypatch.context() as patch:
-        patch.setattr("scstlib.models.scnode_training.joint_loss", breaking)
+        patch.setattr("scstlib.models.temporal.scnode.published_training.joint_loss", breaking)
         with pytest.raises(KeyboardInterrupt):
             ScNODE("published", **SMALL).fit(moving, checkpoint=tmp_path / "run")
     resumed = ScNODE("published", **SMALL).fit(moving, checkpoint=tmp_path / "run")
@@ -322,7 +322,7 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from conftest import series
 from test_scnode_switches import SHORT, weights_of
-from scstlib.models.scnode import ScNODE
+from scstlib.models.temporal.scnode.model import ScNODE
 from scstlib.training import launch, terms_of
 import numpy as np, os
 terms = np.arange(3)[terms_of(launch("cpu"), 3)]
@@ -342,7 +342,7 @@ def test_two_processes_learn_what_one_does(moving, tmp_path):
         sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone",
         str(script), str(here), str(tmp_path),
     ]  # fmt: skip
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(here.parents[1])}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(here.parents[3])}
     subprocess.run(command, check=True, capture_output=True, env=environment, timeout=120)
     one = weights_of(ScNODE("published", **SHORT).fit(moving, device="cpu", precision="64-true"))
     ranks = [np.load(tmp_path / f"rank{rank}.npz") for rank in range(2)]

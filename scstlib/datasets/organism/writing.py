@@ -8,6 +8,7 @@ three bin sizes), ``<cell type>.cool`` (pseudo-bulks) and ``cells.scool`` (singl
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,56 +17,82 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from scstlib.datasets.organism_settings import Settings, make_settings
+from scstlib.datasets.organism.settings import Settings, make_settings
 
 if TYPE_CHECKING:
-    from scstlib.datasets.organism import Organism
+    from anndata import AnnData
 
 FORMAT = 1  # of the folder; a later one is refused
 
 
-def write_organism(organism: Organism, folder: Path, n_single_cells: int) -> None:
+def write_organism(
+    folder: Path,
+    settings: Settings,
+    cells: AnnData,
+    genes: pd.DataFrame,
+    tracks: pd.DataFrame,
+    bulk: Mapping[str, np.ndarray],
+    pseudo_bulks: Iterable[tuple[str, Mapping[str, np.ndarray]]],
+    single_cells: pd.DataFrame,
+) -> None:
     """Write settings, default sample, tracks, bulk, pseudo-bulks and single cells to ``folder``.
 
     The folder is made if need be; files of the same names are replaced. ``settings.json`` is
     written last, so that a folder which has it is complete.
+
+    Parameters
+    ----------
+    genes : pandas.DataFrame
+        One row a gene, by name: chrom, start, end, strand, role.
+    bulk : mapping of str to numpy.ndarray
+        A symmetric map (bins, bins) by chromosome, in genome order.
+    pseudo_bulks : iterable of (cell type, maps by chromosome)
+    single_cells : pandas.DataFrame
+        Columns chrom, cell, bin1, bin2, count.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    settings = folder / "settings.json"
-    settings.unlink(missing_ok=True)
-    organism.sample().write_h5ad(folder / "cells.h5ad", compression="gzip")
-    _write_bed(organism.tracks(), folder / "tracks.bed")
-    genes = organism.genome.genes.rename_axis("name").reset_index().assign(score=0)
-    _write_bed(
-        genes[["chrom", "start", "end", "name", "score", "strand", "role"]], folder / "genes.bed"
-    )
-    _write_contacts(organism, folder, n_single_cells)
-    text = json.dumps({"format": FORMAT, **asdict(organism.settings)}, indent=2)
-    settings.write_text(text + "\n", encoding="utf-8")
+    path = folder / "settings.json"
+    path.unlink(missing_ok=True)
+    cells.write_h5ad(folder / "cells.h5ad", compression="gzip")
+    _write_bed(tracks, folder / "tracks.bed")
+    named = genes.rename_axis("name").reset_index().assign(score=0)
+    columns = ["chrom", "start", "end", "name", "score", "strand", "role"]
+    _write_bed(named[columns], folder / "genes.bed")
+    bins = tracks[["chrom", "start", "end"]]
+    _write_bulk(folder / "bulk.mcool", bins, bulk, settings.bin_size)
+    _write_contacts(folder, bins, pseudo_bulks, single_cells)
+    text = json.dumps({"format": FORMAT, **asdict(settings)}, indent=2)
+    path.write_text(text + "\n", encoding="utf-8")
 
 
 def _write_bed(table: pd.DataFrame, path: Path) -> None:
     table.rename(columns={"chrom": "#chrom"}).to_csv(path, sep="\t", index=False)
 
 
-def _write_contacts(organism: Organism, folder: Path, n_single_cells: int) -> None:
+def _write_bulk(
+    path: Path, bins: pd.DataFrame, bulk: Mapping[str, np.ndarray], bin_size: int
+) -> None:
     import cooler
 
-    bins = organism.tracks()[["chrom", "start", "end"]]
-    kept = {"ordered": True, "symmetric_upper": True}
-    size = organism.settings.bin_size
+    sizes = [bin_size, 2 * bin_size, 4 * bin_size]
     with TemporaryDirectory() as scratch:
         fine = str(Path(scratch) / "fine.cool")
-        cooler.create_cooler(fine, bins, map_pixels(organism.bulk()), **kept)
-        cooler.zoomify_cooler(
-            [fine], str(folder / "bulk.mcool"), [size, 2 * size, 4 * size], chunksize=10_000_000
-        )
-    present = organism.cell_type_shares()
-    for name in present.index[present > 0]:
-        pixels = map_pixels(organism.sample_contacts(name))
-        cooler.create_cooler(str(folder / f"{name}.cool"), bins, pixels, **kept)
-    single = organism.sample_cell_contacts(n_cells=n_single_cells)
-    offset = {c: k * organism.settings.n_bins for k, c in enumerate(organism.chromosomes)}
+        cooler.create_cooler(fine, bins, map_pixels(bulk), ordered=True, symmetric_upper=True)
+        cooler.zoomify_cooler([fine], str(path), sizes, chunksize=10_000_000)
+
+
+def _write_contacts(
+    folder: Path,
+    bins: pd.DataFrame,
+    pseudo_bulks: Iterable[tuple[str, Mapping[str, np.ndarray]]],
+    single: pd.DataFrame,
+) -> None:
+    import cooler
+
+    kept = {"ordered": True, "symmetric_upper": True}
+    for name, maps in pseudo_bulks:
+        cooler.create_cooler(str(folder / f"{name}.cool"), bins, map_pixels(maps), **kept)
+    offset = bins.reset_index(drop=True).reset_index().groupby("chrom", sort=False)["index"].min()
     first = single["chrom"].map(offset)
     pixels = pd.DataFrame(
         {
@@ -76,12 +103,12 @@ def _write_contacts(organism: Organism, folder: Path, n_single_cells: int) -> No
     )
     cells = {
         f"cell{k}": pixels[single["cell"] == k].sort_values(["bin1_id", "bin2_id"])
-        for k in range(n_single_cells)
+        for k in range(int(single["cell"].max()) + 1)
     }
     cooler.create_scool(str(folder / "cells.scool"), bins, cells, **kept)
 
 
-def map_pixels(maps: dict[str, np.ndarray]) -> pd.DataFrame:
+def map_pixels(maps: Mapping[str, np.ndarray]) -> pd.DataFrame:
     """Return the non-zero upper pixels of symmetric maps in cooler's order.
 
     ``maps`` are (bins, bins) by chromosome, in genome order; columns bin1_id, bin2_id, count.
@@ -96,8 +123,8 @@ def map_pixels(maps: dict[str, np.ndarray]) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True)
 
 
-def read_organism(folder: str | Path) -> Organism:
-    """Return the organism that was written to ``folder``; it equals the one that wrote it.
+def read_settings(folder: str | Path) -> Settings:
+    """Return the settings of the organism that was written to ``folder``.
 
     Raises
     ------
@@ -106,15 +133,9 @@ def read_organism(folder: str | Path) -> Organism:
     ValueError
         If the settings are damaged, or of a later version.
     """
-    from scstlib.datasets.organism import Organism
-
     path = Path(folder) / "settings.json"
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing; write it with organism.write({folder})")
-    return Organism(_read_settings(path))
-
-
-def _read_settings(path: Path) -> Settings:
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
         version = stored.pop("format")
