@@ -16,8 +16,9 @@ from typing import Any
 
 import numpy as np
 from anndata import AnnData
-from tests.models.conftest import series
-from tests.models.spatial_data import spatial_windows
+
+from tests.conftest import series
+from tests.models.spatial.spatial_data import spatial_windows
 
 STORED = Path(__file__).with_name("behaviour.json")
 N_PROJECTIONS = 8

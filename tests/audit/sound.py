@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from faulty import batches, donors, flow, rows, windows_of
 from torch import nn
 
 from scstlib import audit
 from scstlib.audit import Audit, Case, Claim
+from tests.audit.faulty import batches, donors, flow, rows, windows_of
 
 
 class Embedded(nn.Module):

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 import torch
 from anndata import AnnData
-from faulty import FAULTY, Overwritten, batches, donors, flow, rows, upper_half
-from sound import SOUND
 from torch import nn
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from scstlib import audit
 from scstlib.audit import Audit, Case, Claim
+from tests.audit.faulty import FAULTY, Overwritten, batches, donors, flow, rows, upper_half
+from tests.audit.sound import SOUND
 
 
 def faults(found: Audit) -> dict[str, float | str]:

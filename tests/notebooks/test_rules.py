@@ -30,7 +30,9 @@ def page(request: pytest.FixtureRequest) -> Any:
     """One page, as derived from its source."""
     import nbformat
 
-    return nbformat.reads(pair.derive(request.param), as_version=4)
+    found = nbformat.reads(pair.derive(request.param), as_version=4)
+    found.metadata["source"] = str(request.param)
+    return found
 
 
 def markdown(page: Any) -> str:
@@ -105,7 +107,7 @@ def test_prose_is_portable(page: Any) -> None:
 def test_links_name_files_and_dois_are_in_the_bibliography(page: Any) -> None:
     text = markdown(page)
     bibliography = (ROOT / "book" / "references.bib").read_text(encoding="utf-8")
-    assert broken_links(FOLDER, text) == []
+    assert broken_links(Path(page.metadata["source"]).parent, text) == []
     assert unknown_dois(text, bibliography) == []
 
 
@@ -145,14 +147,16 @@ def test_executed_figures_have_texts_and_nothing_is_written_to_stderr(name: str)
 
 
 def test_every_page_is_in_the_table_of_contents_and_every_entry_is_a_page() -> None:
-    assert sorted(notebooks.names()) == [source.stem for source in SOURCES]
+    assert sorted(notebooks.names()) == sorted(
+        path.relative_to(FOLDER).with_suffix("").as_posix() for path in SOURCES
+    )
     for name in notebooks.pages():
         assert (ROOT / f"{name}.md").is_file() or (ROOT / f"{name}.ipynb").is_file()
 
 
 def test_the_plan_of_sessions_says_what_the_pages_say() -> None:
     plan = (ROOT / "book" / "how_to_use.md").read_text(encoding="utf-8")
-    row = r"\| \[(.+?)\]\(\.\./notebooks/(\w+)\.ipynb\) \| (\d+) min \| (\d+) min \|"
+    row = r"\| \[(.+?)\]\(\.\./notebooks/([\w/]+)\.ipynb\) \| (\d+) min \| (\d+) min \|"
     rows = re.findall(row, plan)
     assert [name for _, name, _, _ in rows] == notebooks.names()
     for title, name, read, run in rows:

@@ -30,14 +30,14 @@ NAMES = (
 
 def functions_of_the_page(names: dict[str, Any]) -> SimpleNamespace:
     """The functions that the page defines; ``names`` stands for what they use of the page."""
-    source = notebooks.ROOT / "notebooks" / "05_scgraphic.py"
+    source = notebooks.ROOT / "notebooks" / "spatial" / "scgraphic_by_hand.py"
     page = nbformat.reads(pair.derive(source), as_version=4)
     space = {"np": np, "torch": torch, "functional": functional, **names}
     for cell in page.cells:
         if cell.cell_type == "code":
             statements = ast.parse(cell.source).body
             found: list[ast.stmt] = [n for n in statements if isinstance(n, ast.FunctionDef)]
-            exec(compile(ast.Module(found, []), "page 05", "exec"), space)
+            exec(compile(ast.Module(found, []), source.stem, "exec"), space)
     return SimpleNamespace(**space)
 
 

@@ -25,13 +25,14 @@ GENES, LATENT, HIDDEN = 11, 4, 7
 
 def functions_of_the_page(names: dict[str, Any]) -> SimpleNamespace:
     """The functions that the page defines; ``names`` stands for what they use of the page."""
-    page = nbformat.reads(pair.derive(notebooks.ROOT / "notebooks" / "09_scnode.py"), as_version=4)
+    source = notebooks.ROOT / "notebooks" / "temporal" / "scnode_by_hand.py"
+    page = nbformat.reads(pair.derive(source), as_version=4)
     space = {"np": np, "torch": torch, "pairwise": pairwise, **names}
     for cell in page.cells:
         if cell.cell_type == "code":
             statements = ast.parse(cell.source).body
             found: list[ast.stmt] = [n for n in statements if isinstance(n, ast.FunctionDef)]
-            exec(compile(ast.Module(found, []), "page 09", "exec"), space)
+            exec(compile(ast.Module(found, []), source.stem, "exec"), space)
     return SimpleNamespace(**space)
 
 

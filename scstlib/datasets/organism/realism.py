@@ -213,7 +213,7 @@ def measure_map(contacts: np.ndarray) -> dict[str, float]:
 
 def real_values() -> pd.DataFrame:
     """Return the stored values of real sets: quantity, set, value, one row each."""
-    with files("scstlib.datasets").joinpath("realism.tsv").open("rb") as stored:
+    with files("scstlib.datasets.organism").joinpath("realism.tsv").open("rb") as stored:
         return pd.read_csv(stored, sep="\t")
 
 

@@ -10,9 +10,8 @@ import pandas as pd
 import pytest
 from scipy.stats import spearmanr
 
-from scstlib.datasets.organism import Organism, simulate_organism
+from scstlib.datasets.organism import Organism, read_organism, simulate_organism
 from scstlib.datasets.organism.chromatin import distance_decay
-from scstlib.datasets.organism.writing import read_organism
 
 
 @pytest.fixture(scope="module")

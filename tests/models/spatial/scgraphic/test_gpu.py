@@ -69,7 +69,7 @@ def test_half_precision_on_a_gpu_is_near_single(windows):
 
 
 def test_a_run_broken_off_on_a_gpu_goes_on(windows, tmp_path, monkeypatch):
-    from scstlib.models.spatial.protocol.scgraphic import default as scgraphic_default
+    from scstlib.models.spatial.scgraphic import default as scgraphic_default
 
     monkeypatch.setattr(scgraphic_default, "CHECKPOINT_EVERY", 1)
     whole = fitted("default", windows)

@@ -12,11 +12,11 @@ import torch
 from anndata import AnnData
 from numpy.testing import assert_allclose, assert_array_equal
 
-from scstlib import training
 from scstlib.leakage import LeakageError, check_evaluation
 from scstlib.models.temporal.baselines import CopyNearest
 from scstlib.models.temporal.scnode.model import ScNODE
 from scstlib.models.temporal.scnode.transport_curves import couple, couple_times, draw_curves
+from scstlib.training import loop
 
 SHORT = {"matching_steps": 300, "latent_dim": 3, "drift_hidden": (24, 24)}
 TIMES = [0.0, 1.0, 2.0, 4.0]
@@ -205,7 +205,7 @@ def test_predicted_cells_are_encoded_where_they_came_from(fitted):
 def test_a_broken_run_goes_on(cells, tmp_path, monkeypatch, transport_steps):
     settings = {**SHORT, "matching_steps": 220, "transport_steps": transport_steps, "seed": 3}
     whole = ScNODE(**settings).fit(cells)
-    gradients, calls = training._gradients, 0
+    gradients, calls = loop._gradients, 0
 
     def break_off(*arguments):
         nonlocal calls
@@ -215,7 +215,7 @@ def test_a_broken_run_goes_on(cells, tmp_path, monkeypatch, transport_steps):
         return gradients(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(training, "_gradients", break_off)
+        patch.setattr(loop, "_gradients", break_off)
         with pytest.raises(KeyboardInterrupt):
             ScNODE(**settings).fit(cells, checkpoint=tmp_path / "run")
     resumed = ScNODE(**settings).fit(cells, checkpoint=tmp_path / "run")
@@ -311,12 +311,11 @@ def test_too_little_to_learn_from_is_named(cells):
 TWO_PROCESSES = """
 import os, sys
 import numpy as np
-sys.path.insert(0, sys.argv[1])
-from test_scnode_default import SHORT, TIMES, branching
+from tests.models.temporal.scnode.test_default import SHORT, TIMES, branching
 from scstlib.models.temporal.scnode.model import ScNODE
 model = ScNODE(seed=1, transport_steps=5, **SHORT).fit(branching(TIMES), device="cpu")
-np.save(f"{sys.argv[2]}/rank{os.environ['RANK']}.npy", model.losses_["matching"])
-np.save(f"{sys.argv[2]}/cells{os.environ['RANK']}.npy", model.sample([3.0], 20, noise=False).X)
+np.save(f"{sys.argv[1]}/rank{os.environ['RANK']}.npy", model.losses_["matching"])
+np.save(f"{sys.argv[1]}/cells{os.environ['RANK']}.npy", model.sample([3.0], 20, noise=False).X)
 """
 
 
@@ -324,12 +323,15 @@ np.save(f"{sys.argv[2]}/cells{os.environ['RANK']}.npy", model.sample([3.0], 20, 
 def test_two_processes_learn_what_one_does(cells, tmp_path):
     script = tmp_path / "train.py"
     script.write_text(TWO_PROCESSES)
-    here = Path(__file__).parent
     command = [
         sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone",
-        str(script), str(here), str(tmp_path),
+        str(script), str(tmp_path),
     ]  # fmt: skip
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(here.parents[3])}
+    environment = {
+        **os.environ,
+        "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": str(Path(__file__).parents[4]),
+    }
     subprocess.run(command, check=True, capture_output=True, env=environment, timeout=120)
     one = ScNODE(seed=1, transport_steps=5, **SHORT).fit(cells, device="cpu")
     losses, found = (

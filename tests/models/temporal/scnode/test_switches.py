@@ -319,15 +319,14 @@ def test_mixed_precision_trains(moving):
 TWO_PROCESSES = """
 import sys
 from pathlib import Path
-sys.path.insert(0, sys.argv[1])
-from conftest import series
-from test_scnode_switches import SHORT, weights_of
+from tests.conftest import series
+from tests.models.temporal.scnode.test_switches import SHORT, weights_of
 from scstlib.models.temporal.scnode.model import ScNODE
 from scstlib.training import launch, terms_of
 import numpy as np, os
 terms = np.arange(3)[terms_of(launch("cpu"), 3)]
 model = ScNODE("published", **SHORT).fit(series([0.0, 1.0, 3.0]), device="cpu", precision="64-true")
-path = Path(sys.argv[2]) / f"rank{os.environ['RANK']}.npz"
+path = Path(sys.argv[1]) / f"rank{os.environ['RANK']}.npz"
 np.savez(path, weights=weights_of(model), terms=terms)
 """
 
@@ -337,12 +336,15 @@ def test_two_processes_learn_what_one_does(moving, tmp_path):
     """Three times for two processes: their shares differ in size."""
     script = tmp_path / "train.py"
     script.write_text(TWO_PROCESSES)
-    here = Path(__file__).parent
     command = [
         sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone",
-        str(script), str(here), str(tmp_path),
+        str(script), str(tmp_path),
     ]  # fmt: skip
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(here.parents[3])}
+    environment = {
+        **os.environ,
+        "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": str(Path(__file__).parents[4]),
+    }
     subprocess.run(command, check=True, capture_output=True, env=environment, timeout=120)
     one = weights_of(ScNODE("published", **SHORT).fit(moving, device="cpu", precision="64-true"))
     ranks = [np.load(tmp_path / f"rank{rank}.npz") for rank in range(2)]
