@@ -125,6 +125,49 @@ def fingerprint(data: Any) -> Fingerprint:
     return Fingerprint(None, intervals, units, maps, assemblies, by, gap)
 
 
+def fingerprints_to_json(fingerprints: Iterable[Fingerprint]) -> list[dict[str, Any]]:
+    """Return fingerprints as lists and numbers that JSON holds, for a model file.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> bins = pd.DataFrame({"chrom": ["chr1"], "start": [0], "end": [50_000], "cell_type": ["T"]})
+    >>> stored = fingerprints_to_json([fingerprint(bins)])
+    >>> fingerprints_from_json(stored)[0].units
+    {'cell_type': frozenset({'T'})}
+    """
+    return [
+        {
+            "names": None if each.names is None else sorted(each.names),
+            "intervals": None if each.intervals is None else each.intervals.to_dict("list"),
+            "units": {name: sorted(values, key=str) for name, values in each.units.items()},
+            "maps": {name: sorted(values) for name, values in each.maps.items()},
+            "by": each.by,
+            "gap": each.gap,
+        }
+        for each in fingerprints
+    ]
+
+
+def fingerprints_from_json(stored: Iterable[Mapping[str, Any]]) -> tuple[Fingerprint, ...]:
+    """Return the fingerprints that :func:`fingerprints_to_json` turned into lists."""
+    found = []
+    for each in stored:
+        units = {name: frozenset(values) for name, values in each["units"].items()}
+        found.append(
+            Fingerprint(
+                None if each["names"] is None else frozenset(each["names"]),
+                None if each["intervals"] is None else pd.DataFrame(each["intervals"]),
+                units,
+                {name: frozenset(values) for name, values in each["maps"].items()},
+                units.get("assembly", frozenset()),
+                each["by"],
+                each["gap"],
+            )
+        )
+    return tuple(found)
+
+
 def bare_chromosome(name: str) -> str:
     """Name whatever the file that names it: chr1 and 1 are one chromosome, chrM and MT too."""
     bare = name.removeprefix("chr")

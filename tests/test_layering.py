@@ -38,6 +38,7 @@ ROOMS = (
     "models.spatial",
     "models.spatial.scgraphic",
     "models.spatial.methods",
+    "models.both",
     "models",
     "interop",
     "files",

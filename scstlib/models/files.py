@@ -1,31 +1,153 @@
-"""Model files: weights and JSON settings in one safetensors file, no code and no pickles."""
+"""Model files: weights and JSON settings in one safetensors file, no code and no pickles.
+
+A file says which model it holds, with which settings, what it was fitted on, and the digest of all
+that, which is compared before anything is built.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import zlib
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from inspect import signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
+
+from scstlib.leakage import Fingerprint, fingerprints_from_json, fingerprints_to_json
 
 if TYPE_CHECKING:
     import numpy as np
     import torch
     from torch import Tensor
 
-FILE_VERSION = 1
+FILE_VERSION = 2
+FITTED_ON = "fitted_on"
+LARGEST_RECORD = 1 << 30  # bytes that the record of the training data may unpack to
+
+
+class SavedModel(ABC):
+    """``save`` and ``load`` of a model whose settings are the arguments of its ``__init__``.
+
+    A subclass keeps each argument in an attribute of the same name and implements
+    :meth:`_learned` and :meth:`_restore`.
+    """
+
+    fitted_on_: tuple[Fingerprint, ...]
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Name and value of every setting, as given to the class."""
+        names = list(signature(type(self).__init__).parameters)[1:]
+        return {name: getattr(self, name) for name in names}
+
+    def __repr__(self) -> str:
+        """The class with the settings that are not its defaults."""
+        known = signature(type(self).__init__).parameters
+        given = {n: v for n, v in self.settings.items() if v != known[n].default}
+        return f"{type(self).__name__}({', '.join(f'{n}={v!r}' for n, v in given.items())})"
+
+    def save(self, path: str | Path) -> None:
+        """Write the fitted model to one file, all or nothing.
+
+        Parameters
+        ----------
+        path : str or Path
+            In a folder that exists; a file of that name is replaced.
+
+        Raises
+        ------
+        ValueError
+            If the model is not fitted.
+        FileNotFoundError
+            If there is no such folder.
+        """
+        learned, tensors = self._learned()
+        if getattr(self, "fitted_on_", None) is not None:
+            tensors = {**tensors, FITTED_ON: _packed(self.fitted_on_)}
+        write_model(path, type(self).__name__, self.settings, learned, tensors)
+
+    @classmethod
+    def load(cls, path: str | Path, device: str = "auto") -> Self:
+        """Read a model that :meth:`save` wrote.
+
+        Parameters
+        ----------
+        path : str or Path
+        device : str
+            "auto", "cpu", "cuda", "cuda:1", "mps".
+
+        Raises
+        ------
+        FileNotFoundError, ValueError
+            As :func:`read_model` says, and if the file holds another model.
+        """
+        return cls.restore(path, read_model(path), device)
+
+    @classmethod
+    def restore(cls, path: str | Path, file: ModelFile, device: str = "auto") -> Self:
+        """Return the model of a file that was read."""
+        if file.model != cls.__name__:
+            raise ValueError(f"{path} holds {file.model}, not {cls.__name__}.")
+        known = set(signature(cls.__init__).parameters)
+        if unknown := sorted(set(file.settings) - known):
+            raise ValueError(f"{path} has settings that {cls.__name__} does not know: {unknown}.")
+        tensors = dict(file.tensors)
+        record = tensors.pop(FITTED_ON, None)
+        model = cls(**file.settings)
+        model._restore(file.learned, tensors, device)
+        if record is not None:
+            model.fitted_on_ = _unpacked(record)
+        return model
+
+    @abstractmethod
+    def _learned(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        """What was learned: numbers and texts that JSON holds, and tensors by name.
+
+        Raises ValueError if the model is not fitted.
+        """
+
+    @abstractmethod
+    def _restore(self, learned: dict[str, Any], tensors: dict[str, Tensor], device: str) -> None:
+        """Take what :meth:`_learned` returned."""
+
+
+class ModelFile(NamedTuple):
+    """What a model file holds.
+
+    Attributes
+    ----------
+    model : str
+        Name of the class.
+    settings : dict
+        Arguments of the class.
+    learned : dict
+        Numbers and texts that it learned.
+    tensors : dict of str to Tensor
+    """
+
+    model: str
+    settings: dict[str, Any]
+    learned: dict[str, Any]
+    tensors: dict[str, Tensor]
 
 
 def write_model(
-    path: str | Path, model: str, settings: Mapping[str, Any], tensors: Mapping[str, Tensor]
+    path: str | Path,
+    model: str,
+    settings: Mapping[str, Any],
+    learned: Mapping[str, Any],
+    tensors: Mapping[str, Tensor],
 ) -> None:
     """Write a model file, all or nothing.
 
     Parameters
     ----------
     model : str
-        Name of the model class, checked on reading.
-    settings : mapping
+        Name of the model class.
+    settings, learned : mapping
         Anything that JSON holds.
     tensors : mapping of str to Tensor
 
@@ -39,29 +161,28 @@ def write_model(
     path = Path(path)
     if not path.parent.is_dir():
         raise FileNotFoundError(f"there is no folder {path.parent}: make it first.")
-    header = {"file_version": FILE_VERSION, "model": model, "settings": dict(settings)}
+    held = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    header: dict[str, Any] = {"file_version": FILE_VERSION, "model": model}
+    header |= {"settings": dict(settings), "learned": dict(learned)}
+    header["digest"] = _digest(header, held)
     # A name of its own: two processes may save to one path, and the last one wins whole.
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
-        save_file(
-            {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()},
-            part,
-            metadata={"scstlib": json.dumps(header)},
-        )
+        save_file(held, part, metadata={"scstlib": json.dumps(header)})
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
 
 
-def read_model(path: str | Path, model: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Return the settings and tensors of a file that :func:`write_model` wrote.
+def read_model(path: str | Path) -> ModelFile:
+    """Return what is in a file that :func:`write_model` wrote.
 
     Raises
     ------
     FileNotFoundError
         If there is no such file.
     ValueError
-        If the file is cut short, holds another model or was written by a newer version.
+        If the file is cut short or changed, holds no model or was written by a newer version.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -72,19 +193,61 @@ def read_model(path: str | Path, model: str) -> tuple[dict[str, Any], dict[str, 
         with safe_open(path, framework="pt") as file:
             header = json.loads((file.metadata() or {}).get("scstlib", "{}"))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except SafetensorError as error:
+    except (SafetensorError, ValueError) as error:
         raise ValueError(f"{path} is cut short or not a model file: {error}") from error
-    if header.get("model") != model:
-        raise ValueError(f"{path} holds {header.get('model') or 'no scstlib model'}, not {model}.")
+    if not isinstance(header, dict) or "model" not in header:
+        raise ValueError(f"{path} holds no scstlib model.")
     version = header.get("file_version")
-    if not isinstance(version, int) or "settings" not in header:
-        raise ValueError(f"{path} says it holds {model} but not how: its header is incomplete.")
+    if not isinstance(version, int) or not isinstance(header.get("settings"), dict):
+        raise ValueError(
+            f"{path} says it holds {header['model']} but not how: its header is incomplete."
+        )
     if version > FILE_VERSION:
         raise ValueError(
             f"{path} was written by a newer scstlib (file version {version}, this one reads"
             f" {FILE_VERSION}); update scstlib."
         )
-    return header["settings"], tensors
+    if version == 1:
+        return _first_version(header, tensors)
+    if header.get("digest") != _digest(header, tensors):
+        raise ValueError(f"{path} is damaged: its digest is another; take a copy of it.")
+    return ModelFile(header["model"], header["settings"], header["learned"], tensors)
+
+
+def _first_version(header: dict[str, Any], tensors: dict[str, Tensor]) -> ModelFile:
+    """A file whose classes had variants; it does not know what the model was fitted on."""
+    learned = dict(header["settings"])
+    prefix = "Published" if learned.pop("variant", "default") == "published" else ""
+    return ModelFile(prefix + header["model"], learned.pop("model", {}), learned, tensors)
+
+
+def _digest(header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 of the header, but for the digest itself, and of all tensors."""
+    import torch
+
+    about = {name: value for name, value in header.items() if name != "digest"}
+    digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode())
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(memoryview(tensor.contiguous().reshape(-1).view(torch.uint8).numpy()))
+    return digest.hexdigest()
+
+
+def _packed(fitted_on: tuple[Fingerprint, ...]) -> Tensor:
+    """What a model was fitted on as bytes: names of cells fill megabytes."""
+    import numpy as np
+    import torch
+
+    text = json.dumps(fingerprints_to_json(fitted_on)).encode()
+    return torch.from_numpy(np.frombuffer(zlib.compress(text), dtype=np.uint8).copy())
+
+
+def _unpacked(record: Tensor) -> tuple[Fingerprint, ...]:
+    unpack = zlib.decompressobj()
+    text = unpack.decompress(record.numpy().tobytes(), LARGEST_RECORD)
+    if not unpack.eof:
+        raise ValueError("the record of what the model was fitted on is cut short or too large.")
+    return fingerprints_from_json(json.loads(text))
 
 
 def load_weights(
@@ -119,3 +282,15 @@ def load_weights(
                 f" here; the sizes of the networks are set by {settings}."
             )
     network.load_state_dict(given)
+
+
+def under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors whose names begin with ``prefix.``, without it.
+
+    Examples
+    --------
+    >>> under("network", {"network.bias": 1, "scale": 2})
+    {'bias': 1}
+    """
+    start = f"{prefix}."
+    return {n.removeprefix(start): t for n, t in tensors.items() if n.startswith(start)}

@@ -1,0 +1,91 @@
+"""Arguments of models: an unknown one is answered with what was probably meant."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from difflib import get_close_matches
+from functools import wraps
+from inspect import signature
+from typing import Any, ParamSpec, TypeVar
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+# Where a user may look for an argument, in the order in which the methods are called.
+METHODS = ("__init__", "fit", "sample", "predict")
+
+
+def explain_arguments(method: Callable[P, R]) -> Callable[P, R]:
+    """Let a method say, of an unknown keyword, which method takes it or which names are near.
+
+    Signature, types and documentation stay those of the method.
+
+    Examples
+    --------
+    >>> class Model:
+    ...     @explain_arguments
+    ...     def __init__(self, n_steps: int = 10) -> None:
+    ...         self.n_steps = n_steps
+    ...     @explain_arguments
+    ...     def fit(self, cells: object, device: str = "auto") -> None: ...
+    >>> Model(n_step=3)
+    Traceback (most recent call last):
+        ...
+    TypeError: Model takes no n_step; did you mean n_steps?
+    >>> Model(device="cpu")
+    Traceback (most recent call last):
+        ...
+    TypeError: Model takes no device; it is an argument of Model.fit
+    """
+    known = frozenset(signature(method).parameters)
+
+    @wraps(method)
+    def answered(*args: P.args, **named: P.kwargs) -> R:
+        unknown = [name for name in named if name not in known]
+        if unknown:
+            raise TypeError(_answer(type(args[0]), method.__name__, unknown[0], known))
+        return method(*args, **named)
+
+    return answered
+
+
+def _answer(model: type, method: str, name: str, known: Iterable[str]) -> str:
+    """What to say of the unknown argument of a method."""
+    taker = model.__name__ if method == "__init__" else f"{model.__name__}.{method}"
+    for other in METHODS:
+        function = getattr(model, other, None)
+        if function is None or other == method or name not in signature(function).parameters:
+            continue
+        place = model.__name__ if other == "__init__" else f"{model.__name__}.{other}"
+        return f"{taker} takes no {name}; it is an argument of {place}"
+    names = [each for each in known if each != "self"]
+    near = get_close_matches(name, names, n=3, cutoff=0.6)
+    if near:
+        return f"{taker} takes no {name}; did you mean {' or '.join(near)}?"
+    return f"{taker} takes no {name}; its arguments are {', '.join(sorted(names))}"
+
+
+def check_choices(settings: Mapping[str, Any], choices: Mapping[str, Iterable[str]]) -> None:
+    """Refuse a setting that is not one of its choices.
+
+    Raises
+    ------
+    ValueError
+        Naming the setting, its choices and what was given.
+    """
+    for name, allowed in choices.items():
+        if settings[name] not in tuple(allowed):
+            raise ValueError(f"{name} must be one of {tuple(allowed)}, not {settings[name]!r}.")
+
+
+def check_positive(settings: Mapping[str, Any], *names: str) -> None:
+    """Refuse settings that are not positive numbers.
+
+    Raises
+    ------
+    ValueError
+        Naming the first of ``names`` that is not.
+    """
+    for name in names:
+        if not settings[name] > 0:
+            raise ValueError(f"{name} must be positive, not {settings[name]}.")
