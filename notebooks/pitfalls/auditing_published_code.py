@@ -46,7 +46,6 @@ from sklearn.tree import DecisionTreeRegressor
 from scstlib import audit
 from scstlib.audit import Case, Claim
 from scstlib.datasets.organism import simulate_organism
-from scstlib.datasets.organism.expression import draw_depths, sample_counts
 from scstlib.audit.experiments import mean_interval
 from scstlib.metrics.contacts import insulation_score, ssim, stratum_adjusted_correlation
 from scstlib.metrics.expression import wasserstein
@@ -361,20 +360,8 @@ for each in good:
 
 # %%
 fresh = organism.sample(held_out, 300, seed=2)
-
-
-def noise_free(adata, n=10):
-    """Mean log value of simulated cells over n measurements of each."""
-    rng, total = np.random.default_rng(seed), 0.0
-    genome, depth = organism.settings, adata.obs["cycle"].to_numpy()
-    for _ in range(n):
-        depths = draw_depths(depth, genome.depth, genome.depth_spread, rng)
-        counts = sample_counts(adata.layers["true_mean"], depths, organism.genome.dispersion, rng)
-        total = total + np.log1p(counts * (1e4 / counts.sum(axis=1, keepdims=True)))
-    return total / n
-
-
-truth, true_train = noise_free(fresh), noise_free(train)
+truth = organism.mean_log_values(fresh, n_draws=10, seed=seed)
+true_train = organism.mean_log_values(train, n_draws=10, seed=seed)
 pca = PCA(10, random_state=seed).fit(true_train)
 fates = np.r_[fresh.obs["fate"], train.obs["fate"]]
 nearest = KNeighborsClassifier(15).fit(pca.transform(np.vstack([truth, true_train])), fates)
