@@ -1,6 +1,8 @@
 # %% [markdown]
 # # Overfitting and leakage
 #
+# Each mistake with and without, and what refuses it.
+#
 # > **Learning goals**
 # > - read from a curve whether a model lacks data, capacity or restraint;
 # > - make each of twelve common mistakes of evaluation on purpose, and measure how much better it makes

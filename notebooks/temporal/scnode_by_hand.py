@@ -1,5 +1,8 @@
 # %% [markdown]
-# # scNODE, piece by piece
+# # scNODE by hand
+#
+# The published model piece by piece, its limits one by one on known truth, and the default of the
+# package.
 #
 # > **Learning goals**
 # > - build the published scNODE from linear layers, Euler steps and a Sinkhorn divergence, and check it

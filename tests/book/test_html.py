@@ -78,4 +78,4 @@ def test_checks_find_bad_images_links_and_requests(tmp_path: Path) -> None:
         "link to no anchor: #there",
         "link to nothing: gone.html",
     ]
-    assert checks.source_links(page, "notebooks/01_a", set()) != []
+    assert checks.source_links(page, "notebooks/part/a", set()) != []
