@@ -77,8 +77,8 @@ def test_the_list_of_pages_shows_parts_titles_and_summaries(root: Path) -> None:
 
 def test_the_plan_of_sessions_shows_minutes(root: Path) -> None:
     assert contents.sessions(root).splitlines()[2:] == [
-        "| [Contact maps](../notebooks/foundations/maps.ipynb) | 30 min | 2 min |",
-        "| [Neural ODEs](../notebooks/time/odes.ipynb) | 30 min | 2 min |",
+        "| [Contact maps](../notebooks/foundations/maps.ipynb) | 30 | 2 |",
+        "| [Neural ODEs](../notebooks/time/odes.ipynb) | 30 | 2 |",
     ]
 
 

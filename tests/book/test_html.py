@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from bs4 import BeautifulSoup
+from scst_book import contents
 
 from tests.book import checks
 from tools import notebooks
@@ -43,6 +44,18 @@ def test_style_sheets_ask_no_other_host(html: Path) -> None:
 
 def test_root_leads_to_the_first_page(html: Path) -> None:
     assert f"url={PAGES[0]}.html" in (html / "index.html").read_text(encoding="utf-8")
+
+
+def test_numbers_of_the_pages_show_in_sidebar_and_titles(html: Path) -> None:
+    pages = [page for page in contents.read(notebooks.ROOT) if page.number]
+    titles = [f"{page.number} {page.title}" for page in pages]
+    assert [page.number for page in pages] == list(range(1, len(notebooks.names()) + 1))
+    links = checks.read(html / f"{PAGES[0]}.html").select(".bd-sidebar-primary .bd-links a")
+    assert [t for link in links if (t := link.get_text(" ", strip=True))[0].isdigit()] == titles
+    for page, title in zip(pages, titles, strict=True):
+        parsed = checks.read(html / f"{page.name}.html")
+        assert parsed.select_one("article h1").get_text().startswith(title)
+        assert parsed.title.get_text(strip=True).startswith(title)
 
 
 def test_downloaded_notebook_is_the_committed_one(html: Path) -> None:

@@ -112,8 +112,8 @@ def contents(root: Path) -> str:
 def sessions(root: Path) -> str:
     """The pages with code as a plan of sessions: what it takes to read and to run each."""
     pages = [page for page in read(root) if page.number]
-    rows = [[page.link, *(f"{minutes} min" for minutes in page.minutes)] for page in pages]
-    return markdown(["page", "read", "run"], rows)
+    rows = [[page.link, *page.minutes] for page in pages]
+    return markdown(["page", "min to read", "min to run"], rows)
 
 
 TABLES = {"contents": contents, "sessions": sessions}
