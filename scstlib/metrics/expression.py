@@ -31,6 +31,7 @@ __all__ = [
     "mean_pairwise_distance",
     "mmd",
     "sinkhorn",
+    "skill_score",
     "variance_ratio",
     "wasserstein",
     "zero_fraction_error",
@@ -107,6 +108,50 @@ def zero_fraction_error(x: ArrayLike, y: ArrayLike) -> float:
     """
     a, b = populations(x, y)
     return float(np.abs((a == 0).mean(axis=0) - (b == 0).mean(axis=0)).mean())
+
+
+def skill_score(errors: ArrayLike, reference_errors: ArrayLike) -> float:
+    """Share of a reference's error that a prediction avoids: 1 - sum(errors) / sum(reference).
+
+    The reference is what is predicted without a model, such as a copy of the time before or of the
+    bulk map (Murphy 1988, 10.1175/1520-0493(1988)116<2417:SSBOTM>2.0.CO;2).
+
+    Parameters
+    ----------
+    errors : array (n,)
+        Errors of the prediction at n held-out times or places, such as squared distances.
+    reference_errors : array (n,)
+        Errors of the reference at the same.
+
+    Returns
+    -------
+    float
+        1 without error, 0 for the reference itself, below 0 for what is worse than it.
+
+    Raises
+    ------
+    ValueError
+        If the arrays differ in length, are empty or not finite, or the reference has no error.
+
+    Examples
+    --------
+    >>> skill_score([1.0, 2.0], [4.0, 2.0])
+    0.5
+    """
+    own, reference = np.asarray(errors, dtype=float), np.asarray(reference_errors, dtype=float)
+    if own.ndim != 1 or own.shape != reference.shape or not own.size:
+        raise ValueError(
+            f"errors and reference_errors must be one number for each time or place, got"
+            f" {own.shape} and {reference.shape}"
+        )
+    if not (np.isfinite(own).all() and np.isfinite(reference).all()):
+        raise ValueError("errors are not finite: leave out what could not be scored")
+    if not reference.sum() > 0:
+        raise ValueError(
+            f"errors of the reference add up to {reference.sum():g}: without an error to avoid"
+            " there is no skill"
+        )
+    return float(1 - own.sum() / reference.sum())
 
 
 def fate_classifier(

@@ -1,8 +1,9 @@
 """The book's Sphinx extension: outputs into notebooks, plain Markdown into rich, tables, mends.
 
 ``outputs`` puts the outputs of ``_build/executed/NAME.ipynb`` into the committed notebook's cells,
-``portable`` turns portable Markdown into MyST, ``tables`` writes the generated tables and ``theme``
-mends what the theme lacks for readers with assistive technology and for reading offline.
+``contents`` reads the pages' order, numbers and titles, ``portable`` turns portable Markdown into
+MyST, ``tables`` writes the generated tables and ``theme`` mends what the theme lacks for readers
+with assistive technology and for reading offline.
 """
 
 from __future__ import annotations

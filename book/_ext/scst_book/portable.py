@@ -10,6 +10,9 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from posixpath import dirname, join, normpath, splitext
+
+from scst_book import contents
 
 ADMONITIONS = {
     "Note": "note",
@@ -51,6 +54,11 @@ def terms(glossary: str) -> dict[str, str]:
     return {slug(heading): heading for heading in headings}
 
 
+def one_line(text: str) -> str:
+    """A link's text without the line breaks, and quote marks, that fall into it."""
+    return re.sub(r" *\n(?:> ?)? *", " ", text)
+
+
 def outside_code(text: str, change: Callable[[str], str]) -> str:
     """Apply ``change`` to the text between code spans and code fences."""
     parts, end = [], 0
@@ -62,12 +70,15 @@ def outside_code(text: str, change: Callable[[str], str]) -> str:
 
 @dataclass
 class Rules:
-    """The rules for one page; exercises are numbered along it."""
+    """The rules for one page; exercises are numbered along it.
 
+    ``docname`` is its path without suffix, ``pages`` are all pages by path.
+    """
+
+    docname: str = ""
     citations: dict[str, str] = field(default_factory=dict)
     terms: dict[str, str] = field(default_factory=dict)
-    chapter: str = ""
-    is_glossary: bool = False
+    pages: dict[str, contents.Page] = field(default_factory=dict)
     files: list[Path] = field(default_factory=list)
     exercises: int = 0
 
@@ -75,18 +86,29 @@ class Rules:
     def of(cls, root: Path, docname: str) -> Rules:
         """The rules of page ``docname`` in the book at ``root``."""
         bibliography, glossary = root / "book/references.bib", root / "book/glossary.md"
-        number = re.match(r"notebooks/(\d+)_", docname)
+        files = (bibliography, glossary, root / "book/_toc.yml")
         return cls(
+            docname=docname,
             citations=citation_keys(_text(bibliography)),
             terms=terms(_text(glossary)),
-            chapter=f"{int(number[1])}." if number else "",
-            is_glossary=docname == "book/glossary",
-            files=[path for path in (bibliography, glossary) if path.is_file()],
+            pages={page.name: page for page in contents.read(root)},
+            files=[path for path in files if path.is_file()],
         )
+
+    @property
+    def number(self) -> int:
+        """Number of the page, or 0."""
+        return self.pages[self.docname].number if self.docname in self.pages else 0
+
+    @property
+    def is_glossary(self) -> bool:
+        return self.docname == "book/glossary"
 
     def apply(self, text: str) -> str:
         """The MyST form of one Markdown text."""
         text = outside_code(text, lambda part: LINK.sub(self._link, part))
+        if self.number and text.startswith("# "):
+            text = f"# {self.number} {text[2:]}"
         if self.is_glossary:
             text = glossary_directive(text)
         return self._quotes(text)
@@ -100,6 +122,9 @@ class Rules:
         if anchor and (page.split("/")[-1] == "glossary.md" or (not page and self.is_glossary)):
             term = self.terms.get(anchor, anchor)  # an unknown term is a warning of Sphinx's
             return f"{{term}}`{text} <{term}>`"
+        named = self.pages.get(splitext(normpath(join(dirname(self.docname), page)))[0])
+        if named is not None and named.number and one_line(text) == named.title:
+            return f"[{named.number}\N{NO-BREAK SPACE}{text}]({address})"
         return match[0]
 
     def _quotes(self, text: str) -> str:
@@ -125,7 +150,8 @@ class Rules:
         title, kind = word, slug(word)
         if word == "Exercise":
             self.exercises += 1
-            title = f"Exercise {self.chapter}{self.exercises}"
+            chapter = f"{self.number}." if self.number else ""
+            title = f"Exercise {chapter}{self.exercises}"
         return [f"{colons}{{admonition}} {title}", f":class: {kind}", *body, colons]
 
 
