@@ -1,8 +1,8 @@
 """A page to draw on: boxes, arrows, cells, contact maps and labels, written as SVG text.
 
 Every diagram is 480 units wide and lies on a light panel of its own, so that it reads the same on
-a light page, a dark one and in print. At 350 px, the column of a telephone, its text is 9 points
-high. A label that does not fit its box raises an error, so that no diagram has cut words.
+a light page, a dark one and in print. At 342 px, a figure on a telephone of 390 px, its text is 9
+points high. A label that does not fit its box raises an error, so that no diagram has cut words.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from math import hypot
 
 WIDTH = 480.0
 MARGIN = 16.0
-SIZE = 16.5  # of all text: 12 px, or 9 pt, where 480 units are 350 px
+SIZE = 17.0  # of all text: over 12 px, or 9 pt, where 480 units are 342 px
 LINE = 20.0  # from one line of text to the next
 FONT = "Arial, Helvetica, 'Liberation Sans', 'DejaVu Sans', sans-serif"
 
