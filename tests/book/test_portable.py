@@ -125,3 +125,13 @@ def test_the_glossary_as_sphinx_reads_it_has_no_headings_left() -> None:
 )
 def test_anchors_are_those_of_github(title: str, anchor: str) -> None:
     assert portable.slug(title) == anchor
+
+
+def test_diagram_with_its_caption_is_a_figure(rules: portable.Rules) -> None:
+    plain = "Before.\n\n![Two boxes.](../_static/diagrams/a.svg)\n\n*What to see.*\n\nAfter."
+    rich = (
+        "Before.\n\n:::{figure} ../_static/diagrams/a.svg\n:alt: Two boxes.\n\n"
+        "What to see.\n:::\n\nAfter."
+    )
+    assert rules.apply(plain) == rich
+    assert rules.apply("![A plot](plot.png)\n\n*Text.*") == "![A plot](plot.png)\n\n*Text.*"

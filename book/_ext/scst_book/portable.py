@@ -27,6 +27,8 @@ FENCE = r"^ {0,3}(?P<fence>`{3,}|~{3,}).*?^ {0,3}(?P=fence)[`~]*[ \t]*$"
 SPAN = r"(?<!`)(?P<ticks>`+)(?!`).+?(?<!`)(?P=ticks)(?!`)"
 CODE = re.compile(f"{FENCE}|{SPAN}", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"(?<!!)\[((?:[^\[\]]|\[[^\[\]]*\])+)\]\(([^()\s]+(?:\([^()\s]*\)[^()\s]*)*)\)")
+DIAGRAM = re.compile(r"^!\[([^\]\n]+)\]\((\S+\.svg)\)\n\n\*([^*\n]+)\*$", re.MULTILINE)
+FIGURE = r":::{figure} \2\n:alt: \1\n\n\3\n:::"
 YEAR = re.compile(r"\b(?:19|20)\d\d[a-z]?\)?$")
 
 
@@ -106,7 +108,7 @@ class Rules:
 
     def apply(self, text: str) -> str:
         """The MyST form of one Markdown text."""
-        text = outside_code(text, lambda part: LINK.sub(self._link, part))
+        text = outside_code(text, lambda part: LINK.sub(self._link, DIAGRAM.sub(FIGURE, part)))
         if self.number and text.startswith("# "):
             text = f"# {self.number} {text[2:]}"
         if self.is_glossary:
