@@ -99,3 +99,53 @@ def test_the_glossary_as_sphinx_reads_it_has_no_headings_left() -> None:
 )
 def test_anchors_are_those_of_github(title: str, anchor: str) -> None:
     assert portable.slug(title) == anchor
+
+
+ENTRIES = {
+    "scstlib.metrics.contacts": "scstlib.metrics.contacts",
+    "scstlib.metrics.contacts.ssim": "scstlib.metrics.contacts.ssim",
+    "scstlib.metrics.distribution.mmd": "scstlib.metrics.expression.mmd",
+}
+CODE = """import numpy as np
+%matplotlib inline
+from scstlib.metrics import contacts
+from scstlib.metrics.contacts import ssim as similarity
+def later():
+    from scstlib.metrics.distribution import mmd
+"""
+
+
+@pytest.mark.parametrize(
+    ("plain", "rich"),
+    [
+        (
+            "With `scstlib.metrics.contacts.ssim`.",
+            "With {py:obj}`scstlib.metrics.contacts.ssim <scstlib.metrics.contacts.ssim>`.",
+        ),
+        ("`contacts.ssim`", "{py:obj}`contacts.ssim <scstlib.metrics.contacts.ssim>`"),
+        ("`similarity()`", "{py:obj}`similarity() <scstlib.metrics.contacts.ssim>`"),
+        ("(`mmd`)", "({py:obj}`mmd <scstlib.metrics.expression.mmd>`)"),
+        ("- `contacts`", "- {py:obj}`contacts <scstlib.metrics.contacts>`"),
+    ],
+)
+def test_names_in_code_spans_lead_to_the_api_pages(plain: str, rich: str) -> None:
+    imports = portable.imported_names(CODE)
+    assert portable.link_names(plain, imports, ENTRIES.get) == rich
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "`ssim`",  # imported under another name
+        "`scstlib.metrics.contacts.mse`",  # not described
+        "`mmd(x, y)`",
+        "``mmd``",
+        "## About `mmd`",
+        "[`mmd`](page.md) and [the `mmd` of cells](page.md)",
+        "```python\nmmd = `mmd`\n```",
+        "{cite:t}`mmd`",
+        "mmd",
+    ],
+)
+def test_other_code_spans_stay(text: str) -> None:
+    assert portable.link_names(text, portable.imported_names(CODE), ENTRIES.get) == text
