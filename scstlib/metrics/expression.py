@@ -55,6 +55,12 @@ def mean_error(x: ArrayLike, y: ArrayLike) -> float:
     ------
     ValueError
         If the arrays are sparse, empty, not finite, or differ in genes.
+
+    Examples
+    --------
+    >>> from scstlib.metrics.expression import mean_error
+    >>> round(mean_error([[0.0, 1.0], [2.0, 1.0]], [[1.0, 4.0]]), 3)
+    2.121
     """
     a, b = populations(x, y)
     return float(np.sqrt(np.square(a.mean(axis=0) - b.mean(axis=0)).mean()))
@@ -78,6 +84,14 @@ def variance_ratio(prediction: ArrayLike, truth: ArrayLike) -> Array:
     ------
     ValueError
         If the arrays are sparse, empty, not finite, or differ in genes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from scstlib.metrics.expression import variance_ratio
+    >>> truth = np.array([[0.0, 1.0], [2.0, 1.0], [4.0, 1.0]])
+    >>> variance_ratio(truth / 2, truth).tolist()  # the second gene does not vary
+    [0.25, nan]
     """
     a, b = populations(prediction, truth)
     result = np.full(a.shape[1], np.nan)
@@ -105,6 +119,12 @@ def zero_fraction_error(x: ArrayLike, y: ArrayLike) -> float:
     ------
     ValueError
         If the arrays are sparse, empty, not finite, or differ in genes.
+
+    Examples
+    --------
+    >>> from scstlib.metrics.expression import zero_fraction_error
+    >>> zero_fraction_error([[0, 3], [2, 1]], [[0, 0], [0, 1]])
+    0.5
     """
     a, b = populations(x, y)
     return float(np.abs((a == 0).mean(axis=0) - (b == 0).mean(axis=0)).mean())
@@ -179,6 +199,15 @@ def fate_classifier(
     ------
     ValueError
         If the numbers of cells and labels differ or there is one fate only.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from scstlib.metrics.expression import fate_classifier
+    >>> cells = np.repeat([[0.0, 5.0], [5.0, 0.0]], 10, axis=0)
+    >>> classifier = fate_classifier(cells, ["alpha"] * 10 + ["beta"] * 10)
+    >>> classifier.predict([[1.0, 4.0]]).tolist()
+    ['alpha']
     """
     from sklearn.decomposition import PCA
     from sklearn.linear_model import LogisticRegression
@@ -220,6 +249,16 @@ def fate_shares(cells: ArrayLike, classifier: Any) -> pd.Series:
     ------
     ValueError
         If the cells are sparse, empty or not finite, or the classifier is not fitted.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from scstlib.metrics.expression import fate_classifier, fate_shares
+    >>> cells = np.repeat([[0.0, 5.0], [5.0, 0.0]], 10, axis=0)
+    >>> classifier = fate_classifier(cells, ["alpha"] * 10 + ["beta"] * 10)
+    >>> predicted = np.repeat([[0.5, 4.5], [4.5, 0.5]], [3, 1], axis=0)
+    >>> fate_shares(predicted, classifier).to_dict()
+    {'alpha': 0.75, 'beta': 0.25}
     """
     import pandas as pd
 

@@ -135,3 +135,53 @@ def test_diagram_with_its_caption_is_a_figure(rules: portable.Rules) -> None:
     )
     assert rules.apply(plain) == rich
     assert rules.apply("![A plot](plot.png)\n\n*Text.*") == "![A plot](plot.png)\n\n*Text.*"
+
+
+ENTRIES = {
+    "scstlib.metrics.contacts": "scstlib.metrics.contacts",
+    "scstlib.metrics.contacts.ssim": "scstlib.metrics.contacts.ssim",
+    "scstlib.metrics.distribution.mmd": "scstlib.metrics.expression.mmd",
+}
+CODE = """import numpy as np
+%matplotlib inline
+from scstlib.metrics import contacts
+from scstlib.metrics.contacts import ssim as similarity
+def later():
+    from scstlib.metrics.distribution import mmd
+"""
+
+
+@pytest.mark.parametrize(
+    ("plain", "rich"),
+    [
+        (
+            "With `scstlib.metrics.contacts.ssim`.",
+            "With {py:obj}`scstlib.metrics.contacts.ssim <scstlib.metrics.contacts.ssim>`.",
+        ),
+        ("`contacts.ssim`", "{py:obj}`contacts.ssim <scstlib.metrics.contacts.ssim>`"),
+        ("`similarity()`", "{py:obj}`similarity() <scstlib.metrics.contacts.ssim>`"),
+        ("(`mmd`)", "({py:obj}`mmd <scstlib.metrics.expression.mmd>`)"),
+        ("- `contacts`", "- {py:obj}`contacts <scstlib.metrics.contacts>`"),
+    ],
+)
+def test_names_in_code_spans_lead_to_the_api_pages(plain: str, rich: str) -> None:
+    imports = portable.imported_names(CODE)
+    assert portable.link_names(plain, imports, ENTRIES.get) == rich
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "`ssim`",  # imported under another name
+        "`scstlib.metrics.contacts.mse`",  # not described
+        "`mmd(x, y)`",
+        "``mmd``",
+        "## About `mmd`",
+        "[`mmd`](page.md) and [the `mmd` of cells](page.md)",
+        "```python\nmmd = `mmd`\n```",
+        "{cite:t}`mmd`",
+        "mmd",
+    ],
+)
+def test_other_code_spans_stay(text: str) -> None:
+    assert portable.link_names(text, portable.imported_names(CODE), ENTRIES.get) == text

@@ -6,6 +6,7 @@ directives; ``notebooks/README.md`` lists the plain forms. Text inside code is l
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -29,6 +30,8 @@ CODE = re.compile(f"{FENCE}|{SPAN}", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"(?<!!)\[((?:[^\[\]]|\[[^\[\]]*\])+)\]\(([^()\s]+(?:\([^()\s]*\)[^()\s]*)*)\)")
 DIAGRAM = re.compile(r"^!\[([^\]\n]+)\]\((\S+\.svg)\)\n\n\*([^*\n]+)\*$", re.MULTILINE)
 FIGURE = r":::{figure} \2\n:alt: \1\n\n\3\n:::"
+NAME = re.compile(r"`([A-Za-z_][\w.]*)(\(\))?`")
+HEADING = re.compile(r" {0,3}#{1,6} ")
 YEAR = re.compile(r"\b(?:19|20)\d\d[a-z]?\)?$")
 
 
@@ -68,6 +71,46 @@ def outside_code(text: str, change: Callable[[str], str]) -> str:
         parts += [change(text[end : code.start()]), code[0]]
         end = code.end()
     return "".join([*parts, change(text[end:])])
+
+
+def imported_names(code: str) -> dict[str, str]:
+    """Name on a page → full name, of what its code imports from the package."""
+    try:
+        tree = ast.parse(re.sub(r"^\s*[%!].*$", "", code, flags=re.MULTILINE))
+    except SyntaxError:
+        return {}
+    found: dict[str, str] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "scstlib":
+            names = {each.asname or each.name: each.name for each in node.names}
+            found |= {name: f"{node.module}.{own}" for name, own in names.items()}
+        elif isinstance(node, ast.Import):
+            found |= {a.asname: a.name for a in node.names if a.asname and "scstlib" in a.name}
+    return found
+
+
+def link_names(text: str, imports: dict[str, str], find: Callable[[str], str | None]) -> str:
+    """Turn code spans that name what the API pages describe into links to the entries.
+
+    Spans in headings and in the text of links stay as they are. ``find`` returns the name in the
+    API pages of what can be imported under a full name.
+    """
+
+    inside_links = [link.span() for link in LINK.finditer(text)]
+
+    def link(code: re.Match[str]) -> str:
+        name, start = NAME.fullmatch(code[0]), code.start()
+        line = text[text.rfind("\n", 0, start) + 1 :]
+        is_role = text[:start].endswith("}")
+        if name is None or is_role or HEADING.match(line):
+            return code[0]
+        if any(first <= start < last for first, last in inside_links):
+            return code[0]
+        head, dot, rest = name[1].partition(".")
+        entry = find(f"{imports.get(head, head)}{dot}{rest}")
+        return f"{{py:obj}}`{name[1]}{name[2] or ''} <{entry}>`" if entry else code[0]
+
+    return CODE.sub(link, text)
 
 
 @dataclass
