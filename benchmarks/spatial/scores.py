@@ -10,6 +10,7 @@ from typing import Self
 
 import numpy as np
 import pandas as pd
+from scstlib.models.spatial.scgraphic.model import ScGrapHiC
 
 from benchmarks.spatial.informed import InformedByExpression
 from benchmarks.spatial.truth import SpaceWorld
@@ -23,7 +24,6 @@ from scstlib.models.spatial.comparison import (
     score_windows,
 )
 from scstlib.models.spatial.protocol import SpatialModel
-from scstlib.models.spatial.scgraphic.model import ScGrapHiC
 from scstlib.models.spatial.trees import ContactTrees
 from scstlib.preprocess.expected import DistanceMeans
 from scstlib.preprocess.windows import Windows

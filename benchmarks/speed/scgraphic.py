@@ -21,8 +21,8 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
-
 from scstlib.models.spatial.scgraphic.model import ScGrapHiC
+
 from scstlib.preprocess.guides import BULK_EXPRESSION, EXPRESSION, REFERENCE_EXPRESSION
 from scstlib.preprocess.windows import Windows, make_windows
 

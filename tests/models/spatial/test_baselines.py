@@ -7,7 +7,7 @@ import pytest
 
 from scstlib.leakage import LeakageError, check_evaluation
 from scstlib.models.spatial.baselines import BulkCopy, BulkRidge, BulkSmoothed, MeanOfTypes
-from scstlib.models.spatial.smoothing import bin_factors, blurred
+from scstlib.models.spatial.pixels import bin_factors, blurred
 from scstlib.models.spatial.trees import ContactTrees
 from scstlib.preprocess.contacts import contact_unit
 from scstlib.preprocess.windows import Windows

@@ -10,11 +10,14 @@ import pytest
 import torch
 from numpy.testing import assert_allclose
 
-from scstlib.models.spatial.scgraphic.model import ScGrapHiC
+from scstlib.models import PublishedScGrapHiC
 from scstlib.models.spatial.scgraphic.published_inputs import read_inputs
-from scstlib.models.spatial.scgraphic.published_layers import convolve, graph_layers, scale
-from scstlib.models.spatial.scgraphic.published_network import ScGrapHiCNetwork
-from scstlib.models.spatial.scgraphic.published_settings import PublishedSettings
+from scstlib.models.spatial.scgraphic.published_network import (
+    ScGrapHiCNetwork,
+    convolve,
+    graph_layers,
+    scale,
+)
 from scstlib.preprocess.contacts import normalise_depth, smooth_eigenvalues
 from scstlib.preprocess.windows import Windows
 
@@ -50,8 +53,7 @@ GEOMETRIC = pytest.param("torch_geometric", marks=pytest.mark.slow)  # Its impor
 @pytest.mark.parametrize("layers", ["dense", GEOMETRIC])
 @pytest.mark.parametrize(("fix", "name"), [(False, "published"), (True, "graph_fixed")])
 def test_outputs_equal_the_published_values(published, fix, name, layers):
-    settings = PublishedSettings(graph_fix=fix, graph_layers=layers, **SIZES)
-    network = ScGrapHiCNetwork(5, settings)
+    network = ScGrapHiCNetwork(5, graph_fix=fix, graph_layers=layers, **SIZES)
     weights = {key: torch.as_tensor(value) for key, value in weights_of(published).items()}
     network.load_state_dict(weights)
     given = ("node_features", "laplacian_encodings", "library_normalised")
@@ -74,7 +76,7 @@ def test_maps_are_prepared_as_published(published):
 
 
 def test_published_sizes():
-    network = ScGrapHiCNetwork(5, PublishedSettings())
+    network = ScGrapHiCNetwork(5)
     assert sum(weight.numel() for weight in network.parameters()) == 196_949
     block = network.graph_encoder.convs[0]
     unused = [*block.conv.parameters(), *block.linear.parameters()]
@@ -107,12 +109,12 @@ def test_weights_of_the_authors_give_their_values(published, as_given):
     """Through the public class, on the arrays of the fixture, which are not scaled by window."""
     windows = windows_of(published)
     weights = {name: as_given(value) for name, value in weights_of(published).items()}
-    model = ScGrapHiC("published", **SIZES).load_published(weights, windows)
-    raw = model.model.raw_output(windows)
+    model = PublishedScGrapHiC(**SIZES).load_published(weights, windows)
+    raw = model.raw_output(windows)
     assert raw.shape == (3, 24, 24)
     given = ("node_features", "laplacian_encodings", "library_normalised")
     with torch.no_grad():
-        maps = model.model.network_(*(torch.from_numpy(published[k]).float() for k in given))
+        maps = model.network_(*(torch.from_numpy(published[k]).float() for k in given))
     assert_allclose(maps.numpy(), published["output_published"][:, 0], atol=1e-5)
 
 
@@ -121,7 +123,7 @@ def test_weights_that_do_not_fit_are_named(published):
     lacking = dict(weights)
     lacking["decoder.other"] = lacking.pop("decoder.conv.bias")
     with pytest.raises(ValueError, match=r"lacks.*decoder\.conv\.bias.*has.*other"):
-        ScGrapHiC("published", **SIZES).load_published(lacking, windows)
-    wide = ScGrapHiC("published", **{**SIZES, "conv_kernel": 15})
+        PublishedScGrapHiC(**SIZES).load_published(lacking, windows)
+    wide = PublishedScGrapHiC(**{**SIZES, "conv_kernel": 15})
     with pytest.raises(ValueError, match=r"\(8, 9, 16\).*\(8, 9, 15\).*conv_kernel"):
         wide.load_published(weights, windows)
