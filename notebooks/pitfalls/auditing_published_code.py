@@ -86,7 +86,7 @@ pd.options.display.max_colwidth = None
 # ([Zhang et al. 2024](https://doi.org/10.1093/bioinformatics/btae393); `rsinghlab/scNODE` at commit
 # `ba55e8d`) and scGrapHiC ([Murtaza et al. 2024](https://doi.org/10.1093/bioinformatics/btae223);
 # `rsinghlab/scGrapHiC` at commit `8019e1f`). Both are open, which is why they can be audited at
-# all. What runs here are `PublishedScNODE` and `PublishedScGrapHiC`, which follow the code at that commit,
+# all. What runs here are `PublishedScNODE` and `PublishedScGrapHiC`, which follow the code at those commits,
 # and where they have no such part, a few lines that do what was seen there.
 #
 # > **Important** A finding is about a program at one commit. It is not a statement about the numbers of a paper:

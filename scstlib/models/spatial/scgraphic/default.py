@@ -376,7 +376,7 @@ class ScGrapHiC(SavedModel):
             setattr(self, f"{name}_", tensors[name].numpy())
         network = self._new_network()
         network.load_state_dict(under("network", tensors))
-        self.network_ = network.to(resolve_device(device))
+        self.network_ = network.to(resolve_device(device)).eval()
 
 
 class _TrainingLoss:

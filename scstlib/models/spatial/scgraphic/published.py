@@ -419,7 +419,7 @@ class PublishedScGrapHiC(SavedModel):
             self.track_names_ = self.bin_size_ = self.scaler_ = None
         network = self._new_network()
         load_weights(network, state_dict, f"{', '.join(SIZES)} and the tracks")
-        self.network_ = network.to(resolve_device(device))
+        self.network_ = network.to(resolve_device(device)).eval()
         record_fit(self, *(() if windows is None else (windows,)))
         return self
 
@@ -445,7 +445,7 @@ class PublishedScGrapHiC(SavedModel):
         weights = under("network", tensors)
         network = self._new_network()
         network.to(weights["decoder.conv.weight"].dtype).load_state_dict(weights)
-        self.network_ = network.to(resolve_device(device))
+        self.network_ = network.to(resolve_device(device)).eval()
 
 
 def _running(network: nn.Module) -> list[Any]:
