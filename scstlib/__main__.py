@@ -32,7 +32,7 @@ The model must have been fitted on the same kinds of tracks: the same expression
 files or none, bins of the same size, and --reference with the cell types that it was trained on.
 A model is trained in Python:
 
-  from scstlib.models.spatial.scgraphic.model import ScGrapHiC
+  from scstlib.models import ScGrapHiC
   from scstlib.files.inputs import build_windows
 
   windows = build_windows("bulk.mcool::resolutions/50000", "cells.h5ad", genes="genes.gtf",
@@ -212,7 +212,7 @@ def _model_file(path: Path) -> Path:
 
 def _load(path: Path) -> Any:
     """The fitted model of a file."""
-    from scstlib.models.spatial.scgraphic.model import ScGrapHiC
+    from scstlib.models import ScGrapHiC
 
     return ScGrapHiC.load(path)
 

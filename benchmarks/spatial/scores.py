@@ -13,6 +13,7 @@ import pandas as pd
 
 from benchmarks.spatial.informed import InformedByExpression
 from benchmarks.spatial.truth import SpaceWorld
+from scstlib.models import PublishedScGrapHiC, ScGrapHiC
 from scstlib.models.spatial.baselines import BulkCopy, BulkRidge, BulkSmoothed, MeanOfTypes
 from scstlib.models.spatial.comparison import (
     CEILING,
@@ -23,7 +24,6 @@ from scstlib.models.spatial.comparison import (
     score_windows,
 )
 from scstlib.models.spatial.protocol import SpatialModel
-from scstlib.models.spatial.scgraphic.model import ScGrapHiC
 from scstlib.models.spatial.trees import ContactTrees
 from scstlib.preprocess.expected import DistanceMeans
 from scstlib.preprocess.windows import Windows
@@ -176,13 +176,13 @@ def without_bulk(train: Windows) -> Callable[[Windows], Windows]:
 def published(
     world: SpaceWorld, model_seed: int, device: str, checkpoint: Path, **how: int
 ) -> tuple[list[Score], list[Score]]:
-    """Scores and validation curve of the published variant, its head mended.
+    """Scores and validation curve of the published scGrapHiC, its head mended.
 
     Batches of 8 windows, not 64: the steps that a CPU affords are few. The run goes on from the
     checkpoint if there is one.
     """
-    model = ScGrapHiC(
-        PUBLISHED, head_init="mended", seed=model_seed, batch_size=8, validate_every=1, **how
+    model = PublishedScGrapHiC(
+        head_init="mended", seed=model_seed, batch_size=8, validate_every=1, **how
     )
     model.fit(
         world.train,

@@ -22,7 +22,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import torch
 
-from scstlib.models.spatial.scgraphic.model import ScGrapHiC
+from scstlib.models import PublishedScGrapHiC, ScGrapHiC
 from scstlib.preprocess.guides import BULK_EXPRESSION, EXPRESSION, REFERENCE_EXPRESSION
 from scstlib.preprocess.windows import Windows, make_windows
 
@@ -51,10 +51,9 @@ def trained(
     variant: str, precision: str, batch: int, steps: int, windows: Windows, device: str = "cpu"
 ) -> None:
     """Make so many training steps."""
-    if variant == "default":
-        model = ScGrapHiC(n_steps=steps, batch_size=batch)
-    else:
-        model = ScGrapHiC(variant, epochs=steps, batch_size=batch)
+    model: ScGrapHiC | PublishedScGrapHiC = ScGrapHiC(n_steps=steps, batch_size=batch)
+    if variant == "published":
+        model = PublishedScGrapHiC(epochs=steps, batch_size=batch)
         windows = windows[:batch]  # One step is one epoch.
     model.fit(windows, device=device, precision=PRECISIONS[precision], progress=False)
 

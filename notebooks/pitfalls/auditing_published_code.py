@@ -51,8 +51,8 @@ from scstlib.datasets.organism import simulate_organism
 from scstlib.audit.experiments import mean_interval
 from scstlib.metrics.contacts import insulation_score, ssim, stratum_adjusted_correlation
 from scstlib.metrics.expression import wasserstein
+from scstlib.models import PublishedScGrapHiC
 from scstlib.models.temporal.cells import measured_cells
-from scstlib.models.spatial.scgraphic.model import ScGrapHiC
 from scstlib.models.spatial.scgraphic.published_inputs import read_inputs
 from scstlib.models.temporal.scnode.model import ScNODE
 from scstlib.models.temporal.scnode.published_training import Comparison, draw_batch, joint_loss
@@ -87,8 +87,8 @@ pd.options.display.max_colwidth = None
 # ([Zhang et al. 2024](https://doi.org/10.1093/bioinformatics/btae393); `rsinghlab/scNODE` at commit
 # `ba55e8d`) and scGrapHiC ([Murtaza et al. 2024](https://doi.org/10.1093/bioinformatics/btae223);
 # `rsinghlab/scGrapHiC` at commit `8019e1f`). Both are open, which is why they can be audited at
-# all. What runs here is the package's `variant="published"` of each, which follows the code at that commit,
-# and where a variant has no such part, a few lines that do what was seen there.
+# all. What runs here are `PublishedScNODE` and `PublishedScGrapHiC`, which follow the code at those commits,
+# and where they have no such part, a few lines that do what was seen there.
 #
 # > **Important** A finding is about a program at one commit. It is not a statement about the numbers of a paper:
 # > nothing here was run on the paper's data, and whether that commit made its tables is not known. What
@@ -501,8 +501,8 @@ print(len(split.train), "training windows,", len(split.test), "test windows")
 # %%
 graph_fix = False  # as published; True uses the output of the graph convolution
 
-untrained = ScGrapHiC("published", epochs=0, graph_fix=graph_fix, seed=seed).fit(split.train)
-net = untrained.model.network_
+untrained = PublishedScGrapHiC(epochs=0, graph_fix=graph_fix, seed=seed).fit(split.train)
+net = untrained.network_
 read = read_inputs(split.train, None, 16)
 arrays = [torch.as_tensor(each, dtype=torch.float32) for each in read[:3]]
 inputs = read._replace(features=arrays[0], encodings=arrays[1], bulk=arrays[2])
@@ -580,8 +580,8 @@ head_init = "published"  # or "mended": starts at the mean of the targets
 
 
 wide = cut(128, chroms[:1])
-short = ScGrapHiC("published", head_init=head_init, epochs=2, batch_size=4, seed=seed).fit(wide)
-pushed = short.model.network_.train()
+short = PublishedScGrapHiC(head_init=head_init, epochs=2, batch_size=4, seed=seed).fit(wide)
+pushed = short.network_.train()
 wide_read = read_inputs(wide, None, 16)
 wide_read = wide_read._replace(**{
     name: torch.as_tensor(getattr(wide_read, name), dtype=torch.float32)
@@ -846,7 +846,7 @@ noisy = normalise_depth(split.test.targets)
 
 def scc_of(run, **switch):
     """Median SCC of a short training on the test windows."""
-    fitted = ScGrapHiC("published", **small, **switch, seed=run).fit(split.train)
+    fitted = PublishedScGrapHiC(**small, **switch, seed=run).fit(split.train)
     return float(
         np.nanmedian(
             stratum_adjusted_correlation(normalise_depth(fitted.predict(split.test)), noisy)

@@ -51,7 +51,7 @@ from scstlib.datasets import load, simulate_organism
 from scstlib.audit.experiments import illusion, with_and_without
 from scstlib.leakage import assert_disjoint, check_evaluation, record_fit
 from scstlib.metrics.expression import energy_distance, skill_score, wasserstein
-from scstlib.models.spatial.scgraphic.model import ScGrapHiC
+from scstlib.models import PublishedScGrapHiC
 from scstlib.models.temporal.scnode.model import ScNODE
 from scstlib.models.temporal.transport import DisplacementInterpolation
 from scstlib.plots import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, book_style
@@ -1204,7 +1204,7 @@ def published_maps(seed, mistake, epochs):
     train, test = type_parts(seed, mistake)
     small = {"width": 16, "encodings": 8, "node_blocks": 1, "attention_blocks": 1}
     how = {"residual_blocks": 1, "batch_size": 8, "epochs": epochs}
-    maps = ScGrapHiC("published", seed=seed, **small, **how).fit(train).predict(test)
+    maps = PublishedScGrapHiC(seed=seed, **small, **how).fit(train).predict(test)
     maps *= test.bulk.sum() / maps.sum()
     truth, bulk = change(test), test.bulk[:, ROW, COLUMN]
     predicted = np.log((maps[:, ROW, COLUMN] + 5) / (bulk + 5))

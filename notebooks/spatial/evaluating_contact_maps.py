@@ -42,9 +42,9 @@ from IPython.display import Markdown
 
 from scstlib.datasets import simulate_organism
 from scstlib.leakage import LeakageError
+from scstlib.models import ScGrapHiC
 from scstlib.models.spatial.baselines import BulkCopy, BulkRidge, BulkSmoothed, MeanOfTypes
 from scstlib.models.spatial.comparison import CEILING, mean_scores, on_scale, score_windows
-from scstlib.models.spatial.scgraphic.model import ScGrapHiC
 from scstlib.models.spatial.trees import ContactTrees
 from scstlib.plots import BLUE, GREEN, GREY, ORANGE, book_style, contact_map
 from scstlib.preprocess.contacts import make_windows

@@ -47,8 +47,8 @@ from scstlib.datasets import load
 from scstlib.datasets.organism.writing import map_pixels
 from scstlib.leakage import LeakageError, check_evaluation
 from scstlib.metrics.contacts import contrast_correlation, stratum_adjusted_correlation
+from scstlib.models import ScGrapHiC
 from scstlib.models.spatial.baselines import BulkCopy, BulkRidge, BulkSmoothed
-from scstlib.models.spatial.scgraphic.model import ScGrapHiC
 from scstlib.models.spatial.trees import ContactTrees
 from scstlib.plots import BLUE, GREEN, GREY, ORANGE, book_style, contact_map
 from scstlib.preprocess.contacts import make_windows, normalise_depth, usable_bins

@@ -48,13 +48,12 @@ from torch.nn import functional
 
 from scstlib.datasets.organism import simulate_organism
 from scstlib.metrics.contacts import contrast_correlation, stratum_adjusted_correlation
+from scstlib.models import PublishedScGrapHiC, ScGrapHiC
 from scstlib.models.spatial.scgraphic.features import bulk_guide, view_bulk, with_neighbours
 from scstlib.models.spatial.scgraphic.network import from_triangle
 from scstlib.models.spatial.scgraphic.loss import count_loss
-from scstlib.models.spatial.scgraphic.model import ScGrapHiC
 from scstlib.models.spatial.scgraphic.published_inputs import read_inputs
 from scstlib.models.spatial.scgraphic.published_network import ScGrapHiCNetwork
-from scstlib.models.spatial.scgraphic.published_settings import PublishedSettings
 from scstlib.plots import BLUE, GREY, ORANGE, book_style, contact_map
 from scstlib.preprocess.contacts import (
     distance_means,
@@ -169,9 +168,8 @@ plt.show()
 # %%
 short = {"epochs": 1, "batch_size": 4}
 some = train[np.random.default_rng(seed).permutation(len(train))[:120]]
-as_published = ScGrapHiC("published", **short, seed=seed).fit(some)
-settings = as_published.model.settings
-network = deepcopy(as_published.model.network_).double().eval()
+as_published = PublishedScGrapHiC(**short, seed=seed).fit(some)
+network = deepcopy(as_published.network_).double().eval()
 W = dict(network.state_dict())
 print(f"{sum(w.numel() for w in network.parameters()):,} parameters")
 
@@ -416,7 +414,7 @@ def decode(z, blocks=7):
 # %%
 few = slice(0, 3)
 given = [torch.as_tensor(array[few]) for array in (features, encodings, bulk_maps)]
-mended_network = ScGrapHiCNetwork(5, replace(settings, graph_fix=True)).double().eval()
+mended_network = ScGrapHiCNetwork(5, graph_fix=True).double().eval()
 mended_network.load_state_dict(network.state_dict())
 with torch.no_grad():
     nodes = node_features(given[0], given[1])
@@ -446,7 +444,7 @@ print("largest difference below 1e-6:", ", ".join(differences))
 # ## One change at a time
 #
 # Each observation below belongs to the code at commit `8019e1f`, and each has a setting of
-# `ScGrapHiC("published")` that changes it and leaves the rest alone.
+# `PublishedScGrapHiC` that changes it and leaves the rest alone.
 #
 # **The graph convolution takes no part** (`graph_fix`). A part of a network that has no influence on the output has no
 # gradient either. One forward and one backward pass tell:
@@ -506,7 +504,7 @@ wanted = torch.as_tensor(smooth_eigenvalues(normalise_depth(some.targets)), dtyp
 
 def first_steps(mended, draw, steps=13):
     """Share of pixels below 0.01 before each of the first steps."""
-    network, rng, shares = ScGrapHiCNetwork(5, PublishedSettings()), np.random.default_rng(draw), []
+    network, rng, shares = ScGrapHiCNetwork(5), np.random.default_rng(draw), []
     if mended:
         network.start_at(float(wanted.mean()))
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3)
@@ -596,11 +594,11 @@ plt.show()
 # **The map is not symmetric** (`symmetrize`). A contact of $i$ with $j$ is one of $j$ with $i$, and the product of latents
 # keeps that. A convolution does not, unless its kernel is equal to its own transpose. The public code makes it so for the
 # last convolution, once, before training; the 3×3 ones are free. With the switch the two triangles are averaged, in training
-# too. `predict` of the package averages them in any case, and `model.raw_output` gives the map as the network made it.
+# too. `predict` of the package averages them in any case, and `raw_output` gives the map as the network made it.
 
 # %%
 with seeded_weights(seed):
-    fresh = ScGrapHiCNetwork(5, PublishedSettings()).eval()
+    fresh = ScGrapHiCNetwork(5).eval()
 with torch.no_grad():
     asymmetry = {
         "before training": fresh(*(part.float() for part in given)),
@@ -668,8 +666,7 @@ pd.DataFrame(rows).T.round(3)
 
 # %%
 model = ScGrapHiC(n_steps=300, seed=seed).fit(train)
-parts = model.model
-print(f"{sum(w.numel() for w in parts.network_.parameters()):,} parameters")
+print(f"{sum(w.numel() for w in model.network_.parameters()):,} parameters")
 
 # %% [markdown]
 # ### The bulk map, taken apart
@@ -701,9 +698,9 @@ with torch.no_grad():
     view = view_bulk(
         torch.as_tensor(test.bulk),
         torch.as_tensor(test.mask),
-        torch.as_tensor(parts.log_decay_),
+        torch.as_tensor(model.log_decay_),
     )
-    base = from_triangle(parts.network_.base(view), window).numpy()
+    base = from_triangle(model.network_.base(view), window).numpy()
 usable = test.mask[:, :, None] & test.mask[:, None, :]
 ratios, log_expected = view.maps[:, :-1].numpy(), view.maps[:, -1].numpy()
 assert np.allclose(np.log(apart[usable]), log_expected[usable], atol=1e-3)
@@ -750,8 +747,8 @@ def guide(values, floor):
     return np.stack([logs[0], logs[0] - logs[1], logs[0] - logs[2], *rest], axis=-1)
 
 
-features, feature_names = bin_features(test.tracks, names, parts.floor_)
-assert np.allclose(guide(test.tracks, parts.floor_), features, atol=1e-4)
+features, feature_names = bin_features(test.tracks, names, model.floor_)
+assert np.allclose(guide(test.tracks, model.floor_), features, atol=1e-4)
 print(", ".join(feature_names))
 
 # %% [markdown]
@@ -785,7 +782,7 @@ print(", ".join(feature_names))
 
 def of_bins(tracks):
     """What the network knows of bins: the guide, that of the neighbours, and the bulk's profile."""
-    scaled = guide(tracks, parts.floor_) / parts.scale_ * test.mask[:, :, None]
+    scaled = guide(tracks, model.floor_) / model.scale_ * test.mask[:, :, None]
     return torch.cat([with_neighbours(torch.as_tensor(scaled)), view.profile], dim=-1)
 
 
@@ -793,14 +790,14 @@ own, of_bulk = of_bins(test.tracks), of_bins(bulk_guide(test.tracks, names))
 place = torch.arange(len(test))  # every window brings its own bulk map here
 predicted = model.predict(test)
 with torch.no_grad():
-    fitted = parts.network_.eval()
+    fitted = model.network_.eval()
     residual, common = (
         from_triangle(fitted(given, of_bulk, view, place), window).numpy()
         for given in (own, of_bulk)
     )
 stem = (test.table["cell_type"] == "stem").to_numpy()
 assert np.allclose(residual[stem], common[stem])  # The bulk is of stem cells.
-shift = parts.shift_[distance]
+shift = model.shift_[distance]
 by_hand = np.exp(base + shift + residual) * usable
 assert np.allclose(by_hand, predicted, rtol=1e-3)
 assert np.array_equal(predicted, predicted.swapaxes(1, 2))
@@ -954,14 +951,12 @@ wide = replace(
     test[:1], bulk=np.tile(test.bulk[:1], (1, 2, 2)), tracks=np.tile(test.tracks[:1], (1, 2, 1)),
     targets=None, mask=np.tile(test.mask[:1], (1, 2)),
 )  # fmt: skip
-for variant, fitted in [("published", as_published.model), ("default", model.model)]:
+for variant, fitted in [("published", as_published), ("default", model)]:
     handles = [m.register_forward_hook(counting(variant)) for m in fitted.network_.modules()]
     fitted.predict(wide)
     for handle in handles:
         handle.remove()
-learned = [
-    sum(w.numel() for w in m.network_.parameters()) for m in (as_published.model, model.model)
-]
+learned = [sum(w.numel() for w in m.network_.parameters()) for m in (as_published, model)]
 pd.DataFrame(
     {
         "numbers learned": [f"{n:,}" for n in learned],
@@ -1024,7 +1019,7 @@ pd.DataFrame(
 # beta, gamma = rows_of["beta_mature"], rows_of["gamma_mature"]
 # swapped = test[beta]
 # swapped.tracks[:, :, :2] = test.tracks[gamma][:, :, :2]
-# print(np.array_equal(parts.predict(swapped), parts.predict(test[gamma])))
+# print(np.array_equal(model.predict(swapped), model.predict(test[gamma])))
 # ```
 #
 # It *is* the prediction for that type, to the last bit. Bulk map, CTCF, CpG and the reference are the same in all cell

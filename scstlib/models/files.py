@@ -90,7 +90,9 @@ class SavedModel(ABC):
     def restore(cls, path: str | Path, file: ModelFile, device: str = "auto") -> Self:
         """Return the model of a file that was read."""
         if file.model != cls.__name__:
-            raise ValueError(f"{path} holds {file.model}, not {cls.__name__}.")
+            raise ValueError(
+                f"{path} holds {file.model}, not {cls.__name__}; scstlib.models.load reads any."
+            )
         known = set(signature(cls.__init__).parameters)
         if unknown := sorted(set(file.settings) - known):
             raise ValueError(f"{path} has settings that {cls.__name__} does not know: {unknown}.")
@@ -164,6 +166,7 @@ def write_model(
     held = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     header: dict[str, Any] = {"file_version": FILE_VERSION, "model": model}
     header |= {"settings": dict(settings), "learned": dict(learned)}
+    header = json.loads(json.dumps(header, default=_plain))
     header["digest"] = _digest(header, held)
     # A name of its own: two processes may save to one path, and the last one wins whole.
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
@@ -229,8 +232,15 @@ def _digest(header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
     digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode())
     for name, tensor in sorted(tensors.items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(memoryview(tensor.contiguous().reshape(-1).view(torch.uint8).numpy()))
+        digest.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    """A number of numpy's, such as a seed, as one of Python's."""
+    if not hasattr(value, "item"):
+        raise TypeError(f"a model file cannot hold {value!r} of type {type(value).__name__}.")
+    return value.item()
 
 
 def _packed(fitted_on: tuple[Fingerprint, ...]) -> Tensor:

@@ -89,3 +89,16 @@ def check_positive(settings: Mapping[str, Any], *names: str) -> None:
     for name in names:
         if not settings[name] > 0:
             raise ValueError(f"{name} must be positive, not {settings[name]}.")
+
+
+def check_not_negative(settings: Mapping[str, Any], *names: str) -> None:
+    """Refuse settings that are not numbers of at least 0.
+
+    Raises
+    ------
+    ValueError
+        Naming the first of ``names`` that is not.
+    """
+    for name in names:
+        if not settings[name] >= 0:
+            raise ValueError(f"{name} must not be negative, got {settings[name]}.")

@@ -26,6 +26,7 @@ __all__ = [
     "balance_matrix",
     "contact_unit",
     "distance_means",
+    "distinct",
     "downsample",
     "laplacian_encodings",
     "make_windows",
@@ -343,3 +344,32 @@ def balance_matrix(clr: Any, *, cis_only: bool = True, **options: Any) -> Balanc
             stacklevel=2,
         )
     return Balancing(weights, converged, np.isfinite(weights))
+
+
+def distinct(*arrays: np.ndarray) -> tuple[list[int], list[int]]:
+    """Return the first row of each group of equal rows of arrays, and the group of every row.
+
+    Cell types of one place share their bulk map, which is then prepared once.
+
+    Parameters
+    ----------
+    *arrays : numpy.ndarray, shape (n, ...)
+
+    Returns
+    -------
+    list of int
+        First row of each group, in order of appearance.
+    list of int
+        Number of the group of each of the n rows.
+
+    Examples
+    --------
+    >>> distinct(np.array([5, 7, 5]))
+    ([0, 1], [0, 1, 0])
+    """
+    number: dict[bytes, int] = {}
+    group = [
+        number.setdefault(b"".join(each.tobytes() for each in row), len(number))
+        for row in zip(*arrays, strict=True)
+    ]
+    return [group.index(i) for i in range(len(number))], group

@@ -15,7 +15,6 @@ from torch.nn import functional
 from scstlib.models.spatial.scgraphic.features import view_bulk
 from scstlib.models.spatial.scgraphic.loss import contrast_loss, count_loss
 from scstlib.models.spatial.scgraphic.published_network import ScGrapHiCNetwork
-from scstlib.models.spatial.scgraphic.published_settings import PublishedSettings
 from scstlib.preprocess.contacts import laplacian_encodings, normalise_depth, smooth_eigenvalues
 from scstlib.preprocess.guides import bin_features
 from scstlib.preprocess.tracks import scale_per_window
@@ -53,8 +52,8 @@ def maps() -> np.ndarray:
 
 def network_of(**settings: Any) -> ScGrapHiCNetwork:
     """A small network with no parameter and no running mean at its first value."""
-    of = PublishedSettings(width=8, encodings=3, conv_kernel=4, last_kernel=3, **settings)
-    network = ScGrapHiCNetwork(5, of).double().eval()
+    sizes = {"width": 8, "encodings": 3, "conv_kernel": 4, "last_kernel": 3}
+    network = ScGrapHiCNetwork(5, **sizes, **settings).double().eval()
     generator = torch.Generator().manual_seed(1)
     for name, value in network.state_dict().items():
         if value.is_floating_point():

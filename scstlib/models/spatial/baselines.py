@@ -10,14 +10,23 @@ from typing import Self
 import numpy as np
 
 from scstlib.leakage import record_fit
-from scstlib.models.spatial.pixels import bulk_depth_ratio, pixel_features, sample_pixels, upper
-from scstlib.models.spatial.protocol import check_tracks, check_windows
-from scstlib.models.spatial.smoothing import Smoothing
+from scstlib.models.spatial.pixels import (
+    Smoothing,
+    bulk_depth_ratio,
+    sample_pixels,
+    scale_smoothed,
+)
+from scstlib.models.spatial.protocol import (
+    check_fitted,
+    check_prediction,
+    check_training,
+    check_windows,
+)
 from scstlib.preprocess.windows import Windows
 
 
 class BulkCopy:
-    """The bulk map as it is, for every cell type. Learns nothing."""
+    """The bulk map as it is, for every cell type. Learns nothing, so ``fit`` may be left out."""
 
     def fit(self, windows: Windows) -> Self:
         """Only check the windows."""
@@ -26,9 +35,9 @@ class BulkCopy:
         return self
 
     def predict(self, windows: Windows, depth: float = 1.0) -> np.ndarray:
-        """Return the bulk maps times ``depth``."""
-        check_windows(windows)
-        return windows.bulk * np.float32(depth)
+        """Return the bulk maps times ``depth``, (n, bins, bins), float32."""
+        check_prediction(windows, depth)
+        return (windows.bulk * np.float32(depth)).astype(np.float32, copy=False)
 
 
 class BulkSmoothed:
@@ -45,16 +54,16 @@ class BulkSmoothed:
 
     def fit(self, windows: Windows) -> Self:
         """Choose the width on windows with targets."""
-        check_windows(windows, targets=True)
+        check_training(windows)
         self.smoothing_ = Smoothing.chosen(windows, self.widths)
         self.bin_size_ = windows.bin_size
         record_fit(self, windows)
         return self
 
     def predict(self, windows: Windows, depth: float = 1.0) -> np.ndarray:
-        """Return the smoothed bulk maps times ``depth``."""
-        check_windows(windows)
-        check_tracks(windows, windows.track_names, self.bin_size_)  # Any tracks: it reads none.
+        """Return the smoothed bulk maps times ``depth``, (n, bins, bins), float32."""
+        check_fitted(self, "smoothing_")
+        check_prediction(windows, depth, bin_size=self.bin_size_)
         return (self.smoothing_(windows) * depth).astype(np.float32)
 
 
@@ -63,16 +72,17 @@ class MeanOfTypes:
 
     It needs their maps where it predicts, which no model of this protocol may see: a row of a
     table that says what knowing them is worth, not a competitor. ``fit`` takes windows with
-    targets that cover the places of ``predict``; the leak guard refuses to evaluate it, and
+    targets of at least two cell types that cover the places of ``predict``; a cell type's own
+    targets are left out of its mean. The leak guard refuses to evaluate it, and
     :func:`scstlib.models.spatial.comparison.score_windows` takes it among ``references``.
     """
 
     def fit(self, windows: Windows) -> Self:
         """Keep the targets of these windows, scaled to the depth of their bulk maps."""
-        check_windows(windows, targets=True)
+        check_training(windows)
         assert windows.targets is not None
+        self.targets_, self.bin_size_ = windows.targets, windows.bin_size
         self._bulk_depth = 1 / bulk_depth_ratio(windows)
-        self._targets = windows.targets
         self._places = _places(windows)
         self._types = windows.table["cell_type"].to_numpy()
         record_fit(self, windows)
@@ -86,8 +96,9 @@ class MeanOfTypes:
         ValueError
             If a window lies where no other cell type was given to ``fit``.
         """
-        check_windows(windows)
-        out = np.empty_like(windows.bulk)
+        check_fitted(self, "targets_")
+        check_prediction(windows, depth, bin_size=self.bin_size_)
+        out = np.empty(windows.bulk.shape, dtype=np.float32)
         types = windows.table["cell_type"].to_numpy()
         for i, (place, kind) in enumerate(zip(_places(windows), types, strict=True)):
             others = [
@@ -96,8 +107,12 @@ class MeanOfTypes:
                 if known == place and self._types[row] != kind
             ]
             if not others:
-                raise ValueError(f"no other cell type than {kind} was fitted at {place}")
-            out[i] = self._targets[others].mean(axis=0) * (self._bulk_depth * depth)
+                raise ValueError(
+                    f"no other cell type than {kind} was fitted at {place[0]}:{place[1]}: fit on"
+                    " windows with targets at the places that are predicted."
+                )
+            out[i] = self.targets_[others].mean(axis=0) * (self._bulk_depth * depth)
+        out *= windows.mask[:, :, None] & windows.mask[:, None, :]
         return out
 
 
@@ -115,6 +130,8 @@ class BulkRidge:
         Training pixels, drawn at random.
     spread : float
         Variance of the factor that is not counting noise.
+    seed : int
+        Draws the pixels.
     """
 
     def __init__(
@@ -124,7 +141,7 @@ class BulkRidge:
 
     def fit(self, windows: Windows) -> Self:
         """Learn the coefficients on windows with targets."""
-        check_windows(windows, targets=True)
+        check_training(windows)
         self.smoothing_ = Smoothing.chosen(windows)
         self.track_names_, self.bin_size_ = windows.track_names, windows.bin_size
         pixels = sample_pixels(windows, self.smoothing_, self.n_pixels, self.seed, self.spread)
@@ -139,19 +156,13 @@ class BulkRidge:
         return self
 
     def predict(self, windows: Windows, depth: float = 1.0) -> np.ndarray:
-        """Return expected contacts."""
-        check_windows(windows)
-        check_tracks(windows, self.track_names_, self.bin_size_)
-        out = np.zeros_like(windows.bulk)
-        rows, columns = upper(windows.bulk.shape[-1])
-        for i in range(len(windows)):
-            one = windows[i]
-            smooth = self.smoothing_(one)
-            x = self._standardised(pixel_features(one, self.smoothing_))
-            factor = np.clip(x @ self.coefficients_, 0.1, 10.0)
-            out[i, rows, columns] = smooth[0, rows, columns] * factor * depth
-            out[i, columns, rows] = out[i, rows, columns]
-        return out
+        """Return expected contacts (n, bins, bins), float32, symmetric; masked bins are 0."""
+        check_fitted(self, "coefficients_")
+        check_prediction(windows, depth, bin_size=self.bin_size_, track_names=self.track_names_)
+        return scale_smoothed(windows, self.smoothing_, self._factor, depth)
+
+    def _factor(self, features: np.ndarray) -> np.ndarray:
+        return np.clip(self._standardised(features) @ self.coefficients_, 0.1, 10.0)
 
     def _standardised(self, features: np.ndarray) -> np.ndarray:
         scaled = (features - self.mean_) / self.scale_

@@ -120,7 +120,8 @@ def score_windows(
     reference: np.ndarray | None = None,
     training: Windows | None = None,
     references: Mapping[str, SpatialModel] | None = None,
-    **settings: int,
+    max_distance: int = MAX_DISTANCE,
+    insulation_window: int = 10,
 ) -> pd.DataFrame:
     """Compare fitted models on windows that they have not seen.
 
@@ -138,8 +139,8 @@ def score_windows(
     references : mapping of str to fitted models, optional
         Rows that know more than a model may, such as the targets of other cell types at the test
         places; the leak guard does not look at them.
-    **settings
-        ``max_distance``, ``insulation_window``.
+    max_distance, insulation_window : int
+        In bins, as in :func:`contact_scores`.
 
     Returns
     -------
@@ -156,18 +157,26 @@ def score_windows(
     import pandas as pd
 
     check_evaluation(list(models.values()), test)
-    common = {"truth": truth, "reference": reference, **settings}
-    parts = []
-    if truth is not None:
-        parts.append(contact_scores(truth, test, **common).assign(model=CEILING))  # type: ignore[arg-type]
+
+    def scores(maps: np.ndarray, own: np.ndarray | None = None) -> pd.DataFrame:
+        return contact_scores(
+            maps,
+            test,
+            truth=truth,
+            reference=reference,
+            prediction_reference=own,
+            max_distance=max_distance,
+            insulation_window=insulation_window,
+        )
+
+    parts = [] if truth is None else [scores(truth).assign(model=CEILING)]
     for name, model in {**models, **(references or {})}.items():
         predicted = model.predict(test)
         own = None
         if training is not None and reference is not None:
             same = training.table[PLACE].equals(test.table[PLACE])
             own = mean_at_places(predicted if same else model.predict(training), training, test)
-        scores = contact_scores(predicted, test, prediction_reference=own, **common)  # type: ignore[arg-type]
-        parts.append(scores.assign(model=name))
+        parts.append(scores(predicted, own).assign(model=name))
     if not parts:
         raise ValueError("there is nothing to score: give models, references or a truth.")
     table = pd.concat(parts, ignore_index=True)

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from scstlib.leakage import record_fit
-from scstlib.models.spatial.protocol import SpatialModel, check_windows, groups_of
+from scstlib.models.settings import explain_arguments
+from scstlib.models.spatial.protocol import SpatialModel, check_fitted, check_windows, groups_of
 from scstlib.preprocess.expected import distance_means
 
 if TYPE_CHECKING:
@@ -46,9 +47,17 @@ class ContactEnsemble:
         if n_members < 2:
             raise ValueError(f"an ensemble needs at least 2 members, not {n_members}.")
         self.new_member, self.n_members = new_member, n_members
-        self.members_: list[SpatialModel] = []
 
-    def fit(self, windows: Windows, validation: Windows, **how: Any) -> Self:
+    @explain_arguments
+    def fit(
+        self,
+        windows: Windows,
+        validation: Windows,
+        *,
+        device: str | None = None,
+        precision: str | None = None,
+        progress: bool | None = None,
+    ) -> Self:
         """Fit the members, then measure on other chromosomes how far their mean is off.
 
         Parameters
@@ -58,8 +67,9 @@ class ContactEnsemble:
         validation : Windows
             With targets of raw counts, from chromosomes that are not in ``windows``. Members do
             not see them.
-        **how
-            Further arguments of the members' ``fit``.
+        device, precision : str, optional
+        progress : bool, optional
+            Handed to the members' ``fit`` if given; not every model has them.
 
         Raises
         ------
@@ -70,14 +80,15 @@ class ContactEnsemble:
         shared = set(windows.table["chrom"]) & set(validation.table["chrom"])
         if shared:
             raise ValueError(f"validation windows lie on training chromosomes {sorted(shared)}.")
-        members: list[SpatialModel] = []
-        for number in range(self.n_members):
-            members.append(self.new_member(number).fit(windows, **how))
-        self.members_ = members
+        options = {"device": device, "precision": precision, "progress": progress}
+        given = {name: value for name, value in options.items() if value is not None}
+        members: list[Any] = [self.new_member(number) for number in range(self.n_members)]
+        self.members_: list[SpatialModel] = [each.fit(windows, **given) for each in members]
         self.factor_ = self._calibrated(validation)
         record_fit(self, windows, validation)
         return self
 
+    @explain_arguments
     def predict(self, windows: Windows, depth: float = 1.0) -> np.ndarray:
         """Return the mean of the members' expected contacts (n, bins, bins)."""
         mean: np.ndarray = np.mean(self._predictions(windows, depth), axis=0)
@@ -89,6 +100,7 @@ class ContactEnsemble:
         It is that of the expected contacts. Counts vary more: add the mean for their variance.
         Beyond the distances of the validation windows the factor is that of the last.
         """
+        check_fitted(self, "factor_")
         bins = windows.bulk.shape[-1]
         distance = np.abs(np.subtract.outer(np.arange(bins), np.arange(bins)))
         factor = self.factor_[np.minimum(distance, len(self.factor_) - 1)]
@@ -119,6 +131,5 @@ class ContactEnsemble:
         return np.array([np.sqrt(max(e, 0) / s) if s > 0 else 1.0 for e, s in pooled])
 
     def _predictions(self, windows: Windows, depth: float) -> np.ndarray:
-        if not self.members_:
-            raise ValueError("the ensemble is not fitted; call fit first.")
+        check_fitted(self, "members_")
         return np.stack([member.predict(windows, depth) for member in self.members_])

@@ -1,37 +1,79 @@
 """The spatial protocol: models that predict the contact map of a cell type from a known bulk map.
 
-``fit(windows)`` learns from windows with targets and returns the model. ``predict(windows)``
-returns expected contacts, symmetric, as deep as the bulk map. Maps hold contacts: raw counts, or
-balanced values. What a model normalises is its own business. Maps are compared on one scale,
+A model is any class with two methods; nothing has to be inherited.
+
+- ``fit(windows)`` learns from windows with targets and returns the model. It calls
+  :func:`scstlib.leakage.record_fit`, so that the model is not scored on what it was fitted on.
+- ``predict(windows, depth=1.0)`` returns expected contacts: an array (n, bins, bins), float32,
+  symmetric, not negative, 0 in masked bins. Targets of the windows, if there are any, are not read.
+
+Windows (:class:`scstlib.preprocess.windows.Windows`) hold, for n places and cell types,
+
+=========== ================= =====================================================================
+``bulk``    (n, bins, bins)   contacts that are known in every cell type: raw counts, or balanced
+``tracks``  (n, bins, tracks) the guide, along the genome: expression of the cell type, CTCF, CpG;
+                              named as :func:`scstlib.preprocess.guides.guide_tracks` does
+``targets`` (n, bins, bins)   contacts of the cell type, at a depth of their own; only to learn from
+``mask``    (n, bins)         True for bins that can be used
+``table``   n rows            ``chrom``, ``start``, ``end`` in bp, ``cell_type``
+=========== ================= =====================================================================
+
+Predictions are in the unit of ``bulk`` and, with ``depth=1``, about as many contacts as it has.
+What a model normalises is its own business. Maps are compared on one scale,
 :func:`scstlib.preprocess.contacts.normalise_depth`, which takes the depth out.
 
-A bin's tracks have names: see :func:`scstlib.preprocess.guides.guide_tracks`.
+:func:`scstlib.models.spatial.methods.methods` lists the methods that meet the protocol.
 """
 
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
 
 from scstlib.preprocess.windows import SAMPLE
+from scstlib.splits.parts import listed
 
 if TYPE_CHECKING:
     from scstlib.preprocess.windows import Windows
+
+#: Column of windows that lists the cell types whose mean expression is the reference.
+REFERENCE = "reference_cell_types"
 
 
 class SpatialModel(Protocol):
     """A model that predicts the contact maps of windows."""
 
     def fit(self, windows: Windows) -> Self:
-        """Learn from windows with targets."""
+        """Learn from windows with targets.
+
+        Parameters
+        ----------
+        windows : Windows
+            With targets (n, bins, bins) in contacts, raw or balanced.
+
+        Returns
+        -------
+        Self
+            The model.
+        """
         ...
 
     def predict(self, windows: Windows, depth: float = 1.0) -> np.ndarray:
         """Return expected contacts (n, bins, bins), float32, symmetric; masked bins are 0.
 
-        ``depth`` is relative to the bulk map: with 1, a window has about as many contacts as its
-        bulk map has.
+        Parameters
+        ----------
+        windows : Windows
+            With the tracks and the bin size that the model was fitted on; targets are not read.
+        depth : float
+            Relative to the bulk map: with 1, a window has about as many contacts as its bulk map.
+
+        Returns
+        -------
+        numpy.ndarray, shape (n, bins, bins), float32
+            In the unit of ``windows.bulk``.
         """
         ...
 
@@ -78,6 +120,73 @@ def _refuse(windows: Windows, bad: Any, what: str) -> None:
         )
 
 
+def check_training(windows: Windows, validation: Windows | None = None) -> None:
+    """Refuse windows that no spatial model can learn from, and validation windows unlike them.
+
+    Raises
+    ------
+    ValueError
+        As :func:`check_windows` says, or naming how the validation windows differ.
+    """
+    check_windows(windows, targets=True)
+    if validation is not None:
+        check_windows(validation, targets=True)
+        check_tracks(validation, windows.track_names, windows.bin_size)
+
+
+def check_prediction(
+    windows: Windows,
+    depth: float,
+    *,
+    bin_size: int | None = None,
+    track_names: tuple[str, ...] | None = None,
+    reference: tuple[str, ...] | None = None,
+) -> None:
+    """Refuse windows that a model cannot predict for.
+
+    Parameters
+    ----------
+    bin_size : int, optional
+        In bp, of the training windows; None if the model takes any.
+    track_names : tuple of str, optional
+        Of the training windows; None if the model reads no track.
+    reference : tuple of str, optional
+        Cell types whose mean expression was the reference in training; None if that is not known.
+
+    Raises
+    ------
+    ValueError
+        As :func:`check_windows` says, for a depth that is not positive, and naming what differs
+        from the training windows.
+    """
+    if not depth > 0:
+        raise ValueError(f"depth must be positive, not {depth}.")
+    check_windows(windows)
+    names = windows.track_names if track_names is None else track_names
+    check_tracks(windows, names, windows.bin_size if bin_size is None else bin_size)
+    given = reference_types(windows)
+    if given is not None and reference is not None and set(given) != set(reference):
+        raise ValueError(
+            f"the reference of these windows is the mean expression of {sorted(given)}, that of the"
+            f" model of {sorted(reference)}: name those that the model was trained on."
+        )
+
+
+def check_fitted(model: object, learned: str) -> None:
+    """Refuse a model without an attribute that its ``fit`` sets.
+
+    Examples
+    --------
+    >>> class Model: ...
+    >>> check_fitted(Model(), "weights_")
+    Traceback (most recent call last):
+        ...
+    ValueError: this Model is not fitted; call fit first.
+    """
+    if not hasattr(model, learned):
+        raise ValueError(f"this {type(model).__name__} is not fitted; call fit first.")
+
+
 def check_tracks(windows: Windows, fitted: tuple[str, ...], bin_size: int) -> None:
     """Refuse windows whose tracks or bins are not those that a model was fitted on.
 
@@ -103,3 +212,22 @@ def groups_of(windows: Windows) -> np.ndarray:
     names = [name for name in SAMPLE if name in windows.table]
     groups: np.ndarray = windows.table.groupby(names, sort=False).ngroup().to_numpy()
     return groups
+
+
+def reference_types(windows: Windows) -> tuple[str, ...] | None:
+    """Cell types whose mean expression is the reference, if the windows say so.
+
+    They stand in the column ``reference_cell_types`` of the table, the same in all rows, or in the
+    table's ``attrs`` under that name.
+    """
+    table = windows.table
+    given = table[REFERENCE].iloc[0] if REFERENCE in table else table.attrs.get(REFERENCE)
+    return None if given is None else tuple(listed(given))
+
+
+def digest(windows: Windows) -> str:
+    """What tells the training windows of one run from those of another."""
+    found = sha256(repr((windows.track_names, windows.bin_size)).encode())
+    for array in (windows.bulk, windows.tracks, windows.targets):
+        found.update(np.ascontiguousarray(array).tobytes())
+    return found.hexdigest()[:16]

@@ -7,9 +7,8 @@ from typing import Self
 import numpy as np
 
 from scstlib.leakage import record_fit
-from scstlib.models.spatial.pixels import pixel_features, sample_pixels, upper
-from scstlib.models.spatial.protocol import check_tracks, check_windows
-from scstlib.models.spatial.smoothing import Smoothing
+from scstlib.models.spatial.pixels import Smoothing, sample_pixels, scale_smoothed
+from scstlib.models.spatial.protocol import check_fitted, check_prediction, check_training
 from scstlib.preprocess.windows import Windows
 
 
@@ -26,8 +25,11 @@ class ContactTrees:
         Training pixels, drawn at random.
     spread : float
         Variance of the factor that is not counting noise.
-    max_iter, learning_rate, max_leaf_nodes, min_samples_leaf, l2_regularization
+    max_iter, max_leaf_nodes, min_samples_leaf : int
+    learning_rate, l2_regularization : float
         Of scikit-learn's ``HistGradientBoostingRegressor``.
+    seed : int
+        Draws the pixels.
     """
 
     def __init__(
@@ -50,7 +52,7 @@ class ContactTrees:
         """Learn the trees on windows with targets."""
         from sklearn.ensemble import HistGradientBoostingRegressor
 
-        check_windows(windows, targets=True)
+        check_training(windows)
         self.smoothing_ = Smoothing.chosen(windows)
         self.track_names_, self.bin_size_ = windows.track_names, windows.bin_size
         pixels = sample_pixels(windows, self.smoothing_, self.n_pixels, self.seed, self.spread)
@@ -69,13 +71,6 @@ class ContactTrees:
 
     def predict(self, windows: Windows, depth: float = 1.0) -> np.ndarray:
         """Return expected contacts (n, bins, bins), float32, symmetric; masked bins are 0."""
-        check_windows(windows)
-        check_tracks(windows, self.track_names_, self.bin_size_)
-        out = np.zeros_like(windows.bulk)
-        rows, columns = upper(windows.bulk.shape[-1])
-        for i in range(len(windows)):
-            one = windows[i]
-            factor = self.trees_.predict(pixel_features(one, self.smoothing_))
-            smooth = self.smoothing_(one)[0, rows, columns]
-            out[i, rows, columns] = out[i, columns, rows] = smooth * factor * depth
-        return out
+        check_fitted(self, "trees_")
+        check_prediction(windows, depth, bin_size=self.bin_size_, track_names=self.track_names_)
+        return scale_smoothed(windows, self.smoothing_, self.trees_.predict, depth)

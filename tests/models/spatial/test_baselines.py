@@ -7,7 +7,7 @@ import pytest
 
 from scstlib.leakage import LeakageError, check_evaluation
 from scstlib.models.spatial.baselines import BulkCopy, BulkRidge, BulkSmoothed, MeanOfTypes
-from scstlib.models.spatial.smoothing import bin_factors, blurred
+from scstlib.models.spatial.pixels import bin_factors, blurred
 from scstlib.models.spatial.trees import ContactTrees
 from scstlib.preprocess.contacts import contact_unit
 from scstlib.preprocess.windows import Windows
@@ -35,37 +35,6 @@ def parts() -> tuple[Windows, Windows, np.ndarray]:
 @pytest.fixture(scope="module")
 def fitted(parts) -> dict:
     return {make: make().fit(parts[0]) for make in MODELS}
-
-
-@pytest.mark.parametrize("make", MODELS)
-def test_predictions_are_symmetric_contacts_at_the_depth_of_the_bulk(make, parts, fitted) -> None:
-    _, test, _ = parts
-    model = fitted[make]
-    predicted = model.predict(test)
-    assert predicted.dtype == np.float32
-    assert predicted.shape == test.bulk.shape
-    np.testing.assert_array_equal(predicted, np.swapaxes(predicted, 1, 2))
-    assert (predicted >= 0).all()
-    assert not predicted[~test.mask].any()
-    assert predicted.sum() == pytest.approx(test.bulk.sum(), rel=0.1)
-    np.testing.assert_allclose(model.predict(test, depth=3.0), 3 * predicted, rtol=1e-6)
-
-
-@pytest.mark.parametrize("make", MODELS[1:])
-def test_what_learns_may_not_be_evaluated_on_its_training_windows(make, parts, fitted) -> None:
-    train, test, _ = parts
-    model = fitted[make]
-    check_evaluation(model, test)
-    with pytest.raises(LeakageError):
-        check_evaluation(model, train)
-
-
-@pytest.mark.parametrize("make", MODELS)
-def test_targets_of_the_test_windows_change_nothing(make, parts, fitted) -> None:
-    _, test, _ = parts
-    model = fitted[make]
-    blind = replace(test, targets=None)
-    np.testing.assert_array_equal(model.predict(test), model.predict(blind))
 
 
 def test_bulk_copy_is_the_bulk(parts) -> None:
@@ -120,14 +89,6 @@ def test_negative_expression_is_refused(make, parts, fitted) -> None:
         fitted[make].predict(replace(test, tracks=test.tracks - 3))
 
 
-@pytest.mark.parametrize("make", [BulkRidge, small_trees])
-def test_other_tracks_are_refused(make, parts, fitted) -> None:
-    _, test, _ = parts
-    model = fitted[make]
-    with pytest.raises(ValueError, match="fitted on the tracks"):
-        model.predict(replace(test, tracks=test.tracks[..., :2], track_names=("x", "y")))
-
-
 @pytest.mark.parametrize("make", [BulkSmoothed, BulkRidge, small_trees])
 def test_the_unit_of_the_maps_changes_nothing_but_that_of_the_prediction(make, parts) -> None:
     def in_unit(windows: Windows, unit: float) -> Windows:
@@ -147,13 +108,6 @@ def test_a_deep_map_of_which_a_pixel_was_interpolated_is_of_counts() -> None:
     deep[0, 0, 0] = 40.5
     assert contact_unit(deep) == 1
     assert contact_unit(deep / 1000) == pytest.approx(0.04)
-
-
-@pytest.mark.parametrize("make", MODELS[1:])
-def test_bins_of_another_size_are_refused(make, parts, fitted) -> None:
-    _, test, _ = parts
-    with pytest.raises(ValueError, match="bins of 1,000 bp"):
-        fitted[make].predict(replace(test, bin_size=500))
 
 
 def test_blurring_takes_counting_noise_away() -> None:

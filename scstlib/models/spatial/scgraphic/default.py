@@ -6,9 +6,8 @@ Expected contacts are ``depth × exp(base + shift + residual)``:
    more the fewer contacts it is made of (:mod:`scstlib.models.spatial.scgraphic.features`);
 2. shift, one number a distance: where the training maps decay otherwise than the bulk;
 3. residual, a network of the bins and their pairs
-   (:mod:`scstlib.models.spatial.scgraphic.network`), zero
-   before training; what it says of a cell type is the difference of its answers to the guides of
-   the cell type and of the bulk's cells.
+   (:mod:`scstlib.models.spatial.scgraphic.network`), zero before training; what it says of a cell
+   type is the difference of its answers to the guides of the cell type and of the bulk's cells.
 
 It is trained on counts, with the depth of each target known
 (:mod:`scstlib.models.spatial.scgraphic.loss`).
@@ -16,8 +15,7 @@ It is trained on counts, with the depth of each target known
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -26,16 +24,22 @@ import torch
 from torch import Tensor
 
 from scstlib.leakage import record_fit
-from scstlib.models.files import write_model
-from scstlib.models.spatial.protocol import check_tracks, check_windows, groups_of
-from scstlib.models.spatial.scgraphic.default_settings import DefaultSettings
+from scstlib.models.files import SavedModel, under
+from scstlib.models.settings import check_not_negative, check_positive, explain_arguments
+from scstlib.models.spatial.protocol import (
+    check_fitted,
+    check_prediction,
+    check_training,
+    digest,
+    groups_of,
+    reference_types,
+)
 from scstlib.models.spatial.scgraphic.features import (
     N_PROFILE,
     TRACK_WIDTHS,
     BulkView,
     bulk_guide,
     curve_map,
-    distinct,
     expression_floor,
     log_curve,
     other_strand,
@@ -43,47 +47,151 @@ from scstlib.models.spatial.scgraphic.features import (
     view_bulk,
     with_neighbours,
 )
-from scstlib.models.spatial.scgraphic.loss import PlaceBatches, contrast_loss, count_loss
+from scstlib.models.spatial.scgraphic.loss import (
+    PlaceBatches,
+    contrast_loss,
+    count_loss,
+    depths_of,
+    in_contacts,
+)
 from scstlib.models.spatial.scgraphic.network import ContactNetwork, from_triangle, in_triangle
-from scstlib.models.spatial.scgraphic.published_inputs import digest
-from scstlib.preprocess.contacts import contact_unit
+from scstlib.preprocess.contacts import contact_unit, distinct
 from scstlib.preprocess.expected import distance_means
-from scstlib.preprocess.guides import bin_features
+from scstlib.preprocess.guides import REFERENCE_EXPRESSION, bin_features
 from scstlib.training import launch, minimise, resolve_device, seeded_weights
 
 if TYPE_CHECKING:
     from scstlib.preprocess.windows import Windows
 
-FILE_NAME = "ScGrapHiC"
 BLOCK = 8  # Windows predicted at once.
 CHECKPOINT_EVERY = 50  # Steps: a few seconds.
+LEARNED = ("track_names", "feature_names", "bin_size", "unit", "floor", "reference_types")
+LEARNED_ARRAYS = ("scale", "log_decay", "shift")
 
 
-class DefaultScGrapHiC:
-    """scGrapHiC as a residual on the bulk map; see the module.
+class ScGrapHiC(SavedModel):
+    """scGrapHiC in the spatial protocol: a residual on the smoothed bulk map; see the module.
+
+    The model as its authors published it is
+    :class:`scstlib.models.spatial.scgraphic.published.PublishedScGrapHiC`.
 
     Parameters
     ----------
-    **settings
-        Of :class:`scstlib.models.spatial.scgraphic.default_settings.DefaultSettings`.
+    channels : int, default 48
+        Of bins along the genome; a multiple of 4.
+    n_blocks : int, default 3
+        Attention blocks on the bins.
+    pair_channels : int, default 24
+        Of pairs of bins at half resolution; a multiple of 4.
+    dropout : float, default 0.1
+        Share, in the attention blocks.
+    dispersion : float, default 0.2
+        Excess variance of contacts: variance = mean + dispersion × mean². The larger, the less
+        the pixels near the diagonal, with many contacts, outweigh those far away.
+    contrast_weight : float, default 2.0
+        Weight of the loss on how the contacts of a pixel divide among the cell types of a place.
+    n_steps : int, default 2000
+        Of training.
+    batch_size : int, default 8
+        Windows a step.
+    types_together : int, default 4
+        Cell types of one place in a batch, for the loss on how they differ.
+    crop : int, default 64
+        Bins of each window, cut at random, that the first steps see: most of what is to be learned
+        is near the diagonal. The others see whole windows.
+    crop_steps : float, default 0.85
+        Share of the steps that see ``crop`` bins.
+    learning_rate : float, default 3e-3
+        Of AdamW; it falls to 2 % of that.
+    weight_decay : float, default 0.02
+        Of AdamW.
+    max_gradient_norm : float, default 1.0
+        Longer gradients are shortened to this.
+    validate_every : int, default 100
+        With validation windows: steps between two validations.
+    patience : int, default 5
+        Validations in a row that may be no better than the best before training stops.
+    seed : int, default 0
+        Draws weights, batches and dropout.
 
     Attributes
     ----------
-    settings : DefaultSettings
     network_ : ContactNetwork
     unit_, floor_ : float
         What one contact counts in the bulk map, and the expression that is taken for none.
-    log_decay_, shift_ : numpy.ndarray (bins,)
+    log_decay_, shift_ : numpy.ndarray, shape (bins,)
         Log of the mean contacts of the bulk at each distance, and what the training maps add.
     losses_ : dict of numpy.ndarray
         ``"train"``, of each step; with validation windows ``"validation"``.
-    track_names_, bin_size_
-        Of the training windows.
+    track_names_ : tuple of str
+    bin_size_ : int
+        Of the training windows, in bp.
+    reference_types_ : tuple of str or None
+        Cell types whose mean expression is the reference, if the training windows say so; see
+        :func:`scstlib.models.spatial.protocol.reference_types`.
+
+    Raises
+    ------
+    ValueError
+        For a setting out of range.
+
+    References
+    ----------
+    Murtaza, Butaney, Wagner, Singh 2024, https://doi.org/10.1093/bioinformatics/btae223
+
+    Examples
+    --------
+    >>> model = ScGrapHiC(n_steps=300, seed=1)
+    >>> model
+    ScGrapHiC(n_steps=300, seed=1)
+    >>> model.fit(train, device="cpu").predict(test)  # doctest: +SKIP
     """
 
-    def __init__(self, **settings: Any) -> None:
-        self.settings = DefaultSettings(**settings)
+    @explain_arguments
+    def __init__(
+        self,
+        channels: int = 48,
+        n_blocks: int = 3,
+        pair_channels: int = 24,
+        dropout: float = 0.1,
+        dispersion: float = 0.2,
+        contrast_weight: float = 2.0,
+        n_steps: int = 2000,
+        batch_size: int = 8,
+        types_together: int = 4,
+        crop: int = 64,
+        crop_steps: float = 0.85,
+        learning_rate: float = 3e-3,
+        weight_decay: float = 0.02,
+        max_gradient_norm: float = 1.0,
+        validate_every: int = 100,
+        patience: int = 5,
+        seed: int = 0,
+    ) -> None:
+        self.channels, self.n_blocks, self.pair_channels = channels, n_blocks, pair_channels
+        self.dropout, self.dispersion, self.contrast_weight = dropout, dispersion, contrast_weight
+        self.n_steps, self.batch_size, self.types_together = n_steps, batch_size, types_together
+        self.crop, self.crop_steps = crop, crop_steps
+        self.learning_rate, self.weight_decay = learning_rate, weight_decay
+        self.max_gradient_norm = max_gradient_norm
+        self.validate_every, self.patience, self.seed = validate_every, patience, seed
+        self._check_settings()
 
+    def _check_settings(self) -> None:
+        given = self.settings
+        check_positive(given, "channels", "pair_channels", "n_steps", "batch_size")
+        check_positive(given, "types_together", "crop", "learning_rate", "max_gradient_norm")
+        check_positive(given, "validate_every", "patience")
+        check_not_negative(given, "n_blocks", "dispersion", "contrast_weight", "weight_decay")
+        if not 0 <= self.crop_steps <= 1:
+            raise ValueError(f"crop_steps must be between 0 and 1, not {self.crop_steps}.")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout must be at least 0 and below 1, not {self.dropout}.")
+        for name in ("channels", "pair_channels"):
+            if given[name] % 4:
+                raise ValueError(f"{name} must be a multiple of 4, not {given[name]}.")
+
+    @explain_arguments
     def fit(
         self,
         windows: Windows,
@@ -116,38 +224,35 @@ class DefaultScGrapHiC:
             For windows that :func:`scstlib.models.spatial.protocol.check_windows` refuses, negative
             expression, or validation windows with other tracks or bins.
         """
-        check_windows(windows, targets=True)
+        check_training(windows, validation)
         fabric = launch(device, precision)
         self.track_names_, self.bin_size_ = tuple(windows.track_names), windows.bin_size
-        if validation is not None:
-            check_windows(validation, targets=True)
-            check_tracks(validation, self.track_names_, self.bin_size_)
+        self.reference_types_ = reference_types(windows)
         self.floor_ = expression_floor(windows.tracks, self.track_names_)
         features, self.feature_names_ = self._features(windows)
         spread = np.sqrt((features[windows.mask] ** 2).mean(axis=0))
         self.scale_ = np.where(spread > 0, spread, 1.0).astype(np.float32)
         self.unit_ = contact_unit(windows.bulk)
         self.log_decay_, self.shift_ = self._curves(windows)
-        with seeded_weights(self.settings.seed):
+        with seeded_weights(self.seed):
             network = self._new_network()
         self.network_ = network.to(fabric.device)
         record_fit(self, *(part for part in (windows, validation) if part is not None))
-        of, loss = self.settings, _TrainingLoss(self, windows)
         history = minimise(
-            loss.of_step,
+            _TrainingLoss(self, windows).of_step,
             network.parameters(),
-            n_steps=of.n_steps,
-            learning_rate=of.learning_rate,
-            learning_rate_end=0.02 * of.learning_rate,
-            weight_decay=of.weight_decay,
-            max_gradient_norm=of.max_gradient_norm,
+            n_steps=self.n_steps,
+            learning_rate=self.learning_rate,
+            learning_rate_end=0.02 * self.learning_rate,
+            weight_decay=self.weight_decay,
+            max_gradient_norm=self.max_gradient_norm,
             fabric=fabric,
             checkpoint=checkpoint,
             checkpoint_every=CHECKPOINT_EVERY,
-            run="" if checkpoint is None else f"{of} {precision} {digest(windows)}",
+            run="" if checkpoint is None else f"{self.settings} {precision} {digest(windows)}",
             validate=None if validation is None else _TrainingLoss(self, validation).of_all,
-            validate_every=of.validate_every,
-            patience=of.patience,
+            validate_every=self.validate_every,
+            patience=self.patience,
             progress=progress,
             label="scGrapHiC",
         )
@@ -170,9 +275,10 @@ class DefaultScGrapHiC:
         )
 
     def _new_network(self) -> ContactNetwork:
-        of = self.settings
         n_features = len(self.feature_names_) * (1 + len(TRACK_WIDTHS)) + N_PROFILE
-        return ContactNetwork(n_features, of.channels, of.pair_channels, of.n_blocks, of.dropout)
+        return ContactNetwork(
+            n_features, self.channels, self.pair_channels, self.n_blocks, self.dropout
+        )
 
     def log_rate(self, windows: Windows, *, flip: bool = False) -> Tensor:
         """Log of the expected contacts, as deep as the bulk and in its contacts.
@@ -180,7 +286,7 @@ class DefaultScGrapHiC:
         Of the pixels of the upper triangle, (n, pixels). ``flip`` reads the genome from its other
         end: windows reversed, strands exchanged.
         """
-        network = self._fitted()
+        network = self.network_
         reference = bulk_guide(windows.tracks, self.track_names_)
         first, group = distinct(windows.bulk, windows.mask, reference)
         places = replace(windows[first], tracks=reference[first])
@@ -218,6 +324,7 @@ class DefaultScGrapHiC:
         device = next(self.network_.parameters()).device
         return torch.as_tensor(values, dtype=torch.float32, device=device)
 
+    @explain_arguments
     def predict(self, windows: Windows, depth: float = 1.0) -> np.ndarray:
         """Return expected contacts (n, bins, bins), float32, symmetric; masked bins are 0.
 
@@ -233,12 +340,16 @@ class DefaultScGrapHiC:
         ValueError
             If the model is not fitted, it cannot read the windows, or the depth is not positive.
         """
-        if not depth > 0:
-            raise ValueError(f"depth must be positive, not {depth}.")
-        network = self._fitted()
-        check_windows(windows)
-        check_tracks(windows, self.track_names_, self.bin_size_)
-        network.eval()
+        check_fitted(self, "network_")
+        reads_reference = REFERENCE_EXPRESSION[0] in self.track_names_
+        check_prediction(
+            windows,
+            depth,
+            bin_size=self.bin_size_,
+            track_names=self.track_names_,
+            reference=self.reference_types_ if reads_reference else None,
+        )
+        self.network_.eval()
         out = np.empty(windows.bulk.shape, dtype=np.float32)
         per_contact = np.float32(self.unit_ * depth)
         with torch.inference_mode():
@@ -249,83 +360,48 @@ class DefaultScGrapHiC:
                 out[start : start + BLOCK] = maps.cpu().numpy() * usable
         return out * per_contact
 
-    def _fitted(self) -> ContactNetwork:
-        if not hasattr(self, "network_"):
-            raise ValueError("this scGrapHiC is not fitted; call fit first.")
-        return self.network_
+    def _learned(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        check_fitted(self, "network_")
+        learned = {name: getattr(self, f"{name}_") for name in LEARNED}
+        tensors = {name: torch.as_tensor(getattr(self, f"{name}_")) for name in LEARNED_ARRAYS}
+        weights = self.network_.state_dict()
+        return learned, tensors | {f"network.{name}": value for name, value in weights.items()}
 
-    def save(self, path: str | Path) -> None:
-        """Write weights and settings to one file, all or nothing.
-
-        Raises
-        ------
-        ValueError
-            If the model is not fitted.
-        """
-        tensors = {f"network.{name}": value for name, value in self._fitted().state_dict().items()}
-        for name in ("scale", "log_decay", "shift"):
-            tensors[name] = torch.as_tensor(getattr(self, f"{name}_"))
-        settings = {
-            "variant": "default",
-            "model": asdict(self.settings),
-            "track_names": self.track_names_,
-            "feature_names": self.feature_names_,
-            "bin_size": self.bin_size_,
-            "unit": self.unit_,
-            "floor": self.floor_,
-        }
-        write_model(path, FILE_NAME, settings, tensors)
-
-    @classmethod
-    def restore(
-        cls, settings: Mapping[str, Any], tensors: Mapping[str, Tensor], device: str = "auto"
-    ) -> Self:
-        """Return the model of the settings and tensors of a model file."""
-        model = cls(**settings["model"])
-        model.track_names_ = tuple(settings["track_names"])
-        model.feature_names_ = tuple(settings["feature_names"])
-        for name in ("bin_size", "unit", "floor"):
-            setattr(model, f"{name}_", settings[name])
-        for name in ("scale", "log_decay", "shift"):
-            setattr(model, f"{name}_", tensors[name].numpy())
-        network = model._new_network()
-        network.load_state_dict(
-            {
-                name.removeprefix("network."): value
-                for name, value in tensors.items()
-                if name.startswith("network.")
-            }
-        )
-        model.network_ = network.to(resolve_device(device))
-        return model
+    def _restore(self, learned: dict[str, Any], tensors: dict[str, Tensor], device: str) -> None:
+        for name in LEARNED:
+            # JSON has lists in place of tuples; the first files know no reference.
+            value = learned.get(name)
+            setattr(self, f"{name}_", tuple(value) if isinstance(value, list) else value)
+        for name in LEARNED_ARRAYS:
+            setattr(self, f"{name}_", tensors[name].numpy())
+        network = self._new_network()
+        network.load_state_dict(under("network", tensors))
+        self.network_ = network.to(resolve_device(device)).eval()
 
 
 class _TrainingLoss:
     """Loss of a model on windows with targets."""
 
-    def __init__(self, model: DefaultScGrapHiC, windows: Windows) -> None:
-        of = model.settings
+    def __init__(self, model: ScGrapHiC, windows: Windows) -> None:
         self.model, self.windows = model, windows
         self.counts = in_contacts(windows.targets)
         self.log_depth = np.log(depths_of(windows))
-        self.batches = PlaceBatches(windows.table, of.batch_size, of.types_together, of.seed)
+        self.batches = PlaceBatches(
+            windows.table, model.batch_size, model.types_together, model.seed
+        )
 
     def of_step(self, step: int) -> Tensor:
-        of = self.model.settings
+        seed = self.model.seed
         self.model.network_.train()
-        flip = bool(np.random.default_rng([of.seed, 2, step]).integers(2))
-        with seeded_weights(of.seed * 1_000_003 + step):  # Draws dropout.
+        flip = bool(np.random.default_rng([seed, 2, step]).integers(2))
+        with seeded_weights(seed * 1_000_003 + step):  # Draws dropout.
             return self._of(self.batches(step), flip, self._crop(step))
 
     def _crop(self, step: int) -> slice:
         """Bins of the windows that a step sees."""
-        bins, rng = (
-            self.counts.shape[-1],
-            np.random.default_rng([self.model.settings.seed, 3, step]),
-        )
-        of = self.model.settings
-        size = min(of.crop, bins) if step < of.crop_steps * of.n_steps else bins
-        first = int(rng.integers(bins - size + 1))
+        model, bins = self.model, self.counts.shape[-1]
+        size = min(model.crop, bins) if step < model.crop_steps * model.n_steps else bins
+        first = int(np.random.default_rng([model.seed, 3, step]).integers(bins - size + 1))
         return slice(first, first + size)
 
     @torch.no_grad()
@@ -338,9 +414,9 @@ class _TrainingLoss:
         )
 
     def _of(self, rows: np.ndarray, flip: bool, bins: slice) -> Tensor:
-        of, tensor = self.model.settings, self.model._tensor
+        model, tensor = self.model, self.model._tensor
         windows = cropped(self.windows, rows, bins)
-        log_mean = self.model.log_rate(windows, flip=flip)
+        log_mean = model.log_rate(windows, flip=flip)
         with torch.autocast(log_mean.device.type, enabled=False):
             log_mean = log_mean + tensor(self.log_depth[rows])[:, None]
             counts = tensor(self.counts[rows, bins, bins])
@@ -348,11 +424,11 @@ class _TrainingLoss:
             if flip:
                 counts, usable = counts.flip(1, 2), usable.flip(1, 2)
             counts, usable = in_triangle(counts), in_triangle(usable)
-            loss = count_loss(counts, log_mean, usable, of.dispersion)
-            if of.contrast_weight:
+            loss = count_loss(counts, log_mean, usable, model.dispersion)
+            if model.contrast_weight:
                 place = torch.as_tensor(self.batches.place[rows], device=counts.device)
-                contrast = contrast_loss(counts, log_mean, usable, place, of.dispersion)
-                loss = loss + of.contrast_weight * contrast
+                contrast = contrast_loss(counts, log_mean, usable, place, model.dispersion)
+                loss = loss + model.contrast_weight * contrast
             return loss
 
 
@@ -366,23 +442,3 @@ def cropped(windows: Windows, rows: np.ndarray, bins: slice) -> Windows:
         table=windows.table.iloc[rows],
         targets=None,
     )
-
-
-def in_contacts(maps: np.ndarray | None) -> np.ndarray:
-    """Maps in contacts: as they are if counts, else divided by the value of one contact."""
-    if maps is None:
-        raise ValueError("these windows have no targets; give make_windows targets.")
-    return maps / np.float32(contact_unit(maps))
-
-
-def depths_of(windows: Windows) -> np.ndarray:
-    """Contacts of each target's sample relative to the bulk's at the same places, (n,)."""
-    group = groups_of(windows)
-    seen, bulk = (
-        np.bincount(group, in_contacts(maps).sum(axis=(1, 2), dtype=float))
-        for maps in (windows.targets, windows.bulk)
-    )
-    if not (seen > 0).all():
-        empty = windows.table["cell_type"][group == int(np.argmin(seen))].iloc[0]
-        raise ValueError(f"the targets of {empty} hold no contact: leave them out.")
-    return (seen / bulk)[group]

@@ -48,16 +48,6 @@ def bulk_guide(tracks: np.ndarray, names: tuple[str, ...]) -> np.ndarray:
     return out
 
 
-def distinct(*arrays: np.ndarray) -> tuple[list[int], list[int]]:
-    """Return the first row of each group of equal rows of arrays, and the group of every row."""
-    number: dict[bytes, int] = {}
-    group = [
-        number.setdefault(b"".join(each.tobytes() for each in row), len(number))
-        for row in zip(*arrays, strict=True)
-    ]
-    return [group.index(i) for i in range(len(number))], group
-
-
 def other_strand(names: tuple[str, ...]) -> list[int]:
     """Return where each feature stands on the other strand: ``+`` and ``-`` change places."""
     swapped = [

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from hashlib import sha256
 from typing import Any, NamedTuple
 
 import numpy as np
 from torch import Tensor
 
-from scstlib.models.spatial.scgraphic.features import distinct
-from scstlib.preprocess.contacts import laplacian_encodings, normalise_depth
+from scstlib.preprocess.contacts import distinct, laplacian_encodings, normalise_depth
 from scstlib.preprocess.tracks import TrackScaler, scale_per_window
 from scstlib.preprocess.windows import Windows
 
@@ -91,11 +89,3 @@ class Batches:
         # Of the epoch alone, so that a run that goes on draws what an unbroken one does.
         order = np.random.default_rng([self.seed, epoch]).permutation(self.n)
         return order[batch * self.size : (batch + 1) * self.size]
-
-
-def digest(windows: Windows) -> str:
-    """What tells the training windows of one run from those of another."""
-    found = sha256(repr((windows.track_names, windows.bin_size)).encode())
-    for array in (windows.bulk, windows.tracks, windows.targets):
-        found.update(np.ascontiguousarray(array).tobytes())
-    return found.hexdigest()[:16]

@@ -10,10 +10,9 @@ import pytest
 import torch
 
 from scstlib.leakage import LeakageError, check_evaluation, choose
-from scstlib.models.spatial.scgraphic.default import DefaultScGrapHiC
+from scstlib.models import ScGrapHiC
 from scstlib.models.spatial.scgraphic.features import _blur
 from scstlib.models.spatial.scgraphic.loss import contrast_loss
-from scstlib.models.spatial.scgraphic.model import ScGrapHiC
 from scstlib.preprocess.windows import Windows
 
 SMALL = {"channels": 8, "pair_channels": 8, "n_blocks": 1, "n_steps": 4, "batch_size": 4}
@@ -51,8 +50,8 @@ def windows() -> Windows:
 
 
 @pytest.fixture(scope="module")
-def fitted(windows: Windows) -> DefaultScGrapHiC:
-    return DefaultScGrapHiC(**SMALL).fit(windows, device="cpu")
+def fitted(windows: Windows) -> ScGrapHiC:
+    return ScGrapHiC(**SMALL).fit(windows, device="cpu")
 
 
 def test_steps_on_windows_without_a_usable_bin_change_nothing(windows):
@@ -63,7 +62,7 @@ def test_steps_on_windows_without_a_usable_bin_change_nothing(windows):
         targets=np.where(empty[:, None, None], 0, windows.targets),
         mask=windows.mask & ~empty[:, None],
     )
-    model = DefaultScGrapHiC(**SMALL | {"batch_size": 2, "n_steps": 8})
+    model = ScGrapHiC(**SMALL | {"batch_size": 2, "n_steps": 8})
     model.fit(gap, validation=gap, device="cpu", progress=False)
     assert np.isfinite(model.losses_["train"]).all()
     assert (model.losses_["train"] == 0).any()
@@ -97,7 +96,7 @@ def test_maps_are_symmetric_to_the_last_bit_and_empty_where_masked(fitted, windo
 def test_before_training_the_prediction_is_the_smoothed_bulk(windows):
     # Targets equal to the bulk: no shift. A learning rate of nearly 0: no training.
     same = replace(windows, targets=windows.bulk.copy())
-    model = DefaultScGrapHiC(**SMALL | {"n_steps": 1, "learning_rate": 1e-12}).fit(same)
+    model = ScGrapHiC(**SMALL | {"n_steps": 1, "learning_rate": 1e-12}).fit(same)
     maps = model.predict(same)
     assert np.allclose(maps[::2], maps[1::2], rtol=1e-5)  # Nothing but the bulk counts.
     assert maps.sum() == pytest.approx(same.bulk.sum(), rel=0.1)
@@ -124,7 +123,7 @@ def test_works_without_expression_and_without_any_track(windows):
     for keep in ([6, 7, 8], []):
         names = tuple(NAMES[i] for i in keep)
         fewer = replace(windows, tracks=windows.tracks[..., keep], track_names=names)
-        maps = DefaultScGrapHiC(**SMALL).fit(fewer).predict(fewer)
+        maps = ScGrapHiC(**SMALL).fit(fewer).predict(fewer)
         assert np.isfinite(maps).all()
         assert np.allclose(maps[::2], maps[1::2], rtol=1e-4)  # Nothing tells the types apart.
 
@@ -142,7 +141,7 @@ def test_works_without_the_expression_of_the_bulk_or_of_the_training_types(windo
     for keep in ([0, 1, 2, 3, 8], [0, 1, 4, 5], [0, 1, 8]):
         names = tuple(NAMES[i] for i in keep)
         fewer = replace(windows, tracks=windows.tracks[..., keep], track_names=names)
-        maps = DefaultScGrapHiC(**SMALL | {"n_steps": 20}).fit(fewer).predict(fewer)
+        maps = ScGrapHiC(**SMALL | {"n_steps": 20}).fit(fewer).predict(fewer)
         assert np.isfinite(maps).all()
         assert not np.allclose(maps[::2], maps[1::2], rtol=1e-3)
 
@@ -153,24 +152,17 @@ def test_a_cell_type_is_predicted_alike_alone_and_among_others(fitted, windows):
 
 
 def test_seeds_repeat_and_differ(windows, fitted):
-    again = DefaultScGrapHiC(**SMALL).fit(windows).predict(windows)
+    again = ScGrapHiC(**SMALL).fit(windows).predict(windows)
     assert np.array_equal(again, fitted.predict(windows))
-    other = DefaultScGrapHiC(**SMALL, seed=1).fit(windows).predict(windows)
+    other = ScGrapHiC(**SMALL, seed=1).fit(windows).predict(windows)
     assert not np.array_equal(other, again)
-
-
-def test_saved_and_loaded_through_the_facade(windows, tmp_path):
-    model = ScGrapHiC("default", **SMALL).fit(windows)
-    model.save(tmp_path / "model.safetensors")
-    loaded = ScGrapHiC.load(tmp_path / "model.safetensors", device="cpu")
-    assert np.array_equal(loaded.predict(windows), model.predict(windows))
 
 
 def test_a_run_that_was_broken_off_ends_where_an_unbroken_one_does(windows, fitted, tmp_path):
     path = tmp_path / "run"
-    rate, calls = DefaultScGrapHiC.log_rate, []
+    rate, calls = ScGrapHiC.log_rate, []
 
-    class Stops(DefaultScGrapHiC):
+    class Stops(ScGrapHiC):
         def log_rate(self, *args, **how):
             calls.append(1)
             if len(calls) == 4:
@@ -186,12 +178,12 @@ def test_a_run_that_was_broken_off_ends_where_an_unbroken_one_does(windows, fitt
             Stops(**SMALL).fit(windows, checkpoint=path)
     finally:
         module.CHECKPOINT_EVERY = before
-    resumed = DefaultScGrapHiC(**SMALL).fit(windows, checkpoint=path)
+    resumed = ScGrapHiC(**SMALL).fit(windows, checkpoint=path)
     assert np.array_equal(resumed.predict(windows), fitted.predict(windows))
 
 
 def test_validation_keeps_the_best(windows):
-    model = DefaultScGrapHiC(**SMALL | {"n_steps": 6, "validate_every": 2})
+    model = ScGrapHiC(**SMALL | {"n_steps": 6, "validate_every": 2})
     model.fit(windows, validation=windows_of(seed=1))
     assert len(model.losses_["validation"]) == 3
     assert len(model.fitted_on_) == 2
@@ -199,26 +191,26 @@ def test_validation_keeps_the_best(windows):
 
 def test_balanced_maps_are_read_in_contacts(windows, fitted):
     scaled = replace(windows, bulk=windows.bulk / 512, targets=windows.targets / 64)
-    maps = DefaultScGrapHiC(**SMALL).fit(scaled).predict(scaled)
+    maps = ScGrapHiC(**SMALL).fit(scaled).predict(scaled)
     assert np.allclose(512 * maps, fitted.predict(windows), rtol=1e-3)
 
 
 def test_bad_input_is_refused(windows, fitted):
     with pytest.raises(ValueError, match="not fitted"):
-        DefaultScGrapHiC().predict(windows)
+        ScGrapHiC().predict(windows)
     with pytest.raises(ValueError, match="no targets"):
-        DefaultScGrapHiC(**SMALL).fit(replace(windows, targets=None))
+        ScGrapHiC(**SMALL).fit(replace(windows, targets=None))
     negative = replace(windows, tracks=windows.tracks - 1)
     with pytest.raises(ValueError, match="goes down to"):
-        DefaultScGrapHiC(**SMALL).fit(negative)
+        ScGrapHiC(**SMALL).fit(negative)
     with pytest.raises(ValueError, match="was fitted on the tracks"):
         fitted.predict(replace(windows, track_names=NAMES[::-1]))
     with pytest.raises(ValueError, match="dropout"):
-        DefaultScGrapHiC(dropout=1.0)
+        ScGrapHiC(dropout=1.0)
 
 
 def test_half_precision_gives_much_the_same(windows, fitted):
-    half = DefaultScGrapHiC(**SMALL).fit(windows, precision="bf16-mixed").predict(windows)
+    half = ScGrapHiC(**SMALL).fit(windows, precision="bf16-mixed").predict(windows)
     assert np.corrcoef(half.ravel(), fitted.predict(windows).ravel())[0, 1] > 0.99
 
 
@@ -226,7 +218,7 @@ def test_a_deep_map_with_an_interpolated_pixel_is_still_of_counts(windows):
     deep = replace(windows, bulk=windows.bulk * 30, targets=windows.targets * 30)
     deep.bulk[:, 0, 0] += 0.5
     deep.targets[:, 0, 0] += 0.5
-    model = DefaultScGrapHiC(**SMALL).fit(deep, device="cpu")
+    model = ScGrapHiC(**SMALL).fit(deep, device="cpu")
     assert model.unit_ == 1
 
 

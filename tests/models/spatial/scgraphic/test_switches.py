@@ -11,10 +11,9 @@ import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
 from scstlib.leakage import LeakageError, check_evaluation
-from scstlib.models.spatial.scgraphic.model import ScGrapHiC
+from scstlib.models import PublishedScGrapHiC
 from scstlib.models.spatial.scgraphic.published_inputs import Batches, read_inputs
 from scstlib.models.spatial.scgraphic.published_network import ScGrapHiCNetwork
-from scstlib.models.spatial.scgraphic.published_settings import PublishedSettings
 from scstlib.preprocess.contacts import normalise_depth, smooth_eigenvalues
 from scstlib.preprocess.windows import Windows
 
@@ -60,15 +59,14 @@ def test() -> Windows:
     return windows_of("chr2", seed=5)
 
 
-def fit(windows: Windows, **settings) -> ScGrapHiC:
-    return ScGrapHiC("published", **{**SHORT, **settings}).fit(windows, device="cpu")
+def fit(windows: Windows, **settings) -> PublishedScGrapHiC:
+    return PublishedScGrapHiC(**{**SHORT, **settings}).fit(windows, device="cpu")
 
 
 def network_and_inputs(windows: Windows, **settings):
-    of = PublishedSettings(**{**SIZES, **settings})
     torch.manual_seed(0)
-    network = ScGrapHiCNetwork(5, of).eval()
-    read = read_inputs(windows, None, of.encodings)
+    network = ScGrapHiCNetwork(5, **SIZES, **settings).eval()
+    read = read_inputs(windows, None, SIZES["encodings"])
     tensors = (torch.as_tensor(a, dtype=torch.float32) for a in read[:3])
     return network, read._replace(**dict(zip(read._fields, tensors, strict=False)))
 
@@ -101,12 +99,12 @@ def test_symmetrize_alone_makes_the_network_symmetric(train):
 
 def test_the_mended_head_starts_at_the_mean_of_the_targets(train):
     starts = {kind: fit(train, head_init=kind, epochs=0) for kind in ("published", "mended")}
-    raw = {kind: model.model.raw_output(train) for kind, model in starts.items()}
+    raw = {kind: model.raw_output(train) for kind, model in starts.items()}
     assert np.ptp(raw["mended"]) < 1e-6
     targets = smooth_eigenvalues(normalise_depth(train.targets))
     assert raw["mended"].mean() == pytest.approx(targets.mean(), rel=1e-4)
     assert np.ptp(raw["published"]) > 0.01
-    same = [model.model.network_.chipseq_processor for model in starts.values()]
+    same = [model.network_.chipseq_processor for model in starts.values()]
     for one, other in zip(*(part.parameters() for part in same), strict=True):
         assert torch.equal(one, other)
 
@@ -117,7 +115,7 @@ def test_global_scaling_keeps_the_level_of_expression(train):
     more[..., :2] *= 2
     louder = replace(train, tracks=more)
     for kind, sees in (("window", False), ("global", True)):
-        model = fit(train, feature_scaling=kind).model
+        model = fit(train, feature_scaling=kind)
         moved = np.abs(model.raw_output(louder) - model.raw_output(train)).max()
         assert (moved > 1e-4) == sees, kind
 
@@ -128,7 +126,7 @@ def test_tracks_of_the_bulk_and_of_the_reference_are_not_read(train, test):
     other[..., 2:6] = 7
     assert_array_equal(model.predict(replace(test, tracks=other)), model.predict(test))
     with pytest.raises(ValueError, match="none of the tracks"):
-        ScGrapHiC("published").fit(replace(train, track_names=("bulk x",) * 9))
+        PublishedScGrapHiC().fit(replace(train, track_names=("bulk x",) * 9))
 
 
 def test_predictions_are_contacts(train, test):
@@ -154,9 +152,7 @@ def test_predictions_are_contacts(train, test):
 def test_a_network_that_returned_its_bulk_map_would_predict_it(train, monkeypatch):
     """What is normalised comes back as it was: contacts, not a scale."""
     model = fit(train)
-    monkeypatch.setattr(
-        type(model.model), "raw_output", lambda _, windows: normalise_depth(windows.bulk)
-    )
+    monkeypatch.setattr(type(model), "_run", lambda _, inputs: inputs.bulk[inputs.map_of].numpy())
     assert_allclose(model.predict(train), train.bulk, rtol=1e-4, atol=1e-4)
 
 
@@ -179,11 +175,11 @@ def test_every_epoch_goes_through_all_windows():
 
 def test_training_lowers_the_loss_and_validation_keeps_the_best(train, test):
     long = {**SHORT, "epochs": 60, "validate_every": 2, "patience": 5, "head_init": "mended"}
-    model = ScGrapHiC("published", **long).fit(train, validation=test, device="cpu")
+    model = PublishedScGrapHiC(**long).fit(train, validation=test, device="cpu")
     losses, validation = model.losses_["train"], model.losses_["validation"]
     assert np.median(losses[-5:]) < 0.7 * losses[0]
     assert len(validation) == 30 or np.argmin(validation) == len(validation) - 6
-    again = model.model._validation(test)()
+    again = model._validation(test)()
     assert again == pytest.approx(validation.min(), abs=1e-5)
     with pytest.raises(LeakageError):
         check_evaluation(model, test)
@@ -213,26 +209,13 @@ def test_a_run_that_goes_on_equals_an_unbroken_one(train, test, tmp_path, monkey
     monkeypatch.setattr(Batches, "__call__", breaks)
     settings = {**SHORT, "epochs": 6}
     with pytest.raises(KeyboardInterrupt):
-        ScGrapHiC("published", **settings).fit(train, device="cpu", checkpoint=tmp_path / "run")
+        PublishedScGrapHiC(**settings).fit(train, device="cpu", checkpoint=tmp_path / "run")
     monkeypatch.setattr(Batches, "__call__", calls)
-    model = ScGrapHiC("published", **settings)
+    model = PublishedScGrapHiC(**settings)
     model.fit(train, device="cpu", checkpoint=tmp_path / "run")
     assert_array_equal(model.predict(test), whole.predict(test))
     with pytest.raises(ValueError, match="another run"):
-        ScGrapHiC("published", **settings).fit(test, device="cpu", checkpoint=tmp_path / "run")
-
-
-@pytest.mark.parametrize("scaling", ["window", "global"])
-def test_a_saved_model_predicts_the_same(train, test, tmp_path, scaling):
-    model = fit(train, feature_scaling=scaling)
-    path = tmp_path / "model.safetensors"
-    model.save(path)
-    loaded = ScGrapHiC.load(path, device="cpu")
-    assert_array_equal(loaded.predict(test), model.predict(test))
-    assert loaded.model.settings == model.model.settings
-    path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(ValueError, match="cut short"):
-        ScGrapHiC.load(path)
+        PublishedScGrapHiC(**settings).fit(test, device="cpu", checkpoint=tmp_path / "run")
 
 
 def test_other_window_sizes_can_be_predicted(train):
@@ -240,7 +223,7 @@ def test_other_window_sizes_can_be_predicted(train):
 
 
 def test_bad_input_is_named(train, test):
-    model = ScGrapHiC("published", **SHORT)
+    model = PublishedScGrapHiC(**SHORT)
     with pytest.raises(ValueError, match="not fitted"):
         model.predict(test)
     with pytest.raises(ValueError, match="not fitted"):
@@ -257,6 +240,4 @@ def test_bad_input_is_named(train, test):
         {"validate_every": 0}, {"dropout": 1.5}, {"learning_rate": -0.1}, {"epochs": -1},
     ):  # fmt: skip
         with pytest.raises(ValueError, match=str(next(iter(settings.values())))):
-            ScGrapHiC("published", **settings)
-    with pytest.raises(ValueError, match="variant 'other'"):
-        ScGrapHiC("other")
+            PublishedScGrapHiC(**settings)

@@ -1,0 +1,17 @@
+from .baselines import BulkCopy as BulkCopy
+from .baselines import BulkRidge as BulkRidge
+from .baselines import BulkSmoothed as BulkSmoothed
+from .baselines import MeanOfTypes as MeanOfTypes
+from .comparison import contact_scores as contact_scores
+from .comparison import mean_at_places as mean_at_places
+from .comparison import mean_scores as mean_scores
+from .comparison import score_windows as score_windows
+from .ensemble import ContactEnsemble as ContactEnsemble
+from .methods import methods as methods
+from .protocol import SpatialModel as SpatialModel
+from .protocol import check_fitted as check_fitted
+from .protocol import check_prediction as check_prediction
+from .protocol import check_training as check_training
+from .scgraphic.default import ScGrapHiC as ScGrapHiC
+from .scgraphic.published import PublishedScGrapHiC as PublishedScGrapHiC
+from .trees import ContactTrees as ContactTrees

@@ -1,0 +1,46 @@
+"""``load`` knows every model that can be saved, and faces of the models load nothing until used."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib import import_module
+
+import pytest
+
+from scstlib.models.files import SavedModel
+from scstlib.models.loading import MODULES
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_class_that_a_file_may_name_is_where_it_is_looked_for(name):
+    model = getattr(import_module(MODULES[name]), name)
+    assert issubclass(model, SavedModel)
+    assert model.__name__ == name
+
+
+def test_every_class_that_can_be_saved_can_be_loaded():
+    for module in MODULES.values():
+        import_module(module)
+    known = {each.__name__ for each in SavedModel.__subclasses__() if "scstlib" in each.__module__}
+    assert known == set(MODULES)
+
+
+@pytest.mark.parametrize("face", ["scstlib.models", "scstlib.models.spatial"])
+def test_a_face_shows_its_names_and_imports_nothing_heavy(face):
+    code = (
+        f"import sys, {face} as face; assert face.__all__ and set(face.__all__) == set(dir(face));"
+        "assert not {'torch', 'sklearn', 'scanpy', 'anndata'} & set(sys.modules);"
+        "print(*[n for n in face.__all__ if getattr(face, n) is None])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
+
+
+def test_methods_is_the_function_whatever_was_imported_before():
+    code = (
+        "import scstlib.models.spatial.methods; from scstlib.models.spatial import methods;"
+        "print(len(methods()))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(done.stdout) >= 7

@@ -1,0 +1,84 @@
+"""Arguments of models: an unknown one is answered, a wrong one is named."""
+
+from __future__ import annotations
+
+from inspect import signature
+
+import pytest
+
+from scstlib.models.settings import (
+    check_choices,
+    check_not_negative,
+    check_positive,
+    explain_arguments,
+)
+
+
+class Model:
+    @explain_arguments
+    def __init__(self, n_steps: int = 10, batch_size: int = 4) -> None:
+        """Say how it is trained."""
+        self.n_steps, self.batch_size = n_steps, batch_size
+
+    @explain_arguments
+    def fit(self, cells: object, *, device: str = "auto") -> Model:
+        self.cells, self.device = cells, device
+        return self
+
+    @explain_arguments
+    def predict(self, depth: float = 1.0) -> float:
+        return depth
+
+
+class Special(Model):
+    pass
+
+
+def test_arguments_arrive_as_without_it():
+    model = Model(3, batch_size=5).fit("cells", device="cpu")
+    assert (model.n_steps, model.batch_size, model.cells, model.device) == (3, 5, "cells", "cpu")
+    assert model.predict(0.5) == 0.5
+
+
+def test_signature_and_documentation_stay():
+    assert list(signature(Model).parameters) == ["n_steps", "batch_size"]
+    assert signature(Model.fit).parameters["device"].default == "auto"
+    assert Model.__init__.__doc__ == "Say how it is trained."
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: Model(n_step=1), "Model takes no n_step; did you mean n_steps?"),
+        (lambda: Model(device="cpu"), "Model takes no device; it is an argument of Model.fit"),
+        (lambda: Model(depth=2.0), "Model takes no depth; it is an argument of Model.predict"),
+        (lambda: Model().fit(0, n_steps=1), "Model.fit takes no n_steps; it is an argument of Mod"),
+        (lambda: Model().predict(dept=1), "Model.predict takes no dept; did you mean depth?"),
+        (lambda: Model(xyz=1), "Model takes no xyz; its arguments are batch_size, n_steps"),
+        (lambda: Special(device="cpu"), "Special takes no device; it is an argument of Special.fi"),
+    ],
+)
+def test_an_unknown_argument_is_answered(call, message):
+    with pytest.raises(TypeError) as error:
+        call()
+    assert str(error.value).startswith(message)
+
+
+def test_a_missing_argument_is_python_s_own_error():
+    with pytest.raises(TypeError, match="missing 1 required positional argument: 'cells'"):
+        Model().fit()
+
+
+def test_a_wrong_value_is_named():
+    given = {"kind": "x", "size": 0, "weight": -1.0, "share": float("nan"), "good": 2}
+    check_choices({"kind": "x"}, {"kind": ("x", "y")})
+    check_positive(given, "good")
+    check_not_negative(given, "good", "size")
+    with pytest.raises(ValueError, match=r"kind must be one of \('a', 'b'\), not 'x'"):
+        check_choices(given, {"kind": ("a", "b")})
+    for name in ("size", "weight", "share"):
+        with pytest.raises(ValueError, match=f"{name} must be positive, not {given[name]}"):
+            check_positive(given, "good", name)
+    for name in ("weight", "share"):
+        with pytest.raises(ValueError, match=f"{name} must not be negative, got {given[name]}"):
+            check_not_negative(given, "good", name)
