@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from functools import wraps
 from inspect import signature
+from numbers import Real
 from typing import Any, ParamSpec, TypeVar
 
 P = ParamSpec("P")
@@ -87,5 +88,20 @@ def check_positive(settings: Mapping[str, Any], *names: str) -> None:
         Naming the first of ``names`` that is not.
     """
     for name in names:
-        if not settings[name] > 0:
-            raise ValueError(f"{name} must be positive, not {settings[name]}.")
+        value = settings[name]
+        if isinstance(value, bool) or not isinstance(value, Real) or not value > 0:
+            raise ValueError(f"{name} must be a positive number, not {value!r}.")
+
+
+def check_not_negative(settings: Mapping[str, Any], *names: str) -> None:
+    """Refuse settings that are not numbers from 0 on.
+
+    Raises
+    ------
+    ValueError
+        Naming the first of ``names`` that is not.
+    """
+    for name in names:
+        value = settings[name]
+        if isinstance(value, bool) or not isinstance(value, Real) or not value >= 0:
+            raise ValueError(f"{name} must be a number that is not negative, not {value!r}.")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from scstlib.models.temporal.base import CellKeepingModel
 from scstlib.models.temporal.cells import MeasuredCells, draw
+from scstlib.models.temporal.protocol import CellKeepingModel
 
 
 class CopyNearest(CellKeepingModel):

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from scstlib.models.temporal.scnode.principal_axes import chosen_rank, principal_axes
+from scstlib.models.temporal.scnode.value_factors import chosen_rank, principal_axes
 from scstlib.preprocess.cells import COUNTS_PER_CELL
 
 if TYPE_CHECKING:

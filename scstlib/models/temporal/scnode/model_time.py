@@ -7,6 +7,17 @@ from collections.abc import Sequence
 import numpy as np
 
 
+def time_points_of(times: Sequence[float] | np.ndarray | None) -> tuple[float, ...] | None:
+    """Return the times of a series, ascending; None stays None.
+
+    Examples
+    --------
+    >>> time_points_of([24, 0, 12])
+    (0.0, 12.0, 24.0)
+    """
+    return None if times is None else tuple(sorted(float(time) for time in times))
+
+
 class ModelTime:
     """A map from measured to model time, increasing and linear between known points.
 
