@@ -9,6 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 PACKAGE = str(Path(__file__).parent / "_")[:-1]  # Ends with a separator.
+# Texts by line. Python shows a warning once a line as well, but forgets that whenever a library
+# changes the filters for a while, as pandas and torch do: in a loop it would come every time.
+_SAID: set[tuple[str, str, int]] = set()
 
 
 def warn_caller(message: str) -> None:
@@ -26,7 +29,19 @@ def warn_caller(message: str) -> None:
     level, frame = 1, sys._getframe()
     while frame.f_back is not None and frame.f_code.co_filename.startswith(PACKAGE):
         level, frame = level + 1, frame.f_back
+    place = (message, frame.f_code.co_filename, frame.f_lineno)
+    if place in _SAID and _action(message) == "default":
+        return
+    _SAID.add(place)
     warnings.warn(message, stacklevel=level)
+
+
+def _action(message: str) -> str:
+    """What the filters say of a UserWarning."""
+    for action, text, category, _, _ in warnings.filters:
+        if issubclass(UserWarning, category) and (text is None or text.match(message)):
+            return action
+    return "default"
 
 
 @contextmanager

@@ -89,7 +89,7 @@ def check_positive(settings: Mapping[str, Any], *names: str) -> None:
     """
     for name in names:
         value = settings[name]
-        if isinstance(value, bool) or not isinstance(value, Real) or not value > 0:
+        if isinstance(value, bool) or not isinstance(value, Real) or not float(value) > 0:
             raise ValueError(f"{name} must be a positive number, not {value!r}.")
 
 
@@ -103,5 +103,5 @@ def check_not_negative(settings: Mapping[str, Any], *names: str) -> None:
     """
     for name in names:
         value = settings[name]
-        if isinstance(value, bool) or not isinstance(value, Real) or not value >= 0:
+        if isinstance(value, bool) or not isinstance(value, Real) or not float(value) >= 0:
             raise ValueError(f"{name} must be a number that is not negative, not {value!r}.")

@@ -177,20 +177,19 @@ class Ensemble:
             raise ValueError(f"level must lie between 0 and 1, not {level}.")
         members = self._fitted()
         tables = []
-        for time in check_request(times, n_cells, noise):
-            with said_once():
-                populations = [
-                    member.sample([time], n_cells, seed + number, noise)
+        with said_once():
+            for time in check_request(times, n_cells, noise):
+                found = [
+                    summary(member.sample([time], n_cells, seed + number, noise))
                     for number, member in enumerate(members)
                 ]
-            found = [summary(cells) for cells in populations]
-            values = pd.DataFrame(
-                [each if isinstance(each, pd.Series) else np.atleast_1d(each) for each in found]
-            )
-            half = t.ppf((1 + level) / 2, len(members) - 1) * values.std(ddof=1)
-            mean = values.mean()
-            table = pd.DataFrame({"mean": mean, "lower": mean - half, "upper": mean + half})
-            tables.append(table.rename_axis("name").reset_index().assign(time=time))
+                values = pd.DataFrame(
+                    [each if isinstance(each, pd.Series) else np.atleast_1d(each) for each in found]
+                )
+                half = t.ppf((1 + level) / 2, len(members) - 1) * values.std(ddof=1)
+                mean = values.mean()
+                table = pd.DataFrame({"mean": mean, "lower": mean - half, "upper": mean + half})
+                tables.append(table.rename_axis("name").reset_index().assign(time=time))
         columns = ["time", "name", "mean", "lower", "upper"]
         return pd.concat(tables, ignore_index=True)[columns]
 

@@ -380,14 +380,17 @@ class PublishedScNODE(FittedOnCells[MeasuredCells]):
         ValueError
             If the genes or the kind of values are not the fitted ones.
         """
-        network, n_genes = self._network(), self._network().n_genes
-        if adata.shape[1:] != (n_genes,):
-            raise ValueError(f"the model reads {n_genes} genes, not {adata.shape[1:]}.")
+        network = self._network()
+        known = self.cells_
+        if isinstance(adata, np.ndarray) or known is None:
+            if adata.shape[1:] != (network.n_genes,):
+                raise ValueError(
+                    f"the model reads cells of {network.n_genes} genes, not an array {adata.shape}"
+                )
         if isinstance(adata, np.ndarray):
             chunks = [adata]
         else:
-            fitted = self.cells_
-            reader = ValueReader(adata) if fitted is None else reader_like(adata, fitted)
+            reader = ValueReader(adata) if known is None else reader_like(adata, known)
             chunks = [chunk for _, chunk in reader.chunks()]
         with torch.no_grad():
             means = [network.latent_encoder(network.tensor(c))[0].cpu().numpy() for c in chunks]
