@@ -116,7 +116,8 @@ class MeasuredCells(CellFormat):
 
     def at(self, time: float) -> np.ndarray:
         """Return the values of the cells measured at ``time``, shape (n, n_genes)."""
-        return self.values[self.time == time]
+        own: np.ndarray = self.values[self.time == time]
+        return own
 
     def nearest(self, time: float) -> float:
         """Return the measured time nearest to ``time``; the earlier one of two equally near."""
@@ -137,7 +138,8 @@ class MeasuredCells(CellFormat):
     def mean_at(self, time: float) -> np.ndarray:
         """Return the mean profile at ``time``, linear between measured times; (n_genes,)."""
         left, right, weight = self.between(time)
-        return (1 - weight) * self.at(left).mean(0) + weight * self.at(right).mean(0)
+        mean: np.ndarray = (1 - weight) * self.at(left).mean(0) + weight * self.at(right).mean(0)
+        return mean
 
 
 def measured_cells(adata: AnnData, time_key: str, min_times: int = 2) -> MeasuredCells:

@@ -75,17 +75,20 @@ class DisplacementInterpolation(CellKeepingModel):
         largest = min(centred.shape)
         if not 1 <= self.n_components <= largest:
             raise ValueError(f"n_components must be 1 to {largest} here, not {self.n_components}.")
-        return PCA(self.n_components, random_state=self.seed).fit(centred).components_
+        axes: np.ndarray = PCA(self.n_components, random_state=self.seed).fit(centred).components_
+        return axes
 
     def _project(self, values: np.ndarray) -> np.ndarray:
         if self.components_ is None:
             return values.astype(np.float64)
-        return ((values - self.mean_) @ self.components_.T).astype(np.float64)
+        points: np.ndarray = ((values - self.mean_) @ self.components_.T).astype(np.float64)
+        return points
 
     def _to_values(self, points: np.ndarray) -> np.ndarray:
         if self.components_ is None:
             return points
-        return points @ self.components_ + self.mean_
+        values: np.ndarray = points @ self.components_ + self.mean_
+        return values
 
 
 def _at_most(cells: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:

@@ -154,4 +154,5 @@ def squared_w2(a: np.ndarray, b: np.ndarray) -> float:
 def _some(points: np.ndarray) -> np.ndarray:
     """Evenly spaced rows: cells are often ordered by batch."""
     n = min(len(points), MAX_COMPARED)
-    return points[np.linspace(0, len(points) - 1, n).astype(int)]
+    some: np.ndarray = points[np.linspace(0, len(points) - 1, n).astype(int)]
+    return some

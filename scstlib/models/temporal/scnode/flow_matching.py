@@ -186,7 +186,8 @@ def _match(
             len(inputs), (settings.batch_size,), generator=generator, device=generator.device
         )[mine]
         error = drift.net(inputs[rows]) - wanted[rows]
-        return error.square().mean(1).sum() * (n_processes / settings.batch_size)
+        loss: Tensor = error.square().mean(1).sum() * (n_processes / settings.batch_size)
+        return loss
 
     return minimise(
         loss_of_step,

@@ -33,7 +33,8 @@ class LatentCells(CellFormat):
 
     def at(self, time: float) -> np.ndarray:
         """Return the points of the cells measured at ``time``, (n, n_latent)."""
-        return self.points[self.time == time]
+        own: np.ndarray = self.points[self.time == time]
+        return own
 
 
 def training_rows(reader: CellReader, validation_time: float | None) -> np.ndarray:
@@ -118,7 +119,8 @@ def _moved(
     # Drawn as copying draws them: a drift at rest predicts the cells that copying does.
     drawn = rng.choice(len(points), rest, replace=False)
     rows = np.r_[np.repeat(np.arange(len(points)), whole), drawn]
-    return field.flow(points[rows], start, [time])[0]
+    moved: np.ndarray = field.flow(points[rows], start, [time])[0]
+    return moved
 
 
 def predicted_cells(

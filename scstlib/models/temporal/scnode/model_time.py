@@ -38,11 +38,14 @@ class ModelTime:
     def __call__(self, times: np.ndarray) -> np.ndarray:
         """Return the model times, shape (n,), of measured times (n,)."""
         times = np.asarray(times, dtype=float)
+        seen: np.ndarray
         if self.kind == "real":
-            return (times - self.points[0]) / self.interval
-        index = np.interp(times, self.points, np.arange(len(self.points)))
+            seen = (times - self.points[0]) / self.interval
+            return seen
         outside = times - np.clip(times, self.points[0], self.points[-1])
-        return index + outside / self.interval
+        index = np.interp(times, self.points, np.arange(len(self.points)))
+        seen = index + outside / self.interval
+        return seen
 
     def rate(self, time: float) -> float:
         """Return model time per measured time just after ``time``."""

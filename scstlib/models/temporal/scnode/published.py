@@ -382,11 +382,11 @@ class PublishedScNODE(FittedOnCells[MeasuredCells]):
         """
         network = self._network()
         known = self.cells_
-        if isinstance(adata, np.ndarray) or known is None:
-            if adata.shape[1:] != (network.n_genes,):
-                raise ValueError(
-                    f"the model reads cells of {network.n_genes} genes, not an array {adata.shape}"
-                )
+        named = known is not None and not isinstance(adata, np.ndarray)
+        if not named and adata.shape[1:] != (network.n_genes,):
+            raise ValueError(
+                f"the model reads cells of {network.n_genes} genes, not an array {adata.shape}"
+            )
         if isinstance(adata, np.ndarray):
             chunks = [adata]
         else:

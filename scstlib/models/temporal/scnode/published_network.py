@@ -63,7 +63,8 @@ class Decoder(nn.Module):
         self.net = _linear_stack(sizes, nn.ReLU if hidden else nn.Identity)
 
     def forward(self, latent: Tensor) -> Tensor:
-        return self.net(latent)
+        decoded: Tensor = self.net(latent)
+        return decoded
 
 
 class Drift(nn.Module):
@@ -80,7 +81,8 @@ class Drift(nn.Module):
         self.net = nn.ModuleDict({"net": stack})
 
     def forward(self, time: Tensor, latent: Tensor) -> Tensor:
-        return self.net["net"](latent)
+        velocity: Tensor = self.net["net"](latent)
+        return velocity
 
 
 class ScNODENetwork(nn.Module):
@@ -104,7 +106,8 @@ class ScNODENetwork(nn.Module):
     def encode(self, cells: Tensor, eps: Tensor) -> Tensor:
         """Draw latent points mu + eps * sigma; cells (..., genes) and eps (..., latent)."""
         mu, sigma = self.latent_encoder(cells)
-        return mu + eps * sigma
+        drawn: Tensor = mu + eps * sigma
+        return drawn
 
     def integrate(self, latent: Tensor, times: Tensor, max_step: float | None = None) -> Tensor:
         """Follow latent points (n, latent) from ``times[0]``; returns (n_times, n, latent).

@@ -195,7 +195,8 @@ def pretrain(
             len(cells), network.latent_dim, generator=generator,
             device=cells.device, dtype=cells.dtype,
         )  # fmt: skip
-        return share * reconstruction_loss(network, cells[rows], eps[rows])
+        loss: Tensor = share * reconstruction_loss(network, cells[rows], eps[rows])
+        return loss
 
     autoencoder = [*network.latent_encoder.parameters(), *network.obs_decoder.parameters()]
     return minimise(
@@ -235,7 +236,8 @@ def train_jointly(
             constant_terms=step % LOSS_EVERY == 0,
             terms=terms_of(stage["fabric"], len(times)),
         )
-        return n_processes * (in_genes + in_latent)
+        loss: Tensor = n_processes * (in_genes + in_latent)
+        return loss
 
     trained = network.diffeq_decoder if comparison.latent_only else network
     history = minimise(
