@@ -25,7 +25,7 @@ from anndata import AnnData
 
 from benchmarks.results import provenance, write
 from benchmarks.speed.scgraphic import random_windows, trained
-from scstlib.models.temporal.scnode.model import ScNODE
+from scstlib.models import PublishedScNODE, ScNODE
 
 ROOT = Path(__file__).parents[2]
 FEW, MANY = 4, 24
@@ -49,24 +49,26 @@ def scgraphic(variant: str, precision: str, batch: int) -> Callable[[int, str], 
     return lambda steps, device: trained(variant, precision, batch, steps, windows, device)
 
 
-def scnode(variant: str) -> Callable[[int, str], None]:
+def scnode() -> Callable[[int, str], None]:
     cells = random_cells()
+    return lambda steps, device: ScNODE(matching_steps=steps).fit(
+        cells, device=device, progress=False
+    )
 
-    def train(steps: int, device: str) -> None:
-        one = {"matching_steps": steps} if variant == "default" else {
-            "pretrain_steps": 1, "joint_steps": steps
-        }  # fmt: skip
-        ScNODE(variant, **one).fit(cells, device=device, progress=False)
 
-    return train
+def published_scnode() -> Callable[[int, str], None]:
+    cells = random_cells()
+    return lambda steps, device: PublishedScNODE(pretrain_steps=1, joint_steps=steps).fit(
+        cells, device=device, progress=False
+    )
 
 
 CASES: dict[str, Callable[[], Callable[[int, str], None]]] = {
     "scGrapHiC default, batch 8": lambda: scgraphic("default", "fp32", 8),
     "scGrapHiC default, batch 8, bf16": lambda: scgraphic("default", "bf16", 8),
     "scGrapHiC published, batch 8": lambda: scgraphic("published", "fp32", 8),
-    "scNODE default": lambda: scnode("default"),
-    "scNODE published": lambda: scnode("published"),
+    "scNODE default": scnode,
+    "scNODE published": published_scnode,
 }
 
 

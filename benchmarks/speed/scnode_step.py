@@ -25,8 +25,8 @@ from geomloss import SamplesLoss
 from threadpoolctl import threadpool_limits
 
 from benchmarks.results import provenance
+from scstlib.models import PublishedScNODE
 from scstlib.models.temporal.scnode.published_network import ScNODENetwork
-from scstlib.models.temporal.scnode.published_settings import PublishedSettings
 from scstlib.models.temporal.scnode.published_training import (
     ADAM_BETAS,
     Batch,
@@ -37,7 +37,7 @@ from scstlib.models.temporal.scnode.published_training import (
 )
 
 SEED = 0
-SETTINGS = PublishedSettings()
+SETTINGS = PublishedScNODE()
 CASES = (
     {"times": 12, "genes": 2000, "dtype": "float32"},
     {"times": 12, "genes": 2000, "dtype": "float64"},

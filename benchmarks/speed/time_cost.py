@@ -7,17 +7,17 @@ import torch
 from anndata import AnnData
 
 from benchmarks.speed.scnode_step import cpu_seconds, plain_loss, training_step
+from scstlib.models import PublishedScNODE
 from scstlib.models.temporal.cells import measured_cells
 from scstlib.models.temporal.scnode.model_time import ModelTime
 from scstlib.models.temporal.scnode.published_network import ScNODENetwork
-from scstlib.models.temporal.scnode.published_settings import PublishedSettings
 from scstlib.models.temporal.scnode.published_training import (
     ADAM_BETAS,
     draw_batch,
     reconstruction_loss,
 )
 
-SETTINGS = PublishedSettings()
+SETTINGS = PublishedScNODE()
 PRETRAIN_TIMED, STEPS_TIMED = 10, 20
 
 

@@ -14,7 +14,7 @@ from importlib.util import find_spec
 import numpy as np
 
 from benchmarks.temporal.truth import World
-from scstlib.models.temporal.scnode.model import ScNODE
+from scstlib.models import ScNODE
 
 MASTERS = {"TF_alpha": "first", "TF_bipotent": "first", "TF_beta": "second", "TF_gamma": "second"}
 NICHES = {"TF_niche_first": "first", "TF_niche_second": "second"}

@@ -37,11 +37,11 @@ from threadpoolctl import threadpool_limits
 from benchmarks.results import markdown, provenance, write
 from scstlib.datasets import load
 from scstlib.metrics.expression import energy_distance, sinkhorn, wasserstein
+from scstlib.models import PublishedScNODE, ScNODE
 from scstlib.models.temporal.baselines import ConstantMean, CopyNearest, InterpolatedMean
 from scstlib.models.temporal.cells import measured_cells
 from scstlib.models.temporal.comparison import SPLIT_HALF, score_held_out_times
 from scstlib.models.temporal.protocol import TemporalModel
-from scstlib.models.temporal.scnode.model import ScNODE
 from scstlib.models.temporal.transport import DisplacementInterpolation
 from scstlib.preprocess.expression import SelectVariableGenes
 from scstlib.splits import hold_out_times
@@ -94,10 +94,9 @@ def fitted(training: AnnData, series: np.ndarray) -> tuple[dict[str, list[Any]],
     """All fitted methods, and the ranks of the default."""
     defaults = [ScNODE(seed=seed).fit(training, "time") for seed in MODEL_SEEDS]
     published = [
-        ScNODE(PUBLISHED, time_points=series, seed=seed).fit(training, "time")
-        for seed in MODEL_SEEDS
+        PublishedScNODE(time_points=series, seed=seed).fit(training, "time") for seed in MODEL_SEEDS
     ]
-    ranks = [model.model.cells_.points.shape[1] for model in defaults]
+    ranks = [model.cells_.points.shape[1] for model in defaults]
     simple = {
         "OT displacement, 6 PCs": DisplacementInterpolation(n_components=6),
         REPEATED: DisplacementInterpolation(n_components=ranks[0]),

@@ -74,8 +74,8 @@ from benchmarks.temporal.scores import (
 )
 from benchmarks.temporal.summary import summary, tables
 from benchmarks.temporal.truth import SPLITS, World
+from scstlib.models import PublishedScNODE, ScNODE
 from scstlib.models.temporal.protocol import TemporalModel
-from scstlib.models.temporal.scnode.model import ScNODE
 
 MODEL_SEEDS = (0, 1, 2)
 RESULTS = Path(__file__).parents[1] / "results"
@@ -95,7 +95,7 @@ def one_split(
     """Fit and score all methods on one split."""
     make: dict[str, Callable[[], TemporalModel]] = {
         DEFAULT: lambda: ScNODE(seed=model_seed),
-        PUBLISHED: lambda: ScNODE(PUBLISHED, time_points=world.times, seed=model_seed),
+        PUBLISHED: lambda: PublishedScNODE(time_points=world.times, seed=model_seed),
     }
     models = {name: build() for name, build in make.items() if only in (None, name)}
     seconds = {name: timed_fit(model, world, split) for name, model in models.items()}
@@ -105,8 +105,8 @@ def one_split(
         found["noise"] = noise_scores(world, split, models, model_seed)
     default = models.get(DEFAULT)
     if isinstance(default, ScNODE):
-        rank = default.model.factors_.loadings.shape[0]
-        found["learned"] = [about | {"rank": rank, "damping": default.model.field_.damping}]
+        rank = default.factors_.loadings.shape[0]
+        found["learned"] = [about | {"rank": rank, "damping": default.field_.damping}]
         found["fates"] = fate_errors(world, split, default, model_seed)
         if model_seed == 0:
             found["place"] = place.floors()

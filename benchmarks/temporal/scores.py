@@ -20,9 +20,9 @@ from scstlib.metrics.expression import (
     wasserstein,
     zero_fraction_error,
 )
+from scstlib.models import ScNODE
 from scstlib.models.temporal.baselines import ConstantMean, CopyNearest
 from scstlib.models.temporal.protocol import TemporalModel
-from scstlib.models.temporal.scnode.model import ScNODE
 from scstlib.models.temporal.transport import DisplacementInterpolation
 
 SMALLEST_MEAN = 0.1  # Counts a cell of a gene that is more than zeros.

@@ -54,7 +54,7 @@ from scstlib.metrics.expression import wasserstein
 from scstlib.models import PublishedScGrapHiC
 from scstlib.models.temporal.cells import measured_cells
 from scstlib.models.spatial.scgraphic.published_inputs import read_inputs
-from scstlib.models.temporal.scnode.model import ScNODE
+from scstlib.models import PublishedScNODE
 from scstlib.models.temporal.scnode.published_training import Comparison, draw_batch, joint_loss
 from scstlib.plots import BLUE, GREY, ORANGE, book_style
 from scstlib.preprocess.contacts import normalise_depth
@@ -115,7 +115,7 @@ as_published = {"drift_activation": "relu", "start_times": "first", "solver_grid
 @cache  # what was trained once is not trained again
 def trained(run, *switches):
     settings = dict(zip(as_published, switches, strict=True))
-    return ScNODE("published", **quick, **settings, max_step=0.25, seed=run).fit(train)
+    return PublishedScNODE(**quick, **settings, max_step=0.25, seed=run).fit(train)
 
 
 def published(run=seed, **changed):
@@ -124,7 +124,7 @@ def published(run=seed, **changed):
 
 
 model = published()
-network = model.model.network_
+network = model.network_
 print(f"{train.n_obs} cells, {audit.count_parameters(network):,} parameters")
 
 # %% [markdown]
@@ -136,7 +136,6 @@ print(f"{train.n_obs} cells, {audit.count_parameters(network):,} parameters")
 
 # %%
 said = 50  # latent coordinates
-settings = model.model.settings
 text = [
     Claim("latent coordinates", said, lambda n: n.diffeq_decoder.net["net"][0].in_features),
     Claim(
@@ -145,8 +144,8 @@ text = [
     Claim("activation of the drift", {"ReLU"}, lambda n: audit.activations(n.diffeq_decoder)),
     Claim("activation of the encoder", set(), lambda n: audit.activations(n.latent_encoder)),
     Claim("layers of the decoder", 1, lambda n: audit.count_layers(n.obs_decoder, "Linear")),
-    Claim("learning rate", 1e-3, lambda _: settings.learning_rate),
-    Claim("steps on the transport loss", 1000, lambda _: settings.joint_steps),
+    Claim("learning rate", 1e-3, lambda _: model.learning_rate),
+    Claim("steps on the transport loss", 1000, lambda _: model.joint_steps),
     Claim("these weights made the paper's tables", True),
 ]
 claimed = audit.claims(network, text)
@@ -166,7 +165,7 @@ audit.report(claimed, everything=True)
 drift_activation = "relu"  # as published; "signed_relu" has none after the last layer
 
 audited = published(drift_activation=drift_activation)
-network = audited.model.network_
+network = audited.network_
 cells = measured_cells(train, "time")
 by_time = [torch.as_tensor(cells.at(time)) for time in cells.times]
 clock = torch.tensor([times.index(time) for time in cells.times], dtype=torch.float64)
@@ -338,7 +337,7 @@ def draw(fitted):
 
 def tiny(run):
     """A model that is hardly trained: isolation fits five of them."""
-    return ScNODE("published", pretrain_steps=5, joint_steps=2, latent_dim=10, seed=run)
+    return PublishedScNODE(pretrain_steps=5, joint_steps=2, latent_dim=10, seed=run)
 
 
 values = torch.as_tensor(cells.values[:20])
@@ -1008,6 +1007,8 @@ pd.DataFrame(limits, index=["effect here", "established", "not established"]).T.
 # <details><summary>Solution</summary>
 #
 # ```python
+# from scstlib.models import ScNODE
+#
 # own = ScNODE(seed=seed).fit(train)
 # here = own.encode(train[at == 60.0])
 # goal = own.flow(here, 60.0, [72.0])[-1]

@@ -51,8 +51,7 @@ from scstlib.datasets import load, simulate_organism
 from scstlib.audit.experiments import illusion, with_and_without
 from scstlib.leakage import assert_disjoint, check_evaluation, record_fit
 from scstlib.metrics.expression import energy_distance, skill_score, wasserstein
-from scstlib.models import PublishedScGrapHiC
-from scstlib.models.temporal.scnode.model import ScNODE
+from scstlib.models import PublishedScGrapHiC, PublishedScNODE, ScNODE
 from scstlib.models.temporal.transport import DisplacementInterpolation
 from scstlib.plots import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, book_style
 from scstlib.preprocess.expression import ShiftedLog
@@ -1190,7 +1189,7 @@ def published_population(seed, mistake, joint_steps):
     train, test = time_parts(series(seed), seed, mistake)
     space = PCA(8).fit(ShiftedLog().fit(train).transform(train))
     how = {"latent_dim": 8, "joint_steps": joint_steps, "target_size": 32}
-    model, errors = ScNODE("published", seed=seed, **how).fit(train), []
+    model, errors = PublishedScNODE(seed=seed, **how).fit(train), []
     for time in HELD:
         predicted = model.sample([time], 150, seed=seed, noise=False).layers["log1p_cp10k"]
         clouds = predicted, values(at(series(seed), time - 12.0)), values(at(test, time))

@@ -55,7 +55,7 @@ from scstlib.metrics.expression import energy_distance
 from scstlib.models.temporal.baselines import CopyNearest
 from scstlib.models.spatial.baselines import BulkRidge
 from scstlib.models.temporal.scnode.count_factors import fit_count_factors
-from scstlib.models.temporal.scnode.model import ScNODE
+from scstlib.models import ScNODE
 from scstlib.plots import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, book_style
 from scstlib.preprocess.confounding import check_confounding, check_depths, variance_explained
 from scstlib.preprocess.contacts import distance_means, make_windows, normalise_depth

@@ -50,7 +50,7 @@ from scstlib.analysis.trajectories import (
 from scstlib.analysis.velocity import add_velocity, principal_axes, velocity_grid
 from scstlib.datasets import simulate_organism
 from scstlib.metrics.expression import energy_distance
-from scstlib.models.temporal.scnode.model import ScNODE
+from scstlib.models import ScNODE
 from scstlib.plots import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, book_style, stream
 
 plt.rcParams.update(book_style())
