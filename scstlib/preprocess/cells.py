@@ -231,7 +231,7 @@ def measured_time(adata: AnnData, time_key: str, min_times: int = 2) -> np.ndarr
             f"adata.obs[{time_key!r}] holds {column.iloc[0]!r}, not numbers; convert it first, for"
             f" example adata.obs[{time_key!r}]{_conversion(column)}."
         )
-    time = column.to_numpy(dtype=np.float64, na_value=np.nan)
+    time: np.ndarray = column.to_numpy(dtype=np.float64, na_value=np.nan)
     if not np.isfinite(time).all():
         raise ValueError(f"adata.obs[{time_key!r}] has {np.sum(~np.isfinite(time))} missing times.")
     if len(np.unique(time)) < min_times:
