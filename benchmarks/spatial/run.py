@@ -94,7 +94,7 @@ def run(arguments: argparse.Namespace) -> None:
         about["device"] = torch.cuda.get_device_name(arguments.device)
     stages = [stage for stage in arguments.stages if stage != "cost"]
     for seed in arguments.seeds if stages else []:
-        world = SpaceWorld.of_seed(seed, arguments.preset)
+        world = SpaceWorld.of_seed(seed)
         for stage in stages:
             once = stage in ("baselines", "informed", "published")
             for model_seed in arguments.model_seeds[:1] if once else arguments.model_seeds:
@@ -114,7 +114,6 @@ def main() -> None:
     parser = argument_parser(__file__, __doc__)
     add_runs(parser)
     parser.add_argument("--stages", nargs="+", choices=STAGES, default=list(STAGES))
-    parser.add_argument("--preset", default="small", help="of the organism; tiny to try it out")
     parser.add_argument("--epochs", type=int, default=4, help="of the published variant")
     parser.add_argument("--patience", type=int, default=10, help="epochs without a better one")
     parser.add_argument("--device", default="cpu", help="where models are trained")

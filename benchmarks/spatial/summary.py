@@ -28,7 +28,7 @@ CPU_MINUTES = 5.0
 def summary(runs: Runs) -> dict[str, object]:
     """Medians over the seeds, and every target with what was reached."""
     found: dict[str, object] = {}
-    if "scores" in runs:
+    if runs.get("scores"):
         scores = pd.DataFrame(runs["scores"])
         metrics = list(METRICS)
         groups = scores.groupby(["row", "part"], sort=False)
@@ -37,7 +37,7 @@ def summary(runs: Runs) -> dict[str, object]:
             for (row, part), group in groups
         ]
         found["targets"] = targets(scores)
-    if "cpu" in runs:
+    if runs.get("cpu"):
         seconds = pd.DataFrame(runs["cpu"]).groupby("row", sort=False)["seconds"]
         found["cpu_minutes"] = {str(row): value / 60 for row, value in seconds.median().items()}
     for kind in ("validation", "cost"):

@@ -6,7 +6,7 @@ whose daughter and mother are training types (near), and ``alpha_mature``, whose
 altogether (far). Targets are pseudo-bulks of 200 cells; the expression of a type is the mean of
 its cells in one sample of all times, in counts per 10,000.
 
-    python -m benchmarks.spatial.truth [--seed 0] [--preset small]
+    python -m benchmarks.spatial.truth [--seed 0]
 
 prints how well the truth itself scores against the noisy targets: no prediction can do better.
 """
@@ -210,9 +210,7 @@ def ceiling(part: Part) -> dict[str, float]:
 def main() -> None:
     parser = argument_parser(__file__, __doc__, output=False)
     parser.add_argument("--seed", type=int, default=0, help="of the organism")
-    parser.add_argument("--preset", default="small", help="of the organism")
-    arguments = parser.parse_args()
-    world = SpaceWorld.of_seed(arguments.seed, arguments.preset)
+    world = SpaceWorld.of_seed(parser.parse_args().seed)
     seconds = cpu_seconds(lambda: (world.train, world.validation, world.parts))
     parts = {"validation": world.validation, **world.parts}
     print(f"{seconds:.1f} CPU s;", len(world.train), "training windows")

@@ -159,6 +159,16 @@ def test_committed_summaries_are_those_of_their_runs(family: str) -> None:
     assert "|" in summary.tables(stored["summary"])
 
 
+def test_one_stage_alone_has_a_summary() -> None:
+    """Such as the bound, which has scores and no cost."""
+    summary = importlib.import_module("benchmarks.spatial.summary")
+    stored = json.loads((results.RESULTS / "spatial.json").read_text())["runs"]["scores"]
+    rows = [row for row in stored if row["row"] == "informed by expression"]
+    found = summary.summary({"scores": rows, "cpu": []})
+    assert {row["part"] for row in found["scores"]} == {"seen", "near", "far"}
+    assert "informed by expression" in summary.tables(found)
+
+
 def test_scores_of_a_row_by_run_leave_out_what_is_missing() -> None:
     table = pd.DataFrame(
         {
