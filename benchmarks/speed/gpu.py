@@ -1,6 +1,6 @@
 """What a GPU is worth: tests that need one, training steps on it and on one core, and full pages.
 
-    python -m benchmarks.speed.gpu [--pages NAME...] [--output FILE]
+    python -m benchmarks.speed.gpu [--pages spatial/human_cortex ...] [--output FILE]
 
 Needs a CUDA device. Wall-clock seconds of a training step are those of many steps minus those of
 few, over their number, on the GPU and on one thread of the CPU beside it. Data are random: the cost

@@ -1,6 +1,8 @@
 # %% [markdown]
 # # Neural ODEs
 #
+# Solvers, learned drifts, derivatives, and what no flow can do.
+#
 # > **Learning goals**
 # > - write an ODE solver in four lines, and measure the order of one that you did not write;
 # > - learn a drift from pairs of cells, and differentiate through the solver in two ways;

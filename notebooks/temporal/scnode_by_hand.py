@@ -1,5 +1,8 @@
 # %% [markdown]
-# # scNODE, piece by piece
+# # scNODE by hand
+#
+# The published model piece by piece, its limits one by one on known truth, and the default of the
+# package.
 #
 # > **Learning goals**
 # > - build the published scNODE from linear layers, Euler steps and a Sinkhorn divergence, and check it
@@ -47,7 +50,6 @@ from torch import nn
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from scstlib.datasets.organism import simulate_organism
-from scstlib.datasets.organism.expression import draw_depths, sample_counts
 from scstlib.metrics.expression import energy_distance, variance_ratio, wasserstein
 from scstlib.models.temporal.scnode.count_factors import fit_count_factors
 from scstlib.models.temporal.scnode.drift import DAMPINGS, damping_errors
@@ -100,15 +102,9 @@ def log_values(counts):
     return np.log1p(counts * (1e4 / counts.sum(axis=1, keepdims=True)))
 
 
-def measured_often(cells, n=20):
-    """Mean log value of simulated cells over n measurements of each."""
-    rng, total = np.random.default_rng(seed), 0.0
-    settings, cycle = organism.settings, cells.obs["cycle"].to_numpy()
-    for _ in range(n):
-        depth = draw_depths(cycle, settings.depth, settings.depth_spread, rng)
-        mean, spread = cells.layers["true_mean"], organism.genome.dispersion
-        total = total + log_values(sample_counts(mean, depth, spread, rng))
-    return total / n
+def measured_often(cells):
+    """Mean log value of simulated cells over 20 measurements of each."""
+    return organism.mean_log_values(cells, n_draws=20, seed=seed)
 
 
 fresh = organism.sample(held_out, 500, seed=2)

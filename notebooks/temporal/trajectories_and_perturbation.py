@@ -1,6 +1,9 @@
 # %% [markdown]
 # # Trajectories and perturbation
 #
+# Velocities, fates, checkpoints, knock-outs and paths of least action against known truth, and what
+# snapshots cannot tell.
+#
 # > **Learning goals**
 # > - read velocities, paths and fates off a fitted flow, and say which of them were measured;
 # > - find the times at which cells part, and tell a split from cells that fall out of step;

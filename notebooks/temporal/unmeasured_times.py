@@ -1,6 +1,9 @@
 # %% [markdown]
 # # Expression at unmeasured times
 #
+# scNODE, as published and as this book changes it, against copies, means and optimal transport on
+# real series.
+#
 # > **Learning goals**
 # > - predict a population of cells at a time that was not measured, with simple baselines, with
 # >   scNODE as published and with this book's default of it;

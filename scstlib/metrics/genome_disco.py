@@ -34,6 +34,20 @@ def genome_disco(prediction: ArrayLike, target: ArrayLike, *, steps: int = 3) ->
     ------
     ValueError
         If shapes differ, a value is negative, or ``steps`` < 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from scstlib.metrics.contacts import genome_disco
+    >>> rng = np.random.default_rng(0)
+    >>> target = rng.poisson(5, (20, 20))
+    >>> target = target + target.T
+    >>> noisy = rng.poisson(target)
+    >>> noisy = noisy + noisy.T
+    >>> float(genome_disco(target, target))
+    1.0
+    >>> round(float(genome_disco(noisy, target)), 2)
+    0.95
     """
     a, b, single = map_pair(prediction, target)
     if steps < 1:

@@ -218,7 +218,20 @@ class CellReader(ValueReader):
 
 
 def measured_time(adata: AnnData, time_key: str, min_times: int = 2) -> np.ndarray:
-    """Return the measured times as float64, shape (n_cells,), or say what is wrong with them."""
+    """Return the measured times as float64, shape (n_cells,), or say what is wrong with them.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from anndata import AnnData
+    >>> from scstlib.preprocess.cells import measured_time
+    >>> obs = pd.DataFrame({"hour": ["0h", "24h"]}, index=["a", "b"])
+    >>> cells = AnnData(np.ones((2, 1)), obs=obs)
+    >>> cells.obs["hour"] = cells.obs["hour"].str.extract(r"([0-9.]+)")[0].astype(float)
+    >>> measured_time(cells, "hour").tolist()
+    [0.0, 24.0]
+    """
     import pandas as pd
 
     if time_key not in adata.obs:

@@ -23,6 +23,13 @@ def distance_means(maps: np.ndarray, mask: np.ndarray | None = None) -> np.ndarr
         (n, bins, bins); NaN pixels are left out.
     mask
         (n, bins), True for usable bins; default all.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from scstlib.preprocess.contacts import distance_means
+    >>> distance_means(np.array([[[4.0, 1.0], [1.0, 2.0]]])).tolist()
+    [3.0, 1.0]
     """
     n, bins = maps.shape[0], maps.shape[-1]
     mask = np.ones((n, bins), dtype=bool) if mask is None else mask
