@@ -84,7 +84,8 @@ def table_of(data: Any) -> pd.DataFrame:
         If the data carry no identity, such as a bare array.
     """
     if is_anndata(data):
-        return data.obs
+        obs: pd.DataFrame = data.obs
+        return obs
     table = data if isinstance(data, pd.DataFrame) else getattr(data, "table", None)
     if not isinstance(table, pd.DataFrame):
         raise ValueError(

@@ -19,22 +19,19 @@ draws cells (``noise=True``) and as their expected values (``noise="depth"``).
 
 from __future__ import annotations
 
-import argparse
 import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from anndata import AnnData
 from sklearn.decomposition import PCA
-from threadpoolctl import threadpool_limits
 
-from benchmarks.results import markdown, provenance, write
+from benchmarks.results import Score, argument_parser, markdown, provenance, write
+from benchmarks.timing import one_thread
 from scstlib.datasets import load
 from scstlib.metrics.expression import energy_distance, sinkhorn, wasserstein
 from scstlib.models import PublishedScNODE, ScNODE
@@ -119,7 +116,7 @@ def with_counts(cells: AnnData) -> AnnData:
     return cells[np.asarray(cells.X.sum(1)).ravel() > 0].copy()
 
 
-def score(name: str, adata: AnnData, kind: str, test_times: list[float]) -> list[dict[str, Any]]:
+def score(name: str, adata: AnnData, kind: str, test_times: list[float]) -> list[Score]:
     split = hold_out_times(adata, test=test_times)
     training, test = split.train, split.test
     if adata.n_vars > MOST_GENES:
@@ -134,7 +131,7 @@ def score(name: str, adata: AnnData, kind: str, test_times: list[float]) -> list
     return [about | {"row": row} | values.to_dict() for row, values in table.iterrows()]
 
 
-def table(rows: list[dict[str, Any]]) -> str:
+def table(rows: list[Score]) -> str:
     """Markdown; the best method of a column in bold, the split half and the default's place."""
     frame = pd.DataFrame(rows)
     order = list(dict.fromkeys(frame["row"]))
@@ -155,14 +152,11 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    default = Path(__file__).parents[1] / "results" / "time_series.json"
-    parser.add_argument("--output", type=Path, default=default)
+    parser = argument_parser(__file__, __doc__)
     parser.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS))
     arguments = parser.parse_args()
-    torch.set_num_threads(1)
-    about, rows = provenance(), []
-    with threadpool_limits(limits=1), warnings.catch_warnings():
+    about, rows = provenance("torchdiffeq", "geomloss", "POT"), []
+    with one_thread(), warnings.catch_warnings():
         # The last time lies more than a mean interval beyond the training times.
         warnings.filterwarnings("ignore", "time .* lies .* beyond the last training time")
         for name in arguments.sets:

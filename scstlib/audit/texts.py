@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from scstlib.audit.findings import Audit, Finding, counted, shown
+from scstlib.audit.findings import Audit, Finding, Verdict, counted, shown
 
 if TYPE_CHECKING:
     import torch
@@ -67,8 +67,8 @@ def _claim(thing: Any, claim: Claim, tolerance: float) -> Finding:
         found = claim.read(thing)
     except (AttributeError, KeyError, IndexError) as error:
         return Finding(claim.about, f"{said}; not found", type(error).__name__, "open")
-    verdict = "holds" if _equal(claim.said, found, tolerance) else "finding"
-    return Finding(claim.about, f"{said}; the object", _text(found), verdict)  # type: ignore[arg-type]
+    verdict: Verdict = "holds" if _equal(claim.said, found, tolerance) else "finding"
+    return Finding(claim.about, f"{said}; the object", _text(found), verdict)
 
 
 def _equal(said: Any, found: Any, tolerance: float) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import shutil
 import sys
 import threading
@@ -133,9 +134,9 @@ def _copy(source: Path, dataset: str, file: RemoteFile) -> Path:
     return target
 
 
-def _open(source: Path, packed: bool) -> gzip.GzipFile:
+def _open(source: Path, packed: bool) -> io.BufferedIOBase:
     """Binary reader of a plain or gzipped file."""
-    return gzip.open(source, "rb") if packed else source.open("rb")  # type: ignore[return-value]
+    return gzip.open(source, "rb") if packed else source.open("rb")
 
 
 def _from_network(manifest: Manifest, files: list[RemoteFile]) -> dict[str, Path]:

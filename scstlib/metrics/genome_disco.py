@@ -67,7 +67,8 @@ def _concordance(steps: int, a: Array, b: Array) -> Array:
     total = np.abs(difference).sum(axis=(1, 2))
     bins = (bins_a + bins_b) / 2
     distance = np.divide(total, bins, out=np.full(len(a), np.nan), where=bins > 0)
-    return 1 - np.minimum(distance, 2.0)
+    score: Array = 1 - np.minimum(distance, 2.0)
+    return score
 
 
 def _transition(maps: Array) -> tuple[Array, Array]:

@@ -110,7 +110,8 @@ def _scc(max_distance: int, smoothing: int, variant: str, a: Array, b: Array) ->
     mean = np.divide(
         (rho * weight).sum(axis=1), total, out=np.full(len(a), np.nan), where=total > 0
     )
-    return np.clip(mean, -1.0, 1.0)
+    bounded: Array = np.clip(mean, -1.0, 1.0)
+    return bounded
 
 
 def _weight(count: NDArray[np.int_], variant: str) -> Array:

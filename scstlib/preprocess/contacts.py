@@ -169,7 +169,8 @@ def smooth_eigenvalues(maps: np.ndarray, *, threshold: float = 0.25) -> np.ndarr
     """
     values, vectors = np.linalg.eigh(_symmetric(maps))
     values = np.sign(values) * np.maximum(np.abs(values) - threshold, 0)
-    return (vectors * values[..., None, :]) @ np.swapaxes(vectors, -1, -2)
+    shrunk: np.ndarray = (vectors * values[..., None, :]) @ np.swapaxes(vectors, -1, -2)
+    return shrunk
 
 
 def laplacian_encodings(maps: np.ndarray, k: int) -> np.ndarray:

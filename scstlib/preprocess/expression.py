@@ -260,7 +260,8 @@ class PooledSizeFactors(TransformerMixin, BaseEstimator):
                 stacklevel=3,
             )
             per_total[per_total <= 0] = 1.0
-        return per_total * total / self.mean_factor_
+        factors: np.ndarray = per_total * total / self.mean_factor_
+        return factors
 
 
 class PearsonResiduals(TransformerMixin, BaseEstimator):
@@ -356,7 +357,8 @@ def _positive_totals(counts: np.ndarray) -> np.ndarray:
 
 
 def _reciprocal(total: np.ndarray) -> np.ndarray:
-    return np.divide(1.0, total, out=np.zeros_like(total), where=total > 0)
+    reciprocal: np.ndarray = np.divide(1.0, total, out=np.zeros_like(total), where=total > 0)
+    return reciprocal
 
 
 def _log_scaled(counts: Any, factors: np.ndarray) -> Any:

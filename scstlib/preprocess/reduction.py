@@ -202,7 +202,8 @@ class PCA(TransformerMixin, BaseEstimator):
 
     def inverse_transform(self, scores: np.ndarray) -> np.ndarray:
         """Scores (cells, components) → expression (cells, genes)."""
-        return scores @ self.components_ + self.mean_
+        expression: np.ndarray = scores @ self.components_ + self.mean_
+        return expression
 
 
 def parallel_analysis(
@@ -266,15 +267,16 @@ def _leading_eigenvalues(x: np.ndarray, k: int) -> np.ndarray:
 
     gram = x @ x.T if len(x) < x.shape[1] else x.T @ x
     n = len(gram)
-    return eigh(gram, eigvals_only=True, subset_by_index=(n - k, n - 1))[::-1]
+    largest_first: np.ndarray = eigh(gram, eigvals_only=True, subset_by_index=(n - k, n - 1))[::-1]
+    return largest_first
 
 
 def dense(x: Any) -> np.ndarray:
     """Float array, whatever ``X`` is; refuses NaN."""
-    x = x.toarray().astype(float) if sp.issparse(x) else np.asarray(x, dtype=float)
-    if not np.isfinite(x).all():
+    values = np.asarray(x.toarray() if sp.issparse(x) else x, dtype=float)
+    if not np.isfinite(values).all():
         raise ValueError("X holds NaN or infinity: remove or fill those entries first")
-    return x
+    return values
 
 
 def aligned(adata: AnnData, genes: pd.Index) -> AnnData:

@@ -226,7 +226,8 @@ def interval_track(
     total = np.bincount(bin_of, length * values[interval_of], minlength=len(bins))
     covered = np.bincount(bin_of, length, minlength=len(bins))
     track = np.full(len(bins), float(fill))
-    return np.divide(total, covered, out=track, where=covered > 0)[:, None]
+    np.divide(total, covered, out=track, where=covered > 0)
+    return track[:, None]
 
 
 def by_chromosome(track: np.ndarray, bins: pd.DataFrame) -> dict[str, np.ndarray]:
@@ -309,7 +310,8 @@ class TrackScaler(TransformerMixin, BaseEstimator):
             return values
         if (values < 0).any():
             raise ValueError(f"log1p of {np.nanmin(values)}: use log=False")
-        return np.log1p(values)
+        logs: np.ndarray = np.log1p(values)
+        return logs
 
 
 def scale_per_window(tracks: np.ndarray) -> np.ndarray:

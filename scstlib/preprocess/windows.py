@@ -285,7 +285,8 @@ def usable_bins(matrix: Any) -> np.ndarray:
         kept = sp.csr_array(matrix, copy=True)
         kept.data = np.nan_to_num(kept.data)
         return np.asarray(abs(kept).sum(axis=1)).ravel() > 0
-    return np.abs(np.nan_to_num(matrix)).sum(axis=1) > 0
+    usable: np.ndarray = np.abs(np.nan_to_num(matrix)).sum(axis=1) > 0
+    return usable
 
 
 def _cut(matrix: Any, starts: np.ndarray, window: int, mask: np.ndarray) -> np.ndarray:

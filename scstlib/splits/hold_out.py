@@ -407,4 +407,5 @@ def _match_times(wanted: Any, measured: np.ndarray, time_key: str) -> np.ndarray
             f"{time_key} {values[unknown].tolist()} was not measured; "
             f"measured are {measured.tolist()}"
         )
-    return measured[nearest]
+    found: np.ndarray = measured[nearest]
+    return found
