@@ -45,6 +45,7 @@ ROOMS = (
     "files",
     "analysis",
     "checks",
+    "commands",
     "__main__",
 )
 LEVEL = {name: level for level, name in enumerate(ROOMS)}

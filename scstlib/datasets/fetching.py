@@ -223,7 +223,7 @@ def _unavailable(manifest: Manifest, files: list[RemoteFile], reason: str) -> Da
     message = (
         f"{manifest.name}: {len(files)} of {len(manifest.files)} files are not here and {reason}.\n"
         + "\n".join(shown)
-        + f"\nWith internet: python -m scstlib.datasets fetch {manifest.name}\n"
+        + f"\nWith internet: scstlib data fetch {manifest.name}\n"
         f"By hand: put the files into {folder} under these names.\n"
         f"From a copy: let SCST_MIRROR name a folder that holds {manifest.name}/ with the files."
     )
