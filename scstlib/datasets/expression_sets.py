@@ -137,6 +137,40 @@ def bargaje2017(manifest: Manifest, files: Files) -> AnnData:
     return _annotated(values, table.columns, obs, manifest, "Ct", "hours")
 
 
+def kouno2013(manifest: Manifest, files: Files) -> AnnData:
+    """Human THP-1 monocytes after PMA: 960 cells × 45 genes, qPCR, hours 0 to 96.
+
+    The host does not name the scale of the values, which are positive with a heavy tail.
+    DOI 10.1186/gb-2013-14-10-r118.
+    """
+    (path,) = files().values()
+    table = pd.read_csv(path)
+    hours = table.pop("h").to_numpy(float)
+    obs = _numbered(len(table), time=hours)
+    values = table.to_numpy(np.float32)
+    return _annotated(values, table.columns, obs, manifest, "qPCR, scale not named", "hours")
+
+
+def klein2015(manifest: Manifest, files: Files) -> AnnData:
+    """Mouse ES cells after withdrawal of LIF: 1,000 cells × 900 genes, UMI counts, days 0 to 7.
+
+    The days are in a file of their own, in the order of the columns of the counts.
+    DOI 10.1016/j.cell.2015.04.044.
+
+    Raises
+    ------
+    ValueError
+        If there is not one day for each cell.
+    """
+    paths = files()
+    table = pd.read_csv(paths["profile.txt"], index_col=0)
+    days = np.loadtxt(paths["labels.txt"], dtype=float, ndmin=1)
+    if len(days) != table.shape[1]:
+        raise ValueError(f"{manifest.name}: {len(days)} days for {table.shape[1]} cells")
+    obs = _numbered(len(days), time=days)
+    return _annotated(table.to_numpy().T, table.index, obs, manifest, "counts", "days")
+
+
 def malaria_cell_atlas(manifest: Manifest, files: Files) -> AnnData:
     """*Plasmodium berghei*, blood stages: 4,763 cells × 4,890 genes, UMI counts, inferred hours.
 

@@ -244,9 +244,9 @@ class CoolerMaps:
                     f" 'cooler balance {self.uri}', or use the raw counts."
                 )
             return None
-        weights = self._cooler.bins()[column][:].to_numpy(dtype=float)
+        weights: np.ndarray = self._cooler.bins()[column][:].to_numpy(dtype=float)
         with self._cooler.open("r") as group:
             divisive = group["bins"][column].attrs.get("divisive_weights", column in DIVISIVE)
         if divisive:
-            return np.divide(1, weights, out=np.full(len(weights), np.nan), where=weights > 0)
+            weights = np.divide(1, weights, out=np.full(len(weights), np.nan), where=weights > 0)
         return weights

@@ -129,13 +129,13 @@ def shared_inputs(
     return (np.concatenate(parts, axis=1) if parts else None), names, files
 
 
-def _checked(table: Any, maps: CoolerMaps, source: str, overhang: bool = False) -> pd.DataFrame:
+def _checked(given: Any, maps: CoolerMaps, source: str, overhang: bool = False) -> pd.DataFrame:
     """A table with the map's chromosome names; refused where it does not lie on them.
 
     Bins of another grid may reach over the end of a chromosome (``overhang``), genes may not.
     """
     try:
-        table = match_chromosomes(table, maps)
+        table: pd.DataFrame = match_chromosomes(given, maps)
     except ValueError as error:
         raise ValueError(f"{source} does not fit {maps.uri}: {error}") from None
     size = table["chrom"].map(maps.chromsizes)

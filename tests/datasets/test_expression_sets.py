@@ -94,6 +94,27 @@ def test_bargaje2017_small(tmp_path: Path) -> None:
     np.testing.assert_array_equal(adata.X, np.float32([[25, 3.5], [18, 20]]))
 
 
+def test_kouno2013_small(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text("A,B,h\n4.5,30.5,0\n5,20,96\n")
+    adata = read("kouno2013", tmp_path)
+    check_form(adata, "kouno2013", "qPCR, scale not named", "hours")
+    assert adata.obs["time"].tolist() == [0, 96]
+    np.testing.assert_array_equal(adata.X, np.float32([[4.5, 30.5], [5, 20]]))
+
+
+def test_klein2015_small(tmp_path: Path) -> None:
+    (tmp_path / "profile.txt").write_text(",cell-0,cell-1\nA,3,0\nB,1,2\nC,0,7\n")
+    (tmp_path / "labels.txt").write_text("0\n7\n")
+    adata = read("klein2015", tmp_path)
+    check_form(adata, "klein2015", "counts", "days")
+    assert list(adata.var_names) == ["A", "B", "C"]
+    assert adata.obs["time"].tolist() == [0, 7]
+    np.testing.assert_array_equal(adata.X.toarray(), [[3, 1, 0], [0, 2, 7]])
+    (tmp_path / "labels.txt").write_text("0\n7\n7\n")
+    with pytest.raises(ValueError, match="3 days for 2 cells"):
+        read("klein2015", tmp_path)
+
+
 def test_malaria_cell_atlas_small(tmp_path: Path) -> None:
     # The phenotypes are in another order than the counts.
     (tmp_path / "pb10xIDC_pheno.csv").write_text(",nUMI,bulk\nCC,4,10\nAA,3,2\n")
@@ -231,6 +252,24 @@ def test_bargaje2017_real(real_data: Path) -> None:
     hours = {0: 231, 24: 166, 36: 93, 48: 211, 60: 122, 72: 258, 96: 456, 120: 359}
     assert counts_by(adata, "time") == hours
     assert adata.X.max() == 25
+
+
+def test_kouno2013_real(real_data: Path) -> None:
+    adata = load("kouno2013")
+    check_form(adata, "kouno2013", "qPCR, scale not named", "hours")
+    assert adata.shape == (960, 45)
+    assert counts_by(adata, "time") == dict.fromkeys([0, 1, 6, 12, 24, 48, 72, 96], 120)
+    assert 0 < adata.X.min() < adata.X.max() < 100
+
+
+def test_klein2015_real(real_data: Path) -> None:
+    adata = load("klein2015")
+    check_form(adata, "klein2015", "counts", "days")
+    assert adata.shape == (1000, 900)
+    assert counts_by(adata, "time") == {0: 359, 2: 101, 4: 248, 7: 292}
+    # Pluripotency goes: neither cells nor genes are shuffled.
+    share = adata.to_df()["Zfp42"].gt(0).groupby(adata.obs["time"]).mean()
+    assert share[0.0] > 2 * share[7.0]
 
 
 def test_ipsc_cardiomyocyte_real(real_data: Path) -> None:

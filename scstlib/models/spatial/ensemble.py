@@ -105,7 +105,8 @@ class ContactEnsemble:
         distance = np.abs(np.subtract.outer(np.arange(bins), np.arange(bins)))
         factor = self.factor_[np.minimum(distance, len(self.factor_) - 1)]
         spread: np.ndarray = np.std(self._predictions(windows, depth), axis=0, ddof=1)
-        return (spread * factor).astype(np.float32)
+        scaled: np.ndarray = (spread * factor).astype(np.float32)
+        return scaled
 
     def _calibrated(self, windows: Windows) -> np.ndarray:
         predictions = self._predictions(windows, 1.0)

@@ -254,7 +254,8 @@ class PublishedScGrapHiC(SavedModel):
             network.train()
             with seeded_weights(self.seed + 1 + step):  # Draws dropout.
                 predicted = network(*inputs.of(rows))
-            return (predicted.float() - goal[rows].float()).square().mean()
+            loss: Tensor = (predicted.float() - goal[rows].float()).square().mean()
+            return loss
 
         history = minimise(
             loss_of_step,
@@ -305,7 +306,8 @@ class PublishedScGrapHiC(SavedModel):
         top = np.log1p(bulk.max(axis=(1, 2), keepdims=True) / np.where(per_read, per_read, 1))
         contacts = np.expm1(raw * top) * per_read * depth
         contacts *= windows.mask[:, :, None] & windows.mask[:, None, :]
-        return contacts.astype(np.float32, copy=False)
+        found: np.ndarray = contacts.astype(np.float32, copy=False)
+        return found
 
     def raw_output(self, windows: Windows) -> np.ndarray:
         """Return what the network gives: (n, bins, bins), float32, in [0, 1].
