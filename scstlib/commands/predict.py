@@ -122,6 +122,8 @@ def _expression(options: argparse.Namespace) -> int:
     from scstlib.files import predict_expression
     from scstlib.files.outputs import check_output
 
+    if options.model and options.settings:
+        raise ValueError("--set goes with --cells: the settings of a fitted model stay as they are")
     read = (options.cells, options.model)
     check_output(options.out, options.overwrite, suffixes=(".h5ad",), inputs=read)
     model = options.model

@@ -26,7 +26,7 @@ BASE = 500.0  # MB of PyTorch, AnnData, cooler and what they load
 WINDOW_SECONDS, PIXEL_SECONDS, PIXEL_BYTES = 2.5e-3, 1.8e-6, 2_000
 # scNODE: seconds for each entry of the cells that factors are fitted to, of those that are only
 # encoded, and for each step; bytes of an entry.
-FACTOR_SECONDS, ENCODING_SECONDS, STEP_SECONDS, ENTRY_BYTES = 8e-7, 2e-7, 2e-3, 28
+FACTOR_SECONDS, ENCODING_SECONDS, STEP_SECONDS, ENTRY_BYTES = 8e-7, 1e-7, 2e-3, 28
 
 
 class Cost(NamedTuple):

@@ -53,12 +53,14 @@ def test_every_example_of_the_help_runs(
     capsys: pytest.CaptureFixture[str],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
+    printed = ""
     for command in COMMANDS:
         shown = examples(command)
         assert shown
         for words in shown:
             assert words[: len(command)] == command
             assert main(words) == 0, words
+        printed += capsys.readouterr().out
     # Training says what it reads and costs before it starts.
     text = caplog.text
     assert "4 windows of 64 bins, 2 cell types: about a minute or less on one CPU core" in text
@@ -73,9 +75,8 @@ def test_every_example_of_the_help_runs(
     tables = {name: pd.read_csv(here / f"{name}.csv") for name in ("contacts", "expression")}
     assert set(tables["contacts"]["model"]) >= {"prediction", "bulk"}
     assert set(tables["expression"]["time"]) == {48.0}
-    shown = capsys.readouterr().out
-    assert "GD" in shown
-    assert "energy distance" in shown
+    assert "GD" in printed
+    assert "energy distance" in printed
 
 
 def test_entry_point_and_module() -> None:
@@ -143,6 +144,11 @@ def test_interruption_is_one_line(
             " --overwrite",
             "cells.h5ad is read",
         ),
+        (
+            "predict-expression --model stem.cool --set seed=3 --times 3 --n-cells 5 --out p.h5ad",
+            "--set goes with --cells",
+        ),
+        ("predict-expression --model stem.cool --times 3 --n-cells 5 --out p.h5ad", "stem.cool"),
         ("score expression --predicted cells.h5ad --measured cells.h5ad --times 1", "[1.0]"),
         (
             "score contacts --predicted stem.cool --measured stem.cool --bulk bulk.mcool",
