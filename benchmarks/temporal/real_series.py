@@ -14,7 +14,8 @@ W is the Sinkhorn divergence as published (cost |x - y|**2 / 2, blur 0.05, scali
 the energy distance, both over genes; W2**2 is exact, in at most 20 principal components of the
 training cells. Values are log1p of counts per 10,000, of qPCR the numbers as they are. A score is
 the median over halves and model seeds, then the mean over times. The default stands there as it
-draws cells (``noise=True``) and as their expected values (``noise="depth"``).
+draws cells (``noise=True``) and as their expected values (``noise="depth"``). All other methods of
+``scstlib.models.temporal.methods()`` are fitted once.
 """
 
 from __future__ import annotations
@@ -31,15 +32,13 @@ from anndata import AnnData
 from sklearn.decomposition import PCA
 
 from benchmarks.results import Score, argument_parser, markdown, provenance, write
+from benchmarks.temporal.scores import PUBLISHED, fitted_once
 from benchmarks.timing import one_thread
 from scstlib.datasets import load
 from scstlib.metrics.expression import energy_distance, sinkhorn, wasserstein
 from scstlib.models import PublishedScNODE, ScNODE
-from scstlib.models.temporal.baselines import ConstantMean, CopyNearest, InterpolatedMean
+from scstlib.models.temporal import SPLIT_HALF, TemporalModel, score_held_out_times
 from scstlib.models.temporal.cells import measured_cells
-from scstlib.models.temporal.comparison import SPLIT_HALF, score_held_out_times
-from scstlib.models.temporal.protocol import TemporalModel
-from scstlib.models.temporal.transport import DisplacementInterpolation
 from scstlib.preprocess.expression import SelectVariableGenes
 from scstlib.splits import hold_out_times
 
@@ -48,8 +47,6 @@ INNER = {"semrau2017": (36.0, 60.0)}
 MOST_GENES, MOST_COMPONENTS = 2000, 20
 MODEL_SEEDS = (0, 1, 2)
 DRAWN, EXPECTED = "default, noise=True", 'default, noise="depth"'
-PUBLISHED, CONSTANT = "published", "one constant vector"
-REPEATED, NEAREST = "OT displacement, rank of the default", "nearest time copied"
 
 
 @dataclass
@@ -94,19 +91,13 @@ def fitted(training: AnnData, series: np.ndarray) -> tuple[dict[str, list[Any]],
         PublishedScNODE(time_points=series, seed=seed).fit(training, "time") for seed in MODEL_SEEDS
     ]
     ranks = [model.cells_.points.shape[1] for model in defaults]
-    simple = {
-        "OT displacement, 6 PCs": DisplacementInterpolation(n_components=6),
-        REPEATED: DisplacementInterpolation(n_components=ranks[0]),
-        NEAREST: CopyNearest(),
-        "nearest time, mean moved": InterpolatedMean(),
-        CONSTANT: ConstantMean(),
-    }
     models: dict[str, list[Any]] = {
         DRAWN: [Sampled(model, True) for model in defaults],
         EXPECTED: [Sampled(model, "depth") for model in defaults],
         PUBLISHED: published,
     }
-    return models | {name: [model.fit(training, "time")] for name, model in simple.items()}, ranks
+    once = fitted_once(training, ranks[0])
+    return models | {name: [model] for name, model in once.items()}, ranks
 
 
 def with_counts(cells: AnnData) -> AnnData:

@@ -13,8 +13,8 @@ seeds 20, 21, 22. Training cells are 400 a time of one draw (counts), without th
 times: easy 4, 6, 8; medium 10, 11; hard 2, 4, 6, 8, 10, 11 of 0 to 11, where 2, 4, 6, 8 are inner
 and 10, 11 outer times. Every method predicts 400 cells a time. A score of a part is the mean over
 its times; what is reported is the median over organism and model seeds, and the median of ratios
-of each to the median over the other's model seeds on the same organism. Baselines and floors have
-no model seed and are scored once for each organism.
+of each to the median over the other's model seeds on the same organism. Floors and all other
+methods of ``scstlib.models.temporal.methods()`` are scored once for each organism.
 
 Where predicted cells lie
     wt: exact squared W2, in 15 principal components of the truth of all times, between the
@@ -63,15 +63,15 @@ from benchmarks.temporal.scores import (
     DEFAULT,
     PUBLISHED,
     PlaceScores,
-    baselines,
     fate_errors,
+    fitted_once,
     noise_scores,
 )
 from benchmarks.temporal.summary import summary, tables
 from benchmarks.temporal.truth import SPLITS, World
 from benchmarks.timing import cpu_seconds, one_thread
 from scstlib.models import PublishedScNODE, ScNODE
-from scstlib.models.temporal.protocol import TemporalModel
+from scstlib.models.temporal import TemporalModel
 
 
 def timed_fit(model: TemporalModel, world: World, split: str) -> float:
@@ -101,8 +101,7 @@ def one_split(
         found["fates"] = fate_errors(world, split, default, model_seed)
         if model_seed == 0:
             found["place"] = place.floors()
-            for name, build in baselines(rank).items():
-                models[name] = build().fit(world.training(split), "time")
+            models |= fitted_once(world.training(split), rank)
     if PUBLISHED in models and model_seed == 0:
         plain = plain_schedule(world.training(split), world.times, model_seed)
         seconds |= {"published, plain": plain["schedule"], "plain_step": plain["plain_step"]}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import pandas as pd
 from anndata import AnnData
@@ -22,25 +20,21 @@ from scstlib.metrics.expression import (
     zero_fraction_error,
 )
 from scstlib.models import ScNODE
-from scstlib.models.temporal.baselines import ConstantMean, CopyNearest
-from scstlib.models.temporal.protocol import TemporalModel
-from scstlib.models.temporal.transport import DisplacementInterpolation
+from scstlib.models.temporal import DisplacementInterpolation, TemporalModel, methods
 
 SMALLEST_MEAN = 0.1  # Counts a cell of a gene that is more than zeros.
 DEFAULT, PUBLISHED = "default", "published"
-TRANSPORT_6, TRANSPORT_OWN = "OT displacement, 6 PCs", "OT displacement, rank of the default"
-NEAREST, CONSTANT = "nearest time copied", "one constant vector"
+NEAREST, TRANSPORT_OWN = "nearest time copied", "OT displacement, rank of the default"
+SEVERAL_SEEDS = ("scNODE", "scNODE as published")  # Of ``methods()``: DEFAULT and PUBLISHED here.
 TRUE_MEASURED, TRUE_MEAN = "fresh true cells, measured", "fresh true cells, noise-free"
 TRUE_AT_DEPTH = "fresh true cells, noise-free, at their depths"
 
 
-def baselines(default_rank: int) -> dict[str, Callable[[], TemporalModel]]:
-    return {
-        TRANSPORT_6: lambda: DisplacementInterpolation(n_components=6),
-        TRANSPORT_OWN: lambda: DisplacementInterpolation(n_components=default_rank),
-        NEAREST: CopyNearest,
-        CONSTANT: ConstantMean,
-    }
+def fitted_once(training: AnnData, default_rank: int) -> dict[str, TemporalModel]:
+    """All other methods of the package, and displacement in as many components as the default."""
+    models = {name: new(0) for name, new in methods().items() if name not in SEVERAL_SEEDS}
+    models[TRANSPORT_OWN] = DisplacementInterpolation(n_components=default_rank)
+    return {name: model.fit(training, "time") for name, model in models.items()}
 
 
 def values_of(sampled: AnnData) -> np.ndarray:

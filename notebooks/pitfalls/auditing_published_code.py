@@ -950,9 +950,9 @@ limits = {
     "velocities are never negative": (effect_of("signed drift"),
         f"{same_values} no velocity is below 0", full_training),
     "paths start at the first time only": (effect_of("starts at all times"),
-        "forecasts of the variant do not change with cells of later times", "that the start alone makes the effect: a step also sees more cells"),
+        "forecasts of the published model do not change with cells of later times", "that the start alone makes the effect: a step also sees more cells"),
     "the path depends on the times asked for": (f"median shift at 72 h {shift:.1%} of the way",
-        "in the variant, cells at one time move when others are asked for", "that a score moves beyond its spread over seeds"),
+        "in the published model, cells at one time move when others are asked for", "that a score moves beyond its spread over seeds"),
     "noise of latent points is small": (f"{of_noise:.0%} of their variance",
         "after short training the noise is a small part; the loss has no term for it", "the share after full training"),
     "the graph convolution has no path to the loss": (f"SCC {with_interval(gain, '+.3f')} when mended, after {steps} steps",
@@ -978,8 +978,8 @@ pd.DataFrame(limits, index=["effect here", "established", "not established"]).T.
 
 # %% [markdown]
 # For all of them it is **not established** whether that commit made the printed tables, nor what these would be
-# without the finding. Networks and losses of the package's variants are tested against values of the public
-# code at the commits named above. Where lines on this page stand for the public code (the split record,
+# without the finding. Networks and losses of the package's published models are tested against values of the
+# public code at the commits named above. Where lines on this page stand for the public code (the split record,
 # the score in place, the last window, the shared settings), only the behaviour is the same.
 #
 # None of this is unusual. The text of a program, like that of a paper, has mistakes that its authors

@@ -535,7 +535,7 @@ Markdown(
 # the spread over places: take every window that shares no bin with another, average over the cell
 # types of a place, and look at the difference between two rows place by place.
 # [The benchmarks](../../book/reproducibility.md#contact-maps-of-cell-types) repeat this page on three
-# organisms with larger windows and longer training. They train the published variant too, say how far
+# organisms with larger windows and longer training. They train the published model too, say how far
 # its score on the validation chromosome rose, and how far the default falls short of what was asked of it.
 
 # %%
