@@ -306,7 +306,7 @@ def line(metric, part, scores):
     camps = {"a baseline": simple, PUBLISHED: [PUBLISHED], SCNODE: [SCNODE, DENOISED]}
     best = {camp: middle[members].idxmin() for camp, members in camps.items()}
     first, second, third = sorted(best, key=lambda camp: middle[best[camp]])
-    each = ", ".join(f"{best[camp]} {middle[best[camp]]:.3g}" for camp in (first, second, third))
+    each = "; ".join(f"{best[camp]} {middle[best[camp]]:.3g}" for camp in (first, second, third))
     lower = int((scores.loc[best[first]] < scores.loc[best[second]]).sum())
     sure = "in all 3 splits" if lower == 3 else f"in the median, and in {lower} of 3 splits"
     odd = " The constant is below the floor." if middle[CONSTANT] < middle[FLOOR] else ""
