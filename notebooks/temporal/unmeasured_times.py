@@ -344,14 +344,14 @@ STYLES = {
     DENOISED: ("o", PURPLE),
 }
 ROWS = [*models["semrau2017"], DENOISED]
+STYLES = {name: STYLES.get(name, ("h", GREY)) for name in (FLOOR, *ROWS)}
 
 
 def place_and_likeness(found):
     """Draw both scores of every method, inner times above outer times."""
     fig, axes = plt.subplots(2, 1, figsize=(5.4, 7.2))
     for ax, part in zip(axes, ("inner", "outer"), strict=True):
-        for name in (FLOOR, *ROWS):
-            marker, color = STYLES.get(name, ("h", GREY))
+        for name, (marker, color) in STYLES.items():
             x, y = found.loc[name, ("place", part)], found.loc[name, ("likeness", part)]
             ax.plot(x, y, marker, color=color, ms=10, alpha=0.8, label=name)
         ax.set(xscale="log", yscale="log", title=f"{part} times")
