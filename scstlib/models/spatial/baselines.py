@@ -162,7 +162,8 @@ class BulkRidge:
         return scale_smoothed(windows, self.smoothing_, self._factor, depth)
 
     def _factor(self, features: np.ndarray) -> np.ndarray:
-        return np.clip(self._standardised(features) @ self.coefficients_, 0.1, 10.0)
+        ratio: np.ndarray = np.clip(self._standardised(features) @ self.coefficients_, 0.1, 10.0)
+        return ratio
 
     def _standardised(self, features: np.ndarray) -> np.ndarray:
         scaled = (features - self.mean_) / self.scale_

@@ -85,7 +85,8 @@ def depths_of(windows: Windows) -> np.ndarray:
     if not (seen > 0).all():
         empty = windows.table["cell_type"][group == int(np.argmin(seen))].iloc[0]
         raise ValueError(f"the targets of {empty} hold no contact: leave them out.")
-    return (seen / bulk)[group]
+    depths: np.ndarray = (seen / bulk)[group]
+    return depths
 
 
 class PlaceBatches:

@@ -96,7 +96,8 @@ class NodeProcessor(nn.Module):
         x = self.batch_norm_0(functional.leaky_relu(x)).transpose(1, 2)
         for block in self.encoder_blocks:
             x = block(x)
-        return x.sigmoid()
+        nodes: Tensor = x.sigmoid()
+        return nodes
 
 
 class DenseGATv2(nn.Module):
@@ -126,7 +127,8 @@ class DenseGATv2(nn.Module):
         source, target = self.lin_l(x), self.lin_r(x)
         pair = target[:, :, None] + source[:, None] + self.lin_edge(weight[..., None])
         score = functional.leaky_relu(pair, NEGATIVE_SLOPE) @ self.att[0, 0]
-        return score.masked_fill(absent, -torch.inf).softmax(-1) @ source + self.bias
+        out: Tensor = score.masked_fill(absent, -torch.inf).softmax(-1) @ source + self.bias
+        return out
 
 
 class DenseGraphNorm(nn.Module):
