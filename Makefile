@@ -10,5 +10,5 @@ setup: ; @$(PYTHON) tools/setup.py
 book: setup ; @$(RUN) tools.build
 test: setup ; @$(RUN) tools.test
 check: setup ; @$(RUN) tools.check
-pairs: setup ; @$(RUN) tools.pair && $(RUN) tools.environment
+pairs: setup ; @$(RUN) tools.pair && $(RUN) tools.environment && $(RUN) book.diagrams
 clean: ; rm -rf _build .venv .snakemake .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage

@@ -84,7 +84,8 @@ def table_of(data: Any) -> pd.DataFrame:
         If the data carry no identity, such as a bare array.
     """
     if is_anndata(data):
-        return data.obs
+        obs: pd.DataFrame = data.obs
+        return obs
     table = data if isinstance(data, pd.DataFrame) else getattr(data, "table", None)
     if not isinstance(table, pd.DataFrame):
         raise ValueError(
@@ -98,7 +99,17 @@ def table_of(data: Any) -> pd.DataFrame:
 
 
 def split_record(data: Any) -> dict[str, Any]:
-    """What :mod:`scstlib.splits` wrote about the split that made this part; empty if nothing."""
+    """What :mod:`scstlib.splits` wrote about the split that made this part; empty if nothing.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from scstlib.leakage import split_record
+    >>> from scstlib.splits import hold_out_chromosomes
+    >>> bins = pd.DataFrame({"chrom": ["chr1", "chr2"], "start": [0, 0], "end": [50_000, 50_000]})
+    >>> split_record(hold_out_chromosomes(bins, "chr2").train)
+    {'by': 'chrom', 'part': 'train'}
+    """
     return dict((data.uns if is_anndata(data) else table_of(data).attrs).get("split", {}))
 
 
@@ -169,7 +180,14 @@ def fingerprints_from_json(stored: Iterable[Mapping[str, Any]]) -> tuple[Fingerp
 
 
 def bare_chromosome(name: str) -> str:
-    """Name whatever the file that names it: chr1 and 1 are one chromosome, chrM and MT too."""
+    """Name whatever the file that names it: chr1 and 1 are one chromosome, chrM and MT too.
+
+    Examples
+    --------
+    >>> from scstlib.leakage import bare_chromosome
+    >>> bare_chromosome("chr7"), bare_chromosome("7"), bare_chromosome("MT")
+    ('7', '7', 'M')
+    """
     bare = name.removeprefix("chr")
     return "M" if bare == "MT" else bare
 
@@ -230,6 +248,23 @@ def check_evaluation(
         Naming the object and the overlap.
     ValueError
         If an object does not say what it was fitted on.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from anndata import AnnData
+    >>> from scstlib.leakage import check_evaluation
+    >>> from scstlib.preprocess.expression import Scale
+    >>> from scstlib.splits import hold_out_times
+    >>> obs = pd.DataFrame({"time": [0.0, 0.0, 1.0, 1.0]}, index=["a", "b", "c", "d"])
+    >>> split = hold_out_times(AnnData(np.ones((4, 2)), obs=obs), test=1.0)
+    >>> scale = Scale().fit(split.train)
+    >>> check_evaluation(scale, split.test)  # silent: nothing is shared
+    >>> check_evaluation(scale, split.train)
+    Traceback (most recent call last):
+        ...
+    scstlib.leakage.LeakageError: Scale was fitted on what it is evaluated on: 2 observations...
     """
     against = fingerprint(part)
     if given is not None and (overlap := _overlap(fingerprint(given), against, by, gap)):
@@ -268,6 +303,17 @@ def assert_disjoint(train: Any, test: Any, *, by: str | None = None, gap: int = 
         Naming the overlap.
     ValueError
         If the two cannot be compared (cells with intervals, two assemblies, a missing column).
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from scstlib.leakage import assert_disjoint
+    >>> bins = pd.DataFrame({"chrom": ["chr1", "chr1"], "start": [0, 90], "end": [40, 130]})
+    >>> assert_disjoint(bins[:1], bins[1:], by="region", gap=50)  # silent: 50 bp apart
+    >>> assert_disjoint(bins[:1], bins[1:])
+    Traceback (most recent call last):
+        ...
+    scstlib.leakage.LeakageError: the parts share chromosome ['1']
     """
     overlap = _overlap(fingerprint(train), fingerprint(test), by, gap)
     if overlap:
@@ -298,6 +344,22 @@ def choose(
     ValueError
         If there is no candidate, a candidate does not say what it was fitted on, or a score is
         not finite.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from scstlib.leakage import choose, record_fit
+    >>> class Constant:
+    ...     def __init__(self, value, table):
+    ...         self.value = value
+    ...         record_fit(self, table)
+    >>> bins = pd.DataFrame({"chrom": ["1", "2"], "start": 0, "end": 50, "value": [3.0, 4.0]})
+    >>> train, validation = bins[:1], bins[1:]
+    >>> candidates = {"low": Constant(1.0, train), "high": Constant(5.0, train)}
+    >>> score = lambda model, part: -abs(part["value"] - model.value).mean()
+    >>> name, model = choose(candidates, score, validation)
+    >>> name, len(model.fitted_on_)  # the validation part counts as learned from
+    ('high', 2)
     """
     if not candidates:
         raise ValueError("there is no candidate to choose from")

@@ -22,6 +22,12 @@ def book_style() -> dict[str, Any]:
     """Return matplotlib settings for figures that are read at the width of a telephone too.
 
     Use as ``plt.rcParams.update(book_style())``.
+
+    Examples
+    --------
+    >>> from scstlib.plots import book_style
+    >>> book_style()["font.size"]
+    11
     """
     from cycler import cycler
 
@@ -76,6 +82,16 @@ def contact_map(
     ------
     ValueError
         If the map has no value to draw.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from matplotlib.figure import Figure
+    >>> from scstlib.plots import contact_map
+    >>> ax = Figure().subplots()
+    >>> image = contact_map(ax, np.eye(4) + 1, start=0, end=4e6)
+    >>> ax.get_xlabel(), image.get_array().shape
+    ('position (Mb)', (4, 4))
     """
     from matplotlib.colors import LogNorm, Normalize
 
@@ -112,6 +128,16 @@ def populations(
         The same two coordinates of cells, such as principal components.
     labels : tuple of str
         Names of the two axes, with units where there are any.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from matplotlib.figure import Figure
+    >>> from scstlib.plots import populations
+    >>> ax = Figure().subplots()
+    >>> populations(ax, np.zeros((5, 2)), np.ones((5, 2)), labels=("PC 1", "PC 2"))
+    >>> ax.get_legend_handles_labels()[1]
+    ['measured', 'predicted']
     """
     for cells, color, name in ((measured, GREY, "measured"), (predicted, RED, "predicted")):
         ax.scatter(cells[:, 0], cells[:, 1], s=9, color=color, alpha=0.5, linewidths=0, label=name)
@@ -146,6 +172,18 @@ def stream(
     ------
     ValueError
         If the two arrays do not fit together, or no point has a velocity.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from matplotlib.figure import Figure
+    >>> from scstlib.plots import stream
+    >>> ax = Figure().subplots()
+    >>> x, y = np.meshgrid(np.arange(4.0), np.arange(4.0))
+    >>> positions = np.stack([x, y], axis=-1)
+    >>> stream(ax, positions, np.ones((4, 4, 2)), labels=("PC 1", "PC 2"))
+    >>> ax.get_xlabel()
+    'PC 1'
     """
     if positions.shape != velocities.shape or positions.ndim != 3 or positions.shape[2] != 2:
         raise ValueError(
@@ -196,6 +234,17 @@ def score_bars(
         Name of the score, with its unit and which direction is better.
     colors : mapping of str to str, optional
         Colour by model; the others are blue.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from matplotlib.figure import Figure
+    >>> from scstlib.plots import score_bars
+    >>> ax = Figure().subplots()
+    >>> scores = pd.DataFrame({"model": ["copy", "copy", "ODE"], "value": [0.4, 0.5, 0.7]})
+    >>> score_bars(ax, scores, label="correlation (higher is better)")
+    >>> [label.get_text() for label in ax.get_yticklabels()]
+    ['copy', 'ODE']
     """
     names: Sequence[str] = list(dict.fromkeys(scores["model"]))
     for row, name in enumerate(names):

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import shlex
+from collections.abc import Callable
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -29,3 +32,19 @@ def moving() -> AnnData:
 @pytest.fixture
 def moving_counts() -> AnnData:
     return series([0.0, 1.0, 3.0], counts=True)
+
+
+@pytest.fixture
+def examples(capsys: pytest.CaptureFixture[str]) -> Callable[[list[str]], list[list[str]]]:
+    """The words of each example in the help of a command of ``scstlib``, without ``scstlib``."""
+    from scstlib.__main__ import main
+
+    def found(command: list[str]) -> list[list[str]]:
+        with pytest.raises(SystemExit):
+            main([*command, "--help"])
+        _, mark, text = capsys.readouterr().out.partition("\nexample:\n")
+        assert mark, f"the help of {command} has no example"
+        lines = text.replace("\\\n", " ").splitlines()
+        return [shlex.split(line)[2:] for line in lines if line.startswith("  $ scstlib ")]
+
+    return found

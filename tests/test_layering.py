@@ -20,6 +20,7 @@ PACKAGE = ROOT / "scstlib"
 # From the ground up: a room imports only rooms above it in this list. A name stands for its module
 # or for all modules of its package that have no longer name here.
 ROOMS = (
+    "caller",
     "ot",
     "leakage",
     "training",
@@ -44,6 +45,7 @@ ROOMS = (
     "files",
     "analysis",
     "checks",
+    "commands",
     "__main__",
 )
 LEVEL = {name: level for level, name in enumerate(ROOMS)}

@@ -47,7 +47,7 @@ def test_the_best_is_chosen_and_may_not_be_scored_where_it_was_chosen() -> None:
 def test_a_default_scnode_can_be_chosen() -> None:
     from anndata import AnnData
 
-    from scstlib.models.temporal.scnode.model import ScNODE
+    from scstlib.models import ScNODE
     from scstlib.splits import hold_out_times
 
     rng = np.random.default_rng(0)

@@ -102,7 +102,7 @@ def summary(stale: list[str], seconds: dict[str, float], root: Path = ROOT) -> s
             files += f" and {len(missing['files']) - 3} more" if len(missing["files"]) > 3 else ""
             lines.append(f"  Data missing on notebooks/{name}: {missing['dataset']} ({files}).")
     if any(made.get("missing") for made in records.values()):
-        lines.append("  To fetch: `python -m scstlib.datasets fetch NAME`, then `make book` again.")
+        lines.append("  To fetch: `scstlib data fetch NAME`, then `make book` again.")
     lines.append(str(root / "_build" / "html" / "index.html"))
     return "\n".join(lines)
 

@@ -1,11 +1,13 @@
 """Contact maps of cell types against the truth of the simulated organism.
 
-    python -m benchmarks.spatial.run --seeds 0 1 2 [--stages ...] [--output FILE]  # several calls,
-    then
+    python -m benchmarks.spatial.run [--seeds 0 1 2] [--stages ...] [--output FILE]
+
+or several such calls, whose results become one with
+
     python -m benchmarks.spatial.run --summarise FILE... [--output FILE]
 
 Organism seeds 0, 1, 2; settings of the models were chosen on the validation chromosome of the
-organism seeds 20, 21, 22. What is trained on, and what is near and far, is in ``space_truth.py``:
+organism seeds 20, 21, 22. What is trained on, and what is near and far, is in :mod:`.truth`:
 850 training windows of 128 bins, 5 cell types on 10 chromosomes; test windows lie on two other
 chromosomes, of the same cell types (seen) and of two that were never trained on (near, far). A
 score is the mean over the windows of a part; what is reported is the median over organism and
@@ -19,7 +21,7 @@ Scores (``scstlib.models.spatial.comparison``)
 Rows
     truth: the ceiling that noise in the targets leaves. informed by expression: the organism's own
     equations and the exact state of the bulk's cells, with only the change of transcription read
-    from measured expression (``space_informed.py``); no model can be asked for more. mean of the
+    from measured expression (:mod:`.informed`); no model can be asked for more. mean of the
     training types: of the others at the same place, from their targets there, which no model sees.
     The trees get the tracks that the default gets, the bulk type's expression included.
 Without an input
@@ -31,7 +33,8 @@ published
     ``--patience`` epochs without a better one. A GPU (``--device cuda``) makes that affordable.
 Cost
     One thread. CPU seconds of a training step at batch 8; megabytes that training at batch 16 adds,
-    and those of a mouse-sized genome in all, each in a process of its own: ``space_cost.py``.
+    and those of a mouse-sized genome in all, each in a process of its own:
+    :mod:`benchmarks.speed.scgraphic`.
 """
 
 from __future__ import annotations
@@ -39,17 +42,14 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from pathlib import Path
 
 import torch
-from threadpoolctl import threadpool_limits
 
-from benchmarks.results import provenance, write
+from benchmarks.results import Runs, add_runs, argument_parser, merged, provenance, write
 from benchmarks.spatial.scores import (
     NO_BULK,
     NO_EXPRESSION,
     WITHOUT,
-    Score,
     ablation,
     baselines,
     default,
@@ -59,23 +59,22 @@ from benchmarks.spatial.scores import published as published_scores
 from benchmarks.spatial.summary import summary, tables
 from benchmarks.spatial.truth import SpaceWorld
 from benchmarks.speed.scgraphic import costs
+from benchmarks.timing import one_thread
 
-PACKAGES = ("numpy", "scipy", "scikit-learn", "torch")
-RESULTS = Path(__file__).parents[1] / "results"
 ABLATIONS = (NO_EXPRESSION, *list(WITHOUT)[1:], NO_BULK)
 STAGES = ("baselines", "informed", "default", *ABLATIONS, "published", "cost")
 
 
 def one_stage(
     world: SpaceWorld, stage: str, model_seed: int, arguments: argparse.Namespace
-) -> dict[str, list[Score]]:
+) -> Runs:
     """Scores and CPU seconds of a stage on one organism."""
     if stage == "published":
         checkpoint = arguments.output.with_suffix(f".{world.organism.settings.seed}.pt")
-        how = {"epochs": arguments.epochs, "patience": arguments.patience}
-        scores, curve = published_scores(world, model_seed, arguments.device, checkpoint, **how)
+        options = {"epochs": arguments.epochs, "patience": arguments.patience}
+        scores, curve = published_scores(world, model_seed, arguments.device, checkpoint, **options)
         return {"scores": scores, "validation": curve}
-    settings: dict[str, object] = json.loads(arguments.settings)
+    settings = json.loads(arguments.settings)
     if stage == "baselines":
         scores, cpu = baselines(world)
     elif stage == "informed":
@@ -87,23 +86,21 @@ def one_stage(
     return {"scores": scores, "cpu": cpu if arguments.device == "cpu" else []}
 
 
-def run(arguments: argparse.Namespace) -> dict[str, list[Score]]:
+def run(arguments: argparse.Namespace) -> None:
     """All that was asked for; written after each stage, so that nothing is lost on the way."""
-    runs: dict[str, list[Score]] = {}
-    about = provenance(PACKAGES) | {"settings_chosen_on": "organism seeds 20, 21, 22"}
+    runs: Runs = {}
+    about = provenance(settings_chosen_on="organism seeds 20, 21, 22")
     if arguments.device != "cpu":
         about["device"] = torch.cuda.get_device_name(arguments.device)
-    for seed in arguments.seeds:
-        stages = [stage for stage in arguments.stages if stage != "cost"]
-        world = SpaceWorld.of_seed(seed) if stages else None
+    stages = [stage for stage in arguments.stages if stage != "cost"]
+    for seed in arguments.seeds if stages else []:
+        world = SpaceWorld.of_seed(seed)
         for stage in stages:
             once = stage in ("baselines", "informed", "published")
             for model_seed in arguments.model_seeds[:1] if once else arguments.model_seeds:
                 start = time.monotonic()
-                assert world is not None
-                found = one_stage(world, stage, model_seed, arguments)
                 where = {"organism": seed, "model_seed": model_seed}
-                for kind, rows in found.items():
+                for kind, rows in one_stage(world, stage, model_seed, arguments).items():
                     runs.setdefault(kind, []).extend(where | row for row in rows)
                 taken = time.monotonic() - start
                 print(f"organism {seed} {stage} model {model_seed}: {taken:.0f} s", flush=True)
@@ -111,53 +108,23 @@ def run(arguments: argparse.Namespace) -> dict[str, list[Score]]:
     if "cost" in arguments.stages:
         runs["cost"] = costs()
         write(arguments.output, {"provenance": about, "runs": runs})
-    return runs
-
-
-def refuse_repeats(scores: list[Score]) -> None:
-    """Raise ValueError for a run that occurs twice: it would count double in the medians."""
-    keys = [tuple(score[k] for k in ("row", "part", "organism", "model_seed")) for score in scores]
-    if len(set(keys)) < len(keys):
-        raise ValueError(f"{next(key for key in keys if keys.count(key) > 1)} occurs twice.")
-
-
-def merged(paths: list[Path]) -> dict[str, object]:
-    """The results of several calls as one."""
-    read = [json.loads(path.read_text()) for path in paths]
-    runs: dict[str, list[Score]] = {}
-    for results in read:
-        for kind, rows in results["runs"].items():
-            runs.setdefault(kind, []).extend(rows)
-    refuse_repeats(runs.get("scores", []))
-    calls = [results["provenance"] for results in read]
-    first = calls[-1] | {"calls": len(calls)}
-    others = [call for i, call in enumerate(calls) if call not in calls[:i] and call != calls[-1]]
-    if others:
-        first["other_calls"] = others
-    return {"provenance": first, "summary": summary(runs), "runs": runs}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="of the organism")
-    parser.add_argument("--model-seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser = argument_parser(__file__, __doc__)
+    add_runs(parser)
     parser.add_argument("--stages", nargs="+", choices=STAGES, default=list(STAGES))
     parser.add_argument("--epochs", type=int, default=4, help="of the published variant")
     parser.add_argument("--patience", type=int, default=10, help="epochs without a better one")
     parser.add_argument("--device", default="cpu", help="where models are trained")
     parser.add_argument("--settings", default="{}", help="JSON: settings of the default")
-    parser.add_argument("--output", type=Path, default=RESULTS / "space.json")
-    parser.add_argument("--summarise", type=Path, nargs="+", help="results of several calls")
     arguments = parser.parse_args()
-    torch.set_num_threads(1)
-    if arguments.summarise:
-        results = merged(arguments.summarise)
-        write(arguments.output, results)
-        print(tables(results["summary"]))
-    else:
-        with threadpool_limits(limits=1):
+    if not arguments.summarise:
+        with one_thread():
             run(arguments)
-        print(tables(merged([arguments.output])["summary"]))
+    results = merged(arguments.summarise or [arguments.output], summary)
+    write(arguments.output, results)
+    print(tables(results["summary"]))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,8 +10,10 @@ from typing import Self
 import numpy as np
 import pandas as pd
 
+from benchmarks.results import Score
 from benchmarks.spatial.informed import InformedByExpression
 from benchmarks.spatial.truth import SpaceWorld
+from benchmarks.timing import cpu_seconds
 from scstlib.models import PublishedScGrapHiC, ScGrapHiC
 from scstlib.models.spatial.baselines import BulkCopy, BulkRidge, BulkSmoothed, MeanOfTypes
 from scstlib.models.spatial.comparison import (
@@ -28,7 +29,6 @@ from scstlib.models.spatial.trees import ContactTrees
 from scstlib.preprocess.expected import DistanceMeans
 from scstlib.preprocess.windows import Windows
 
-Score = dict[str, object]
 DEFAULT, PUBLISHED, TREES = "default", "published", "gradient boosting"
 COPIED, SMOOTHED, RIDGE = "bulk copied", "bulk smoothed", "bulk + ridge"
 OTHER_TYPES = "mean of the training types"
@@ -56,7 +56,7 @@ class Remembering:
     """
 
     def __init__(self, model: SpatialModel) -> None:
-        self.model, self.fitted_on_ = model, model.fitted_on_  # type: ignore[attr-defined]
+        self.model, self.fitted_on_ = model, model.fitted_on_
         self.known: dict[str, np.ndarray] = {}
 
     def fit(self, windows: Windows) -> Self:
@@ -111,20 +111,14 @@ def _means(table: pd.DataFrame) -> dict[str, float]:
     return {metric: float(table[metric].mean()) for metric in METRICS}
 
 
-def timed_fit(model: SpatialModel, windows: Windows, **how: object) -> float:
-    """Fit a model and return the CPU seconds."""
-    start = time.process_time()
-    model.fit(windows, **how)
-    return time.process_time() - start
-
-
 def baselines(world: SpaceWorld) -> tuple[list[Score], list[Score]]:
     """Scores and CPU seconds of all that is compared with."""
     models = {name: make() for name, make in BASELINES.items()}
     cost: list[Score] = [
-        {"row": name, "seconds": timed_fit(model, world.train)} for name, model in models.items()
+        {"row": name, "seconds": cpu_seconds(lambda model=model: model.fit(world.train))}
+        for name, model in models.items()
     ]
-    return [*bounds(world), *informed(world), *scored(world, models)], cost
+    return [*bounds(world), *scored(world, models)], cost
 
 
 def informed(world: SpaceWorld) -> list[Score]:
@@ -137,7 +131,7 @@ def default(
 ) -> tuple[list[Score], list[Score]]:
     """Scores and CPU seconds of the default."""
     model = ScGrapHiC(seed=model_seed, **settings)
-    seconds = timed_fit(model, world.train, progress=False, device=device)
+    seconds = cpu_seconds(lambda: model.fit(world.train, progress=False, device=device))
     return scored(world, {DEFAULT: model}), [{"row": DEFAULT, "seconds": seconds}]
 
 
@@ -147,7 +141,8 @@ def ablation(
     """Scores and CPU seconds of the default without one of its inputs, trained anew."""
     change = without_bulk(world.train) if row == NO_BULK else without(WITHOUT[row])
     model = ScGrapHiC(seed=model_seed, **settings)
-    seconds = timed_fit(model, change(world.train), progress=False, device=device)
+    changed = change(world.train)
+    seconds = cpu_seconds(lambda: model.fit(changed, progress=False, device=device))
     return scored(world, {row: model}, change), [{"row": row, "seconds": seconds}]
 
 
@@ -174,7 +169,7 @@ def without_bulk(train: Windows) -> Callable[[Windows], Windows]:
 
 
 def published(
-    world: SpaceWorld, model_seed: int, device: str, checkpoint: Path, **how: int
+    world: SpaceWorld, model_seed: int, device: str, checkpoint: Path, **options: int
 ) -> tuple[list[Score], list[Score]]:
     """Scores and validation curve of the published scGrapHiC, its head mended.
 
@@ -182,7 +177,7 @@ def published(
     checkpoint if there is one.
     """
     model = PublishedScGrapHiC(
-        head_init="mended", seed=model_seed, batch_size=8, validate_every=1, **how
+        head_init="mended", seed=model_seed, batch_size=8, validate_every=1, **options
     )
     model.fit(
         world.train,

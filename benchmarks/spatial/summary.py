@@ -1,15 +1,14 @@
-"""Medians, targets and tables of ``benchmarks/spatial/run.py``."""
+"""Medians, targets and tables of :mod:`.run`."""
 
 from __future__ import annotations
 
 import pandas as pd
 
-from benchmarks.results import markdown
-from benchmarks.spatial.scores import DEFAULT, INFORMED, NO_EXPRESSION, SMOOTHED, TREES, Score
+from benchmarks.results import Runs, Score, by_run, markdown, verdict
+from benchmarks.spatial.scores import DEFAULT, INFORMED, NO_EXPRESSION, SMOOTHED, TREES
 from benchmarks.spatial.truth import PARTS
 from scstlib.models.spatial.comparison import METRICS
 
-RUN = ["organism", "model_seed"]
 #: (part, metric, against, at least): what the default is to reach, or to be above another row by.
 TARGETS = (
     ("seen", "SCC", SMOOTHED, 0.035),
@@ -26,10 +25,10 @@ TARGETS = (
 CPU_MINUTES = 5.0
 
 
-def summary(runs: dict[str, list[Score]]) -> dict[str, object]:
+def summary(runs: Runs) -> dict[str, object]:
     """Medians over the seeds, and every target with what was reached."""
     found: dict[str, object] = {}
-    if "scores" in runs:
+    if runs.get("scores"):
         scores = pd.DataFrame(runs["scores"])
         metrics = list(METRICS)
         groups = scores.groupby(["row", "part"], sort=False)
@@ -38,7 +37,7 @@ def summary(runs: dict[str, list[Score]]) -> dict[str, object]:
             for (row, part), group in groups
         ]
         found["targets"] = targets(scores)
-    if "cpu" in runs:
+    if runs.get("cpu"):
         seconds = pd.DataFrame(runs["cpu"]).groupby("row", sort=False)["seconds"]
         found["cpu_minutes"] = {str(row): value / 60 for row, value in seconds.median().items()}
     for kind in ("validation", "cost"):
@@ -76,7 +75,7 @@ def targets(scores: pd.DataFrame) -> list[Score]:
             )
     if NO_EXPRESSION in rows:
         for part in PARTS:
-            values = of(scores, NO_EXPRESSION, part, "dC")
+            values = by_run(scores, NO_EXPRESSION, part, "dC")
             found.append(
                 {
                     "part": part, "metric": "dC", "against": NO_EXPRESSION + ", itself",
@@ -89,18 +88,13 @@ def targets(scores: pd.DataFrame) -> list[Score]:
 
 def differences(scores: pd.DataFrame, part: str, metric: str, against: str | None) -> pd.Series:
     """Score of the default, minus that of another row on the same organism."""
-    own = of(scores, DEFAULT, part, metric)
+    own = by_run(scores, DEFAULT, part, metric)
     if against is None:
         return own
-    theirs = of(scores, against, part, metric)
+    theirs = by_run(scores, against, part, metric)
     if against.startswith("without"):  # Trained with the same model seed.
         return (own - theirs).dropna()
     return own.sub(theirs.groupby("organism").median(), level="organism").dropna()
-
-
-def of(scores: pd.DataFrame, row: str, part: str, metric: str) -> pd.Series:
-    chosen = scores[(scores["row"] == row) & (scores["part"] == part)]
-    return chosen.set_index(RUN)[metric].astype(float)
 
 
 def cost_targets(cost: list[Score]) -> list[Score]:
@@ -108,7 +102,7 @@ def cost_targets(cost: list[Score]) -> list[Score]:
     by_case = {str(entry["case"]): entry for entry in cost}
 
     def value(case: str, name: str) -> float:
-        return float(by_case[case][name])  # type: ignore[arg-type]
+        return float(by_case[case][name])
 
     step = value("step published fp32", "seconds")
     memory = value("memory default fp32", "megabytes") / value("memory published fp32", "megabytes")
@@ -170,10 +164,6 @@ def tables(found: dict) -> str:
             )
         )
     return "\n".join(text)
-
-
-def verdict(met: bool) -> str:
-    return "met" if met else "not met"
 
 
 def digits(metric: str, value: float) -> str:

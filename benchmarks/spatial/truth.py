@@ -13,8 +13,6 @@ prints how well the truth itself scores against the noisy targets: no prediction
 
 from __future__ import annotations
 
-import argparse
-import time
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -22,6 +20,8 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
+from benchmarks.results import argument_parser
+from benchmarks.timing import cpu_seconds
 from scstlib.datasets.organism import Organism, simulate_organism
 from scstlib.models.spatial.comparison import contact_scores
 from scstlib.preprocess.guides import guide_tracks
@@ -208,12 +208,12 @@ def ceiling(part: Part) -> dict[str, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argument_parser(__file__, __doc__, output=False)
     parser.add_argument("--seed", type=int, default=0, help="of the organism")
-    start = time.process_time()
     world = SpaceWorld.of_seed(parser.parse_args().seed)
+    seconds = cpu_seconds(lambda: (world.train, world.validation, world.parts))
     parts = {"validation": world.validation, **world.parts}
-    print(f"{time.process_time() - start:.1f} CPU s;", len(world.train), "training windows")
+    print(f"{seconds:.1f} CPU s;", len(world.train), "training windows")
     rows = {name: {"windows": len(p.windows), **ceiling(p)} for name, p in parts.items()}
     print(pd.DataFrame(rows).T.round(5).to_string())
 

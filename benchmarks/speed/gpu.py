@@ -1,6 +1,6 @@
 """What a GPU is worth: tests that need one, training steps on it and on one core, and full pages.
 
-    python -m benchmarks.speed.gpu [--pages 06_scgraphic_evaluation ...] [--output FILE]
+    python -m benchmarks.speed.gpu [--pages spatial/human_cortex ...] [--output FILE]
 
 Needs a CUDA device. Wall-clock seconds of a training step are those of many steps minus those of
 few, over their number, on the GPU and on one thread of the CPU beside it. Data are random: the cost
@@ -9,25 +9,22 @@ does not depend on their values. Pages run as with ``SCST_PROFILE=full python -m
 
 from __future__ import annotations
 
-import argparse
 import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
 from anndata import AnnData
 
-from benchmarks.results import provenance, write
+from benchmarks.results import ROOT, argument_parser, provenance, write
 from benchmarks.speed.scgraphic import random_windows, trained
-from scstlib.models.temporal.scnode.model import ScNODE
+from scstlib.models import PublishedScNODE, ScNODE
 
-ROOT = Path(__file__).parents[2]
 FEW, MANY = 4, 24
 MANY_ON_CPU = 8
 N_TIMES, N_GENES, CELLS_A_TIME = 9, 1000, 300
@@ -49,24 +46,26 @@ def scgraphic(variant: str, precision: str, batch: int) -> Callable[[int, str], 
     return lambda steps, device: trained(variant, precision, batch, steps, windows, device)
 
 
-def scnode(variant: str) -> Callable[[int, str], None]:
+def scnode() -> Callable[[int, str], None]:
     cells = random_cells()
+    return lambda steps, device: ScNODE(matching_steps=steps).fit(
+        cells, device=device, progress=False
+    )
 
-    def train(steps: int, device: str) -> None:
-        one = {"matching_steps": steps} if variant == "default" else {
-            "pretrain_steps": 1, "joint_steps": steps
-        }  # fmt: skip
-        ScNODE(variant, **one).fit(cells, device=device, progress=False)
 
-    return train
+def published_scnode() -> Callable[[int, str], None]:
+    cells = random_cells()
+    return lambda steps, device: PublishedScNODE(pretrain_steps=1, joint_steps=steps).fit(
+        cells, device=device, progress=False
+    )
 
 
 CASES: dict[str, Callable[[], Callable[[int, str], None]]] = {
     "scGrapHiC default, batch 8": lambda: scgraphic("default", "fp32", 8),
     "scGrapHiC default, batch 8, bf16": lambda: scgraphic("default", "bf16", 8),
     "scGrapHiC published, batch 8": lambda: scgraphic("published", "fp32", 8),
-    "scNODE default": lambda: scnode("default"),
-    "scNODE published": lambda: scnode("published"),
+    "scNODE default": scnode,
+    "scNODE published": published_scnode,
 }
 
 
@@ -132,16 +131,20 @@ def pages(names: list[str], limit: float) -> list[dict[str, object]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argument_parser(__file__, __doc__)
     parser.add_argument("--pages", nargs="*", default=[], help="names of pages to run in full")
     parser.add_argument("--limit", type=float, default=3600, help="seconds for the pages")
-    parser.add_argument("--output", type=Path, default=ROOT / "book" / "results" / "gpu.json")
     arguments = parser.parse_args()
     if not torch.cuda.is_available():
         parser.error("no CUDA device is visible")
     torch.set_num_threads(1)
-    about = provenance(("numpy", "torch", "torch-geometric", "torchdiffeq"))
-    about |= {"gpu": torch.cuda.get_device_name(), "cuda": torch.version.cuda, "clock": "wall"}
+    about = provenance(
+        "torch-geometric",
+        "torchdiffeq",
+        gpu=torch.cuda.get_device_name(),
+        cuda=torch.version.cuda,
+        clock="wall",
+    )
     results: dict[str, object] = {"provenance": about, "seed": 0, "profile": "full"}
     for name, measure in {
         "tests": tests, "steps": steps, "pages": lambda: pages(arguments.pages, arguments.limit)

@@ -11,13 +11,8 @@ is also timed against the same loop with dense matrix products.
 
 from __future__ import annotations
 
-import argparse
-import json
-import statistics
-import time
 import warnings
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -25,9 +20,9 @@ from geomloss import SamplesLoss
 from scipy.sparse import csr_matrix, diags
 from scipy.stats import pearsonr
 from skimage.metrics import structural_similarity
-from threadpoolctl import threadpool_limits
 
-from benchmarks.results import provenance
+from benchmarks.results import argument_parser, provenance, write
+from benchmarks.timing import median_cpu_seconds, one_thread
 from scstlib.metrics import contacts
 from scstlib.ot import sinkhorn_divergence
 
@@ -133,19 +128,6 @@ def contact_maps(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     return maps[0] / top, maps[1] / top
 
 
-def cpu_seconds(*functions: Callable[[], object], repeats: int) -> list[float]:
-    """Median CPU seconds of each; the functions take turns, so that all meet the same machine."""
-    times: list[list[float]] = [[] for _ in functions]
-    for function in functions:
-        function()
-    for _ in range(repeats):
-        for function, record in zip(functions, times, strict=True):
-            start = time.process_time()
-            function()
-            record.append(time.process_time() - start)
-    return [statistics.median(record) for record in times]
-
-
 def row(loop: float, batch: float, difference: float) -> dict[str, float]:
     return {
         "loop_seconds": loop,
@@ -165,7 +147,7 @@ def benchmark_contacts(repeats: int) -> dict[str, dict[str, float]]:
     for name, (metric, batched) in contact_metrics().items():
         difference = float(np.abs(loop_over(metric) - batched(a, b)).max())
         assert difference < 1e-8, (name, difference)
-        loop, batch = cpu_seconds(
+        loop, batch = median_cpu_seconds(
             lambda metric=metric: loop_over(metric),
             lambda batched=batched: batched(a, b),
             repeats=repeats,
@@ -179,7 +161,7 @@ def benchmark_contacts(repeats: int) -> dict[str, dict[str, float]]:
     difference = float(
         np.abs(loop_over(genome_disco_dense_loop) - contacts.genome_disco(a, b)).max()
     )
-    dense, batch = cpu_seconds(
+    dense, batch = median_cpu_seconds(
         lambda: loop_over(genome_disco_dense_loop),
         lambda: contacts.genome_disco(a, b),
         repeats=repeats,
@@ -212,7 +194,7 @@ def benchmark_sinkhorn(repeats: int) -> dict[str, dict[str, float]]:
     value_difference = float(((batch()[0] - value) / value).abs().max())
     assert value_difference < 1e-6, value_difference
     gradient_batch = batch(False)[1]
-    times = cpu_seconds(loop, batch, lambda: batch(False), repeats=repeats)
+    times = median_cpu_seconds(loop, batch, lambda: batch(False), repeats=repeats)
     # Distances of a thousand divided by epsilon = 0.0025 leave float32 no exact plan, in either
     # implementation; float64 shows that the two compute the same, and how far each float32 is off.
     true, predicted = true.double(), predicted.detach().double().requires_grad_()
@@ -231,37 +213,34 @@ def benchmark_sinkhorn(repeats: int) -> dict[str, dict[str, float]]:
 
 
 def about(repeats: int) -> dict[str, object]:
-    return provenance(("numpy", "scipy", "torch", "geomloss", "scikit-image")) | {
-        "seed": SEED,
-        "repeats": repeats,
-        "clock": "process CPU time, median",
-        "contact_maps": {"windows": WINDOWS, "bins": BINS, "dtype": "float64"},
-        "sinkhorn": {"times": 8, "true": 200, "predicted": 32, "genes": 1200, "dtype": "float32"},
-    }
+    return provenance(
+        "geomloss",
+        "scikit-image",
+        seed=SEED,
+        repeats=repeats,
+        clock="process CPU time, median",
+        contact_maps={"windows": WINDOWS, "bins": BINS, "dtype": "float64"},
+        sinkhorn={"times": 8, "true": 200, "predicted": 32, "genes": 1200, "dtype": "float32"},
+    )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    default = Path(__file__).parents[1] / "results" / "metrics.json"
-    parser.add_argument("--output", type=Path, default=default)
+    parser = argument_parser(__file__, __doc__)
     parser.add_argument("--repeats", type=int, default=5)
     arguments = parser.parse_args()
-    torch.set_num_threads(1)
-    with threadpool_limits(limits=1):
-        results = {
-            "provenance": about(arguments.repeats),
+    with one_thread():
+        found = {
             "contacts": benchmark_contacts(arguments.repeats),
             "sinkhorn": benchmark_sinkhorn(arguments.repeats),
         }
-    for group in ("contacts", "sinkhorn"):
-        for name, values in results[group].items():
+    for group, rows in found.items():
+        for name, values in rows.items():
             print(
                 f"{group:9} {name:32} {values['ratio']:7.1f} x   "
                 f"{1e3 * values['loop_seconds']:8.1f} ms -> {1e3 * values['batch_seconds']:7.1f} ms"
                 f"   largest difference {values['largest_difference']:.1e}"
             )
-    arguments.output.parent.mkdir(parents=True, exist_ok=True)
-    arguments.output.write_text(json.dumps(results, indent=2) + "\n")
+    write(arguments.output, {"provenance": about(arguments.repeats), **found})
 
 
 if __name__ == "__main__":

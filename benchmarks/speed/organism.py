@@ -1,35 +1,21 @@
 """Cost of the simulated organism: seconds and memory of a preset, and growth with its size.
 
-Run ``python -m benchmarks.speed.organism``; the result goes to
-``benchmarks/results/organism.json``.
-One thread; seconds are of the processor.
+    python -m benchmarks.speed.organism [--preset small] [--output FILE]
+
+Seconds are of the processor, in one thread.
 """
 
 from __future__ import annotations
 
-import os
-
-for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ[_name] = "1"  # read when numpy is first imported
-
-import argparse
-import json
 import resource
-import time
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
-from benchmarks.results import provenance
+from benchmarks.results import argument_parser, provenance, write
+from benchmarks.timing import cpu_seconds
 from scstlib.datasets.organism import Organism, simulate_organism
-
-
-def seconds(work: Callable[[], object]) -> float:
-    """Return the processor seconds of one call."""
-    start = time.process_time()
-    work()
-    return time.process_time() - start
 
 
 def whole_preset(preset: str) -> dict[str, float]:
@@ -50,7 +36,7 @@ def whole_preset(preset: str) -> dict[str, float]:
             organism.sample_contacts(name) for name in organism.cell_types
         ],
     }
-    out = {name: round(seconds(work), 3) for name, work in steps.items()}
+    out = {name: round(cpu_seconds(work), 3) for name, work in steps.items()}
     out["total"] = round(sum(out.values()), 3)
     out["peak GB"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9, 3)
     return out
@@ -58,7 +44,7 @@ def whole_preset(preset: str) -> dict[str, float]:
 
 def growth(sizes: list[int], work: Callable[[int], object]) -> dict[str, object]:
     """Return seconds by size, least of three, and the slope of log seconds on log size."""
-    taken = [min(seconds(lambda n=n: work(n)) for _ in range(3)) for n in sizes]
+    taken = [min(cpu_seconds(lambda n=n: work(n)) for _ in range(3)) for n in sizes]
     slope = np.polyfit(np.log(sizes), np.log(taken), 1)[0]
     return {
         "sizes": sizes,
@@ -76,22 +62,22 @@ def map_of(n_bins: int) -> Callable[[int], object]:
 
 def main() -> None:
     """Run the benchmark, print the result and store it."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argument_parser(__file__, __doc__)
     parser.add_argument("--preset", default="small")
-    parser.add_argument("--output", type=Path, default=Path("benchmarks/results/organism.json"))
     arguments = parser.parse_args()
-    result: dict[str, object] = {
-        "provenance": provenance(("numpy", "scipy")),
-        arguments.preset: whole_preset(arguments.preset),
-    }
-    organism: Organism = simulate_organism(seed=0, preset="small")
-    result["cells"] = growth([1_000, 2_000, 4_000, 8_000], lambda n: organism.sample(24.0, n))
-    works = {n: map_of(n) for n in (320, 640, 1_280, 2_560)}
-    result["pixels"] = growth([n * n for n in works], lambda size: works[round(size**0.5)](size))
-    text = json.dumps(result, indent=2)
-    arguments.output.parent.mkdir(parents=True, exist_ok=True)
-    arguments.output.write_text(text + "\n", encoding="utf-8")
-    print(text)
+    with threadpool_limits(limits=1):  # Without torch, whose memory would count.
+        result: dict[str, object] = {
+            "provenance": provenance(),
+            arguments.preset: whole_preset(arguments.preset),
+        }
+        organism: Organism = simulate_organism(seed=0, preset=arguments.preset)
+        cells = [1_000, 2_000, 4_000, 8_000]
+        result["cells"] = growth(cells, lambda n: organism.sample(24.0, n))
+        works = {n: map_of(n) for n in (320, 640, 1_280, 2_560)}
+        pixels = [n * n for n in works]
+        result["pixels"] = growth(pixels, lambda size: works[round(size**0.5)](size))
+    write(arguments.output, result)
+    print(arguments.output.read_text(), end="")
 
 
 if __name__ == "__main__":

@@ -1,13 +1,12 @@
 """CPU time and memory of scGrapHiC, each case in a process of its own.
 
-    python -m benchmarks.speed.scgraphic
+    python -m benchmarks.speed.scgraphic [CASE]
 
-prints them as JSON. Called with the name of a case it measures that one.
+prints them as JSON, or the one case that is named. ``benchmarks.spatial.run`` stores them.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import resource
 import statistics
@@ -20,13 +19,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
-import torch
 
+from benchmarks.results import ROOT, Score, argument_parser
+from benchmarks.timing import cpu_seconds, one_thread
 from scstlib.models import PublishedScGrapHiC, ScGrapHiC
 from scstlib.preprocess.guides import BULK_EXPRESSION, EXPRESSION, REFERENCE_EXPRESSION
 from scstlib.preprocess.windows import Windows, make_windows
 
-# As in space_truth.py, which imports much that predicting does not need.
+# As in benchmarks.spatial.truth, which imports much that predicting does not need.
 NAMES = (*EXPRESSION, *REFERENCE_EXPRESSION, *BULK_EXPRESSION, "CTCF +", "CTCF -", "CpG")
 WINDOW = 128
 STEPS_TIMED, REPEATS = 12, 3
@@ -69,9 +69,9 @@ def step_time(variant: str, precision: str) -> dict[str, float]:
     for _ in range(REPEATS):
         spent = {}
         for steps in (2, 2 + STEPS_TIMED):
-            start = time.process_time()
-            trained(variant, precision, 8, steps, windows)
-            spent[steps] = time.process_time() - start
+            spent[steps] = cpu_seconds(
+                lambda steps=steps: trained(variant, precision, 8, steps, windows)
+            )
         found.append((spent[2 + STEPS_TIMED] - spent[2]) / STEPS_TIMED)
     return {"seconds": statistics.median(found)}
 
@@ -154,12 +154,13 @@ for _variant, _precision in (("default", "fp32"), ("default", "bf16"), ("publish
     CASES[f"memory {_variant} {_precision}"] = lambda v=_variant, p=_precision: step_memory(v, p)
 
 
-def costs() -> list[dict[str, object]]:
+def costs() -> list[Score]:
     """All cases, each in a process of its own."""
-    found = []
+    found: list[Score] = []
+    command = [sys.executable, "-m", "benchmarks.speed.scgraphic"]
     for case in CASES:
         done = subprocess.run(
-            [sys.executable, __file__, case], capture_output=True, text=True, check=True
+            [*command, case], cwd=ROOT, capture_output=True, text=True, check=True
         )
         found.append({"case": case} | json.loads(done.stdout))
         print(found[-1], flush=True, file=sys.stderr)
@@ -167,11 +168,11 @@ def costs() -> list[dict[str, object]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argument_parser(__file__, __doc__, output=False)
     parser.add_argument("case", nargs="?", choices=list(CASES))
     case = parser.parse_args().case
-    torch.set_num_threads(1)
-    print(json.dumps(CASES[case]() if case else costs()))
+    with one_thread():
+        print(json.dumps(CASES[case]() if case else costs()))
 
 
 if __name__ == "__main__":

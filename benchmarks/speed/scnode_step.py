@@ -1,6 +1,6 @@
 """Speed of one training step of the published scNODE against a plain one, in one run and thread.
 
-    python -m benchmarks.speed.scnode_step [--output FILE]
+    python -m benchmarks.speed.scnode_step [--repeats 15] [--output FILE]
 
 A step computes the loss of given batches, its gradient and an Adam step: 32 cells integrated along
 the training times, 200 measured cells of each time to compare with, zebrafish sizes (latent 50,
@@ -12,21 +12,20 @@ Ratios are those of medians of CPU time; the three are timed in turn.
 
 from __future__ import annotations
 
-import argparse
 import copy
-import json
-import statistics
-import time
 from collections.abc import Callable
-from pathlib import Path
 
+import numpy as np
 import torch
+from anndata import AnnData
 from geomloss import SamplesLoss
-from threadpoolctl import threadpool_limits
 
-from benchmarks.results import provenance
+from benchmarks.results import argument_parser, provenance, write
+from benchmarks.timing import median_cpu_seconds, one_thread
+from scstlib.models import PublishedScNODE
+from scstlib.models.temporal.cells import measured_cells
+from scstlib.models.temporal.scnode.model_time import ModelTime
 from scstlib.models.temporal.scnode.published_network import ScNODENetwork
-from scstlib.models.temporal.scnode.published_settings import PublishedSettings
 from scstlib.models.temporal.scnode.published_training import (
     ADAM_BETAS,
     Batch,
@@ -37,13 +36,12 @@ from scstlib.models.temporal.scnode.published_training import (
 )
 
 SEED = 0
-SETTINGS = PublishedSettings()
-CASES = (
-    {"times": 12, "genes": 2000, "dtype": "float32"},
-    {"times": 12, "genes": 2000, "dtype": "float64"},
-    {"times": 9, "genes": 1200, "dtype": "float32"},
-)
+SETTINGS = PublishedScNODE()
+CASES = ((12, 2000, "float32"), (12, 2000, "float64"), (9, 1200, "float32"))
+"""Times, genes and precision."""
 TARGETS = {"equal_value": 1.7, "equal_gradient": 3.5}
+PRETRAIN_STEPS = 100  # They bring the decoder to where joint training starts.
+PRETRAIN_TIMED, STEPS_TIMED = 10, 20  # of the whole schedule
 
 
 def log_counts(n_times: int, n_genes: int, dtype: torch.dtype) -> list[torch.Tensor]:
@@ -60,6 +58,23 @@ def log_counts(n_times: int, n_genes: int, dtype: torch.dtype) -> list[torch.Ten
     return cells
 
 
+def untrained(n_genes: int, seed: int) -> ScNODENetwork:
+    torch.manual_seed(seed)
+    return ScNODENetwork(n_genes, SETTINGS.latent_dim, SETTINGS.drift_hidden, (), ())
+
+
+def one_batch(cells: list[torch.Tensor], seed: int) -> Batch:
+    """Cells that a joint step draws, of the cells (n, genes) of each time."""
+    return draw_batch(
+        cells,
+        batch_size=SETTINGS.batch_size,
+        target_size=SETTINGS.target_size,
+        latent_dim=SETTINGS.latent_dim,
+        from_all=False,
+        generator=torch.Generator().manual_seed(seed),
+    )
+
+
 def plain_loss(network: ScNODENetwork, times: torch.Tensor, batch: Batch) -> torch.Tensor:
     """The loss of a step with one call of geomloss for each time and space."""
     divergence = SamplesLoss("sinkhorn", p=2, blur=0.05, scaling=0.5, backend="tensorized")
@@ -72,34 +87,35 @@ def plain_loss(network: ScNODENetwork, times: torch.Tensor, batch: Batch) -> tor
     return torch.stack(in_genes).mean() + torch.stack(in_latent).mean()
 
 
-def cpu_seconds(*steps: Callable[[], object], repeats: int) -> list[float]:
-    """Median CPU seconds of each step; they take turns, so that all meet the same machine."""
-    found: list[list[float]] = [[] for _ in steps]
-    for repeat in range(repeats + 1):
-        for step, seconds in zip(steps, found, strict=True):
-            start = time.process_time()
-            step()
-            if repeat:  # The first round warms up.
-                seconds.append(time.process_time() - start)
-    return [statistics.median(seconds) for seconds in found]
+def reconstruction(network: ScNODENetwork, cells: torch.Tensor) -> torch.Tensor:
+    """The loss of the pre-training, on all cells (n, genes)."""
+    eps = torch.randn(len(cells), SETTINGS.latent_dim, dtype=cells.dtype)
+    return reconstruction_loss(network, cells, eps)
+
+
+def adam_step(
+    network: ScNODENetwork, loss: Callable[[ScNODENetwork], torch.Tensor]
+) -> Callable[[], None]:
+    """One step of Adam on a network, which goes on from step to step."""
+    optimizer = torch.optim.Adam(network.parameters(), lr=SETTINGS.learning_rate, betas=ADAM_BETAS)
+
+    def step() -> None:
+        optimizer.zero_grad()
+        loss(network).backward()
+        optimizer.step()
+
+    return step
 
 
 def benchmark(times: int, genes: int, dtype: str, repeats: int) -> dict[str, dict[str, float]]:
     cells = log_counts(times, genes, getattr(torch, dtype))
-    generator = torch.Generator().manual_seed(SEED)
-    torch.manual_seed(SEED)
-    network = ScNODENetwork(genes, SETTINGS.latent_dim, SETTINGS.drift_hidden, (), ())
-    network = network.to(cells[0].dtype)
+    network = untrained(genes, SEED).to(cells[0].dtype)
     model_times = torch.arange(times, dtype=torch.float64)
-    pretrain(network, torch.cat(cells))
-    batch = draw_batch(
-        cells,
-        batch_size=SETTINGS.batch_size,
-        target_size=SETTINGS.target_size,
-        latent_dim=SETTINGS.latent_dim,
-        from_all=False,
-        generator=generator,
-    )
+    all_cells = torch.cat(cells)
+    pretrain_step = adam_step(network, lambda net: reconstruction(net, all_cells))
+    for _ in range(PRETRAIN_STEPS):
+        pretrain_step()
+    batch = one_batch(cells, SEED)
 
     def ours(net: ScNODENetwork, constant_terms: bool) -> torch.Tensor:
         return sum(joint_loss(net, model_times, batch, Comparison(), constant_terms=constant_terms))
@@ -117,8 +133,8 @@ def benchmark(times: int, genes: int, dtype: str, repeats: int) -> dict[str, dic
         gradients[name] = torch.cat([g.flatten() for g in gradient])
     value_difference = abs(values["equal_value"] / values["plain"] - 1)
     assert value_difference < 1e-6, value_difference
-    seconds = cpu_seconds(
-        *(training_step(network, loss) for loss in losses.values()), repeats=repeats
+    seconds = median_cpu_seconds(
+        *(adam_step(copy.deepcopy(network), loss) for loss in losses.values()), repeats=repeats
     )
     results = {}
     for (name, target), own in zip(TARGETS.items(), seconds[1:], strict=True):
@@ -138,46 +154,52 @@ def benchmark(times: int, genes: int, dtype: str, repeats: int) -> dict[str, dic
     return results
 
 
-def pretrain(network: ScNODENetwork, cells: torch.Tensor, steps: int = 100) -> None:
-    """Bring the decoder to where joint training starts."""
-    optimizer = torch.optim.Adam(network.parameters(), lr=1e-3, betas=ADAM_BETAS)
-    for _ in range(steps):
-        optimizer.zero_grad()
-        eps = torch.randn(len(cells), SETTINGS.latent_dim, dtype=cells.dtype)
-        reconstruction_loss(network, cells, eps).backward()
-        optimizer.step()
+def plain_schedule(training: AnnData, series: np.ndarray, seed: int) -> dict[str, float]:
+    """CPU seconds of the whole published schedule, from those of a few plain steps.
 
+    The pre-training is a full-batch step on the reconstruction error, and the same in both.
 
-def training_step(
-    network: ScNODENetwork, loss: Callable[[ScNODENetwork], torch.Tensor]
-) -> Callable[[], None]:
-    """One step of Adam on a copy of the network, which goes on from step to step."""
-    network = copy.deepcopy(network)
-    optimizer = torch.optim.Adam(network.parameters(), lr=1e-3, betas=ADAM_BETAS)
-
-    def step() -> None:
-        optimizer.zero_grad()
-        loss(network).backward()
-        optimizer.step()
-
-    return step
+    Parameters
+    ----------
+    training
+        Cells to train on, times in ``obs["time"]``.
+    series
+        All times of the series, the held-out ones too.
+    """
+    cells = measured_cells(training, "time")
+    network = untrained(len(cells.genes), seed)
+    values = torch.as_tensor(cells.values)
+    pretrain_step = adam_step(network, lambda net: reconstruction(net, values))
+    (of_pretraining,) = median_cpu_seconds(pretrain_step, repeats=PRETRAIN_TIMED)
+    batch = one_batch([torch.as_tensor(cells.at(time)) for time in cells.times], seed)
+    times = torch.as_tensor(ModelTime(series, "index")(cells.times))
+    step = adam_step(network, lambda net: plain_loss(net, times, batch))
+    (of_step,) = median_cpu_seconds(step, repeats=STEPS_TIMED)
+    return {
+        "pretrain_step": of_pretraining,
+        "plain_step": of_step,
+        "schedule": SETTINGS.pretrain_steps * of_pretraining + SETTINGS.joint_steps * of_step,
+    }
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    default = Path(__file__).parents[1] / "results" / "scnode_step.json"
-    parser.add_argument("--output", type=Path, default=default)
+    parser = argument_parser(__file__, __doc__)
     parser.add_argument("--repeats", type=int, default=15)
     arguments = parser.parse_args()
-    torch.set_num_threads(1)
+    repeats = arguments.repeats
     results: dict[str, object] = {
-        "provenance": provenance(("torch", "torchdiffeq", "geomloss"))
-        | {"seed": SEED, "repeats": arguments.repeats, "clock": "process CPU time, median"}
+        "provenance": provenance(
+            "torchdiffeq",
+            "geomloss",
+            seed=SEED,
+            repeats=repeats,
+            clock="process CPU time, median",
+        )
     }
-    with threadpool_limits(limits=1):
-        for case in CASES:
-            name = f"{case['times']} times x {case['genes']} genes, {case['dtype']}"
-            found = benchmark(**case, repeats=arguments.repeats)
+    with one_thread():
+        for times, genes, dtype in CASES:
+            name = f"{times} times x {genes} genes, {dtype}"
+            found = benchmark(times, genes, dtype, repeats)
             results[name] = found
             for kind, row in found.items():
                 print(
@@ -186,8 +208,7 @@ def main() -> None:
                     f"gradient differs by {row['relative_gradient_difference']:.1e}",
                     flush=True,
                 )
-    arguments.output.parent.mkdir(parents=True, exist_ok=True)
-    arguments.output.write_text(json.dumps(results, indent=2) + "\n")
+            write(arguments.output, results)
 
 
 if __name__ == "__main__":

@@ -9,26 +9,22 @@ right if the model changes the share of the most changed fate in the true direct
 
 from __future__ import annotations
 
-from importlib.util import find_spec
-
 import numpy as np
 
+from benchmarks.results import Runs, Score
 from benchmarks.temporal.truth import World
-from scstlib.models.temporal.scnode.model import ScNODE
+from scstlib.analysis.checkpoints import find_checkpoints
+from scstlib.analysis.perturbation import perturb
+from scstlib.analysis.trajectories import fit_fate_classifier
+from scstlib.models import ScNODE
 
 MASTERS = {"TF_alpha": "first", "TF_bipotent": "first", "TF_beta": "second", "TF_gamma": "second"}
 NICHES = {"TF_niche_first": "first", "TF_niche_second": "second"}
 FACTORS = (0.0, 0.2, 2.0)
 LEAST_TRUE, LEAST_FOUND = 0.05, 0.005
 
-Score = dict[str, object]
 
-
-def can_read() -> bool:
-    return find_spec("scstlib.analysis") is not None
-
-
-def reading_scores(world: World, model_seed: int) -> dict[str, list[Score]]:
+def reading_scores(world: World, model_seed: int) -> Runs:
     """Cases and commitment times of the default, fitted on all times."""
     model = ScNODE(seed=model_seed).fit(world.cells, "time")
     return {
@@ -38,9 +34,6 @@ def reading_scores(world: World, model_seed: int) -> dict[str, list[Score]]:
 
 
 def perturbations(world: World, model: ScNODE, model_seed: int) -> list[Score]:
-    from scstlib.analysis.perturbation import perturb
-    from scstlib.analysis.trajectories import fit_fate_classifier
-
     organism, until = world.organism, float(world.times[-1])
     classifier = fit_fate_classifier(model, world.cells, "fate")
     unperturbed, found = organism.fate_shares(until), []
@@ -62,8 +55,6 @@ def perturbations(world: World, model: ScNODE, model_seed: int) -> list[Score]:
 
 
 def commitments(world: World, model: ScNODE, model_seed: int) -> list[Score]:
-    from scstlib.analysis.checkpoints import find_checkpoints
-
     onsets = find_checkpoints(model, world.cells).obs["time"].to_numpy(dtype=float)
     interval = float(np.diff(world.times).max())
     found = []

@@ -19,29 +19,26 @@ draws cells (``noise=True``) and as their expected values (``noise="depth"``).
 
 from __future__ import annotations
 
-import argparse
 import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from anndata import AnnData
 from sklearn.decomposition import PCA
-from threadpoolctl import threadpool_limits
 
-from benchmarks.results import markdown, provenance, write
+from benchmarks.results import Score, argument_parser, markdown, provenance, write
+from benchmarks.timing import one_thread
 from scstlib.datasets import load
 from scstlib.metrics.expression import energy_distance, sinkhorn, wasserstein
+from scstlib.models import PublishedScNODE, ScNODE
 from scstlib.models.temporal.baselines import ConstantMean, CopyNearest, InterpolatedMean
 from scstlib.models.temporal.cells import measured_cells
 from scstlib.models.temporal.comparison import SPLIT_HALF, score_held_out_times
 from scstlib.models.temporal.protocol import TemporalModel
-from scstlib.models.temporal.scnode.model import ScNODE
 from scstlib.models.temporal.transport import DisplacementInterpolation
 from scstlib.preprocess.expression import SelectVariableGenes
 from scstlib.splits import hold_out_times
@@ -94,10 +91,9 @@ def fitted(training: AnnData, series: np.ndarray) -> tuple[dict[str, list[Any]],
     """All fitted methods, and the ranks of the default."""
     defaults = [ScNODE(seed=seed).fit(training, "time") for seed in MODEL_SEEDS]
     published = [
-        ScNODE(PUBLISHED, time_points=series, seed=seed).fit(training, "time")
-        for seed in MODEL_SEEDS
+        PublishedScNODE(time_points=series, seed=seed).fit(training, "time") for seed in MODEL_SEEDS
     ]
-    ranks = [model.model.cells_.points.shape[1] for model in defaults]
+    ranks = [model.cells_.points.shape[1] for model in defaults]
     simple = {
         "OT displacement, 6 PCs": DisplacementInterpolation(n_components=6),
         REPEATED: DisplacementInterpolation(n_components=ranks[0]),
@@ -120,7 +116,7 @@ def with_counts(cells: AnnData) -> AnnData:
     return cells[np.asarray(cells.X.sum(1)).ravel() > 0].copy()
 
 
-def score(name: str, adata: AnnData, kind: str, test_times: list[float]) -> list[dict[str, Any]]:
+def score(name: str, adata: AnnData, kind: str, test_times: list[float]) -> list[Score]:
     split = hold_out_times(adata, test=test_times)
     training, test = split.train, split.test
     if adata.n_vars > MOST_GENES:
@@ -135,7 +131,7 @@ def score(name: str, adata: AnnData, kind: str, test_times: list[float]) -> list
     return [about | {"row": row} | values.to_dict() for row, values in table.iterrows()]
 
 
-def table(rows: list[dict[str, Any]]) -> str:
+def table(rows: list[Score]) -> str:
     """Markdown; the best method of a column in bold, the split half and the default's place."""
     frame = pd.DataFrame(rows)
     order = list(dict.fromkeys(frame["row"]))
@@ -156,14 +152,11 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    default = Path(__file__).parents[1] / "results" / "time_series.json"
-    parser.add_argument("--output", type=Path, default=default)
+    parser = argument_parser(__file__, __doc__)
     parser.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS))
     arguments = parser.parse_args()
-    torch.set_num_threads(1)
-    about, rows = provenance(), []
-    with threadpool_limits(limits=1), warnings.catch_warnings():
+    about, rows = provenance("torchdiffeq", "geomloss", "POT"), []
+    with one_thread(), warnings.catch_warnings():
         # The last time lies more than a mean interval beyond the training times.
         warnings.filterwarnings("ignore", "time .* lies .* beyond the last training time")
         for name in arguments.sets:

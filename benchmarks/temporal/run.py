@@ -1,7 +1,9 @@
 """Predictions of unmeasured times against the truth of the simulated organism.
 
-    python -m benchmarks.temporal.run --seeds 0 1 2 [--output FILE]      # or one call for each
-    seed, then
+    python -m benchmarks.temporal.run [--seeds 0 1 2] [--output FILE]
+
+or one such call for each seed, whose results become one with
+
     python -m benchmarks.temporal.run --summarise FILE... [--output FILE]
 
 ``--only default`` or ``--only published`` fits that one alone.
@@ -45,68 +47,57 @@ Cost
     schedule computed plainly, with geomloss called for each time and space, are extrapolated from
     20 steps and 10 of the pre-training.
 Reading the model
-    Perturbations and commitment times, where ``scstlib.analysis`` is there: ``time_reading.py``.
+    Perturbations and commitment times: :mod:`.reading`.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import time
 import warnings
 from collections.abc import Callable
-from pathlib import Path
 
-import torch
-from threadpoolctl import threadpool_limits
-
-from benchmarks.results import provenance, write
-from benchmarks.speed.time_cost import plain_schedule
-from benchmarks.temporal.reading import can_read, reading_scores
+from benchmarks.results import Runs, add_runs, argument_parser, merged, provenance, write
+from benchmarks.speed.scnode_step import plain_schedule
+from benchmarks.temporal.reading import reading_scores
 from benchmarks.temporal.scores import (
     DEFAULT,
     PUBLISHED,
     PlaceScores,
-    Score,
     baselines,
     fate_errors,
     noise_scores,
 )
 from benchmarks.temporal.summary import summary, tables
 from benchmarks.temporal.truth import SPLITS, World
+from benchmarks.timing import cpu_seconds, one_thread
+from scstlib.models import PublishedScNODE, ScNODE
 from scstlib.models.temporal.protocol import TemporalModel
-from scstlib.models.temporal.scnode.model import ScNODE
-
-MODEL_SEEDS = (0, 1, 2)
-RESULTS = Path(__file__).parents[1] / "results"
 
 
 def timed_fit(model: TemporalModel, world: World, split: str) -> float:
     """Fit a model and return the CPU seconds."""
     training = world.training(split)
-    start = time.process_time()
-    model.fit(training, "time")
-    return time.process_time() - start
+    return cpu_seconds(lambda: model.fit(training, "time"))
 
 
 def one_split(
     world: World, split: str, model_seed: int, place: PlaceScores, only: str | None = None
-) -> dict[str, list]:
+) -> Runs:
     """Fit and score all methods on one split."""
     make: dict[str, Callable[[], TemporalModel]] = {
         DEFAULT: lambda: ScNODE(seed=model_seed),
-        PUBLISHED: lambda: ScNODE(PUBLISHED, time_points=world.times, seed=model_seed),
+        PUBLISHED: lambda: PublishedScNODE(time_points=world.times, seed=model_seed),
     }
     models = {name: build() for name, build in make.items() if only in (None, name)}
     seconds = {name: timed_fit(model, world, split) for name, model in models.items()}
     about = {"split": split, "model_seed": model_seed}
-    found: dict[str, list] = {"place": [], "fates": [], "learned": [], "noise": []}
+    found: Runs = {"place": [], "fates": [], "learned": [], "noise": []}
     if split == "easy":
         found["noise"] = noise_scores(world, split, models, model_seed)
     default = models.get(DEFAULT)
     if isinstance(default, ScNODE):
-        rank = default.model.factors_.loadings.shape[0]
-        found["learned"] = [about | {"rank": rank, "damping": default.model.field_.damping}]
+        rank = default.factors_.loadings.shape[0]
+        found["learned"] = [about | {"rank": rank, "damping": default.field_.damping}]
         found["fates"] = fate_errors(world, split, default, model_seed)
         if model_seed == 0:
             found["place"] = place.floors()
@@ -123,10 +114,10 @@ def one_split(
 
 def one_organism(
     seed: int, model_seeds: list[int], splits: list[str], only: str | None = None
-) -> dict[str, list[Score]]:
+) -> Runs:
     """All scores of an organism, each with the seed of its model."""
     world = World.of_seed(seed)
-    found: dict[str, list[Score]] = {}
+    found: Runs = {}
     for split in splits:
         place = PlaceScores(world, split)
         for model_seed in model_seeds:
@@ -135,42 +126,24 @@ def one_organism(
                 found.setdefault(kind, []).extend({"organism": seed} | row for row in rows)
             taken = time.monotonic() - start
             print(f"organism {seed} {split} model {model_seed}: {taken:.0f} s", flush=True)
-    for model_seed in model_seeds if can_read() and only != PUBLISHED else []:
+    for model_seed in model_seeds if only != PUBLISHED else []:
         for kind, rows in reading_scores(world, model_seed).items():
             found.setdefault(kind, []).extend({"organism": seed} | row for row in rows)
     return found
 
 
-def merged(paths: list[Path]) -> dict[str, object]:
-    """The results of several calls as one."""
-    read = [json.loads(path.read_text()) for path in paths]
-    runs: dict[str, list[Score]] = {}
-    for results in read:
-        for kind, rows in results["runs"].items():
-            runs.setdefault(kind, []).extend(rows)
-    calls = [results["provenance"] for results in read]
-    first = calls[0] | {"calls": len(calls)}
-    if any(call != calls[0] for call in calls):
-        first["other_calls"] = calls[1:]
-    return {"provenance": first, "summary": summary(runs), "runs": runs}
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="of the organism")
-    parser.add_argument("--model-seeds", type=int, nargs="+", default=list(MODEL_SEEDS))
+    parser = argument_parser(__file__, __doc__)
+    add_runs(parser)
     parser.add_argument("--splits", nargs="+", choices=SPLITS, default=list(SPLITS))
     parser.add_argument("--only", choices=(DEFAULT, PUBLISHED), help="fit this one alone")
-    parser.add_argument("--output", type=Path, default=RESULTS / "time.json")
-    parser.add_argument("--summarise", type=Path, nargs="+", help="results of several calls")
     arguments = parser.parse_args()
-    if arguments.summarise:
-        results = merged(arguments.summarise)
-    else:
-        torch.set_num_threads(1)
-        runs: dict[str, list[Score]] = {}
-        about = provenance() | {"settings_chosen_on": "organism seeds 20, 21, 22"}
-        with threadpool_limits(limits=1), warnings.catch_warnings():
+    if not arguments.summarise:
+        runs: Runs = {}
+        about = provenance(
+            "torchdiffeq", "geomloss", "POT", settings_chosen_on="organism seeds 20, 21, 22"
+        )
+        with one_thread(), warnings.catch_warnings():
             # The last time lies two intervals beyond the training times; that is the question.
             warnings.filterwarnings("ignore", "time .* lies .* beyond the last training time")
             for seed in arguments.seeds:
@@ -178,12 +151,12 @@ def main() -> None:
                     seed, arguments.model_seeds, arguments.splits, arguments.only
                 ).items():
                     runs.setdefault(kind, []).extend(rows)
-        results = {"provenance": about, "runs": runs}
-        if arguments.only is None:
-            results["summary"] = summary(runs)
+                write(arguments.output, {"provenance": about, "runs": runs})
+        if arguments.only is not None:  # The summary compares the two.
+            return
+    results = merged(arguments.summarise or [arguments.output], summary)
     write(arguments.output, results)
-    if "summary" in results:
-        print(tables(results["summary"]))
+    print(tables(results["summary"]))
 
 
 if __name__ == "__main__":

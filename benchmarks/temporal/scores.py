@@ -12,6 +12,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from benchmarks.results import Score
 from benchmarks.temporal.truth import N_CELLS, N_TRUE, PER_CELL, SPLITS, Space, World, log_values
 from scstlib.metrics.expression import (
     energy_distance,
@@ -20,9 +21,9 @@ from scstlib.metrics.expression import (
     wasserstein,
     zero_fraction_error,
 )
+from scstlib.models import ScNODE
 from scstlib.models.temporal.baselines import ConstantMean, CopyNearest
 from scstlib.models.temporal.protocol import TemporalModel
-from scstlib.models.temporal.scnode.model import ScNODE
 from scstlib.models.temporal.transport import DisplacementInterpolation
 
 SMALLEST_MEAN = 0.1  # Counts a cell of a gene that is more than zeros.
@@ -31,8 +32,6 @@ TRANSPORT_6, TRANSPORT_OWN = "OT displacement, 6 PCs", "OT displacement, rank of
 NEAREST, CONSTANT = "nearest time copied", "one constant vector"
 TRUE_MEASURED, TRUE_MEAN = "fresh true cells, measured", "fresh true cells, noise-free"
 TRUE_AT_DEPTH = "fresh true cells, noise-free, at their depths"
-
-Score = dict[str, object]
 
 
 def baselines(default_rank: int) -> dict[str, Callable[[], TemporalModel]]:

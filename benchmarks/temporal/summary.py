@@ -1,4 +1,4 @@
-"""Medians, targets and tables of ``benchmarks/temporal/run.py``."""
+"""Medians, targets and tables of :mod:`.run`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from benchmarks.results import markdown
+from benchmarks.results import RUN, Runs, Score, by_run, markdown, verdict
 from benchmarks.temporal.scores import (
     DEFAULT,
     NEAREST,
@@ -15,13 +15,11 @@ from benchmarks.temporal.scores import (
     TRUE_AT_DEPTH,
     TRUE_MEAN,
     TRUE_MEASURED,
-    Score,
 )
 from benchmarks.temporal.truth import PARTS
 
 PLAIN, AT_DEPTH = f"{DEFAULT}, noise=False", f'{DEFAULT}, noise="depth"'
 METRICS = ("wt", "wt_rate", "pca", "W")
-RUN = ["organism", "model_seed"]
 #: Largest ratio of the default to the published variant: easy, medium, hard inner, hard outer.
 TARGETS = {
     "wt": (PLAIN, (0.50, 0.68, 0.52, 0.68)),
@@ -42,9 +40,10 @@ NOISE_TARGETS = {
     "zero_fraction_error": ("at most", 0.03),
 }
 FATE_TARGET, CPU_TARGET = 0.07, 12.0
+BELOW = ", target below the floor"
 
 
-def summary(runs: dict[str, list[Score]]) -> dict[str, object]:
+def summary(runs: Runs) -> dict[str, object]:
     """Medians over the seeds, and every target with what was reached."""
     place = by_part(runs["place"])
     found: dict[str, object] = {
@@ -100,10 +99,10 @@ def ratios(place: pd.DataFrame) -> Iterable[Score]:
 def ratio(
     place: pd.DataFrame, part: str, metric: str, row: str, other: str, target: float
 ) -> Score:
-    own, theirs = (scores_of(place, name, part, metric) for name in (row, other))
+    own, theirs = (by_run(place, name, part, metric) for name in (row, other))
     paired = own.div(theirs.groupby(level="organism").median(), level="organism")
     floors = (TRUE_MEASURED, TRUE_MEAN, TRUE_AT_DEPTH)
-    floor = min(scores_of(place, name, part, metric).median() for name in floors)
+    floor = min(by_run(place, name, part, metric).median() for name in floors)
     wanted = target * theirs.median()
     return {
         "metric": metric,
@@ -119,11 +118,6 @@ def ratio(
         "floor_ratio": floor / theirs.median(),
         "target_below_floor": bool(wanted < floor),
     }
-
-
-def scores_of(place: pd.DataFrame, row: str, part: str, metric: str) -> pd.Series:
-    chosen = place[(place["row"] == row) & (place["part"] == part)]
-    return chosen.set_index(RUN)[metric].dropna()
 
 
 def likenesses(rows: list[Score]) -> list[Score]:
@@ -168,10 +162,6 @@ def costs(rows: list[Score]) -> list[Score]:
     return found
 
 
-def verdict(met: bool, below_floor: bool = False) -> str:
-    return ("met" if met else "not met") + (", target below the floor" if below_floor else "")
-
-
 def tables(found: dict) -> str:
     """The summary as Markdown."""
     place = pd.DataFrame(found["place"])
@@ -187,7 +177,7 @@ def tables(found: dict) -> str:
             columns,
             (
                 [r["metric"], r["part"], r["against"], r["ratio"], r["lowest"], r["highest"],
-                 r["target"], r["floor_ratio"], verdict(r["met"], r["target_below_floor"])]
+                 r["target"], r["floor_ratio"], verdict(r["met"]) + BELOW * r["target_below_floor"]]
                 for r in found["ratios"]
             ),
         )

@@ -1,6 +1,6 @@
 """What is true of the simulated organism, in the spaces in which predictions are scored.
 
-``benchmarks/temporal/run.py`` says what each number means.
+:mod:`.run` says what each number means.
 """
 
 from __future__ import annotations

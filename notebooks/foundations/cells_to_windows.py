@@ -1,6 +1,8 @@
 # %% [markdown]
 # # From single cells to windows
 #
+# Pseudo-bulks, balancing that fails, depth, tracks and windows, on known truth and on human cortex.
+#
 # > **Learning goals**
 # > - sum the maps of single cells, and say how many cells an answer needs;
 # > - tell what balancing corrects from what it takes away, and see when it fails;

@@ -1,6 +1,8 @@
 # %% [markdown]
 # # Contact maps
 #
+# Balancing, distance decay, compartments and insulation on real maps.
+#
 # > **Learning goals**
 # > - open a cooler, and say what one pixel counts;
 # > - balance a map, see what the weights correct and which bins they mask;

@@ -1,6 +1,8 @@
 # %% [markdown]
 # # Counts of single cells
 #
+# What a bulk measurement hides; AnnData, depth and zeros.
+#
 # > **Learning goals**
 # > - say what a bulk measurement hides, and show it on one gene;
 # > - open an AnnData object and find out which numbers its matrix holds;

@@ -1,6 +1,8 @@
 # %% [markdown]
 # # Preprocessing expression
 #
+# Quality, four normalisations against known truth, genes chosen inside the split.
+#
 # > **Learning goals**
 # > - filter cells by quality without throwing a cell type away;
 # > - normalise counts in four ways, and say what each does to distances between cells whose truth

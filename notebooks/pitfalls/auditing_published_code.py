@@ -1,14 +1,16 @@
 # %% [markdown]
 # # Auditing published code
 #
+# Checks that run on any model, shown on two.
+#
 # > **Learning goals**
 # > - ask a model, a metric and a split nine questions by running them, before you read their code;
 # > - find a layer that does not learn, an input without influence, an answer that depends on what
 # >   else was asked, a shared chromosome, a metric that changes its input;
 # > - measure what a finding does to a score, and say what was not established.
 # >
-# > **Before**: [What a score rewards](what_a_score_rewards.ipynb); [scNODE, piece by piece](../temporal/scnode_by_hand.ipynb)
-# > and [From single cells to windows](../foundations/cells_to_windows.ipynb) help.
+# > **Before**: [What a score rewards](what_a_score_rewards.ipynb);
+# > [scNODE by hand](../temporal/scnode_by_hand.ipynb) and [From single cells to windows](../foundations/cells_to_windows.ipynb) help.
 # >
 # > **Time**: 40 min to read, 2 min to run.
 
@@ -46,14 +48,13 @@ from sklearn.tree import DecisionTreeRegressor
 from scstlib import audit
 from scstlib.audit import Case, Claim
 from scstlib.datasets.organism import simulate_organism
-from scstlib.datasets.organism.expression import draw_depths, sample_counts
 from scstlib.audit.experiments import mean_interval
 from scstlib.metrics.contacts import insulation_score, ssim, stratum_adjusted_correlation
 from scstlib.metrics.expression import wasserstein
 from scstlib.models import PublishedScGrapHiC
 from scstlib.models.temporal.cells import measured_cells
 from scstlib.models.spatial.scgraphic.published_inputs import read_inputs
-from scstlib.models.temporal.scnode.model import ScNODE
+from scstlib.models import PublishedScNODE
 from scstlib.models.temporal.scnode.published_training import Comparison, draw_batch, joint_loss
 from scstlib.plots import BLUE, GREY, ORANGE, book_style
 from scstlib.preprocess.contacts import normalise_depth
@@ -98,8 +99,8 @@ pd.options.display.max_colwidth = None
 #
 # ## The first subject: a model of time
 #
-# The cells are those of [scNODE, piece by piece](../temporal/scnode_by_hand.ipynb), fewer of them: 60 at each of nine times, two
-# times put aside, and a truth without the noise of counting.
+# The cells are those of [scNODE by hand](../temporal/scnode_by_hand.ipynb), fewer of them: 60 at
+# each of nine times, two times put aside, and a truth without the noise of counting.
 
 # %%
 organism = simulate_organism(seed=seed, preset="small")
@@ -114,7 +115,7 @@ as_published = {"drift_activation": "relu", "start_times": "first", "solver_grid
 @cache  # what was trained once is not trained again
 def trained(run, *switches):
     settings = dict(zip(as_published, switches, strict=True))
-    return ScNODE("published", **quick, **settings, max_step=0.25, seed=run).fit(train)
+    return PublishedScNODE(**quick, **settings, max_step=0.25, seed=run).fit(train)
 
 
 def published(run=seed, **changed):
@@ -123,19 +124,18 @@ def published(run=seed, **changed):
 
 
 model = published()
-network = model.model.network_
+network = model.network_
 print(f"{train.n_obs} cells, {audit.count_parameters(network):,} parameters")
 
 # %% [markdown]
 # ### Is the text true of the code?
 #
 # Begin with sentences. Write down each one that can be checked, and where in the object its answer
-# stands; a sentence without such a place stays open. The text here is this book's own, from the page
-# that builds the model. Change `said` to see a claim fail.
+# stands; a sentence without such a place stays open. The text here is this book's own, from
+# [scNODE by hand](../temporal/scnode_by_hand.ipynb). Change `said` to see a claim fail.
 
 # %%
 said = 50  # latent coordinates
-settings = model.model.settings
 text = [
     Claim("latent coordinates", said, lambda n: n.diffeq_decoder.net["net"][0].in_features),
     Claim(
@@ -144,8 +144,8 @@ text = [
     Claim("activation of the drift", {"ReLU"}, lambda n: audit.activations(n.diffeq_decoder)),
     Claim("activation of the encoder", set(), lambda n: audit.activations(n.latent_encoder)),
     Claim("layers of the decoder", 1, lambda n: audit.count_layers(n.obs_decoder, "Linear")),
-    Claim("learning rate", 1e-3, lambda _: settings.learning_rate),
-    Claim("steps on the transport loss", 1000, lambda _: settings.joint_steps),
+    Claim("learning rate", 1e-3, lambda _: model.learning_rate),
+    Claim("steps on the transport loss", 1000, lambda _: model.joint_steps),
     Claim("these weights made the paper's tables", True),
 ]
 claimed = audit.claims(network, text)
@@ -165,7 +165,7 @@ audit.report(claimed, everything=True)
 drift_activation = "relu"  # as published; "signed_relu" has none after the last layer
 
 audited = published(drift_activation=drift_activation)
-network = audited.model.network_
+network = audited.network_
 cells = measured_cells(train, "time")
 by_time = [torch.as_tensor(cells.at(time)) for time in cells.times]
 clock = torch.tensor([times.index(time) for time in cells.times], dtype=torch.float64)
@@ -337,7 +337,7 @@ def draw(fitted):
 
 def tiny(run):
     """A model that is hardly trained: isolation fits five of them."""
-    return ScNODE("published", pretrain_steps=5, joint_steps=2, latent_dim=10, seed=run)
+    return PublishedScNODE(pretrain_steps=5, joint_steps=2, latent_dim=10, seed=run)
 
 
 values = torch.as_tensor(cells.values[:20])
@@ -355,26 +355,14 @@ for each in good:
 # %% [markdown]
 # ### What the findings do to the score
 #
-# Each model is trained with three seeds, and scored as on the page that builds it: squared $W_2$ to the
-# noise-free truth in ten principal components, and the share of the fate *gamma* at 96 h. The solver needs no
+# Each model is trained with three seeds, and scored as in
+# [scNODE by hand](../temporal/scnode_by_hand.ipynb): squared $W_2$ to the noise-free truth in ten principal components, and the share of the fate *gamma* at 96 h. The solver needs no
 # training of its own: the model as published is asked for the same times with ten others between.
 
 # %%
 fresh = organism.sample(held_out, 300, seed=2)
-
-
-def noise_free(adata, n=10):
-    """Mean log value of simulated cells over n measurements of each."""
-    rng, total = np.random.default_rng(seed), 0.0
-    genome, depth = organism.settings, adata.obs["cycle"].to_numpy()
-    for _ in range(n):
-        depths = draw_depths(depth, genome.depth, genome.depth_spread, rng)
-        counts = sample_counts(adata.layers["true_mean"], depths, organism.genome.dispersion, rng)
-        total = total + np.log1p(counts * (1e4 / counts.sum(axis=1, keepdims=True)))
-    return total / n
-
-
-truth, true_train = noise_free(fresh), noise_free(train)
+truth = organism.mean_log_values(fresh, n_draws=10, seed=seed)
+true_train = organism.mean_log_values(train, n_draws=10, seed=seed)
 pca = PCA(10, random_state=seed).fit(true_train)
 fates = np.r_[fresh.obs["fate"], train.obs["fate"]]
 nearest = KNeighborsClassifier(15).fit(pca.transform(np.vstack([truth, true_train])), fates)
@@ -888,8 +876,9 @@ Markdown(
 # ## The record
 #
 # An audit ends with a table that others can check: what was found, by which question, at which commit,
-# in which file and line. The next cell measures two findings about scores that [page
-# 15](what_a_score_rewards.ipynb) shows on one pair of maps, here over all test windows.
+# in which file and line. The next cell measures two findings about scores that
+# [What a score rewards](what_a_score_rewards.ipynb) shows on one pair of maps, here over all test
+# windows.
 
 # %%
 copied = normalise_depth(split.test.bulk)
@@ -1018,6 +1007,8 @@ pd.DataFrame(limits, index=["effect here", "established", "not established"]).T.
 # <details><summary>Solution</summary>
 #
 # ```python
+# from scstlib.models import ScNODE
+#
 # own = ScNODE(seed=seed).fit(train)
 # here = own.encode(train[at == 60.0])
 # goal = own.flow(here, 60.0, [72.0])[-1]

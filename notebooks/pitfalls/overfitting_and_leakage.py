@@ -1,6 +1,8 @@
 # %% [markdown]
 # # Overfitting and leakage
 #
+# Each mistake with and without, and what refuses it.
+#
 # > **Learning goals**
 # > - read from a curve whether a model lacks data, capacity or restraint;
 # > - make each of twelve common mistakes of evaluation on purpose, and measure how much better it makes
@@ -48,9 +50,8 @@ from sklearn.tree import DecisionTreeRegressor
 from scstlib.datasets import load, simulate_organism
 from scstlib.audit.experiments import illusion, with_and_without
 from scstlib.leakage import assert_disjoint, check_evaluation, record_fit
-from scstlib.metrics.expression import energy_distance, wasserstein
-from scstlib.models import PublishedScGrapHiC
-from scstlib.models.temporal.scnode.model import ScNODE
+from scstlib.metrics.expression import energy_distance, skill_score, wasserstein
+from scstlib.models import PublishedScGrapHiC, PublishedScNODE, ScNODE
 from scstlib.models.temporal.transport import DisplacementInterpolation
 from scstlib.plots import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, book_style
 from scstlib.preprocess.expression import ShiftedLog
@@ -670,8 +671,7 @@ def interpolated(seed, mistake, **settings):
         predicted = model.sample([time], len(truth), seed=seed).X
         copied = at(train, time - 12.0).X
         errors.append([wasserstein(x, truth, squared=True) for x in (predicted, copied)])
-    error, of_copy = np.sum(errors, axis=0)
-    return 1 - error / of_copy
+    return skill_score(*np.transpose(errors))
 
 
 how = {"n_cells": 150, "n_components": 8}
@@ -732,8 +732,7 @@ def population(seed, mistake, held):
         truth, copied = values(at(test, time)), values(at(series(seed), time - 12.0))
         predicted = model.sample([time], 150, seed=seed).layers["log1p_cp10k"]
         errors.append([distance(predicted, truth), distance(copied, truth)])
-    error, of_copy = np.sum(errors, axis=0)
-    return 1 - error / of_copy
+    return skill_score(*np.transpose(errors))
 
 
 experiment("random cells instead of held-out times", population, held=[24.0, 48.0, 72.0])
@@ -772,8 +771,7 @@ def in_gap(seed, mistake, predict, gap):
         clouds = predict(seed, start, time), values(last), values(at(cells, time))
         predicted, copied, truth = ((x - space.mean_) @ space.components_.T for x in clouds)
         errors.append([wasserstein(x, truth, squared=True) for x in (predicted, copied)])
-    error, of_copy = np.sum(errors, axis=0)
-    return 1 - error / of_copy
+    return skill_score(*np.transpose(errors))
 
 
 def nothing_changes(seed, start, time):
@@ -1054,7 +1052,7 @@ def from_times(seed, n):
         predicted = model.sample([time], 150, seed=seed).layers["log1p_cp10k"]
         copied = values(at(cells, time - 12.0))
         errors.append([distance(predicted, truth), distance(copied, truth)])
-    return 1 - np.divide(*np.sum(errors, axis=0))
+    return skill_score(*np.transpose(errors))
 
 
 @cache
@@ -1191,13 +1189,13 @@ def published_population(seed, mistake, joint_steps):
     train, test = time_parts(series(seed), seed, mistake)
     space = PCA(8).fit(ShiftedLog().fit(train).transform(train))
     how = {"latent_dim": 8, "joint_steps": joint_steps, "target_size": 32}
-    model, errors = ScNODE("published", seed=seed, **how).fit(train), []
+    model, errors = PublishedScNODE(seed=seed, **how).fit(train), []
     for time in HELD:
         predicted = model.sample([time], 150, seed=seed, noise=False).layers["log1p_cp10k"]
         clouds = predicted, values(at(series(seed), time - 12.0)), values(at(test, time))
         predicted, copied, truth = ((x - space.mean_) @ space.components_.T for x in clouds)
         errors.append([wasserstein(x, truth, squared=True) for x in (predicted, copied)])
-    return 1 - np.divide(*np.sum(errors, axis=0))
+    return skill_score(*np.transpose(errors))
 
 
 def published_maps(seed, mistake, epochs):
@@ -1257,7 +1255,7 @@ def real_skill(seed, mistake, name, held):
         errors.append(
             [distance(dense(predicted), dense(truth)), distance(dense(copied), dense(truth))]
         )
-    return 1 - np.divide(*np.sum(errors, axis=0))
+    return skill_score(*np.transpose(errors))
 
 
 def real_copy(seed, mistake, name, held):
@@ -1269,7 +1267,7 @@ def real_copy(seed, mistake, name, held):
     for time in held:
         truth, before = dense(at(cells, time).X), dense(at(cells, times[times < time].max()).X)
         errors.append([distance(before if mistake else last, truth), distance(last, truth)])
-    return 1 - np.divide(*np.sum(errors, axis=0))
+    return skill_score(*np.transpose(errors))
 
 
 # %%

@@ -1,5 +1,7 @@
 # %% [markdown]
-# # Sparsity: depth, zeros and what they pretend
+# # Sparsity
+#
+# Depth, zeros and what they pretend: imputation, batches, and the size of pseudo-bulks.
 #
 # > **Learning goals**
 # > - say of a zero whether counting, cell types or dropout explains it, and when that cannot be told;
@@ -53,7 +55,7 @@ from scstlib.metrics.expression import energy_distance
 from scstlib.models.temporal.baselines import CopyNearest
 from scstlib.models.spatial.baselines import BulkRidge
 from scstlib.models.temporal.scnode.count_factors import fit_count_factors
-from scstlib.models.temporal.scnode.model import ScNODE
+from scstlib.models import ScNODE
 from scstlib.plots import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, book_style
 from scstlib.preprocess.confounding import check_confounding, check_depths, variance_explained
 from scstlib.preprocess.contacts import distance_means, make_windows, normalise_depth
@@ -146,8 +148,8 @@ def found(p):
 # %% [markdown]
 # ## Zeros: counting, cell types, dropout
 #
-# [Page 1](../foundations/counts_of_single_cells.ipynb#zeros) drew the share of zeros against a Poisson line. Genes above
-# the line were zero more often than counting alone makes them, and it is tempting to call the
+# [Counts of single cells](../foundations/counts_of_single_cells.ipynb#zeros) drew the share of zeros
+# against a Poisson line. Genes above the line were zero more often than counting alone makes them, and it is tempting to call the
 # surplus *dropout*: molecules lost by some further process. `expected_zeros` asks more carefully.
 # It expects the zeros of each gene from the depth of every cell, with one level for all cells or
 # one for each cell type, and with Poisson or negative binomial noise. The setting `dropout` plants
@@ -237,8 +239,9 @@ Markdown(
 # A shallower experiment can be had from a deep one: keep each molecule by chance. `thin_counts`
 # does that. So you need not guess what your result would be with a tenth of the depth, nor what it
 # *was* worth before you doubled it. Cells of the organism, 5,500 counts each, are thinned to 55.
-# Four ways to describe them are asked for the 15 true neighbours of a cell, as on [page
-# 2](../foundations/preprocessing_expression.ipynb); two of them also for the 200 genes that vary most in truth.
+# Four ways to describe them are asked for the 15 true neighbours of a cell, as in
+# [Preprocessing expression](../foundations/preprocessing_expression.ipynb); two of them also for the
+# 200 genes that vary most in truth.
 # *Count factors* are the count likelihood among them: components of a negative binomial that knows
 # the depth ([Townes et al. 2019](https://doi.org/10.1186/s13059-019-1861-6)).
 
@@ -709,9 +712,9 @@ guard(check_evaluation, clustering, clustered if mistake else others)
 # A droplet without a cell still holds RNA that floats about, and becomes a row of the matrix. A gene
 # of a few counts becomes a column whose coefficient of variation is large by chance. Below, empty
 # droplets are added to late cells, a third as many as there are cells. Three clusters are asked for,
-# one for each fate, before and after droplets of low depth are removed as on [page
-# 2](../foundations/preprocessing_expression.ipynb#quality-of-cells). The adjusted Rand index of the real cells is
-# 1 if clusters and fates are the same, and 0 by chance. And 200 genes are chosen by their
+# one for each fate, before and after droplets of low depth are removed as in
+# [Preprocessing expression](../foundations/preprocessing_expression.ipynb#quality-of-cells). The
+# adjusted Rand index of the real cells is 1 if clusters and fates are the same, and 0 by chance. And 200 genes are chosen by their
 # coefficient of variation, from all genes and from those seen in at least a share `least` of the
 # cells.
 
@@ -804,8 +807,8 @@ guard(check_depths, adata.X.sum(axis=1), label, factor=2)
 # %% [markdown]
 # ## A model of time, ten and a hundred times as shallow
 #
-# scNODE ([page](../temporal/scnode_by_hand.ipynb)) is fitted to a series of the deep organism with one inner time
-# held out, and to the same series thinned. It is scored as one would score it without a truth, by
+# The model of [scNODE by hand](../temporal/scnode_by_hand.ipynb) is fitted to a series of the deep
+# organism with one inner time held out, and to the same series thinned. It is scored as one would score it without a truth, by
 # its distance to the held-out cells, which are as shallow as the training cells; and then by what
 # only a simulation can tell, the distance of its noise-free cells to the true expression at that
 # time.
@@ -871,8 +874,8 @@ guard(check_depths, np.hstack(depths), np.repeat(["a", "b"], [len(d) for d in de
 # %% [markdown]
 # ## How many cells a pseudo-bulk needs
 #
-# [Page 4](../foundations/cells_to_windows.ipynb) asked how many cells a map needs and
-# found: it depends on the question. Here is the curve for one question, contacts 1 to 10 Mb apart
+# [From single cells to windows](../foundations/cells_to_windows.ipynb) asked how many cells a map
+# needs and found: it depends on the question. Here is the curve for one question, contacts 1 to 10 Mb apart
 # over their expectation at that distance, and bins of five sizes.
 
 # %%
@@ -981,8 +984,8 @@ print("accepted:" if replicates_agree.passed else "refused:", replicates_agree)
 #
 # A model of contact maps learns from pseudo-bulks and is scored on pseudo-bulks. Here the targets
 # are of 10 to 1,000 cells. The model is the ridge regression among the package's baselines, on
-# three chromosomes; the fourth is the test. The score is the contrast correlation ([page
-# 15](what_a_score_rewards.ipynb)): what is specific to a cell type. Once it is taken against the targets, and
+# three chromosomes; the fourth is the test. The score is the contrast correlation
+# ([What a score rewards](what_a_score_rewards.ipynb)): what is specific to a cell type. Once it is taken against the targets, and
 # once against the truth.
 
 # %%

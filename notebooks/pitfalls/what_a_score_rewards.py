@@ -1,6 +1,8 @@
 # %% [markdown]
 # # What a score rewards
 #
+# Floors, constants and known answers.
+#
 # > **Learning goals**
 # > - put a floor and a constant beside any score, and read off what the score asks for;
 # > - tell $W_2$, $W_2^2$ and the Sinkhorn divergence apart by a known answer;

@@ -1,5 +1,8 @@
 # %% [markdown]
-# # Which contact map to believe
+# # Evaluating contact maps
+#
+# Held-out chromosomes and cell types against every baseline, and what a score sees of the
+# expression.
 #
 # > **Learning goals**
 # > - hold out places and cell types, and say what each of the two tests;
@@ -101,7 +104,7 @@ plt.show()
 
 # %% [markdown]
 # The tracks: expression of the cell type, the mean of the training types, that of the bulk's cells,
-# CTCF sites and CpG, all as on the [page on windows](../foundations/cells_to_windows.ipynb).
+# CTCF sites and CpG, all as in [From single cells to windows](../foundations/cells_to_windows.ipynb).
 
 # %%
 cells = organism.sample(seed=seed, keep_truth=False)
@@ -377,8 +380,8 @@ Markdown(
 )
 
 # %% [markdown]
-# The graph of the published model is an input as well. What becomes of it is on the [page on
-# scGrapHiC](scgraphic_by_hand.ipynb), where it is exchanged for a random one.
+# The graph of the published model is an input as well. What becomes of it is shown in
+# [scGrapHiC by hand](scgraphic_by_hand.ipynb), where it is exchanged for a random one.
 #
 # ## New cell types
 #

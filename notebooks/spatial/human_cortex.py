@@ -1,5 +1,7 @@
 # %% [markdown]
-# # Real cells: human cortex
+# # Human cortex
+#
+# Single-cell Hi-C of two donors, and how much expression of another study adds at 1 Mb.
 #
 # > **Learning goals**
 # > - set up a fair test where nobody knows the truth: held-out chromosomes, another donor as target;

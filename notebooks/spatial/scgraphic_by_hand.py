@@ -1,5 +1,7 @@
 # %% [markdown]
-# # scGrapHiC, piece by piece
+# # scGrapHiC by hand
+#
+# The published model piece by piece, its limits one by one, and the default of the package.
 #
 # > **Learning goals**
 # > - build the published scGrapHiC from windows, encodings, attention, a graph and convolutions, and check
@@ -905,8 +907,9 @@ Markdown(
 
 # %% [markdown]
 # > **Note** One organism, one test chromosome, and far less training than the settings of the package ask for. How far
-# > both get with more of it, beside other models and on cell types that were never trained on, is on [the next
-# > page](evaluating_contact_maps.ipynb) and in [the benchmarks](../../book/reproducibility.md#contact-maps-of-cell-types).
+# > both get with more of it, beside other models and on cell types that were never trained on, is in
+# > [Evaluating contact maps](evaluating_contact_maps.ipynb) and in [the
+# > benchmarks](../../book/reproducibility.md#contact-maps-of-cell-types).
 #
 # ## The package in four lines
 #

@@ -1,6 +1,8 @@
 # %% [markdown]
 # # Neural ODEs
 #
+# Solvers, learned drifts, derivatives, and what no flow can do.
+#
 # > **Learning goals**
 # > - write an ODE solver in four lines, and measure the order of one that you did not write;
 # > - learn a drift from pairs of cells, and differentiate through the solver in two ways;
@@ -41,7 +43,7 @@ from IPython.display import Markdown
 from torch import nn
 from torchdiffeq import odeint, odeint_adjoint
 
-from scstlib.models.temporal.scnode.model import ScNODE
+from scstlib.models import PublishedScNODE
 from scstlib.plots import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, book_style
 
 plt.rcParams.update(book_style())
@@ -648,7 +650,7 @@ adata = AnnData(
     var=pd.DataFrame(index=["a", "b"]),
     uns={"value_kind": "amounts of the toggle switch"},
 )
-scnode = ScNODE(variant="published", latent_dim=20, joint_steps=300, seed=seed).fit(adata)
+scnode = PublishedScNODE(latent_dim=20, joint_steps=300, seed=seed).fit(adata)
 
 
 def cells_at_6(others):

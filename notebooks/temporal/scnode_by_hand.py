@@ -1,5 +1,8 @@
 # %% [markdown]
-# # scNODE, piece by piece
+# # scNODE by hand
+#
+# The published model piece by piece, its limits one by one on known truth, and the default of the
+# package.
 #
 # > **Learning goals**
 # > - build the published scNODE from linear layers, Euler steps and a Sinkhorn divergence, and check it
@@ -47,12 +50,11 @@ from torch import nn
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from scstlib.datasets.organism import simulate_organism
-from scstlib.datasets.organism.expression import draw_depths, sample_counts
 from scstlib.metrics.expression import energy_distance, variance_ratio, wasserstein
 from scstlib.models.temporal.scnode.count_factors import fit_count_factors
 from scstlib.models.temporal.scnode.drift import DAMPINGS, damping_errors
 from scstlib.models.temporal.scnode.flow_matching import train_drift
-from scstlib.models.temporal.scnode.model import ScNODE
+from scstlib.models import PublishedScNODE, ScNODE
 from scstlib.models.temporal.scnode.published_network import ScNODENetwork
 from scstlib.models.temporal.scnode.published_training import Comparison, draw_batch, joint_loss
 from scstlib.models.temporal.scnode.transport_curves import couple, couple_times, draw_curves
@@ -100,15 +102,9 @@ def log_values(counts):
     return np.log1p(counts * (1e4 / counts.sum(axis=1, keepdims=True)))
 
 
-def measured_often(cells, n=20):
-    """Mean log value of simulated cells over n measurements of each."""
-    rng, total = np.random.default_rng(seed), 0.0
-    settings, cycle = organism.settings, cells.obs["cycle"].to_numpy()
-    for _ in range(n):
-        depth = draw_depths(cycle, settings.depth, settings.depth_spread, rng)
-        mean, spread = cells.layers["true_mean"], organism.genome.dispersion
-        total = total + log_values(sample_counts(mean, depth, spread, rng))
-    return total / n
+def measured_often(cells):
+    """Mean log value of simulated cells over 20 measurements of each."""
+    return organism.mean_log_values(cells, n_draws=20, seed=seed)
 
 
 fresh = organism.sample(held_out, 500, seed=2)
@@ -193,8 +189,8 @@ plt.show()
 
 # %%
 published = {"joint_steps": 300, "target_size": 64, "time_points": times}
-start_of_joint = ScNODE("published", **published | {"joint_steps": 0}, seed=seed).fit(train)
-weights = parameters_to_vector(start_of_joint.model.network_.parameters()).detach().double()
+start_of_joint = PublishedScNODE(**published | {"joint_steps": 0}, seed=seed).fit(train)
+weights = parameters_to_vector(start_of_joint.network_.parameters()).detach().double()
 
 n_genes, n_latent = train.n_vars, 50
 features = nn.Linear(n_genes, n_latent)
@@ -378,7 +374,7 @@ Markdown(
 # %% [markdown]
 # ## The published model, and one change at a time
 #
-# In the package all of this is `ScNODE("published")`. Each observation below belongs to the code at
+# In the package all of this is `PublishedScNODE`. Each observation below belongs to the code at
 # commit `ba55e8d`, and each has a setting that changes it and leaves the rest alone.
 
 # %%
@@ -391,12 +387,12 @@ switches = {
     "loss in components": {"transport_space": "components", "n_components": 10},
 }
 fitted = {
-    name: ScNODE("published", **published, **switch, seed=seed).fit(train)
+    name: PublishedScNODE(**published, **switch, seed=seed).fit(train)
     for name, switch in switches.items()
 }
 everything = {key: value for switch in switches.values() for key, value in switch.items()}
-fitted["all five"] = ScNODE("published", **published, **everything, seed=seed).fit(train)
-again = [ScNODE("published", **published, seed=seed + s).fit(train) for s in (1, 2)]
+fitted["all five"] = PublishedScNODE(**published, **everything, seed=seed).fit(train)
+again = [PublishedScNODE(**published, seed=seed + s).fit(train) for s in (1, 2)]
 as_published = fitted["as published"]
 
 # %% [markdown]
@@ -529,10 +525,7 @@ Markdown(
 
 # %%
 model = ScNODE(seed=seed).fit(train)
-parts = model.model
-print(
-    f"{parts.cells_.points.shape[1]} latent coordinates, never below {parts.settings.smallest_rank}"
-)
+print(f"{model.cells_.points.shape[1]} latent coordinates, never below {model.smallest_rank}")
 
 # %% [markdown]
 # ### Counts, depth and a latent space
@@ -557,9 +550,9 @@ print(
 # %%
 counts = torch.as_tensor(train.X.toarray(), dtype=torch.float32)
 totals = counts.sum(1)
-factors = fit_count_factors(counts, None, parts.settings.smallest_rank, totals.numpy(), seed)
+factors = fit_count_factors(counts, None, model.smallest_rank, totals.numpy(), seed)
 latent = factors.encode(counts)
-assert torch.allclose(latent, torch.as_tensor(parts.cells_.points))
+assert torch.allclose(latent, torch.as_tensor(model.cells_.points))
 
 n_factors = latent.shape[1]
 components = PCA(n_factors, random_state=seed).fit_transform(log_values(counts.numpy()))
@@ -705,7 +698,7 @@ for _ in range(800):
 # %% tags=["hide-input"]
 with torch.no_grad():
     by_loop = net(inputs) * velocity.std(0).mean()
-    by_package = parts.field_.drift(time, position)
+    by_package = model.field_.drift(time, position)
     left = (by_loop - velocity).square().mean() / velocity.var(0).mean()
 gap = float((by_loop - by_package).norm() / by_package.norm())
 assert gap < 1e-3
@@ -832,16 +825,16 @@ Markdown(
 
 # %%
 left_out = np.zeros(len(DAMPINGS))
-shorter = replace(parts.settings.drift, matching_steps=parts.settings.matching_steps // 3)
+shorter = replace(model.drift_settings, matching_steps=model.matching_steps // 3)
 for n in (5, 6):
     drift_n, _ = train_drift(coupled.first(n), model_times[:n], shorter, progress=False)
     step = model_times[n - 1 : n + 1]
-    left_out += damping_errors(drift_n, step, clouds[n - 1], clouds[n], parts.settings.max_step)
-assert DAMPINGS[int(np.argmin(left_out))] == parts.field_.damping
+    left_out += damping_errors(drift_n, step, clouds[n - 1], clouds[n], model.max_step)
+assert DAMPINGS[int(np.argmin(left_out))] == model.field_.damping
 
 in_truth = []
 for damping in DAMPINGS:
-    field = replace(parts.field_, damping=damping)
+    field = replace(model.field_, damping=damping)
     moved = model.decode(field.flow(clouds[-1], 72.0, [96.0])[0])
     in_truth.append(place(moved, 96.0)["squared W2"])
 
@@ -860,7 +853,7 @@ ax.legend(fontsize="small")
 plt.show()
 
 # %% tags=["hide-input"]
-chosen, right = DAMPINGS.index(parts.field_.damping), int(np.argmin(in_truth))
+chosen, right = DAMPINGS.index(model.field_.damping), int(np.argmin(in_truth))
 said = "at 96 h the truth would have chosen the same"
 if chosen != right:
     said = f"the truth at 96 h would have chosen {names[right]}, with {in_truth[right]:.0f}"

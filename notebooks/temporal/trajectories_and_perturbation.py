@@ -1,6 +1,9 @@
 # %% [markdown]
 # # Trajectories and perturbation
 #
+# Velocities, fates, checkpoints, knock-outs and paths of least action against known truth, and what
+# snapshots cannot tell.
+#
 # > **Learning goals**
 # > - read velocities, paths and fates off a fitted flow, and say which of them were measured;
 # > - find the times at which cells part, and tell a split from cells that fall out of step;
@@ -47,7 +50,7 @@ from scstlib.analysis.trajectories import (
 from scstlib.analysis.velocity import add_velocity, principal_axes, velocity_grid
 from scstlib.datasets import simulate_organism
 from scstlib.metrics.expression import energy_distance
-from scstlib.models.temporal.scnode.model import ScNODE
+from scstlib.models import ScNODE
 from scstlib.plots import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, book_style, stream
 
 plt.rcParams.update(book_style())

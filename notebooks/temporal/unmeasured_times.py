@@ -1,6 +1,9 @@
 # %% [markdown]
 # # Expression at unmeasured times
 #
+# scNODE, as published and as this book changes it, against copies, means and optimal transport on
+# real series.
+#
 # > **Learning goals**
 # > - predict a population of cells at a time that was not measured, with simple baselines, with
 # >   scNODE as published and with this book's default of it;
@@ -46,7 +49,7 @@ from scstlib.models.temporal.baselines import ConstantMean, CopyNearest, Interpo
 from scstlib.models.temporal.comparison import SPLIT_HALF, score_held_out_times
 from scstlib.models.temporal.ensemble import Ensemble
 from scstlib.models.temporal.cells import measured_cells
-from scstlib.models.temporal.scnode.model import ScNODE
+from scstlib.models import PublishedScNODE, ScNODE
 from scstlib.models.temporal.transport import DisplacementInterpolation
 from scstlib.plots import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, SKY, book_style, populations
 from scstlib.preprocess.expression import SelectVariableGenes
@@ -224,7 +227,7 @@ def fitted(train, test, n_published):
     times = np.union1d(train.obs["time"], test.obs["time"])
     ours = [ScNODE(seed=seed + i).fit(train) for i in range(3)]
     published = [
-        ScNODE("published", time_points=times, seed=seed + i).fit(train) for i in range(n_published)
+        PublishedScNODE(time_points=times, seed=seed + i).fit(train) for i in range(n_published)
     ]
     latent = ours[0].encode(train).shape[1]
     return {**baselines(train, latent), PUBLISHED: published, SCNODE: ours}
@@ -605,7 +608,7 @@ counts.reindex(list(STYLES)[1:], fill_value=0)[columns].rename_axis(index=None)
 # </details>
 #
 # > **Exercise** The published model counts time points: for it the 24 h from 72 h to 96 h are as long as the 6 h
-# > from 0 h to 6 h. Give it hours, by `ScNODE("published", time="real")`. Does it predict better?
+# > from 0 h to 6 h. Give it hours, by `PublishedScNODE(time="real")`. Does it predict better?
 #
 # <details><summary>Solution</summary>
 #

@@ -1,7 +1,7 @@
 """Least-action paths: the likeliest way from one state to another against the flow.
 
 Cells that follow dz = v(z, t) dt plus Gaussian noise take a path x with a probability that falls
-as exp(-action / (2 noise²)), action = ∫ |dx/dt - v(x, t)|² dt (Onsager & Machlup 1953,
+as ``exp(-action / (2 noise²))``, ``action = ∫ |dx/dt - v(x, t)|² dt`` (Onsager & Machlup 1953,
 10.1103/PhysRev.91.1505; the term with the divergence of v is left out, which is right for small
 noise). The action is 0 along the flow and grows with every detour from it.
 """
@@ -133,7 +133,7 @@ def path_action(
     Returns
     -------
     pieces : numpy.ndarray, shape (n_steps,)
-        |Δx / Δt - v|² Δt, with v in the middle of the piece.
+        ``|Δx / Δt - v|² Δt``, with v in the middle of the piece.
     gradient : numpy.ndarray, shape (n_steps + 1, latent)
     """
     width = np.diff(times)

@@ -44,6 +44,17 @@ def boundary_profile(
     ------
     ValueError
         If ``window`` is not a multiple of ``bin_size``, or as ``insulation_score``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from scstlib.analysis.boundaries import boundary_profile
+    >>> domain = np.repeat([0, 1], 10)
+    >>> contacts = np.where(domain[:, None] == domain, 40.0, 10.0)
+    >>> contacts[6, 9] = contacts[9, 6] = 30.0
+    >>> profile = boundary_profile({"chr1": contacts}, bin_size=50_000, window=200_000)
+    >>> profile.dropna()["start"].tolist()  # where the domains meet
+    [450000]
     """
     import pandas as pd
 
@@ -64,6 +75,13 @@ def boundary_strength(score: np.ndarray) -> np.ndarray:
     """Return the prominence (bins,) of each minimum of an insulation score (bins,), else NaN.
 
     Bins without a score are passed over.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from scstlib.analysis.boundaries import boundary_strength
+    >>> boundary_strength(np.array([0.0, 1.0, -1.0, 1.0, 0.5])).tolist()
+    [nan, nan, 2.0, nan, nan]
     """
     from cooltools.lib.peaks import find_peak_prominence
 

@@ -71,7 +71,8 @@ class Stretching:
 
     def along(self, direction: np.ndarray) -> np.ndarray:
         """Return the rate (n_times,) along one direction (latent,), a unit vector."""
-        return np.einsum("i,tij,j->t", direction, self.strain, direction)
+        rates: np.ndarray = np.einsum("i,tij,j->t", direction, self.strain, direction)
+        return rates
 
 
 @dataclass(frozen=True)

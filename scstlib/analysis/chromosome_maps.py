@@ -70,7 +70,10 @@ def observed_over_expected(contacts: np.ndarray) -> np.ndarray:
     from scstlib.metrics.contacts import expected_by_distance
 
     expected = on_diagonals(expected_by_distance(contacts))
-    return np.divide(contacts, expected, out=np.full(contacts.shape, np.nan), where=expected > 0)
+    ratio: np.ndarray = np.divide(
+        contacts, expected, out=np.full(contacts.shape, np.nan), where=expected > 0
+    )
+    return ratio
 
 
 def on_diagonals(by_distance: np.ndarray) -> np.ndarray:

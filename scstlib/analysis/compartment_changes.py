@@ -53,6 +53,15 @@ def compartment_score(
     ------
     ValueError
         If the track has another length or is constant, or ``n_eigenvectors`` is below 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from scstlib.analysis.compartment_changes import compartment_score
+    >>> kind = np.repeat([1, -1, 1, -1], 5)
+    >>> score = compartment_score(2.0 + np.outer(kind, kind), track=kind)
+    >>> np.array_equal(np.sign(score), kind)
+    True
     """
     from cooltools.api.eigdecomp import cis_eig
 
@@ -165,6 +174,18 @@ def compartment_switches(
     ------
     ValueError
         If the bins differ.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from scstlib.analysis.compartment_changes import compartment_profile, compartment_switches
+    >>> track = np.repeat([1, -1, 1, -1], 5)
+    >>> def profile(kind):
+    ...     maps = {"chr1": 2.0 + np.outer(kind, kind)}
+    ...     return compartment_profile(maps, {"chr1": track}, bin_size=100)
+    >>> after = profile(np.repeat([1, -1, 1, -1], [8, 2, 5, 5]))  # bins 5 to 7 join A
+    >>> compartment_switches(profile(track), after)[["start", "end", "from", "to"]].values.tolist()
+    [[500, 800, 'B', 'A']]
     """
 
     same_bins(before, after)

@@ -217,7 +217,8 @@ def relative_change(off: np.ndarray, on: np.ndarray) -> np.ndarray:
     """
     expected = on_diagonals(expected_by_distance(on))
     missing = np.full(off.shape, np.nan)
-    return np.divide(off - on, expected, out=missing, where=expected > 0).astype(np.float32)
+    change: np.ndarray = np.divide(off - on, expected, out=missing, where=expected > 0)
+    return change.astype(np.float32)
 
 
 def _predicted_off(

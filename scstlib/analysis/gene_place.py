@@ -32,6 +32,14 @@ def start_bins(genes: pd.DataFrame, bin_size: int) -> pd.Series:
     ------
     ValueError
         If a strand is neither ``+`` nor ``-``.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from scstlib.analysis.gene_place import start_bins
+    >>> genes = pd.DataFrame({"start": [120, 120], "end": [380, 380], "strand": ["+", "-"]})
+    >>> start_bins(genes, bin_size=100).tolist()
+    [1, 3]
     """
     strand = genes["strand"].astype(str)
     if not strand.isin(["+", "-"]).all():
@@ -211,6 +219,15 @@ def mean_contact(contacts: np.ndarray, i: int, j: int, radius: int = 1) -> float
     ------
     ValueError
         If a bin lies outside of the map.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from scstlib.analysis.gene_place import mean_contact
+    >>> contacts = np.ones((6, 6))
+    >>> contacts[0, 3] = contacts[3, 0] = 3.0
+    >>> round(mean_contact(contacts, 0, 3, radius=0), 3)  # 3 / (5 / 3), the mean at this distance
+    1.8
     """
     ratio = observed_over_expected(chromosome_stack({"map": contacts}, "map").sum(axis=0))
     if not (0 <= i < len(ratio) and 0 <= j < len(ratio)):

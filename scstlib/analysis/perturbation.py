@@ -75,7 +75,8 @@ class GeneLevels:
 
     def at(self, latent: np.ndarray) -> np.ndarray:
         """Return the expected values (n, n_changed) of cells at ``latent`` (n, latent)."""
-        return self.mean + (latent - self.centre) @ self.loadings
+        expected: np.ndarray = self.mean + (latent - self.centre) @ self.loadings
+        return expected
 
     def shift(self, change: np.ndarray) -> np.ndarray:
         """Return the smallest steps (n, latent) that ``change`` the values by (n, n_changed)."""
@@ -257,15 +258,19 @@ def gene_levels(
 
 def _multiplied(level: np.ndarray, factor: np.ndarray, log_counts: bool) -> np.ndarray:
     """Return ``level`` (n, genes) times ``factor`` (genes,), on the scale on which it is meant."""
-    if not log_counts:
-        return level * factor
-    return np.log1p(np.expm1(np.maximum(level, 0.0)) * factor)
+    if log_counts:
+        changed: np.ndarray = np.log1p(np.expm1(np.maximum(level, 0.0)) * factor)
+    else:
+        changed = level * factor
+    return changed
 
 
 def _needed(level: np.ndarray, bound: np.ndarray, factor: np.ndarray) -> np.ndarray:
     """Return the change (n, genes) that keeps lowered genes below and raised genes above bounds."""
     change = bound - level
-    return np.where(factor < 1, np.minimum(change, 0.0), np.maximum(change, 0.0)) * (factor != 1)
+    lacking = np.where(factor < 1, np.minimum(change, 0.0), np.maximum(change, 0.0))
+    needed: np.ndarray = lacking * (factor != 1)
+    return needed
 
 
 def _position(model: LatentFlow, gene: str) -> int:

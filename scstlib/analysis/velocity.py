@@ -57,7 +57,10 @@ def gene_velocity(model: LatentFlow, latent: np.ndarray, velocity: np.ndarray) -
     """
     speed = np.linalg.norm(velocity, axis=1, keepdims=True)
     unit = np.divide(velocity, speed, out=np.zeros_like(velocity), where=speed > 0)
-    return gene_direction(model, latent, unit, STEP * latent_scale(latent)) * speed
+    velocities: np.ndarray = (
+        gene_direction(model, latent, unit, STEP * latent_scale(latent)) * speed
+    )
+    return velocities
 
 
 def principal_axes(latent: np.ndarray) -> np.ndarray:

@@ -79,7 +79,8 @@ def numpy_of(tensor: Any) -> np.ndarray:
 
     plain = tensor.detach().cpu()
     plain = plain.to_dense() if plain.layout != torch.strided else plain
-    return (plain.float() if plain.dtype == torch.bfloat16 else plain).numpy()
+    array: np.ndarray = (plain.float() if plain.dtype == torch.bfloat16 else plain).numpy()
+    return array
 
 
 def copied(value: Any) -> Any:

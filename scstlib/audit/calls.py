@@ -61,6 +61,14 @@ def input_use(
     ------
     ValueError
         If no input is an array, or a change or a name in ``unused`` is not known.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from scstlib.audit import input_use
+    >>> inputs = {"cells": np.arange(4.0), "time": np.ones(4)}
+    >>> input_use(lambda cells, time: cells * 2, inputs).findings[0].where
+    'time'
     """
     if unknown := sorted(set(changes) - set(CHANGES)):
         raise ValueError(f"no change {unknown}; there are {list(CHANGES)}")
@@ -146,6 +154,15 @@ def leaves_inputs(function: Callable[..., Any], *inputs: Any, **named: Any) -> A
     Audit
         One row for each array inside that changed; the evidence is the largest absolute
         difference, infinite if shape, type or names changed.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from scstlib.audit import leaves_inputs
+    >>> print(leaves_inputs(np.sort, np.array([2.0, 1.0])))
+    leaves inputs: nothing found in 1 input
+    >>> print(leaves_inputs(lambda x: x.sort(), np.array([2.0, 1.0])))
+    leaves inputs: 1 finding in 1 input; input 0: changed by the call (1)
     """
     own, own_named = copied(inputs), copied(named)
     labels = {f"input {i}": each for i, each in enumerate(own)} | own_named
@@ -180,6 +197,13 @@ def is_idempotent(
     -------
     Audit
         One row; the evidence is the relative change of the output.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from scstlib.audit import is_idempotent
+    >>> is_idempotent(lambda: np.random.rand()).findings[0].what
+    'differs in a second run, by a memory or by draws without a seed'
     """
     with fixed_randomness(0), restored(function):
         own, own_named = copied(inputs), copied(named)
@@ -224,6 +248,15 @@ def isolation(
         Four rows: the same seed gives the same result; global generators do not matter to it; they
         and the global settings of NumPy and torch are left alone; a second object does not disturb
         the first.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from scstlib.audit import isolation
+    >>> isolation(lambda: np.random.default_rng(0), lambda rng: rng.random(3)).passed
+    True
+    >>> isolation(lambda: None, lambda _: np.random.rand()).passed
+    False
     """
     with fixed_randomness(1):
         before = _global_state()

@@ -64,6 +64,13 @@ def contract(
     Audit
         One row for each declared property. The evidence is by how much it fails: a difference,
         or the share of values that do not keep it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from scstlib.audit import contract
+    >>> contract(np.cumsum, [np.ones(3)], shape=(None,), bounds=(0, 2)).findings[0].what
+    'within (0, 2): share of values that are not'
     """
 
     def call(*given: Any) -> np.ndarray:
@@ -166,6 +173,13 @@ def known_answers(cases: Iterable[Case]) -> Audit:
     Audit
         One row a case; the evidence is the largest absolute difference from the answer, infinite
         for another shape, or the name of the exception.
+
+    Examples
+    --------
+    >>> from scstlib.audit import Case, known_answers
+    >>> cases = [Case("of two", max, ([1, 2],), 2), Case("of none", max, ([],), ValueError)]
+    >>> print(known_answers(cases))
+    known answers: nothing found in 2 cases
     """
     rows = tuple(_answer(case) for case in cases)
     return Audit("known answers", counted(len(rows), "case"), rows)
@@ -232,6 +246,15 @@ def prefers_truth(
     ------
     ValueError
         If there is nothing to compare the truth with, or its own score is not finite.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from scstlib.audit import prefers_truth
+    >>> truth = np.array([1.0, 2.0, 4.0])
+    >>> score = lambda prediction, target: np.corrcoef(prediction, target)[0, 1]
+    >>> prefers_truth(score, truth, {"twice": 2 * truth}, truth, higher_is_better=True).passed
+    False
     """
     best = float(score(copied(truth), copied(target)))
     if not worse or not np.isfinite(best):

@@ -28,6 +28,13 @@ def with_and_without(score: Callable[[int, bool], float], seeds: Iterable[int]) 
     ------
     ValueError
         If a score is not finite or a seed occurs twice.
+
+    Examples
+    --------
+    >>> from scstlib.audit.experiments import with_and_without
+    >>> score = lambda seed, mistake: 0.5 + 0.01 * seed + (0.2 if mistake else 0.0)
+    >>> with_and_without(score, seeds=[0, 1]).values.tolist()
+    [[0, False, 0.5], [0, True, 0.7], [1, False, 0.51], [1, True, 0.71]]
     """
     chosen = list(seeds)
     if len(set(chosen)) < len(chosen):
@@ -60,6 +67,12 @@ def mean_interval(values: Iterable[float], level: float = 0.95) -> tuple[float, 
     ------
     ValueError
         For a level outside 0-1, fewer than two values, or one that is not finite.
+
+    Examples
+    --------
+    >>> from scstlib.audit.experiments import mean_interval
+    >>> [round(value, 2) for value in mean_interval([0.1, 0.2, 0.3])]
+    [0.2, -0.05, 0.45]
     """
     from scipy.stats import t
 
@@ -96,6 +109,13 @@ def illusion(table: pd.DataFrame, level: float = 0.95) -> pd.Series:
     ------
     ValueError
         For a level outside 0-1, fewer than two seeds, or a seed without both scores.
+
+    Examples
+    --------
+    >>> from scstlib.audit.experiments import illusion, with_and_without
+    >>> score = lambda seed, mistake: 0.5 + 0.01 * seed + (0.2 if mistake else 0.0)
+    >>> illusion(with_and_without(score, seeds=range(3))).round(2).to_dict()
+    {'honest': 0.51, 'mistake': 0.71, 'illusion': 0.2, 'lower': 0.2, 'upper': 0.2, 'seeds': 3.0}
     """
     pairs = table.pivot(index="seed", columns="mistake", values="score")
     if len(pairs) < 2 or pairs.shape[1] < 2 or pairs.isna().to_numpy().any():

@@ -116,6 +116,14 @@ def report(*audits: Audit, everything: bool = False) -> pd.DataFrame:
     -------
     pandas.DataFrame
         Columns ``check``, ``where``, ``what``, ``evidence``, ``verdict``, all text.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from scstlib.audit import contract, leaves_inputs, report
+    >>> found = [leaves_inputs(np.sort, np.ones(2)), contract(np.log, [np.ones(2)], bounds=(1, 2))]
+    >>> report(*found)[["check", "verdict"]].values.tolist()
+    [['leaves inputs', 'holds'], ['contract', 'finding']]
     """
     import pandas as pd
 

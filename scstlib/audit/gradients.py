@@ -51,6 +51,15 @@ def gradient_flow(
     ------
     ValueError
         If there is no batch, the loss has no gradient at all, or ``frozen`` names no parameter.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from scstlib.audit import gradient_flow
+    >>> model = torch.nn.ModuleDict({"used": torch.nn.Linear(2, 1), "idle": torch.nn.Linear(2, 1)})
+    >>> found = gradient_flow(model, lambda x: model["used"](x).sum(), [torch.ones(3, 2)])
+    >>> [row.where for row in found.findings]
+    ['idle.weight', 'idle.bias']
     """
     import torch
 

@@ -63,6 +63,15 @@ def split_overlap(
     ------
     ValueError
         For fewer than two parts, or parts that cannot be compared.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from scstlib.audit import split_overlap
+    >>> cells = np.random.default_rng(0).random((6, 20))
+    >>> found = split_overlap({"train": cells[:4], "test": cells[3:]})
+    >>> [(row.where, round(row.evidence, 2)) for row in found.findings]
+    [('train and test', 0.33)]
     """
     if len(parts) < 2:
         raise ValueError(f"an overlap needs two parts, not {list(parts)}")

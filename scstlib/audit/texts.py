@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from scstlib.audit.findings import Audit, Finding, counted, shown
+from scstlib.audit.findings import Audit, Finding, Verdict, counted, shown
 
 if TYPE_CHECKING:
     import torch
@@ -47,6 +47,13 @@ def claims(thing: Any, table: Iterable[Claim], *, tolerance: float = 1e-9) -> Au
     Audit
         One row a claim; the evidence is what the object says. A claim without ``read``, or whose
         ``read`` finds no such attribute, key or entry, is open.
+
+    Examples
+    --------
+    >>> from scstlib.audit import Claim, claims
+    >>> said = [Claim("rate", 1e-3, lambda s: s["rate"]), Claim("batch", 32, lambda s: s["batch"])]
+    >>> [row.verdict for row in claims({"rate": 1e-3, "batch": 64}, said).rows]
+    ['holds', 'finding']
     """
     rows = tuple(_claim(thing, claim, tolerance) for claim in table)
     return Audit("claims", counted(len(rows), "claim"), rows)
@@ -60,8 +67,8 @@ def _claim(thing: Any, claim: Claim, tolerance: float) -> Finding:
         found = claim.read(thing)
     except (AttributeError, KeyError, IndexError) as error:
         return Finding(claim.about, f"{said}; not found", type(error).__name__, "open")
-    verdict = "holds" if _equal(claim.said, found, tolerance) else "finding"
-    return Finding(claim.about, f"{said}; the object", _text(found), verdict)  # type: ignore[arg-type]
+    verdict: Verdict = "holds" if _equal(claim.said, found, tolerance) else "finding"
+    return Finding(claim.about, f"{said}; the object", _text(found), verdict)
 
 
 def _equal(said: Any, found: Any, tolerance: float) -> bool:
@@ -81,12 +88,28 @@ def _text(value: Any) -> str:
 
 
 def count_parameters(model: torch.nn.Module) -> int:
-    """Number of entries of all parameters that learn; shared ones count once."""
+    """Number of entries of all parameters that learn; shared ones count once.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from scstlib.audit import count_parameters
+    >>> count_parameters(torch.nn.Linear(3, 2))
+    8
+    """
     return sum(each.numel() for each in model.parameters() if each.requires_grad)
 
 
 def count_layers(model: torch.nn.Module, kind: str) -> int:
-    """Number of modules of a class, by its name, such as "Linear"; shared ones count once."""
+    """Number of modules of a class, by its name, such as "Linear"; shared ones count once.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from scstlib.audit import count_layers
+    >>> count_layers(torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.ReLU()), "Linear")
+    1
+    """
     return sum(type(module).__name__ == kind for module in model.modules())
 
 

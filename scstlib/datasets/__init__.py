@@ -1,7 +1,7 @@
 """Data sets: manifests, files with checksums, loaders and the simulated organism.
 
-``load("semrau2017")`` returns a data set; ``describe()`` lists all; the command line does the
-same: ``python -m scstlib.datasets list``.
+``load("semrau2017")`` returns a data set; ``describe()`` lists all; on the command line
+``scstlib data list`` does.
 """
 
 from __future__ import annotations

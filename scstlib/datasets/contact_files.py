@@ -45,7 +45,8 @@ def upper_pixels(bin1: Any, bin2: Any, count: Any) -> pd.DataFrame:
     total = np.zeros(len(pairs), dtype=np.int64)
     np.add.at(total, which, count)
     table = pd.DataFrame({"bin1_id": pairs >> 32, "bin2_id": pairs & 0xFFFFFFFF, "count": total})
-    return table[total != 0].astype({"count": np.int32})
+    kept: pd.DataFrame = table[total != 0].astype({"count": np.int32})
+    return kept
 
 
 def write_scool(

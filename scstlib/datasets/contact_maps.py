@@ -98,12 +98,14 @@ class ContactMaps:
 
         Tracks of one sample (masked bins, balancing weights) are ``cooler(name).bins()``.
         """
-        return self.cooler(self.names[0]).bins()[:]
+        bins: pd.DataFrame = self.cooler(self.names[0]).bins()[:]
+        return bins
 
     @property
     def chromsizes(self) -> pd.Series:
         """Length of each chromosome in base pairs."""
-        return self.cooler(self.names[0]).chromsizes
+        sizes: pd.Series[int] = self.cooler(self.names[0]).chromsizes
+        return sizes
 
     @property
     def bin_size(self) -> int:
@@ -148,7 +150,8 @@ class ContactMaps:
             raise ValueError(
                 f"{names[0]!r} has no balancing weights: cooler.balance_cooler makes them"
             )
-        return self.cooler(names[0]).matrix(balance=True).fetch(chrom)
+        balanced: np.ndarray = self.cooler(names[0]).matrix(balance=True).fetch(chrom)
+        return balanced
 
     def _block(self, name: str, first: int, last: int) -> np.ndarray:
         """Upper triangle of the bins first to last - 1 of one sample."""
@@ -165,7 +168,8 @@ class ContactMaps:
 
     def pixels(self, name: str) -> pd.DataFrame:
         """Upper-triangle pixels of one sample: bin1_id, bin2_id, count."""
-        return self.cooler(name).pixels()[:]
+        pixels: pd.DataFrame = self.cooler(name).pixels()[:]
+        return pixels
 
     def pseudobulk(
         self, groups: str | Mapping[str, Sequence[str]], path: str | Path | None = None

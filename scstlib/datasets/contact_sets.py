@@ -41,7 +41,8 @@ def _chromsizes(assembly: str, chroms: list[str]) -> pd.Series:
     """Lengths of some chromosomes, from the table that bioframe carries."""
     import bioframe
 
-    return bioframe.assembly_info(assembly).chromsizes.loc[chroms]
+    sizes: pd.Series[int] = bioframe.assembly_info(assembly).chromsizes.loc[chroms]
+    return sizes
 
 
 def _bins(chromsizes: Mapping[str, int] | pd.Series, bin_size: int) -> pd.DataFrame:

@@ -138,7 +138,7 @@ def bargaje2017(manifest: Manifest, files: Files) -> AnnData:
 
 
 def malaria_cell_atlas(manifest: Manifest, files: Files) -> AnnData:
-    """*P. berghei* blood stages: 4,763 cells × 4,890 genes, UMI counts, and inferred hours.
+    """*Plasmodium berghei*, blood stages: 4,763 cells × 4,890 genes, UMI counts, inferred hours.
 
     The hours were inferred from expression (column ``bulk`` of the phenotype file), not sampled:
     they are ``obs["inferred_time"]`` in ``uns["inferred_time_unit"]``, and there is no

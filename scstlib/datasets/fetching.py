@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import shutil
 import sys
 import threading
@@ -133,9 +134,9 @@ def _copy(source: Path, dataset: str, file: RemoteFile) -> Path:
     return target
 
 
-def _open(source: Path, packed: bool) -> gzip.GzipFile:
+def _open(source: Path, packed: bool) -> io.BufferedIOBase:
     """Binary reader of a plain or gzipped file."""
-    return gzip.open(source, "rb") if packed else source.open("rb")  # type: ignore[return-value]
+    return gzip.open(source, "rb") if packed else source.open("rb")
 
 
 def _from_network(manifest: Manifest, files: list[RemoteFile]) -> dict[str, Path]:
@@ -222,7 +223,7 @@ def _unavailable(manifest: Manifest, files: list[RemoteFile], reason: str) -> Da
     message = (
         f"{manifest.name}: {len(files)} of {len(manifest.files)} files are not here and {reason}.\n"
         + "\n".join(shown)
-        + f"\nWith internet: python -m scstlib.datasets fetch {manifest.name}\n"
+        + f"\nWith internet: scstlib data fetch {manifest.name}\n"
         f"By hand: put the files into {folder} under these names.\n"
         f"From a copy: let SCST_MIRROR name a folder that holds {manifest.name}/ with the files."
     )

@@ -90,7 +90,14 @@ def manifest_folder() -> Path:
 
 
 def list_datasets() -> list[str]:
-    """Names of all data sets that have a manifest, sorted."""
+    """Names of all data sets that have a manifest, sorted.
+
+    Examples
+    --------
+    >>> from scstlib.datasets import list_datasets
+    >>> list_datasets()[:2]
+    ['annotation_hg19', 'bargaje2017']
+    """
     return sorted((path.stem for path in manifest_folder().glob("*.yml")), key=str.lower)
 
 
@@ -104,6 +111,16 @@ def read_manifest(name: str) -> Manifest:
         If there is no such set; the message lists the nearest names.
     ManifestError
         If the manifest is malformed; the message names the field.
+
+    Examples
+    --------
+    >>> from scstlib.datasets import read_manifest
+    >>> read_manifest("semrau2017").citation["doi"]
+    '10.1038/s41467-017-01076-4'
+    >>> read_manifest("semrau2071")
+    Traceback (most recent call last):
+        ...
+    scstlib.datasets.manifests.UnknownDatasetError: there is no data set 'semrau2071'; ...
     """
     names = list_datasets()
     if name not in names:
@@ -177,6 +194,12 @@ def describe() -> pd.DataFrame:
     pandas.DataFrame
         One row a data set, indexed by name: title, organism, assembly, modality, accession, doi,
         number of files, size in MB (10^6 bytes) and how it is had (``fetch`` or ``by hand``).
+
+    Examples
+    --------
+    >>> from scstlib.datasets import describe
+    >>> describe().loc["semrau2017", ["organism", "how"]].tolist()
+    ['Mus musculus', 'fetch']
     """
     import pandas as pd
 

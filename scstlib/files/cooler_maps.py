@@ -105,6 +105,8 @@ class CoolerMaps:
     bin_size : int
     assembly : str or None
         As the file names it.
+    metadata : dict
+        What the file says of its origin.
 
     Raises
     ------
@@ -129,6 +131,7 @@ class CoolerMaps:
         self.bins: pd.DataFrame = self._cooler.bins()[["chrom", "start", "end"]][:]
         assembly = self._cooler.info.get("genome-assembly")
         self.assembly = None if assembly in (None, "", "unknown") else str(assembly)
+        self.metadata: dict[str, Any] = self._cooler.info.get("metadata") or {}
         self._balance = balance is not False
         self._weights = self._read_weights("weight" if isinstance(balance, bool) else balance)
 

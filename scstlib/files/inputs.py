@@ -6,7 +6,6 @@ name the file, the chromosome and what to do.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from scstlib.caller import warn_caller
 from scstlib.files.cooler_maps import CoolerMaps
 from scstlib.files.track_inputs import Table, expression_inputs, shared_inputs
 from scstlib.preprocess.guides import guide_tracks
@@ -45,6 +45,14 @@ class GenomeInputs:
         What it is → paths that were read.
     window : int
         In bins.
+    reference : tuple of str
+        Cell types whose mean expression is the reference.
+    bulk_expression : str or None
+        Cell type whose expression is that of the cells in the bulk map.
+    balance : bool or str
+        Whether values are balanced, or by which column.
+    assembly : str or None
+        As the bulk map names it, else as it was given.
     """
 
     bulk: CoolerMaps
@@ -55,6 +63,10 @@ class GenomeInputs:
     bulk_cell_types: tuple[str, ...]
     files: dict[str, list[str]]
     window: int
+    reference: tuple[str, ...]
+    bulk_expression: str | None
+    balance: bool | str
+    assembly: str | None
 
     def windows(
         self,
@@ -104,19 +116,84 @@ def read_inputs(
     balance: bool | str = False,
     window: int = 128,
 ) -> GenomeInputs:
-    """Open and check the files that windows are cut from; :func:`build_windows` explains them."""
+    """Open and check the files that windows are cut from.
+
+    Maps are read later, when windows are cut.
+
+    Parameters
+    ----------
+    bulk
+        Cooler file; of an ``.mcool`` file ``bulk.mcool::resolutions/50000``, or ``resolution``.
+    expression
+        AnnData with counts (or an ``.h5ad`` file), summed by ``cell_type_key`` and scaled to
+        10,000; the places of its genes are in ``var`` (chrom, start, end, strand) or in ``genes``.
+        Or cell type → files, see :func:`~scstlib.files.track_files.expression_from_files`.
+    cell_type_key, layer
+        Of AnnData: column of ``obs``; where the counts are, if not in X.
+    genes
+        GTF or BED file, or a table indexed by gene.
+    ctcf
+        BED file or table of peaks: ``CTCF +`` and ``CTCF -``, or ``CTCF`` if it has no strands.
+    cpg
+        bedGraph file or table with ``value``.
+    targets
+        Cell type → cooler file, to learn from.
+    cell_types
+        Those that windows are cut for; default: all, or those with targets.
+    reference
+        Cell types whose mean expression is the reference: those that the model is trained on,
+        the same when it predicts. Default: all, which is right only if no cell type is held out.
+    bulk_expression
+        Cell type whose expression is that of the cells in the bulk map.
+    bulk_cell_types
+        Whose contacts are in the bulk map, for the leak guard.
+    resolution, window
+        Bin size in bp; width of a window in bins.
+    assembly
+        Refused if the bulk map names another.
+    chromosomes
+        Default: all; those shorter than a window or without contacts are left out with a warning.
+        Named ones are refused instead.
+    balance
+        False for raw counts; True or a column's name for balanced values. Bins that balancing
+        filtered are masked either way.
+
+    Returns
+    -------
+    GenomeInputs
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        For a missing or damaged file, a missing resolution, column or cell type, another assembly
+        or species, no usable chromosome, or counts that are negative or not finite.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> from scstlib.datasets import simulate_organism
+    >>> from scstlib.files import read_inputs
+    >>> with TemporaryDirectory() as folder:
+    ...     simulate_organism(0, "tiny").write(folder)
+    ...     inputs = read_inputs(
+    ...         f"{folder}/bulk.mcool::resolutions/50000", f"{folder}/cells.h5ad", window=32
+    ...     )
+    >>> inputs.chromosomes
+    ('chr1', 'chr2', 'chr3')
+    >>> inputs.track_names[:2]
+    ('expression +', 'expression -')
+    """
     maps = CoolerMaps(bulk, resolution, reach=window, balance=balance)
     maps.check_assembly(assembly, "what was given")
-    chosen = _chromosomes(maps, chromosomes)
+    chosen = usable_chromosomes(maps, chromosomes)
     files = {"bulk": [str(bulk)]}
     by_type, read = expression_inputs(maps, expression, cell_type_key, layer, genes)
     files |= read
     if reference is None and len(by_type) == 1:
-        warnings.warn(
+        warn_caller(
             f"the reference is the mean of all cell types, here of {next(iter(by_type))} alone:"
             " give the cells of those that the model was trained on as well, and name these in"
-            " reference",
-            stacklevel=3,
+            " reference"
         )
     reference = list(by_type) if reference is None else list(reference)
     shared, names, read = shared_inputs(maps, ctcf, cpg)
@@ -136,7 +213,7 @@ def read_inputs(
         shared_names=names,
     )
     kinds = list(by_type) if cell_types is None else list(cell_types)
-    target_maps = None
+    measured = None
     if targets is not None:
         missing = [kind for kind in kinds if kind not in targets]
         if missing and cell_types is not None:
@@ -148,17 +225,21 @@ def read_inputs(
                 f" {list(by_type)}."
             )
         options = {"reach": window, "balance": balance}
-        target_maps = {k: _target(targets[k], maps, resolution, chosen, options) for k in kinds}
+        measured = {k: target_maps(targets[k], maps, resolution, chosen, options) for k in kinds}
         files["targets"] = [str(targets[kind]) for kind in kinds]
     return GenomeInputs(
         maps,
         chosen,
         {kind: by_chromosome(tracks[kind], maps.bins) for kind in kinds},
         track_names,
-        target_maps,
+        measured,
         tuple(listed(bulk_cell_types)),
         files,
         window,
+        tuple(reference),
+        bulk_expression,
+        balance,
+        maps.assembly or assembly,
     )
 
 
@@ -174,45 +255,16 @@ def build_windows(
 
     Parameters
     ----------
-    bulk
-        Cooler file; of an ``.mcool`` file ``bulk.mcool::resolutions/50000``, or ``resolution``.
-    expression
-        AnnData with counts (or an ``.h5ad`` file), summed by ``cell_type_key`` and scaled to
-        10,000; the places of its genes are in ``var`` (chrom, start, end, strand) or in ``genes``.
-        Or cell type → files, see :func:`~scstlib.files.track_files.expression_from_files`.
+    bulk, expression
+        Files, as for :func:`read_inputs`.
     stride
         Distance between windows in bins.
     max_masked
         Windows with a larger share of masked bins are left out.
-    cell_type_key, layer : str
-        Of AnnData: column of ``obs``; where the counts are, if not in X.
-    genes
-        GTF or BED file, or a table indexed by gene.
-    ctcf
-        BED file or table of peaks: ``CTCF +`` and ``CTCF -``, or ``CTCF`` if it has no strands.
-    cpg
-        bedGraph file or table with ``value``.
-    targets
-        Cell type → cooler file, to learn from.
-    cell_types
-        Those that windows are cut for; default: all, or those with targets.
-    reference
-        Cell types whose mean expression is the reference: those that the model is trained on,
-        the same when it predicts. Default: all, which is right only if no cell type is held out.
-    bulk_expression : str
-        Cell type whose expression is that of the cells in the bulk map.
-    bulk_cell_types
-        Whose contacts are in the bulk map, for the leak guard.
-    resolution, window : int
-        Bin size in bp; width of a window in bins.
-    assembly : str
-        Refused if the bulk map names another.
-    chromosomes
-        Default: all; those shorter than a window or without contacts are left out with a warning.
-        Named ones are refused instead.
-    balance
-        False for raw counts; True or a column's name for balanced values. Bins that balancing
-        filtered are masked either way.
+    **options
+        The other arguments of :func:`read_inputs`: cell_type_key, layer, genes, ctcf, cpg,
+        targets, cell_types, reference, bulk_expression, bulk_cell_types, resolution, assembly,
+        chromosomes, balance, window.
 
     Returns
     -------
@@ -221,13 +273,26 @@ def build_windows(
     Raises
     ------
     FileNotFoundError, ValueError
-        For a missing or damaged file, a missing resolution, column or cell type, another assembly
-        or species, no usable chromosome, or counts that are negative or not finite.
+        As :func:`read_inputs`.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> from scstlib.datasets import simulate_organism
+    >>> from scstlib.files import build_windows
+    >>> with TemporaryDirectory() as folder:
+    ...     simulate_organism(0, "tiny").write(folder)
+    ...     windows = build_windows(
+    ...         f"{folder}/bulk.mcool::resolutions/50000", f"{folder}/cells.h5ad",
+    ...         targets={"stem": f"{folder}/stem.cool"}, window=32, stride=16,
+    ...     )
+    >>> windows.bulk.shape, windows.targets.shape
+    ((9, 32, 32), (9, 32, 32))
     """
     return read_inputs(bulk, expression, **options).windows(stride, max_masked=max_masked)
 
 
-def _chromosomes(maps: CoolerMaps, asked: Sequence[str] | None) -> tuple[str, ...]:
+def usable_chromosomes(maps: CoolerMaps, asked: Sequence[str] | None) -> tuple[str, ...]:
     """Chromosomes that windows can be cut from; refused by name if asked for, else left out."""
     if asked is not None:
         table = pd.DataFrame({"chrom": list(asked)})
@@ -246,11 +311,11 @@ def _chromosomes(maps: CoolerMaps, asked: Sequence[str] | None) -> tuple[str, ..
     if problems and (asked is not None or not usable):
         raise ValueError(next(iter(problems.values())) + ".")
     if problems:
-        warnings.warn(f"left out: {'; '.join(problems.values())}", stacklevel=4)
+        warn_caller(f"left out: {'; '.join(problems.values())}")
     return usable
 
 
-def _target(
+def target_maps(
     uri: str | Path,
     bulk: CoolerMaps,
     resolution: int | None,

@@ -92,20 +92,40 @@ def predict_chromosomes(
         )
 
 
-def check_output(path: str | Path, overwrite: bool = False) -> Path:
+def check_output(
+    path: str | Path,
+    overwrite: bool = False,
+    *,
+    suffixes: Sequence[str] = (".cool", ".mcool"),
+    inputs: Iterable[str | Path | None] = (),
+) -> Path:
     """Refuse an output path before anything is computed.
+
+    Parameters
+    ----------
+    path
+    overwrite
+        Whether the file may be there already.
+    suffixes
+        How its name may end.
+    inputs
+        Paths or cooler URIs that are read, none of which may be written over; None counts for
+        nothing.
 
     Raises
     ------
     FileNotFoundError, FileExistsError, ValueError
-        If the folder is missing, the file is there already, or its name has another suffix than
-        ``.cool`` or ``.mcool``.
+        If the folder is missing, the file is there already or is one of the inputs, or its name
+        has another suffix.
     """
     path = Path(path)
-    if path.suffix not in (".cool", ".mcool"):
-        raise ValueError(f"{path} ends with neither .cool nor .mcool.")
+    if path.suffix not in suffixes:
+        raise ValueError(f"{path} does not end with {' or '.join(suffixes)}.")
     if not path.parent.is_dir():
         raise FileNotFoundError(f"there is no folder {path.parent}: make it first.")
+    for read in inputs:
+        if read is not None and path.exists() and _file(str(read)).samefile(path):
+            raise ValueError(f"{path} is read, so it cannot be written: choose another name.")
     if path.exists() and not overwrite:
         raise FileExistsError(f"{path} exists already: choose another name, or overwrite it.")
     return path

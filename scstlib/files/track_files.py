@@ -7,7 +7,6 @@ errors name the file.
 from __future__ import annotations
 
 import gzip
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,12 +15,14 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
+from scstlib.caller import warn_caller
 from scstlib.preprocess.tracks import expression_tracks, interval_track
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
 BED = ["chrom", "start", "end", "name", "score", "strand"]
+LARGEST_LOG = 20  # e^20 is 485 million counts
 NOT_DATA = ("#", "track", "browser")  # how lines begin that hold no interval
 
 
@@ -111,7 +112,7 @@ def genes_of(genes: pd.DataFrame, names: pd.Index, source: str) -> pd.DataFrame:
 
 
 def expression_by_type(
-    adata: AnnData, cell_type_key: str, *, layer: str | None = None
+    adata: AnnData, cell_type_key: str, *, layer: str | None = None, source: str = "expression"
 ) -> pd.DataFrame:
     """Expression of every cell type: counts per 10,000 of its summed cells.
 
@@ -123,11 +124,19 @@ def expression_by_type(
         Column of ``obs``.
     layer
         Where the counts are, if not in X.
+    source
+        What a warning calls the cells, such as the name of their file.
 
     Returns
     -------
     pandas.DataFrame
         (genes, cell types).
+
+    Warns
+    -----
+    UserWarning
+        If there are fractions among the counts, and they are not expected counts that a temporal
+        model predicted, which come with ``layers["log1p_cp10k"]``.
 
     Raises
     ------
@@ -147,12 +156,19 @@ def expression_by_type(
             f"obs[{cell_type_key!r}] is missing in {int(kinds.isna().sum())} cells: leave them out."
         )
     counts: Any = adata.X if layer is None else adata.layers[layer]
+    if counts is None:
+        raise ValueError("X is None; put counts there, or name the layer that has them (layer).")
     values = counts.data if sp.issparse(counts) else np.asarray(counts)
     if not np.isfinite(values).all() or values.min(initial=0) < 0:
         raise ValueError("counts are negative or not finite; give raw counts (layer).")
-    if (values != np.rint(values)).any():
-        warnings.warn(
-            "the expression holds fractions: counts are expected, not logarithms", stacklevel=2
+    fractions = values != np.rint(values)
+    if fractions.any() and "log1p_cp10k" not in adata.layers:
+        where = "X" if layer is None else f"layer {layer!r}"
+        kind = "logarithms" if values.max() < LARGEST_LOG else "values scaled to a common depth"
+        warn_caller(
+            f"{source}: {where} holds fractions, such as {values[fractions][0]:g}, as {kind} do;"
+            " raw counts are expected. Name the layer that has them (layer)"
+            + (f" among {list(adata.layers)}" if adata.layers else "")
         )
     names, which = np.unique(kinds.astype(str), return_inverse=True)
     member = sp.csr_array((np.ones(len(which)), (which, np.arange(len(which)))))
@@ -183,7 +199,8 @@ def expression_from_files(
     Raises
     ------
     FileNotFoundError, ValueError
-        As the readers do, or if a cell type has a single bedGraph file or a gene no score.
+        As the readers do, or if a cell type has a single bedGraph file, a gene no score, or the
+        expression is negative.
     """
     tracks, paths = {}, []
     for kind, given in files.items():
@@ -205,6 +222,11 @@ def expression_from_files(
             raise ValueError(
                 f"{named} has no strands: give {kind!r} two files, of the + and the - strand, or"
                 " a BED file of genes whose score is the expression."
+            )
+        if (lowest := tracks[kind].min(initial=0)) < 0:
+            raise ValueError(
+                f"the expression of {kind!r} in {', '.join(map(str, one))} goes down to {lowest:g}:"
+                " give values of at least 0, on the - strand too, and no logarithms or z-scores."
             )
     return tracks, paths
 

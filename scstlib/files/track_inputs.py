@@ -56,9 +56,9 @@ def expression_inputs(
     source = "expression"
     if isinstance(expression, str | Path):
         source = str(expression)
-        expression, files["expression"] = _read_cells(source), [source]
+        expression, files["expression"] = read_cells(source), [source]
     try:
-        table = expression_by_type(expression, cell_type_key, layer=layer)
+        table = expression_by_type(expression, cell_type_key, layer=layer, source=source)
     except ValueError as error:
         raise ValueError(f"{source}: {error}") from None
     maps.check_assembly(expression.uns.get("assembly"), source)
@@ -80,13 +80,20 @@ def expression_inputs(
     return expression_tracks(table, placed, maps.bins), files
 
 
-def _read_cells(path: str) -> AnnData:
+def read_cells(path: str | Path, *, backed: bool = False) -> AnnData:
+    """Read an ``.h5ad`` file, or open it for reading in chunks (``backed``).
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If there is no such file, or it is another kind of file or damaged.
+    """
     import anndata
 
     if not Path(path).is_file():
         raise FileNotFoundError(f"there is no file {path}.")
     try:
-        return anndata.read_h5ad(path)
+        return anndata.read_h5ad(path, backed="r" if backed else None)
     except OSError as error:
         raise ValueError(f"{path} is no h5ad file, or is cut short: {error}") from error
 

@@ -110,7 +110,8 @@ def _run_sum(values: Array, size: int) -> Array:
 
 def ratio(total: Array, count: NDArray[np.int_]) -> Array:
     """total / count, NaN where the count is 0."""
-    return np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
+    quotient: Array = np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
+    return quotient
 
 
 def reference_stack(reference: ArrayLike, shape: tuple[int, ...], name: str) -> Array:

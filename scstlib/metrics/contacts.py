@@ -62,6 +62,14 @@ def mse(prediction: ArrayLike, target: ArrayLike) -> Array:
     ------
     ValueError
         If the shapes differ or are not square.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from scstlib.metrics.contacts import mse
+    >>> target = np.array([[4.0, 1.0], [1.0, np.nan]])
+    >>> float(mse(target + 2, target))
+    4.0
     """
     a, b, single = map_pair(prediction, target)
     return unstack(in_blocks(lambda x, y: _mean_pixel(np.square(x - y)), a, b), single)
@@ -101,6 +109,17 @@ def ssim(prediction: ArrayLike, target: ArrayLike, *, data_range: float, window:
     ------
     ValueError
         If the shapes differ, ``window`` is even or larger than the map, or ``data_range`` <= 0.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from scstlib.metrics.contacts import ssim
+    >>> distance = np.abs(np.subtract.outer(np.arange(16), np.arange(16)))
+    >>> target = 1 / (1 + distance)
+    >>> round(float(ssim(target, target, data_range=1)), 6)
+    1.0
+    >>> round(float(ssim(target / 2, target, data_range=1)), 2)
+    0.65
     """
     a, b, single = map_pair(prediction, target)
     if not data_range > 0:
@@ -144,6 +163,13 @@ def expected_by_distance(maps: ArrayLike) -> Array:
     ------
     ValueError
         If the maps are not square.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from scstlib.metrics.contacts import expected_by_distance
+    >>> expected_by_distance(np.array([[8, 4, 1], [4, 6, 2], [1, 2, 4]])).tolist()
+    [6.0, 3.0, 1.0]
     """
     stack, single = map_stack(maps, "maps")
     result = np.empty(stack.shape[:2])
@@ -193,6 +219,18 @@ def contrast_correlation(
     ------
     ValueError
         If shapes do not match or ``min_distance`` is negative.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from scstlib.metrics.contacts import contrast_correlation
+    >>> rng = np.random.default_rng(0)
+    >>> reference, specific = rng.random((2, 8, 8))
+    >>> target = reference + specific
+    >>> float(contrast_correlation(reference, target, reference))  # the same for every cell type
+    0.0
+    >>> round(float(contrast_correlation(reference + specific / 2, target, reference)), 6)
+    1.0
     """
     a, b, single = map_pair(prediction, target)
     if min_distance < 0:

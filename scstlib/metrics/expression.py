@@ -31,6 +31,7 @@ __all__ = [
     "mean_pairwise_distance",
     "mmd",
     "sinkhorn",
+    "skill_score",
     "variance_ratio",
     "wasserstein",
     "zero_fraction_error",
@@ -54,6 +55,12 @@ def mean_error(x: ArrayLike, y: ArrayLike) -> float:
     ------
     ValueError
         If the arrays are sparse, empty, not finite, or differ in genes.
+
+    Examples
+    --------
+    >>> from scstlib.metrics.expression import mean_error
+    >>> round(mean_error([[0.0, 1.0], [2.0, 1.0]], [[1.0, 4.0]]), 3)
+    2.121
     """
     a, b = populations(x, y)
     return float(np.sqrt(np.square(a.mean(axis=0) - b.mean(axis=0)).mean()))
@@ -77,6 +84,14 @@ def variance_ratio(prediction: ArrayLike, truth: ArrayLike) -> Array:
     ------
     ValueError
         If the arrays are sparse, empty, not finite, or differ in genes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from scstlib.metrics.expression import variance_ratio
+    >>> truth = np.array([[0.0, 1.0], [2.0, 1.0], [4.0, 1.0]])
+    >>> variance_ratio(truth / 2, truth).tolist()  # the second gene does not vary
+    [0.25, nan]
     """
     a, b = populations(prediction, truth)
     result = np.full(a.shape[1], np.nan)
@@ -104,9 +119,59 @@ def zero_fraction_error(x: ArrayLike, y: ArrayLike) -> float:
     ------
     ValueError
         If the arrays are sparse, empty, not finite, or differ in genes.
+
+    Examples
+    --------
+    >>> from scstlib.metrics.expression import zero_fraction_error
+    >>> zero_fraction_error([[0, 3], [2, 1]], [[0, 0], [0, 1]])
+    0.5
     """
     a, b = populations(x, y)
     return float(np.abs((a == 0).mean(axis=0) - (b == 0).mean(axis=0)).mean())
+
+
+def skill_score(errors: ArrayLike, reference_errors: ArrayLike) -> float:
+    """Share of a reference's error that a prediction avoids: 1 - sum(errors) / sum(reference).
+
+    The reference is what is predicted without a model, such as a copy of the time before or of the
+    bulk map (Murphy 1988, 10.1175/1520-0493(1988)116<2417:SSBOTM>2.0.CO;2).
+
+    Parameters
+    ----------
+    errors : array (n,)
+        Errors of the prediction at n held-out times or places, such as squared distances.
+    reference_errors : array (n,)
+        Errors of the reference at the same.
+
+    Returns
+    -------
+    float
+        1 without error, 0 for the reference itself, below 0 for what is worse than it.
+
+    Raises
+    ------
+    ValueError
+        If the arrays differ in length, are empty or not finite, or the reference has no error.
+
+    Examples
+    --------
+    >>> skill_score([1.0, 2.0], [4.0, 2.0])
+    0.5
+    """
+    own, reference = np.asarray(errors, dtype=float), np.asarray(reference_errors, dtype=float)
+    if own.ndim != 1 or own.shape != reference.shape or not own.size:
+        raise ValueError(
+            f"errors and reference_errors must be one number for each time or place, got"
+            f" {own.shape} and {reference.shape}"
+        )
+    if not (np.isfinite(own).all() and np.isfinite(reference).all()):
+        raise ValueError("errors are not finite: leave out what could not be scored")
+    if not reference.sum() > 0:
+        raise ValueError(
+            f"errors of the reference add up to {reference.sum():g}: without an error to avoid"
+            " there is no skill"
+        )
+    return float(1 - own.sum() / reference.sum())
 
 
 def fate_classifier(
@@ -134,6 +199,15 @@ def fate_classifier(
     ------
     ValueError
         If the numbers of cells and labels differ or there is one fate only.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from scstlib.metrics.expression import fate_classifier
+    >>> cells = np.repeat([[0.0, 5.0], [5.0, 0.0]], 10, axis=0)
+    >>> classifier = fate_classifier(cells, ["alpha"] * 10 + ["beta"] * 10)
+    >>> classifier.predict([[1.0, 4.0]]).tolist()
+    ['alpha']
     """
     from sklearn.decomposition import PCA
     from sklearn.linear_model import LogisticRegression
@@ -175,6 +249,16 @@ def fate_shares(cells: ArrayLike, classifier: Any) -> pd.Series:
     ------
     ValueError
         If the cells are sparse, empty or not finite, or the classifier is not fitted.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from scstlib.metrics.expression import fate_classifier, fate_shares
+    >>> cells = np.repeat([[0.0, 5.0], [5.0, 0.0]], 10, axis=0)
+    >>> classifier = fate_classifier(cells, ["alpha"] * 10 + ["beta"] * 10)
+    >>> predicted = np.repeat([[0.5, 4.5], [4.5, 0.5]], [3, 1], axis=0)
+    >>> fate_shares(predicted, classifier).to_dict()
+    {'alpha': 0.75, 'beta': 0.25}
     """
     import pandas as pd
 

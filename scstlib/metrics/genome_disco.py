@@ -34,6 +34,20 @@ def genome_disco(prediction: ArrayLike, target: ArrayLike, *, steps: int = 3) ->
     ------
     ValueError
         If shapes differ, a value is negative, or ``steps`` < 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from scstlib.metrics.contacts import genome_disco
+    >>> rng = np.random.default_rng(0)
+    >>> target = rng.poisson(5, (20, 20))
+    >>> target = target + target.T
+    >>> noisy = rng.poisson(target)
+    >>> noisy = noisy + noisy.T
+    >>> float(genome_disco(target, target))
+    1.0
+    >>> round(float(genome_disco(noisy, target)), 2)
+    0.95
     """
     a, b, single = map_pair(prediction, target)
     if steps < 1:
@@ -53,7 +67,8 @@ def _concordance(steps: int, a: Array, b: Array) -> Array:
     total = np.abs(difference).sum(axis=(1, 2))
     bins = (bins_a + bins_b) / 2
     distance = np.divide(total, bins, out=np.full(len(a), np.nan), where=bins > 0)
-    return 1 - np.minimum(distance, 2.0)
+    score: Array = 1 - np.minimum(distance, 2.0)
+    return score
 
 
 def _transition(maps: Array) -> tuple[Array, Array]:

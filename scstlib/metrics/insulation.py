@@ -44,6 +44,16 @@ def insulation_score(maps: ArrayLike, *, window: int, ignore_diags: int = 2) -> 
     ------
     ValueError
         If the maps are not square, ``window`` < 1, or nothing is left after ``ignore_diags``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from scstlib.metrics.contacts import insulation_score
+    >>> domain = np.repeat([0, 1], 6)
+    >>> contacts = np.where(domain[:, None] == domain, 4.0, 1.0)
+    >>> score = insulation_score(contacts, window=3)
+    >>> score.round(1).tolist()  # low where few contacts cross, between bins 5 and 6
+    [0.0, 0.0, 0.0, 0.0, -0.7, -1.4, -1.4, -0.7, 0.0, 0.0, 0.0, 0.0]
     """
     stack, single = map_stack(maps, "maps")
     if window < 1:
@@ -110,6 +120,17 @@ def insulation_correlation(
     ------
     ValueError
         If shapes differ, or as `insulation_score`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from scstlib.metrics.contacts import insulation_correlation
+    >>> first, second = np.repeat([0, 1], 6), np.repeat([0, 1], [3, 9])
+    >>> target, other = (np.where(d[:, None] == d, 4.0, 1.0) for d in (first, second))
+    >>> round(float(insulation_correlation(target**2, target, window=3)), 2)
+    1.0
+    >>> round(float(insulation_correlation(other, target, window=3)), 2)
+    -0.31
     """
     a, b, single = map_pair(prediction, target)
     scores = (insulation_score(m, window=window, ignore_diags=ignore_diags) for m in (a, b))
@@ -150,6 +171,18 @@ def insulation_contrast_correlation(
     ------
     ValueError
         If shapes do not match, or as `insulation_score`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from scstlib.metrics.contacts import insulation_contrast_correlation
+    >>> domain = np.repeat([0, 1], 6)
+    >>> target = np.where(domain[:, None] == domain, 4.0, 1.0)
+    >>> reference = np.ones((12, 12))  # the mean of the training types has no boundary
+    >>> round(float(insulation_contrast_correlation(target, target, reference, window=3)), 2)
+    1.0
+    >>> float(insulation_contrast_correlation(reference, target, reference, window=3))
+    0.0
     """
     a, b, single = map_pair(prediction, target)
     own = reference if prediction_reference is None else prediction_reference

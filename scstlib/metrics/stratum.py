@@ -60,6 +60,18 @@ def stratum_adjusted_correlation(
     ------
     ValueError
         If shapes differ or an argument is out of range.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from scstlib.metrics.contacts import stratum_adjusted_correlation
+    >>> rng = np.random.default_rng(0)
+    >>> decay = 1 / (1 + np.abs(np.subtract.outer(np.arange(30), np.arange(30))))
+    >>> target = decay * (1 + rng.random((30, 30)))
+    >>> round(float(stratum_adjusted_correlation(3 * target, target)), 3)  # units do not count
+    1.0
+    >>> float(stratum_adjusted_correlation(decay, target))  # pure decay has no correlation
+    nan
     """
     a, b, single = map_pair(prediction, target)
     bins = a.shape[-1]
@@ -98,7 +110,8 @@ def _scc(max_distance: int, smoothing: int, variant: str, a: Array, b: Array) ->
     mean = np.divide(
         (rho * weight).sum(axis=1), total, out=np.full(len(a), np.nan), where=total > 0
     )
-    return np.clip(mean, -1.0, 1.0)
+    bounded: Array = np.clip(mean, -1.0, 1.0)
+    return bounded
 
 
 def _weight(count: NDArray[np.int_], variant: str) -> Array:

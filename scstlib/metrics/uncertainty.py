@@ -24,7 +24,7 @@ def _ensemble(samples: ArrayLike, observed: ArrayLike) -> tuple[Array, Array]:
 
 
 def crps(samples: ArrayLike, observed: ArrayLike, *, fair: bool = True) -> Array:
-    """Continuous ranked probability score E|X - y| - E|X - X'| / 2 of an ensemble; low is good.
+    """Continuous ranked probability score ``E|X - y| - E|X - X'| / 2`` of an ensemble; low is good.
 
     Parameters
     ----------
@@ -48,6 +48,14 @@ def crps(samples: ArrayLike, observed: ArrayLike, *, fair: bool = True) -> Array
     ------
     ValueError
         If the shapes do not match or there is no sample.
+
+    Examples
+    --------
+    >>> from scstlib.metrics.uncertainty import crps
+    >>> float(crps([1.0, 2.0, 3.0], 2.0, fair=False).round(3))
+    0.222
+    >>> float(crps([3.0], 2.0, fair=False))  # one sample: the absolute error
+    1.0
     """
     ensemble, truth = _ensemble(samples, observed)
     n = len(ensemble)
@@ -62,7 +70,7 @@ def crps(samples: ArrayLike, observed: ArrayLike, *, fair: bool = True) -> Array
 
 
 def energy_score(samples: ArrayLike, observed: ArrayLike, *, fair: bool = True) -> Array:
-    """Energy score E|X - y| - E|X - X'| / 2 of vectors, a CRPS of many dimensions; low is good.
+    """Energy score ``E|X - y| - E|X - X'| / 2`` of vectors, a CRPS of many dimensions; low is good.
 
     Parameters
     ----------
@@ -82,6 +90,13 @@ def energy_score(samples: ArrayLike, observed: ArrayLike, *, fair: bool = True) 
     ------
     ValueError
         If the shapes do not match, there is no sample or no dimension.
+
+    Examples
+    --------
+    >>> from scstlib.metrics.uncertainty import energy_score
+    >>> samples = [[0.0, 0.0], [3.0, 4.0]]
+    >>> float(energy_score(samples, [3.0, 4.0], fair=False))
+    1.25
     """
     ensemble, truth = _ensemble(samples, observed)
     if truth.ndim == 0:
@@ -123,6 +138,14 @@ def interval_coverage(samples: ArrayLike, observed: ArrayLike, level: ArrayLike 
     ------
     ValueError
         If the shapes do not match, there is no sample, or a level lies outside 0-1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from scstlib.metrics.uncertainty import interval_coverage
+    >>> samples = np.linspace(0, 1, 101)[:, None] * np.ones(4)
+    >>> float(interval_coverage(samples, [0.01, 0.4, 0.6, 0.98], level=0.9))
+    0.5
     """
     ensemble, truth = _ensemble(samples, observed)
     levels = np.asarray(level, dtype=np.float64)
@@ -168,6 +191,18 @@ def calibration_error(
     ------
     ValueError
         As `interval_coverage`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from scstlib.metrics.uncertainty import calibration_error
+    >>> rng = np.random.default_rng(0)
+    >>> truth = rng.standard_normal(1000)
+    >>> honest = rng.standard_normal((200, 1000))
+    >>> round(calibration_error(honest, truth), 1)
+    0.0
+    >>> round(calibration_error(honest / 3, truth, signed=True), 1)  # too sure of itself
+    0.3
     """
     nominal = np.linspace(0.1, 0.9, 9) if levels is None else np.atleast_1d(np.asarray(levels))
     difference = nominal - interval_coverage(samples, observed, nominal)

@@ -40,12 +40,11 @@ class SavedModel(ABC):
     @property
     def settings(self) -> dict[str, Any]:
         """Name and value of every setting, as given to the class."""
-        names = list(signature(type(self).__init__).parameters)[1:]
-        return {name: getattr(self, name) for name in names}
+        return {name: getattr(self, name) for name in signature(type(self)).parameters}
 
     def __repr__(self) -> str:
         """The class with the settings that are not its defaults."""
-        known = signature(type(self).__init__).parameters
+        known = signature(type(self)).parameters
         given = {n: v for n, v in self.settings.items() if v != known[n].default}
         return f"{type(self).__name__}({', '.join(f'{n}={v!r}' for n, v in given.items())})"
 
@@ -93,7 +92,7 @@ class SavedModel(ABC):
             raise ValueError(
                 f"{path} holds {file.model}, not {cls.__name__}; scstlib.models.load reads any."
             )
-        known = set(signature(cls.__init__).parameters)
+        known = set(signature(cls).parameters)
         if unknown := sorted(set(file.settings) - known):
             raise ValueError(f"{path} has settings that {cls.__name__} does not know: {unknown}.")
         tensors = dict(file.tensors)

@@ -9,6 +9,10 @@ from scstlib.models.files import SavedModel, read_model
 
 # Class → module that has it: a file may name nothing else.
 MODULES = {
+    "ConstantMean": "scstlib.models.temporal.baselines",
+    "CopyNearest": "scstlib.models.temporal.baselines",
+    "DisplacementInterpolation": "scstlib.models.temporal.transport",
+    "InterpolatedMean": "scstlib.models.temporal.baselines",
     "PublishedScGrapHiC": "scstlib.models.spatial.scgraphic.published",
     "PublishedScNODE": "scstlib.models.temporal.scnode.published",
     "ScGrapHiC": "scstlib.models.spatial.scgraphic.default",

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from functools import wraps
 from inspect import signature
+from numbers import Real
 from typing import Any, ParamSpec, TypeVar
 
 P = ParamSpec("P")
@@ -87,12 +88,13 @@ def check_positive(settings: Mapping[str, Any], *names: str) -> None:
         Naming the first of ``names`` that is not.
     """
     for name in names:
-        if not settings[name] > 0:
-            raise ValueError(f"{name} must be positive, not {settings[name]}.")
+        value = settings[name]
+        if isinstance(value, bool) or not isinstance(value, Real) or not float(value) > 0:
+            raise ValueError(f"{name} must be a positive number, not {value!r}.")
 
 
 def check_not_negative(settings: Mapping[str, Any], *names: str) -> None:
-    """Refuse settings that are not numbers of at least 0.
+    """Refuse settings that are not numbers from 0 on.
 
     Raises
     ------
@@ -100,5 +102,6 @@ def check_not_negative(settings: Mapping[str, Any], *names: str) -> None:
         Naming the first of ``names`` that is not.
     """
     for name in names:
-        if not settings[name] >= 0:
-            raise ValueError(f"{name} must not be negative, got {settings[name]}.")
+        value = settings[name]
+        if isinstance(value, bool) or not isinstance(value, Real) or not float(value) >= 0:
+            raise ValueError(f"{name} must be a number that is not negative, not {value!r}.")

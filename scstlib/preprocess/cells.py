@@ -6,11 +6,13 @@ log1p of counts per 10,000 where the input holds counts, else the numbers as the
 
 from __future__ import annotations
 
-import warnings
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from scstlib.caller import warn_caller
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,13 +20,17 @@ if TYPE_CHECKING:
 
 MAX_CELLS_IN_MEMORY = 10_000
 COUNTS_PER_CELL = 10_000.0
+SMALLEST_TARGET = 100.0  # Cells of which each sums to as much or more were normalised to it.
+NUMBER = r"-?[0-9]+(?:\.[0-9]+)?"
+LARGEST_Z_MEAN = 0.2  # z-scores of all cells have mean 0 in each gene, those of a part near it.
 
 
 class ValueReader:
     """Cells of an AnnData, read in chunks of at most ``max_cells_in_memory``.
 
     ``adata.X`` holds counts if it has no negative and no fractional entry, or if
-    ``adata.uns["value_kind"]`` says so. All checks are made here, in one pass over the cells.
+    ``adata.uns["value_kind"]`` says so. All checks are made here, in one pass over the cells; of
+    values that are hardly meant, such as z-scores, it warns unless ``value_kind`` names them.
 
     Parameters
     ----------
@@ -139,6 +145,7 @@ class ValueReader:
     def _check_values(self) -> bool:
         """Fill in ``totals`` and say whether X holds counts, or raise for what is no value."""
         smallest, whole = 0.0, True
+        sums, squares = np.zeros(len(self.genes)), np.zeros(len(self.genes))
         for rows in self._slices():
             part = self._rows(rows, self._layer)
             entries = part if isinstance(part, np.ndarray) else part.data
@@ -147,9 +154,15 @@ class ValueReader:
             smallest = min(smallest, float(entries.min(initial=0.0)))
             whole = whole and bool((entries == np.rint(entries)).all())
             self.totals[rows] = np.asarray(part.sum(axis=1, dtype=np.float64)).ravel()
-        if self._layer is not None or not _says_counts(
-            self._adata.uns.get("value_kind"), whole, smallest
-        ):
+            if smallest < 0 and isinstance(part, np.ndarray):  # Else they are no z-scores.
+                sums += part.sum(axis=0, dtype=np.float64)
+                squares += np.einsum("ij,ij->j", part, part, dtype=np.float64)
+        if self._layer is not None:
+            return False
+        kind = self._adata.uns.get("value_kind")
+        if not _says_counts(kind, whole, smallest):
+            if kind is None:
+                self._warn_of_values(smallest, sums / len(self), squares / len(self))
             return False
         if smallest < 0:
             raise ValueError(f"counts must not be negative; the smallest is {smallest}.")
@@ -159,6 +172,39 @@ class ValueReader:
                 f"{len(empty)} cells have no counts, the first is {empty[0]!r}; filter them first."
             )
         return True
+
+    def _warn_of_values(self, smallest: float, mean: np.ndarray, square: np.ndarray) -> None:
+        """Warn of values that are no logarithms, by smallest value, mean and square of genes."""
+        typical = float(np.median(self.totals))
+        if smallest < 0:
+            spread = np.sqrt(np.maximum(square - mean**2, 0.0))
+            varies = spread > 0
+            if (
+                varies.any()
+                and np.median(np.abs(mean[varies])) < LARGEST_Z_MEAN
+                and np.abs(np.median(spread[varies]) - 1) < LARGEST_Z_MEAN
+            ):
+                warn_caller(
+                    "adata.X looks like z-scores: negative values, mean 0 and standard deviation 1"
+                    " in each gene. They give the noise of silent genes the weight of signal; give"
+                    " counts or log1p of normalised counts, or name X in adata.uns['value_kind']."
+                )
+        elif (
+            len(self.genes) > 1
+            and typical >= SMALLEST_TARGET
+            and np.allclose(self.totals, typical, rtol=1e-3)
+        ):
+            warn_caller(
+                f"adata.X looks normalised and not logged: it holds fractions, and each cell sums"
+                f" to {typical:.6g}. A few strong genes would decide every distance; give counts"
+                " or log1p of X, or name X in adata.uns['value_kind']."
+            )
+        elif "counts" in self._adata.layers:
+            warn_caller(
+                "adata.X holds fractions, so values are learned and predicted, no counts; for"
+                " counts give adata.X = adata.layers['counts'], else name X in"
+                " adata.uns['value_kind'], such as 'log1p counts'."
+            )
 
     def _raise_for_first_not_finite(self, part: Any, first_row: int) -> None:
         values = _dense(part)
@@ -218,7 +264,20 @@ class CellReader(ValueReader):
 
 
 def measured_time(adata: AnnData, time_key: str, min_times: int = 2) -> np.ndarray:
-    """Return the measured times as float64, shape (n_cells,), or say what is wrong with them."""
+    """Return the measured times as float64, shape (n_cells,), or say what is wrong with them.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from anndata import AnnData
+    >>> from scstlib.preprocess.cells import measured_time
+    >>> obs = pd.DataFrame({"hour": ["0h", "24h"]}, index=["a", "b"])
+    >>> cells = AnnData(np.ones((2, 1)), obs=obs)
+    >>> cells.obs["hour"] = cells.obs["hour"].str.extract(r"([0-9.]+)")[0].astype(float)
+    >>> measured_time(cells, "hour").tolist()
+    [0.0, 24.0]
+    """
     import pandas as pd
 
     if time_key not in adata.obs:
@@ -226,14 +285,18 @@ def measured_time(adata: AnnData, time_key: str, min_times: int = 2) -> np.ndarr
     column = adata.obs[time_key]
     if isinstance(column.dtype, pd.CategoricalDtype):
         column = column.astype(column.cat.categories.dtype)
-    if not pd.api.types.is_numeric_dtype(column):
+    column = column.infer_objects()
+    if pd.api.types.is_bool_dtype(column) or not pd.api.types.is_numeric_dtype(column):
         raise ValueError(
             f"adata.obs[{time_key!r}] holds {column.iloc[0]!r}, not numbers; convert it first, for"
-            f" example adata.obs[{time_key!r}]{_conversion(column)}."
+            f" example adata.obs[{time_key!r}] = {_conversion(adata, time_key, column)}"
         )
-    time = column.to_numpy(dtype=np.float64, na_value=np.nan)
+    time: np.ndarray = column.to_numpy(dtype=np.float64, na_value=np.nan)
     if not np.isfinite(time).all():
-        raise ValueError(f"adata.obs[{time_key!r}] has {np.sum(~np.isfinite(time))} missing times.")
+        raise ValueError(
+            f"adata.obs[{time_key!r}] has {np.sum(~np.isfinite(time))} missing or infinite times;"
+            " remove these cells first."
+        )
     if len(np.unique(time)) < min_times:
         raise ValueError(
             f"adata.obs[{time_key!r}] holds {len(np.unique(time))} distinct times; at least"
@@ -283,21 +346,42 @@ def _says_counts(kind: str | None, whole: bool, smallest: float) -> bool:
     if kind is None:
         return whole and smallest >= 0
     if kind == "counts" and not whole:
-        warnings.warn(
+        warn_caller(
             "uns['value_kind'] says counts, and X holds fractions: if X was normalised, set it to"
-            " what X holds, such as 'log1p counts', or it is normalised again.",
-            stacklevel=7,
+            " what X holds, such as 'log1p counts', or it is normalised again."
         )
     return bool(kind == "counts")
 
 
-def _conversion(column: pd.Series) -> str:
-    """Code that turns a column of text or objects into numbers."""
+def _conversion(adata: AnnData, time_key: str, column: pd.Series) -> str:
+    """Code that turns a column of text, dates or durations into numbers, none of them merged."""
     import pandas as pd
 
-    if pd.to_numeric(column, errors="coerce").notna().all():
-        return ".astype(float)"
-    return ".str.extract(r'([0-9.]+)')[0].astype(float)"
+    given = f"adata.obs[{time_key!r}]"
+    kind = column.dtype.kind
+    if kind in "mM":
+        if adata.obs[time_key].dtype != column.dtype:  # Objects or categories.
+            given = f"{given}.astype({str(column.dtype)!r})"
+        if kind == "M":
+            given = f"({given} - {given}.min())"
+        return f"{given}.dt.total_seconds() / 3600  # hours"
+    labels = column.dropna().unique().tolist()
+    by_hand = f"{given}.map({{{', '.join(f'{label!r}: ...' for label in labels[:6])}"
+    by_hand += ", ...})" if len(labels) > 6 else "})"
+    by_hand += "  # a number for each, in one unit"
+    if pd.api.types.is_bool_dtype(column) or not all(isinstance(x, str) for x in labels):
+        return by_hand
+    if pd.to_numeric(pd.Series(labels, dtype=object), errors="coerce").notna().all():
+        return f"{given}.astype(float)"
+    found = [re.fullmatch(rf"(\D*?)({NUMBER})(\D*)", label) for label in labels]
+    parts = [match.groups() for match in found if match is not None]
+    around = {(before.strip(), after.strip()) for before, _, after in parts}
+    numbers = [float(number) for _, number, _ in parts]
+    # The sign of day-1, day-2 may be a hyphen, E18.5 and P0 count from two events, 1 d is 24 h.
+    hyphens = all(number < 0 for number in numbers) and any(before for before, _ in around)
+    if len(parts) < len(labels) or len(around) > 1 or len(set(numbers)) < len(labels) or hyphens:
+        return by_hand
+    return f"{given}.str.extract(r'({NUMBER})')[0].astype(float)"
 
 
 def _dense(part: Any) -> np.ndarray:

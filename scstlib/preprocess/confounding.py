@@ -33,6 +33,14 @@ def check_confounding(obs: pd.DataFrame, time_key: str, batch_key: str) -> pd.Da
         If a column is missing.
     ValueError
         If the times fall into sets that share no batch; it names them.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from scstlib.preprocess.confounding import check_confounding
+    >>> cells = pd.DataFrame({"time": [0, 0, 1, 1], "batch": ["a", "b", "b", "b"]})
+    >>> check_confounding(cells, "time", "batch").values.tolist()
+    [[1, 1], [0, 2]]
     """
     for key in (time_key, batch_key):
         if key not in obs:
@@ -73,6 +81,14 @@ def check_depths(
     ValueError
         If two groups differ by more, naming them; for no depth, lengths that differ, a depth that
         is not positive, a missing group, or a factor below 1.
+
+    Examples
+    --------
+    >>> from scstlib.preprocess.confounding import check_depths
+    >>> check_depths([100, 110, 300, 310], ["day 0", "day 0", "day 1", "day 1"])
+    Traceback (most recent call last):
+        ...
+    ValueError: 'day 1' is 2.9 times as deep as 'day 0' (medians 305 and 105)...
     """
     values = np.asarray(depths, dtype=float)
     _refuse_missing(groups)
@@ -102,6 +118,14 @@ def variance_explained(values: np.ndarray, groups: np.ndarray | pd.Series) -> fl
     ------
     ValueError
         If there is no value, lengths differ, a value is not finite, or a group is missing.
+
+    Examples
+    --------
+    >>> from scstlib.preprocess.confounding import variance_explained
+    >>> variance_explained([1.0, 1.0, 3.0, 3.0], ["a", "a", "b", "b"])
+    1.0
+    >>> variance_explained([1.0, 3.0, 1.0, 3.0], ["a", "a", "b", "b"])
+    0.0
     """
     values = np.asarray(values, dtype=float)
     _refuse_missing(groups)

@@ -61,6 +61,15 @@ def pseudo_bulk(
     ------
     ValueError
         If lengths or shapes differ, or a label is missing.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from scstlib.preprocess.contacts import pseudo_bulk
+    >>> maps = [np.eye(2), np.ones((2, 2)), np.eye(2)]
+    >>> sums = pseudo_bulk(maps, ["T", "T", "B"])
+    >>> sums["T"].tolist()
+    [[2.0, 1.0], [1.0, 2.0]]
     """
     if len(maps) != len(labels):
         raise ValueError(f"{len(maps)} maps but {len(labels)} labels")
@@ -95,6 +104,17 @@ def normalise_depth(counts: np.ndarray, *, reads: float = 25_000) -> np.ndarray:
     ------
     ValueError
         If a count is negative.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from scstlib.preprocess.contacts import normalise_depth
+    >>> counts = np.array([[4.0, 1.0], [1.0, 0.0]])
+    >>> maps = normalise_depth(counts)
+    >>> maps.round(2).tolist()
+    [[1.0, 0.86], [0.86, 0.0]]
+    >>> np.allclose(normalise_depth(10 * counts), maps)
+    True
     """
     counts = np.asarray(counts, dtype=float)
     if (counts < 0).any():
@@ -110,6 +130,14 @@ def contact_unit(maps: np.ndarray) -> float:
 
     Balanced values that are on the scale of counts, or counts of which some were interpolated,
     are counts as far as noise goes, however deep the map is.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from scstlib.preprocess.contacts import contact_unit
+    >>> counts = np.array([[4.0, 1.0], [1.0, 2.0]])
+    >>> contact_unit(counts), round(contact_unit(counts / 100), 3)
+    (1.0, 0.01)
     """
     positive = maps[maps > 0]
     if np.array_equal(positive, np.round(positive)):
@@ -118,7 +146,7 @@ def contact_unit(maps: np.ndarray) -> float:
 
 
 def smooth_eigenvalues(maps: np.ndarray, *, threshold: float = 0.25) -> np.ndarray:
-    """Soft-threshold the eigenvalues of each map: sign(λ) max(|λ| − threshold, 0).
+    """Soft-threshold the eigenvalues of each map: ``sign(λ) max(|λ| − threshold, 0)``.
 
     The smoothing of the published targets of scGrapHiC (10.1093/bioinformatics/btae223).
 
@@ -131,10 +159,18 @@ def smooth_eigenvalues(maps: np.ndarray, *, threshold: float = 0.25) -> np.ndarr
     ------
     ValueError
         If a value is NaN or infinite, or a map is not symmetric.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from scstlib.preprocess.contacts import smooth_eigenvalues
+    >>> smooth_eigenvalues(np.diag([1.0, 0.5, -0.1]), threshold=0.25).round(2).tolist()
+    [[0.75, 0.0, 0.0], [0.0, 0.25, 0.0], [0.0, 0.0, 0.0]]
     """
     values, vectors = np.linalg.eigh(_symmetric(maps))
     values = np.sign(values) * np.maximum(np.abs(values) - threshold, 0)
-    return (vectors * values[..., None, :]) @ np.swapaxes(vectors, -1, -2)
+    shrunk: np.ndarray = (vectors * values[..., None, :]) @ np.swapaxes(vectors, -1, -2)
+    return shrunk
 
 
 def laplacian_encodings(maps: np.ndarray, k: int) -> np.ndarray:
@@ -160,6 +196,16 @@ def laplacian_encodings(maps: np.ndarray, k: int) -> np.ndarray:
     ------
     ValueError
         If a value is NaN, infinite or negative, a map is not symmetric, or k is negative.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from scstlib.preprocess.contacts import laplacian_encodings
+    >>> domain = np.repeat([0, 1], 3)
+    >>> contacts = np.where(domain[:, None] == domain, 1.0, 0.1)
+    >>> codes = laplacian_encodings(contacts, k=1)[:, 0]
+    >>> codes.shape, bool(codes[:3].std() < 1e-6), bool(abs(codes[0] - codes[5]) > 0.9)
+    ((6,), True, True)
     """
     maps = _symmetric(maps)
     bins = maps.shape[-1]
@@ -215,6 +261,15 @@ def downsample(
     ------
     ValueError
         If counts are not symmetric whole numbers, both or neither size is given, or it is too big.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from scstlib.preprocess.contacts import downsample
+    >>> counts = np.full((10, 10), 20)
+    >>> thinned = downsample(counts, n_contacts=100, seed=0)
+    >>> int(np.triu(thinned).sum()), bool((thinned == thinned.T).all())
+    (100, True)
     """
     counts = _symmetric(counts)
     if (counts < 0).any() or (counts != np.round(counts)).any():

@@ -50,6 +50,16 @@ def thin_counts(
     ValueError
         If ``X`` does not hold counts, both or neither size is given, a fraction is no probability,
         or a cell has fewer than ``total``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from anndata import AnnData
+    >>> from scstlib.preprocess.counts import thin_counts
+    >>> cells = AnnData(np.full((2, 1000), 4.0))
+    >>> thinned = thin_counts(cells, fraction=0.25, seed=0)
+    >>> round(float(thinned.X.mean()), 1)
+    1.0
     """
     counts = _whole_counts(adata)
     if (fraction is None) == (total is None):
@@ -94,6 +104,16 @@ def count_split(
     ------
     ValueError
         If ``X`` does not hold counts, or the fraction is not between 0 and 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from anndata import AnnData
+    >>> from scstlib.preprocess.counts import count_split
+    >>> cells = AnnData(np.full((2, 3), 8.0))
+    >>> first, second = count_split(cells, seed=0)
+    >>> bool((first.X + second.X == cells.X).all())
+    True
     """
     if not 0 < fraction < 1:
         raise ValueError(f"fraction is {fraction}; it must lie between 0 and 1.")
@@ -125,6 +145,15 @@ def expected_zeros(adata: AnnData, groups: Any = None) -> pd.DataFrame:
     ------
     ValueError
         If ``X`` does not hold counts, or there are none.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from anndata import AnnData
+    >>> from scstlib.preprocess.counts import expected_zeros
+    >>> counts = np.random.default_rng(0).poisson(0.5, (500, 40)).astype(float)
+    >>> expected_zeros(AnnData(counts))[["zeros", "poisson"]].mean().round(1).to_dict()
+    {'zeros': 0.6, 'poisson': 0.6}
     """
     counts = _whole_counts(adata)
     counts = counts.toarray() if sp.issparse(counts) else counts

@@ -23,6 +23,13 @@ def distance_means(maps: np.ndarray, mask: np.ndarray | None = None) -> np.ndarr
         (n, bins, bins); NaN pixels are left out.
     mask
         (n, bins), True for usable bins; default all.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from scstlib.preprocess.contacts import distance_means
+    >>> distance_means(np.array([[[4.0, 1.0], [1.0, 2.0]]])).tolist()
+    [3.0, 1.0]
     """
     n, bins = maps.shape[0], maps.shape[-1]
     mask = np.ones((n, bins), dtype=bool) if mask is None else mask
@@ -32,7 +39,8 @@ def distance_means(maps: np.ndarray, mask: np.ndarray | None = None) -> np.ndarr
         usable = mask[:, : bins - d] & mask[:, d:] & ~np.isnan(diagonal)
         sums[d] = diagonal[usable].sum(dtype=float)
         pixels[d] = usable.sum()
-    return np.divide(sums, pixels, out=np.full(bins, np.nan), where=pixels > 0)
+    means: np.ndarray = np.divide(sums, pixels, out=np.full(bins, np.nan), where=pixels > 0)
+    return means
 
 
 class DistanceMeans(TransformerMixin, BaseEstimator):
@@ -81,7 +89,8 @@ class DistanceMeans(TransformerMixin, BaseEstimator):
                 " at least as wide"
             )
         distance = np.abs(np.subtract.outer(np.arange(bins), np.arange(bins)))
-        return np.nan_to_num(self.means_)[distance]
+        expected: np.ndarray = np.nan_to_num(self.means_)[distance]
+        return expected
 
     def transform(self, windows: Windows) -> Windows:
         """Windows whose maps are divided by the means; 0 where the mean is 0 or unknown."""
@@ -93,7 +102,7 @@ class DistanceMeans(TransformerMixin, BaseEstimator):
     def _maps(self, windows: Windows) -> np.ndarray:
         if self.of not in ("bulk", "targets"):
             raise ValueError(f"unknown maps {self.of!r}: choose 'bulk' or 'targets'")
-        maps = getattr(windows, self.of)
+        maps: np.ndarray | None = getattr(windows, self.of)
         if maps is None:
             raise ValueError("these windows have no targets: use of='bulk'")
         return maps

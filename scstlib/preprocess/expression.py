@@ -64,6 +64,17 @@ def qc_metrics(adata: AnnData, *, mitochondrial: str = "MT-") -> pd.DataFrame:
     ------
     ValueError
         If ``X`` holds NaN or negative values.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from anndata import AnnData
+    >>> from scstlib.preprocess.expression import qc_metrics
+    >>> counts = np.array([[6.0, 2.0, 0.0], [0.0, 0.0, 5.0]])
+    >>> cells = AnnData(counts, var=pd.DataFrame(index=["ACTB", "MT-CO1", "INS"]))
+    >>> qc_metrics(cells).round(2).values.tolist()
+    [[8.0, 2.0, 0.33, 0.25], [5.0, 1.0, 0.67, 0.0]]
     """
     import scanpy as sc
 
@@ -98,6 +109,15 @@ class ShiftedLog(TransformerMixin, BaseEstimator):
     ----------
     target_sum_
         The total in use.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from anndata import AnnData
+    >>> from scstlib.preprocess.expression import ShiftedLog
+    >>> cells = AnnData(np.array([[1.0, 3.0], [10.0, 30.0]]))
+    >>> ShiftedLog(target_sum=4).fit_transform(cells).X.round(2).tolist()  # depth is gone
+    [[0.69, 1.39], [0.69, 1.39]]
     """
 
     def __init__(self, target_sum: float | str = 1e4) -> None:
@@ -152,6 +172,17 @@ class PooledSizeFactors(TransformerMixin, BaseEstimator):
         (genes,), mean of counts per total over training cells.
     mean_factor_
         Mean factor of the training cells before scaling; it is 1 after.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from anndata import AnnData
+    >>> from scstlib.preprocess.expression import PooledSizeFactors
+    >>> depth = np.repeat([1.0, 2.0], 30)
+    >>> counts = np.random.default_rng(0).poisson(depth[:, None] * np.arange(1.0, 41.0))
+    >>> factors = PooledSizeFactors().fit(AnnData(counts * 1.0)).size_factors(AnnData(counts * 1.0))
+    >>> round(float(factors[30:].mean() / factors[:30].mean()), 1)
+    2.0
     """
 
     def __init__(
@@ -229,7 +260,8 @@ class PooledSizeFactors(TransformerMixin, BaseEstimator):
                 stacklevel=3,
             )
             per_total[per_total <= 0] = 1.0
-        return per_total * total / self.mean_factor_
+        factors: np.ndarray = per_total * total / self.mean_factor_
+        return factors
 
 
 class PearsonResiduals(TransformerMixin, BaseEstimator):
@@ -250,6 +282,15 @@ class PearsonResiduals(TransformerMixin, BaseEstimator):
     ----------
     fractions_
         (genes,), share of each gene in all training counts.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from anndata import AnnData
+    >>> from scstlib.preprocess.expression import PearsonResiduals
+    >>> cells = AnnData(np.array([[5.0, 5.0], [5.0, 5.0], [20.0, 0.0]]))
+    >>> PearsonResiduals().fit_transform(cells).X.round(1).tolist()
+    [[-0.9, 1.6], [-0.9, 1.6], [1.2, -1.7]]
     """
 
     def __init__(self, theta: float = 100.0, clip: float | None = None) -> None:
@@ -316,7 +357,8 @@ def _positive_totals(counts: np.ndarray) -> np.ndarray:
 
 
 def _reciprocal(total: np.ndarray) -> np.ndarray:
-    return np.divide(1.0, total, out=np.zeros_like(total), where=total > 0)
+    reciprocal: np.ndarray = np.divide(1.0, total, out=np.zeros_like(total), where=total > 0)
+    return reciprocal
 
 
 def _log_scaled(counts: Any, factors: np.ndarray) -> Any:

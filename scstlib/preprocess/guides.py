@@ -49,6 +49,17 @@ def guide_tracks(
     ------
     ValueError
         If there is no reference, one is unknown, or names and tracks differ in number.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from scstlib.preprocess.guides import guide_tracks
+    >>> expression = {"T": np.ones((3, 2)), "B": np.zeros((3, 2))}
+    >>> tracks, names = guide_tracks(expression, reference=["T"])
+    >>> names
+    ('expression +', 'expression -', 'reference expression +', 'reference expression -')
+    >>> tracks["B"][0].tolist()  # its own two, then those of the training types
+    [0.0, 0.0, 1.0, 1.0]
     """
     unknown = sorted(set(reference) - set(expression))
     if unknown or not reference:

@@ -18,6 +18,8 @@ from scstlib.leakage import record_fit
 if TYPE_CHECKING:
     from anndata import AnnData
 
+__all__ = ["PCA", "Scale", "SelectVariableGenes", "parallel_analysis"]
+
 
 class SelectVariableGenes(TransformerMixin, BaseEstimator):
     """Keep the most variable genes, chosen by scanpy on the training cells.
@@ -36,6 +38,14 @@ class SelectVariableGenes(TransformerMixin, BaseEstimator):
     ----------
     genes_
         Names of the chosen genes, in the order of the data.
+
+    Examples
+    --------
+    >>> from scstlib.datasets import simulate_organism
+    >>> from scstlib.preprocess.expression import SelectVariableGenes, ShiftedLog
+    >>> counts = simulate_organism(preset="tiny").sample(times=[0.0, 96.0])
+    >>> SelectVariableGenes(20).fit_transform(ShiftedLog().fit_transform(counts)).shape
+    (80, 20)
     """
 
     def __init__(
@@ -89,6 +99,16 @@ class Scale(TransformerMixin, BaseEstimator):
     ----------
     mean_, scale_
         (genes,).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from anndata import AnnData
+    >>> from scstlib.preprocess.expression import Scale
+    >>> train, test = AnnData(np.array([[0.0], [2.0]])), AnnData(np.array([[5.0]]))
+    >>> scale = Scale().fit(train)
+    >>> scale.transform(train).X.tolist(), scale.transform(test).X.tolist()
+    ([[-1.0], [1.0]], [[4.0]])
     """
 
     def __init__(self, max_value: float | None = None) -> None:
@@ -131,6 +151,17 @@ class PCA(TransformerMixin, BaseEstimator):
         (genes,).
     explained_variance_
         (components,).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from anndata import AnnData
+    >>> from scstlib.preprocess.expression import PCA
+    >>> cells = AnnData(np.outer([-2.0, 0.0, 2.0], [0.6, 0.8]))  # all on one line
+    >>> pca = PCA(1).fit(cells)
+    >>> scores = pca.transform(cells).obsm["X_pca"]
+    >>> np.allclose(pca.inverse_transform(scores), cells.X)
+    True
     """
 
     def __init__(self, n_components: int | str = 50, seed: int = 0) -> None:
@@ -171,7 +202,8 @@ class PCA(TransformerMixin, BaseEstimator):
 
     def inverse_transform(self, scores: np.ndarray) -> np.ndarray:
         """Scores (cells, components) → expression (cells, genes)."""
-        return scores @ self.components_ + self.mean_
+        expression: np.ndarray = scores @ self.components_ + self.mean_
+        return expression
 
 
 def parallel_analysis(
@@ -203,6 +235,15 @@ def parallel_analysis(
     ------
     ValueError
         If there are fewer than 3 cells or a value is NaN.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from scstlib.preprocess.expression import parallel_analysis
+    >>> rng = np.random.default_rng(0)
+    >>> signal = rng.standard_normal((200, 2)) @ rng.standard_normal((2, 10))
+    >>> parallel_analysis(3 * signal + rng.standard_normal((200, 10)))
+    2
     """
     x = np.asarray(x)
     x = x if x.dtype == np.float32 else x.astype(float)
@@ -226,15 +267,16 @@ def _leading_eigenvalues(x: np.ndarray, k: int) -> np.ndarray:
 
     gram = x @ x.T if len(x) < x.shape[1] else x.T @ x
     n = len(gram)
-    return eigh(gram, eigvals_only=True, subset_by_index=(n - k, n - 1))[::-1]
+    largest_first: np.ndarray = eigh(gram, eigvals_only=True, subset_by_index=(n - k, n - 1))[::-1]
+    return largest_first
 
 
 def dense(x: Any) -> np.ndarray:
     """Float array, whatever ``X`` is; refuses NaN."""
-    x = x.toarray().astype(float) if sp.issparse(x) else np.asarray(x, dtype=float)
-    if not np.isfinite(x).all():
+    values = np.asarray(x.toarray() if sp.issparse(x) else x, dtype=float)
+    if not np.isfinite(values).all():
         raise ValueError("X holds NaN or infinity: remove or fill those entries first")
-    return x
+    return values
 
 
 def aligned(adata: AnnData, genes: pd.Index) -> AnnData:

@@ -29,6 +29,14 @@ def match_chromosomes(table: pd.DataFrame, names: Iterable[str]) -> pd.DataFrame
     ------
     ValueError
         If no chromosome of the table is among the names.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from scstlib.preprocess.tracks import match_chromosomes
+    >>> peaks = pd.DataFrame({"chrom": ["1", "MT", "unplaced"], "start": 0, "end": 10})
+    >>> match_chromosomes(peaks, ["chr1", "chrM"])["chrom"].tolist()
+    ['chr1', 'chrM']
     """
     if "chrom" not in table:
         raise ValueError(f"no column 'chrom'; columns are {list(table.columns)}")
@@ -71,6 +79,19 @@ def expression_tracks(
     ------
     ValueError
         If gene names are not unique, no gene has a position, or a strand or value is missing.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from scstlib.preprocess.tracks import expression_tracks
+    >>> bins = pd.DataFrame({"chrom": "chr1", "start": [0, 100], "end": [100, 200]})
+    >>> genes = pd.DataFrame(
+    ...     {"chrom": "chr1", "start": [10, 20], "end": [60, 150], "strand": ["+", "-"]},
+    ...     index=["INS", "GCG"],
+    ... )
+    >>> expression = pd.DataFrame({"beta": [5.0, 1.0]}, index=["INS", "GCG"])
+    >>> expression_tracks(expression, genes, bins)["beta"].tolist()  # columns: + and - strand
+    [[5.0, 0.0], [0.0, 1.0]]
     """
     if position not in ("tss", "body"):
         raise ValueError(f"unknown position {position!r}: choose 'tss' or 'body'")
@@ -135,6 +156,15 @@ def peak_tracks(peaks: pd.DataFrame, bins: pd.DataFrame, *, value: str | None = 
     ------
     ValueError
         If only some peaks have a strand, a value is NaN or the chromosomes do not match.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from scstlib.preprocess.tracks import peak_tracks
+    >>> bins = pd.DataFrame({"chrom": "chr1", "start": [0, 100], "end": [100, 200]})
+    >>> peaks = pd.DataFrame({"chrom": "chr1", "start": [90, 150], "end": [130, 160]})
+    >>> peak_tracks(peaks, bins).tolist()  # both midpoints lie in the second bin
+    [[0.0], [2.0]]
     """
     peaks = match_chromosomes(peaks, bins["chrom"])
     values = np.ones(len(peaks)) if value is None else peaks[value].to_numpy(dtype=float)
@@ -179,6 +209,15 @@ def interval_track(
     ------
     ValueError
         If the chromosomes do not match.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from scstlib.preprocess.tracks import interval_track
+    >>> bins = pd.DataFrame({"chrom": "chr1", "start": [0, 100], "end": [100, 200]})
+    >>> density = pd.DataFrame({"chrom": "chr1", "start": [0, 50], "end": [50, 150]})
+    >>> interval_track(density.assign(value=[1.0, 3.0]), bins).tolist()
+    [[2.0], [3.0]]
     """
     intervals = match_chromosomes(intervals, bins["chrom"])
     intervals = intervals[intervals[value].notna()]
@@ -187,7 +226,8 @@ def interval_track(
     total = np.bincount(bin_of, length * values[interval_of], minlength=len(bins))
     covered = np.bincount(bin_of, length, minlength=len(bins))
     track = np.full(len(bins), float(fill))
-    return np.divide(total, covered, out=track, where=covered > 0)[:, None]
+    np.divide(total, covered, out=track, where=covered > 0)
+    return track[:, None]
 
 
 def by_chromosome(track: np.ndarray, bins: pd.DataFrame) -> dict[str, np.ndarray]:
@@ -197,6 +237,16 @@ def by_chromosome(track: np.ndarray, bins: pd.DataFrame) -> dict[str, np.ndarray
     ------
     ValueError
         If the track has not one row a bin.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from scstlib.preprocess.tracks import by_chromosome
+    >>> bins = pd.DataFrame({"chrom": ["chr1", "chr1", "chr2"], "start": [0, 50, 0]})
+    >>> by_chrom = by_chromosome(np.zeros((3, 2)), bins.assign(end=bins["start"] + 50))
+    >>> {chrom: track.shape for chrom, track in by_chrom.items()}
+    {'chr1': (2, 2), 'chr2': (1, 2)}
     """
     if len(track) != len(bins):
         raise ValueError(f"the track has {len(track)} rows for {len(bins)} bins")
@@ -260,7 +310,8 @@ class TrackScaler(TransformerMixin, BaseEstimator):
             return values
         if (values < 0).any():
             raise ValueError(f"log1p of {np.nanmin(values)}: use log=False")
-        return np.log1p(values)
+        logs: np.ndarray = np.log1p(values)
+        return logs
 
 
 def scale_per_window(tracks: np.ndarray) -> np.ndarray:
@@ -272,6 +323,13 @@ def scale_per_window(tracks: np.ndarray) -> np.ndarray:
     ----------
     tracks
         (n, bins, tracks).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from scstlib.preprocess.tracks import scale_per_window
+    >>> scale_per_window(np.array([[[2.0], [4.0], [6.0]]]))[0, :, 0].tolist()
+    [0.0, 0.5, 1.0]
     """
     tracks = np.asarray(tracks, dtype=float)
     missing = np.isnan(tracks)

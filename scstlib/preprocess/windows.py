@@ -94,6 +94,14 @@ def window_starts(
     ------
     ValueError
         If the window or the stride is not positive, or ``first_bin`` negative.
+
+    Examples
+    --------
+    >>> from scstlib.preprocess.windows import window_starts
+    >>> window_starts(300, window=128, stride=64).tolist()
+    [0, 64, 128]
+    >>> window_starts(300, window=128, stride=64, to_end=True).tolist()
+    [0, 64, 128, 172]
     """
     if window < 1 or stride < 1 or first_bin < 0:
         raise ValueError(
@@ -161,6 +169,20 @@ def make_windows(
     ValueError
         If a chromosome or cell type is missing, a map is not square and symmetric, lengths differ,
         or there is no full window.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from scstlib.preprocess.windows import make_windows
+    >>> bulk = {"chr1": np.ones((10, 10))}
+    >>> tracks = {"T": {"chr1": np.zeros((10, 2))}, "B": {"chr1": np.ones((10, 2))}}
+    >>> windows = make_windows(
+    ...     bulk, tracks, None, bin_size=50_000, bulk_cell_types=("T", "B"), window=4, stride=2
+    ... )
+    >>> len(windows), windows.bulk.shape, windows.tracks.shape
+    (8, (8, 4, 4), (8, 4, 2))
+    >>> windows.table[["start", "end", "cell_type"]].values[:2].tolist()
+    [[0, 200000, 'T'], [100000, 300000, 'T']]
     """
     if not tracks:
         raise ValueError("tracks name the cell types, and there are none")
@@ -250,12 +272,21 @@ def _is_symmetric(matrix: Any) -> bool:
 
 
 def usable_bins(matrix: Any) -> np.ndarray:
-    """(n_bins,), True where a row of a map has any contact that is neither 0 nor NaN."""
+    """(n_bins,), True where a row of a map has any contact that is neither 0 nor NaN.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from scstlib.preprocess.windows import usable_bins
+    >>> usable_bins(np.array([[1.0, 0.0, np.nan], [0.0, 0.0, np.nan], [np.nan] * 3])).tolist()
+    [True, False, False]
+    """
     if sp.issparse(matrix):
         kept = sp.csr_array(matrix, copy=True)
         kept.data = np.nan_to_num(kept.data)
         return np.asarray(abs(kept).sum(axis=1)).ravel() > 0
-    return np.abs(np.nan_to_num(matrix)).sum(axis=1) > 0
+    usable: np.ndarray = np.abs(np.nan_to_num(matrix)).sum(axis=1) > 0
+    return usable
 
 
 def _cut(matrix: Any, starts: np.ndarray, window: int, mask: np.ndarray) -> np.ndarray:
@@ -305,6 +336,16 @@ def join_windows(parts: Sequence[Windows]) -> Windows:
     ------
     ValueError
         If they differ in one of these, or some have targets and others not.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from scstlib.preprocess.windows import join_windows, make_windows
+    >>> bulk, tracks = {"chr1": np.ones((6, 6))}, {"T": {"chr1": np.zeros((6, 1))}}
+    >>> options = {"bin_size": 100, "bulk_cell_types": "T", "window": 4, "stride": 2}
+    >>> windows = make_windows(bulk, tracks, None, **options)
+    >>> len(windows), len(join_windows([windows, windows[:1]]))
+    (2, 3)
     """
     for name in ("bin_size", "track_names"):
         found = list(dict.fromkeys(getattr(part, name) for part in parts))

@@ -69,6 +69,12 @@ def time_pattern(n_times: int, pattern: str) -> tuple[int, ...]:
     ------
     ValueError
         If the pattern is unknown or there are fewer than 5 times.
+
+    Examples
+    --------
+    >>> from scstlib.splits import time_pattern
+    >>> time_pattern(12, "easy"), time_pattern(12, "medium")
+    ((4, 6, 8), (10, 11))
     """
     if pattern not in ("easy", "medium", "hard"):
         raise ValueError(f"unknown pattern {pattern!r}: choose 'easy', 'medium' or 'hard'")
@@ -118,6 +124,17 @@ def hold_out_times(
     ValueError
         For a missing column, times that are not numbers or NaN, times that were not measured,
         the same time in two parts, no time left to train on, or duplicated observation names.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from anndata import AnnData
+    >>> from scstlib.splits import hold_out_times
+    >>> obs = pd.DataFrame({"time": [0.0, 12.0, 24.0, 24.0]}, index=["a", "b", "c", "d"])
+    >>> split = hold_out_times(AnnData(np.ones((4, 2)), obs=obs), test=[12.0])
+    >>> list(split.train.obs_names), list(split.test.obs_names)
+    (['a', 'c', 'd'], ['b'])
     """
     if not is_anndata(adata):
         raise ValueError(f"hold_out_times needs AnnData, not {type(adata).__name__}")
@@ -149,6 +166,15 @@ def hold_out_chromosomes(
     ------
     ValueError
         For an unknown chromosome, the same one in two parts, or none left to train on.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from scstlib.splits import hold_out_chromosomes
+    >>> bins = pd.DataFrame({"chrom": ["chr1", "chr1", "chr2"], "start": [0, 50, 0]})
+    >>> split = hold_out_chromosomes(bins.assign(end=bins["start"] + 50), test="chr2")
+    >>> len(split.train), len(split.test)
+    (2, 1)
     """
     test, validation = _names(test), _names(validation)
     labels = _label_by(data, "chrom", test, validation)
@@ -186,6 +212,20 @@ def hold_out_cell_types(
         For unknown names, the same name in two parts, or an empty part.
     LeakageError
         If the map of a held-out type is in the bulk (``bulk_cell_types`` of windows).
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from scstlib.splits import hold_out_cell_types
+    >>> places = pd.DataFrame({"chrom": ["chr1", "chr2"], "start": 0, "end": 50})
+    >>> bins = pd.concat([places.assign(cell_type=name) for name in ("B", "T")])
+    >>> split = hold_out_cell_types(bins, "T", test_chromosomes="chr2")
+    >>> split.train[["chrom", "cell_type"]].values.tolist()
+    [['chr1', 'B']]
+    >>> split.test[["chrom", "cell_type"]].values.tolist()
+    [['chr2', 'T']]
+    >>> len(split.dropped)  # T on chr1, B on chr2
+    2
     """
     chromosomes = (test_chromosomes, validation_chromosomes)
     return _hold_out_groups(data, cell_type_key, test, validation, *chromosomes)
@@ -203,6 +243,17 @@ def hold_out_donors(
     """Hold out donors: as :func:`hold_out_cell_types`, by the column ``donor_key``.
 
     Cells of one donor are not independent replicates (10.1038/s41467-021-25960-2).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from anndata import AnnData
+    >>> from scstlib.splits import hold_out_donors
+    >>> obs = pd.DataFrame({"donor": ["d1", "d1", "d2"]}, index=["a", "b", "c"])
+    >>> split = hold_out_donors(AnnData(np.ones((3, 2)), obs=obs), test="d2")
+    >>> list(split.train.obs_names), list(split.test.obs_names)
+    (['a', 'b'], ['c'])
     """
     chromosomes = (test_chromosomes, validation_chromosomes)
     return _hold_out_groups(data, donor_key, test, validation, *chromosomes)
@@ -239,6 +290,17 @@ def hold_out_regions(
     ------
     ValueError
         For several chromosomes, an empty region or part, or a negative gap.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from scstlib.splits import hold_out_regions
+    >>> start = np.arange(10) * 50
+    >>> bins = pd.DataFrame({"chrom": "chr1", "start": start, "end": start + 50})
+    >>> split = hold_out_regions(bins, test=(400, 500), gap=100)
+    >>> len(split.train), len(split.test), len(split.dropped)
+    (6, 2, 2)
     """
     table, chromosomes = table_of(data), column_of(data, "chrom").unique()
     if len(chromosomes) != 1:
@@ -345,4 +407,5 @@ def _match_times(wanted: Any, measured: np.ndarray, time_key: str) -> np.ndarray
             f"{time_key} {values[unknown].tolist()} was not measured; "
             f"measured are {measured.tolist()}"
         )
-    return measured[nearest]
+    found: np.ndarray = measured[nearest]
+    return found

@@ -50,8 +50,8 @@ class TinyBook:
             else:
                 shutil.copy(source, root / name)
         self.write("book/_toc.yml", "format: jb-book\nroot: book/index\nchapters:\n")
-        self.add("notebooks/01_page", PAGE)
-        self.write("book/index.md", "# A book\n\nWith a [page](../notebooks/01_page.ipynb).\n")
+        self.add("notebooks/part/page", PAGE)
+        self.write("book/index.md", "# A book\n\nWith a [page](../notebooks/part/page.ipynb).\n")
         self.write("book/references.bib", "")
 
     def write(self, path: str, text: str) -> None:

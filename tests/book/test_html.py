@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from bs4 import BeautifulSoup
+from scst_book import contents
 
 from tests.book import checks
 from tools import notebooks
@@ -45,6 +46,18 @@ def test_root_leads_to_the_first_page(html: Path) -> None:
     assert f"url={PAGES[0]}.html" in (html / "index.html").read_text(encoding="utf-8")
 
 
+def test_numbers_of_the_pages_show_in_sidebar_and_titles(html: Path) -> None:
+    pages = [page for page in contents.read(notebooks.ROOT) if page.number]
+    titles = [f"{page.number} {page.title}" for page in pages]
+    assert [page.number for page in pages] == list(range(1, len(notebooks.names()) + 1))
+    links = checks.read(html / f"{PAGES[0]}.html").select(".bd-sidebar-primary .bd-links a")
+    assert [t for link in links if (t := link.get_text(" ", strip=True))[0].isdigit()] == titles
+    for page, title in zip(pages, titles, strict=True):
+        parsed = checks.read(html / f"{page.name}.html")
+        assert parsed.select_one("article h1").get_text().startswith(title)
+        assert parsed.title.get_text(strip=True).startswith(title)
+
+
 def test_downloaded_notebook_is_the_committed_one(html: Path) -> None:
     for name in notebooks.names():
         served = (html / "_sources" / "notebooks" / f"{name}.ipynb").read_bytes()
@@ -78,4 +91,4 @@ def test_checks_find_bad_images_links_and_requests(tmp_path: Path) -> None:
         "link to no anchor: #there",
         "link to nothing: gone.html",
     ]
-    assert checks.source_links(page, "notebooks/01_a", set()) != []
+    assert checks.source_links(page, "notebooks/part/a", set()) != []

@@ -35,33 +35,33 @@ def test_good_book_is_green_and_runs_once(tiny_book: TinyBook) -> None:
     first = tiny_book.run("build")
     assert first.returncode == 0, first.stderr
     assert first.stdout.splitlines()[-1].endswith("_build/html/index.html")
-    page = (tiny_book.root / "_build/html/notebooks/01_page.html").read_text()
+    page = (tiny_book.root / "_build/html/notebooks/part/page.html").read_text()
     assert "cell_output" in page
-    executed = notebooks.executed_path("01_page", tiny_book.root)
+    executed = notebooks.executed_path("part/page", tiny_book.root)
     before = executed.stat().st_mtime_ns
-    tiny_book.write("notebooks/01_page.py", PAGE.replace("# A page", "# A better page"))
+    tiny_book.write("notebooks/part/page.py", PAGE.replace("# A page", "# A better page"))
     second = tiny_book.run("build")
     assert second.returncode == 0, second.stderr
     assert executed.stat().st_mtime_ns == before
-    assert "A better page" in (tiny_book.root / "_build/html/notebooks/01_page.html").read_text()
+    assert "A better page" in (tiny_book.root / "_build/html/notebooks/part/page.html").read_text()
 
 
 def test_broken_notebook(tiny_book: TinyBook) -> None:
-    tiny_book.write("notebooks/01_page.py", PAGE + "\n# %%\n1 / 0\n")
+    tiny_book.write("notebooks/part/page.py", PAGE + "\n# %%\n1 / 0\n")
     built = tiny_book.run("build")
     assert built.returncode != 0
-    assert "01_page: FAILED" in built.stderr
+    assert "part/page: FAILED" in built.stderr
     assert "ZeroDivisionError" in built.stderr
     assert not (tiny_book.root / "_build/html/.complete").exists()
-    assert (tiny_book.root / "_build/failed/01_page.ipynb").is_file()
+    assert (tiny_book.root / "_build/failed/part/page.ipynb").is_file()
 
 
 def test_missing_data_leave_a_box_and_a_line_and_stay_green(tiny_book: TinyBook) -> None:
-    tiny_book.write("notebooks/01_page.py", PAGE + MISSING)
+    tiny_book.write("notebooks/part/page.py", PAGE + MISSING)
     built = tiny_book.run("build")
     assert built.returncode == 0, built.stderr
-    assert "Data missing on notebooks/01_page: semrau2017 (counts.txt)." in built.stdout
-    page = (tiny_book.root / "_build/html/notebooks/01_page.html").read_text()
+    assert "Data missing on notebooks/part/page: semrau2017 (counts.txt)." in built.stdout
+    page = (tiny_book.root / "_build/html/notebooks/part/page.html").read_text()
     assert "Data not available" in page
     assert "counts.txt is not here: fetch it." in page
     outputs = [c["outputs"] for c in notebooks.code_cells(_executed(tiny_book))]
@@ -69,33 +69,33 @@ def test_missing_data_leave_a_box_and_a_line_and_stay_green(tiny_book: TinyBook)
 
 
 def test_stale_empty_and_missing_pages_turn_the_strict_rendering_red(tiny_book: TinyBook) -> None:
-    tiny_book.add("notebooks/02_empty", PAGE)
-    tiny_book.add("notebooks/03_missing", PAGE)
+    tiny_book.add("notebooks/part/empty", PAGE)
+    tiny_book.add("notebooks/part/missing", PAGE)
     tiny_book.add("book/blank", "")
     tiny_book.write("book/blank.md", "# A title alone\n")
     tiny_book.run("pair")
-    stale = _derived(tiny_book, "01_page")
+    stale = _derived(tiny_book, "part/page")
     stale["cells"][-1]["source"] = "print(2 + seed)"
-    for name, copy in (("01_page", stale), ("02_empty", _derived(tiny_book, "02_empty"))):
+    for name, copy in (("part/page", stale), ("part/empty", _derived(tiny_book, "part/empty"))):
         tiny_book.write(f"_build/executed/{name}.ipynb", json.dumps(copy))
     rendered = tiny_book.run("render")
     assert rendered.returncode != 0
     assert not (tiny_book.root / "_build" / "html").exists()
     warnings = [row for row in rendered.stderr.splitlines() if "WARNING" in row]
-    assert _about(warnings, "01_page") == ["the executed copy of this page is stale"]
-    assert _about(warnings, "02_empty") == ["this page is empty"]
-    assert _about(warnings, "03_missing") == ["no executed copy of this page"]
+    assert _about(warnings, "part/page") == ["the executed copy of this page is stale"]
+    assert _about(warnings, "part/empty") == ["this page is empty"]
+    assert _about(warnings, "part/missing") == ["no executed copy of this page"]
     assert _about(warnings, "blank") == ["this page is empty"]
     assert len(warnings) == 4, warnings
 
 
 def test_a_second_run_that_gives_other_text_or_images_is_red(tiny_book: TinyBook) -> None:
     plot = "\n# %%\nimport matplotlib.pyplot as plt\n\nplt.plot([0, 1])\nplt.show()\n"
-    tiny_book.write("notebooks/01_page.py", PAGE + plot)
+    tiny_book.write("notebooks/part/page.py", PAGE + plot)
     tiny_book.run("pair")
     notebooks.refresh_keys(tiny_book.root)
-    assert tiny_book.run("execute", "01_page").returncode == 0
-    path = notebooks.executed_path("01_page", tiny_book.root)
+    assert tiny_book.run("execute", "part/page").returncode == 0
+    path = notebooks.executed_path("part/page", tiny_book.root)
     assert second_run(path, tiny_book.root) == ""
 
     copy = notebooks.read(path)
@@ -113,7 +113,7 @@ def _derived(book: TinyBook, name: str) -> dict[str, Any]:
 
 
 def _executed(book: TinyBook) -> dict[str, Any]:
-    return notebooks.read(notebooks.executed_path("01_page", book.root))
+    return notebooks.read(notebooks.executed_path("part/page", book.root))
 
 
 def _about(warnings: list[str], page: str) -> list[str]:

@@ -31,7 +31,7 @@ def root(tmp_path: Path) -> Path:
         "cost_targets": [{"what": "seconds", "reached": 14.2, "target": "≤ 15", "met": True}],
         "validation": [{"row": "published", "step": 107, "SCC": 0.25}],
     }
-    path = tmp_path / "benchmarks" / "results" / "space.json"
+    path = tmp_path / "benchmarks" / "results" / "spatial.json"
     path.parent.mkdir(parents=True)
     path.write_text(json.dumps({"summary": summary}), encoding="utf-8")
     return tmp_path

@@ -1,19 +1,21 @@
-"""The command line: what it prints and its exit status."""
+"""``scstlib data``: what it prints and its exit status."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from scstlib.datasets.__main__ import main
+from scstlib.__main__ import main as command
 
 Toy = Callable[[dict[str, bytes]], None]
 FILES = {"one.txt": b"1" * 500, "two.txt": b"2"}
+
+
+def main(words: list[str]) -> int:
+    return command(["data", *words])
 
 
 def test_list_shows_every_set(capsys: pytest.CaptureFixture[str]) -> None:
@@ -84,16 +86,23 @@ def test_unknown_name(capsys: pytest.CaptureFixture[str]) -> None:
     assert "nearest: semrau2017" in capsys.readouterr().err
 
 
-def test_command_runs_as_a_module() -> None:
-    shown = subprocess.run(
-        [sys.executable, "-W", "error", "-m", "scstlib.datasets", "--help"],
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
-    for word in ("list", "fetch", "verify", "where", "SCST_MIRROR", "exit status"):
-        assert word in shown
-    wrong = subprocess.run(
-        [sys.executable, "-m", "scstlib.datasets", "dance"], capture_output=True, check=False
-    )
-    assert wrong.returncode == 2
+def test_describe_says_what_a_set_is(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["describe", "semrau2017"]) == 0
+    shown = capsys.readouterr().out
+    for words in ("Semrau et al. 2017", "GSE79578", "https://doi.org/10.1038", "known traps:\n- "):
+        assert words in shown
+    assert max(map(len, shown.splitlines())) <= 100
+    assert main(["describe", "nothing"]) == 2
+
+
+def test_examples_of_the_help(
+    toy: Toy, manifest_folder: Path, examples: Callable[[list[str]], list[list[str]]]
+) -> None:
+    """Each command's example runs, on a small data set of the name that it uses."""
+    toy(FILES)
+    text = (manifest_folder / "toy.yml").read_text().replace("name: toy", "name: semrau2017")
+    (manifest_folder / "semrau2017.yml").write_text(text)
+    for name in ("list", "fetch", "verify", "where", "describe"):
+        (words,) = examples(["data", name])
+        assert words[:2] == ["data", name]
+        assert command(words) == 0

@@ -95,7 +95,7 @@ def test_offline_says_what_where_from_and_where_to(
     assert "10 of 10 files" in message
     assert "7 more" in message
     assert str(cache / "toy") in message
-    assert "python -m scstlib.datasets fetch toy" in message
+    assert "scstlib data fetch toy" in message
     assert "SCST_MIRROR" in message
     assert len(caught.value.missing) == 10
     assert not server.requests

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -303,8 +304,21 @@ def test_bad_cells(files: dict[str, Any], folder: Path, tmp_path: Path) -> None:
         build(files, layer="counts")
     logs = cells.copy()
     logs.X = np.log1p(logs.X)
-    with pytest.warns(UserWarning, match="fractions"):
-        build(files, expression=logs)
+    expected = r"bad.h5ad: X holds fractions, such as .*, as logarithms do.*\['true_mean'\]"
+    with pytest.warns(UserWarning, match=expected) as caught:
+        build(files, expression=written(logs))
+    assert {warning.filename for warning in caught} == {__file__}
+    scaled = cells.copy()
+    scaled.X = scaled.X.multiply(1e4 / scaled.X.sum(axis=1)).tocsr()
+    with pytest.warns(UserWarning, match="as values scaled to a common depth do"):
+        build(files, expression=scaled)
+    # Expected counts that a model predicted are what is wanted, at a time that was not measured.
+    scaled.layers["log1p_cp10k"] = logs.X
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        build(files, expression=scaled)
+    with pytest.raises(ValueError, match="X is None"):
+        build(files, expression=anndata.AnnData(None, obs=cells.obs, var=cells.var))
     with pytest.raises(ValueError, match="is no h5ad file"):
         build(files, expression=folder / "genes.bed")
     with pytest.raises(FileNotFoundError):
@@ -404,6 +418,10 @@ def test_expression_from_bedgraph_and_bed(files: dict[str, Any], tmp_path: Path)
     for given in (plus, [bed, bed, bed], []):
         with pytest.raises(ValueError, match="no strands: give 'a' two files"):
             build(files, expression={"a": given})
+    below = tmp_path / "below.bg"
+    below.write_text("chr1\t50000\t100000\t-3\n")
+    with pytest.raises(ValueError, match=r"below.bg goes down to -3: .*on the - strand too"):
+        build(files, expression={"a": (plus, below)}, ctcf=None, cpg=None)
     bed.write_text("chr1\t10\t60000\tg\t.\t-\n")
     with pytest.raises(ValueError, match=r"b.bed: the score of 'g' is no number"):
         build(files, expression={"b": bed})

@@ -150,7 +150,7 @@ write_contact_map({str(tmp_path / "a.cool")!r}, bins, maps(), metadata={{}})
     ("name", "error", "message"),
     [
         ("missing/a.cool", FileNotFoundError, "no folder .*make it first"),
-        ("a.h5", ValueError, "neither .cool nor .mcool"),
+        ("a.h5", ValueError, "does not end with .cool or .mcool"),
         ("there.cool", FileExistsError, "exists already"),
     ],
 )

@@ -280,3 +280,23 @@ def test_classifier_needs_labels_that_fit():
         expression.fate_classifier(cells, fates[:-1])
     with pytest.raises(ValueError, match="two different"):
         expression.fate_classifier(cells, ["stem"] * 20)
+
+
+def test_skill_is_the_share_of_the_error_of_a_reference_that_is_avoided():
+    assert expression.skill_score([1.0, 2.0], [4.0, 2.0]) == 0.5
+    assert expression.skill_score([4.0, 2.0], [4.0, 2.0]) == 0
+    assert expression.skill_score([9.0], [3.0]) == -2
+
+
+@pytest.mark.parametrize(
+    ("errors", "reference", "message"),
+    [
+        ([1.0], [1.0, 2.0], r"\(1,\) and \(2,\)"),
+        ([], [], r"\(0,\)"),
+        ([np.nan], [1.0], "not finite"),
+        ([1.0], [0.0], "add up to 0"),
+    ],
+)
+def test_skill_needs_errors_of_both_and_one_to_avoid(errors, reference, message):
+    with pytest.raises(ValueError, match=message):
+        expression.skill_score(errors, reference)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from scst_book import portable
+from scst_book import contents, portable
 
 from tools import notebooks, pair
 
@@ -25,13 +25,18 @@ SOLUTION = re.compile(
 )
 
 
-@pytest.fixture(params=SOURCES, ids=lambda path: path.stem)
+@pytest.fixture(params=SOURCES, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def page(request: pytest.FixtureRequest) -> Any:
     """One page, as derived from its source."""
+    return derived(request.param)
+
+
+def derived(source: Path) -> Any:
+    """The notebook of a source."""
     import nbformat
 
-    found = nbformat.reads(pair.derive(request.param), as_version=4)
-    found.metadata["source"] = str(request.param)
+    found = nbformat.reads(pair.derive(source), as_version=4)
+    found.metadata["source"] = str(source)
     return found
 
 
@@ -59,6 +64,21 @@ def broken_links(folder: Path, text: str) -> list[str]:
     return [name for name in files if name and not (folder / name).is_file()]
 
 
+def misnamed_links(file: Path, text: str, pages: dict[str, contents.Page]) -> list[str]:
+    """Links to pages with code whose text is not the title, or is that of another page."""
+    wrong, titles = [], {page.title for page in pages.values()}
+    for match in portable.LINK.finditer(text):
+        address, _, anchor = match[2].partition("#")
+        target = (file.parent / address).resolve().with_suffix("")
+        page = pages.get(target.relative_to(ROOT).as_posix() if address else "")
+        words = portable.one_line(match[1])
+        named = page is not None and words == page.title
+        to_code = page is not None and page.number > 0
+        if not named and (words in titles or (to_code and not anchor)):
+            wrong.append(match[0])
+    return wrong
+
+
 def unknown_dois(text: str, bibliography: str) -> list[str]:
     """DOI and arXiv links that the bibliography does not have."""
     known = portable.citation_keys(bibliography)
@@ -71,7 +91,12 @@ def test_title_and_learning_box_come_first(page: Any) -> None:
     assert first.cell_type == "markdown"
     assert re.match(r"# \S", first.source)
     assert [part for part in LEARNING_BOX if part not in first.source] == []
-    assert re.search(r"\d+ min to read, \d+ min to run", first.source)
+    assert contents.MINUTES.search(first.source)
+
+
+def test_the_summary_is_one_plain_sentence(page: Any) -> None:
+    summary = contents.summary(page.cells[0].source)
+    assert re.fullmatch(r"[^\[\]`]{20,140}\.", summary)
 
 
 def test_the_colab_cell_is_the_one_of_the_repository(page: Any) -> None:
@@ -154,15 +179,31 @@ def test_every_page_is_in_the_table_of_contents_and_every_entry_is_a_page() -> N
         assert (ROOT / f"{name}.md").is_file() or (ROOT / f"{name}.ipynb").is_file()
 
 
-def test_the_plan_of_sessions_says_what_the_pages_say() -> None:
-    plan = (ROOT / "book" / "how_to_use.md").read_text(encoding="utf-8")
-    row = r"\| \[(.+?)\]\(\.\./notebooks/([\w/]+)\.ipynb\) \| (\d+) min \| (\d+) min \|"
-    rows = re.findall(row, plan)
-    assert [name for _, name, _, _ in rows] == notebooks.names()
-    for title, name, read, run in rows:
-        source = (FOLDER / f"{name}.py").read_text(encoding="utf-8")
-        assert f"# # {title}\n" in source
-        assert f"{read} min to read, {run} min to run" in source
+def test_lists_of_pages_are_made_by_the_book_and_name_every_page() -> None:
+    for name, table in (("index", contents.contents), ("how_to_use", contents.sessions)):
+        source = (ROOT / "book" / f"{name}.md").read_text(encoding="utf-8")
+        assert f"<!-- table: {table.__name__} -->" in source
+        made = re.findall(r"\[(.+?)\]\(\.\./notebooks/([\w/]+)\.ipynb\)", table(ROOT))
+        assert [name for _, name in made] == notebooks.names()
+        for title, name in made:
+            source = (FOLDER / f"{name}.py").read_text(encoding="utf-8")
+            assert source.startswith(f"# %% [markdown]\n# # {title}\n")
+
+
+def test_links_name_pages_by_their_titles() -> None:
+    pages = {page.name: page for page in contents.read(ROOT)}
+    texts = {path: markdown(derived(path)) for path in SOURCES}
+    texts |= {path: path.read_text(encoding="utf-8") for path in (ROOT / "book").glob("*.md")}
+    wrong = {path.name: misnamed_links(path, text, pages) for path, text in texts.items()}
+    assert {name: links for name, links in wrong.items() if links} == {}
+
+
+def test_no_page_is_called_by_a_number() -> None:
+    numbered = re.compile(r"\b[Pp]ages?\s(?:#\s)?(?:>\s)?\d|\b[01]\d_[a-z]\w+\.(?:ipynb|py)\b")
+    files = [*SOURCES, *(ROOT / "book").glob("*.md"), FOLDER / "README.md"]
+    wrong = {path.name: numbered.findall(path.read_text(encoding="utf-8")) for path in files}
+    assert {name: found for name, found in wrong.items() if found} == {}
+    assert numbered.search("as on [page\n# 2](x.ipynb)")
 
 
 def test_prose_pages_link_to_files_and_cite_what_the_bibliography_has() -> None:
@@ -177,6 +218,16 @@ def test_the_rules_find_what_they_forbid(tmp_path: Path) -> None:
     body = "\n".join("    a = 1" for _ in range(LONGEST))
     assert long_functions(f"def f():\n{body}") == ["f"]
     assert broken_links(tmp_path, "[a](gone.ipynb#b) [c](https://example.org)") == ["gone.ipynb"]
+    pages = {
+        name: contents.Page(name, ".ipynb", "Part", number, title, "")
+        for number, (name, title) in enumerate([("notebooks/p/a", "A"), ("notebooks/p/b", "B")], 1)
+    }
+    right = (
+        "[A](a.ipynb) [A](a.ipynb#x) [how](a.ipynb#x) [this](../../book/data.md) [C](https://c.org)"
+    )
+    assert misnamed_links(FOLDER / "p" / "b.py", right, pages) == []
+    for link in ("[how](a.ipynb)", "[B](a.ipynb#x)", "[A](../../book/data.md)", "[A](#x)"):
+        assert misnamed_links(FOLDER / "p" / "b.py", link, pages) == [link]
     assert unknown_dois("<https://doi.org/10.1/a>", "@article{b,\n doi = {10.1/b}}") != []
     assert ROLE.search("see {doc}`a`")
     assert ROLE.search(":::{note}")

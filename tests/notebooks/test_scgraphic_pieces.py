@@ -1,4 +1,4 @@
-"""The pieces that page 05 builds by hand equal the package's, whatever the sizes and weights."""
+"""The pieces of "scGrapHiC by hand" equal the package's, whatever the sizes and weights."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from datetime import timedelta
 from pathlib import Path
 
 import anndata
@@ -114,7 +115,7 @@ def break_text_of_numbers(adata):
         (break_empty, "1 cells have no counts.*'cell70'"),
         (break_negative, "negative.*-3"),
         (break_lonely, "only one cell.*0.25"),
-        (break_text_of_numbers, r"'0.0'.*\.astype\(float\)\.$"),
+        (break_text_of_numbers, r"'0.0'.*\.astype\(float\)$"),
     ],
 )
 def test_bad_input_of_a_later_chunk_is_named(moving_counts, damage, names):
@@ -153,3 +154,125 @@ def test_genes_that_differ_are_named(moving, change, names):
     genes = change(fitted)
     with pytest.raises(ValueError, match=names):
         check_genes(AnnData(np.zeros((2, len(genes))), var=pd.DataFrame(index=genes)), fitted)
+
+
+def with_times(adata: AnnData, values: list, categorical: bool = False) -> AnnData:
+    """The cells with as many of each of these times."""
+    times = pd.Series(values).repeat(adata.n_obs // len(values))
+    times.index = adata.obs_names
+    adata.obs["time"] = times.astype("category") if categorical else times
+    return adata
+
+
+def advice(adata: AnnData) -> str:
+    """The code that the refusal of a column of times shows."""
+    with pytest.raises(ValueError, match="not numbers; convert it first") as refusal:
+        CellReader(adata)
+    return str(refusal.value).partition("for example ")[2]
+
+
+@pytest.mark.parametrize("categorical", [False, True])
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        (["d-1", "d0", "d1"], [-1, 0, 1]),
+        (["E8.5", "E9", "E10.25"], [8.5, 9, 10.25]),
+        (["-2 h", "0 h", "12 h"], [-2, 0, 12]),
+        (["1", "2", "10"], [1, 2, 10]),
+        (list(pd.to_timedelta([0, 90, 180], unit="min")), [0, 1.5, 3]),
+        (list(pd.to_datetime(["2024-01-01", "2024-01-02", "2024-01-04"])), [0, 24, 72]),
+        (list(pd.to_datetime(["2024-01-01", "2024-01-02", "2024-01-04"], utc=True)), [0, 24, 72]),
+    ],
+)
+def test_the_conversion_of_times_that_is_shown_works(moving_counts, given, meant, categorical):
+    adata = with_times(moving_counts, given, categorical)
+    exec(advice(adata), {"adata": adata})
+    assert CellReader(adata).time.tolist() == np.repeat(meant, 40).tolist()
+
+
+def test_durations_of_python_are_converted_too(moving_counts):
+    durations = [timedelta(hours=h) for h in (0, 1, 2) for _ in range(40)]
+    moving_counts.obs["time"] = pd.Series(durations, index=moving_counts.obs_names, dtype=object)
+    exec(advice(moving_counts), {"adata": moving_counts})
+    assert CellReader(moving_counts).times.tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        ["E18.5", "P0", "P4"],  # Birth is none of the days of the embryo.
+        ["day-1", "day-2", "day-3"],  # Days before, or hyphens?
+        ["12h", "1d", "2d"],
+        ["1h", "1.0h", "2h"],  # Two labels would become one.
+        ["early", "late", "later"],
+        [True, False, True],
+    ],
+)
+def test_times_that_no_rule_orders_are_left_to_the_user(moving_counts, given):
+    code = advice(with_times(moving_counts, given))
+    assert ".map({" in code
+    assert all(repr(label) in code for label in given)
+    assert "astype" not in code
+
+
+def test_booleans_are_no_times(moving_counts):
+    moving_counts.obs["time"] = np.arange(120) < 60
+    assert advice(moving_counts).startswith("adata.obs['time'] = adata.obs['time'].map({True:")
+
+
+def test_infinite_times_are_refused(moving_counts):
+    moving_counts.obs.loc["cell3", "time"] = np.inf
+    with pytest.raises(ValueError, match="1 missing or infinite"):
+        CellReader(moving_counts)
+
+
+def unlogged(adata: AnnData) -> AnnData:
+    adata.X = adata.X / adata.X.sum(1, keepdims=True) * 1e4
+    return adata
+
+
+def z_scores(adata: AnnData) -> AnnData:
+    logs = np.log1p(adata.X)
+    adata.X = (logs - logs.mean(0)) / logs.std(0)
+    return adata
+
+
+def logs_beside_counts(adata: AnnData) -> AnnData:
+    adata.layers["counts"] = adata.X.copy()
+    adata.X = np.log1p(adata.X)
+    return adata
+
+
+@pytest.mark.parametrize("layout", [np.asarray, csr_matrix])
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (unlogged, "not logged.*10000.*log1p"),
+        (z_scores, "z-scores.*counts or log1p"),
+        (logs_beside_counts, r"no counts.*layers\['counts'\]"),
+    ],
+)
+def test_values_that_are_hardly_meant_are_said(moving_counts, layout, change, words):
+    changed = change(moving_counts)
+    if change is not z_scores:  # Which are dense.
+        changed.X = layout(changed.X)
+    with pytest.warns(UserWarning, match=words) as heard:
+        reader = CellReader(changed, max_cells_in_memory=50)
+    assert len(heard) == 1
+    assert not reader.holds_counts
+    changed.uns["value_kind"] = "as I want them"
+    CellReader(changed)  # The suite turns a warning into an error.
+
+
+def test_z_scores_of_all_cells_are_seen_in_a_part_of_them(moving_counts):
+    part = z_scores(moving_counts)[np.r_[0:110]].copy()
+    with pytest.warns(UserWarning, match="z-scores"):
+        CellReader(part)
+
+
+def test_centred_logs_and_logs_are_not_taken_for_z_scores(moving_counts):
+    logs = moving_counts.copy()
+    logs.X = np.log1p(logs.X)
+    CellReader(logs)
+    logs.X = 3 * (logs.X - logs.X.mean(0))
+    CellReader(logs)

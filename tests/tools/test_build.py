@@ -14,15 +14,18 @@ from tools import build, notebooks
 def root(tmp_path: Path) -> Path:
     """A repository with two pages that ran, one without its data."""
     (tmp_path / "book").mkdir()
-    (tmp_path / "notebooks").mkdir()
-    rows = "".join(f"  - file: notebooks/{name}\n" for name in ("01_a", "02_b"))
+    (tmp_path / "notebooks" / "part").mkdir(parents=True)
+    rows = "".join(f"  - file: notebooks/{name}\n" for name in ("part/a", "part/b"))
     (tmp_path / "book" / "_toc.yml").write_text(f"root: book/index\nchapters:\n{rows}")
-    for name in ("01_a", "02_b"):
+    for name in ("part/a", "part/b"):
         text = "# > **Time**: 20 min to read, 3 min to run.\n"
         (tmp_path / "notebooks" / f"{name}.py").write_text(text)
-    (tmp_path / "_build" / "executed").mkdir(parents=True)
+    (tmp_path / "_build" / "executed" / "part").mkdir(parents=True)
     missing = {"dataset": "lee2019", "files": [f"c{i}.txt" for i in range(400)]}
-    for name, about in (("01_a", {"seconds": 7.0}), ("02_b", {"seconds": 1.0, "missing": missing})):
+    for name, about in (
+        ("part/a", {"seconds": 7.0}),
+        ("part/b", {"seconds": 1.0, "missing": missing}),
+    ):
         copy = {"cells": [], "metadata": {"scst": about}}
         notebooks.executed_path(name, tmp_path).write_text(json.dumps(copy))
     return tmp_path
@@ -31,19 +34,20 @@ def root(tmp_path: Path) -> Path:
 def test_the_opening_line_estimates_from_what_pages_state_then_from_what_was_measured(
     root: Path,
 ) -> None:
-    assert "2 of 2 notebooks to run" in build.opening(["01_a", "02_b"], 2, root)
-    assert build.expected_seconds("01_a", root) == 180
+    assert "2 of 2 notebooks to run" in build.opening(["part/a", "part/b"], 2, root)
+    assert build.expected_seconds("part/a", root) == 180
     build.note_times(root)
-    assert build.expected_seconds("01_a", root) == 7
+    assert build.expected_seconds("part/a", root) == 7
     assert "up to date" in build.opening([], 2, root)
 
 
 def test_the_summary_lists_timings_missing_data_and_ends_with_the_book(root: Path) -> None:
-    lines = build.summary(["01_a"], {"set-up": 100.0, "total": 130.4}, root).splitlines()
+    lines = build.summary(["part/a"], {"set-up": 100.0, "total": 130.4}, root).splitlines()
     assert lines[0] == "Timings: set-up 100 s, total 130 s."
-    assert "    01_a: 7 s" in lines
+    assert "    part/a: 7 s" in lines
     assert (
-        "  Data missing on notebooks/02_b: lee2019 (c0.txt, c1.txt, c2.txt and 397 more)." in lines
+        "  Data missing on notebooks/part/b: lee2019 (c0.txt, c1.txt, c2.txt and 397 more)."
+        in lines
     )
     assert lines[-1] == str(root / "_build" / "html" / "index.html")
 

@@ -19,12 +19,12 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A repository with one page whose executed copy holds."""
     monkeypatch.delenv("SCST_PROFILE", raising=False)
     monkeypatch.setattr(notebooks, "versions", lambda: {"torch": "2"})  # reading all is slow
-    for folder in ("book", "notebooks", "scstlib", "data_manifests"):
-        (tmp_path / folder).mkdir()
+    for folder in ("book", "notebooks/part", "scstlib", "data_manifests"):
+        (tmp_path / folder).mkdir(parents=True)
     (tmp_path / "book" / "_toc.yml").write_text(
-        "format: jb-book\nroot: book/index\nchapters:\n  - file: notebooks/01_page\n"
+        "format: jb-book\nroot: book/index\nchapters:\n  - file: notebooks/part/page\n"
     )
-    (tmp_path / "notebooks" / "01_page.py").write_text(PAGE)
+    (tmp_path / "notebooks/part/page.py").write_text(PAGE)
     (tmp_path / "scstlib" / "a.py").write_text("a = 1\n")
     (tmp_path / "data_manifests" / "a.yml").write_text("name: a\n")
     settle(tmp_path)
@@ -35,28 +35,28 @@ def settle(root: Path, **about: Any) -> None:
     """Put an executed copy there that was made under the present key."""
     pair.pair(root / "notebooks")
     notebooks.refresh_keys(root)
-    key = notebooks.key_path("01_page", root).read_bytes()
-    copy = notebooks.read(root / "notebooks" / "01_page.ipynb")
+    key = notebooks.key_path("part/page", root).read_bytes()
+    copy = notebooks.read(root / "notebooks/part/page.ipynb")
     copy["metadata"]["scst"] = {"key": hashlib.sha256(key).hexdigest(), "seconds": 1, **about}
-    path = notebooks.executed_path("01_page", root)
+    path = notebooks.executed_path("part/page", root)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(copy))
 
 
 def test_pages_are_those_of_the_table_of_contents(root: Path) -> None:
-    assert notebooks.pages(root) == ["book/index", "notebooks/01_page"]
-    assert notebooks.names(root) == ["01_page"]
+    assert notebooks.pages(root) == ["book/index", "notebooks/part/page"]
+    assert notebooks.names(root) == ["part/page"]
 
 
 def test_nothing_runs_when_nothing_changed(root: Path) -> None:
-    key = notebooks.key_path("01_page", root)
+    key = notebooks.key_path("part/page", root)
     before = key.stat().st_mtime_ns
     assert notebooks.refresh_keys(root) == []
     assert key.stat().st_mtime_ns == before
 
 
 def test_prose_file_times_and_caption_do_not_count(root: Path) -> None:
-    page = root / "notebooks" / "01_page.py"
+    page = root / "notebooks/part/page.py"
     page.write_text(PAGE.replace("Title", "Better title").replace("# %%\n", '# %% caption="A"\n'))
     pair.pair(page.parent)
     (root / "scstlib" / "a.py").touch()
@@ -68,7 +68,7 @@ def test_prose_file_times_and_caption_do_not_count(root: Path) -> None:
 @pytest.mark.parametrize(
     ("path", "text"),
     [
-        ("notebooks/01_page.py", PAGE.replace("print(seed)", "print(seed + 1)")),
+        ("notebooks/part/page.py", PAGE.replace("print(seed)", "print(seed + 1)")),
         ("scstlib/a.py", "a = 2\n"),
         ("scstlib/b/c.py", "c = 1\n"),
         ("scstlib/b/stored.tsv", "c\t1\n"),
@@ -79,16 +79,16 @@ def test_code_package_and_manifests_count(root: Path, path: str, text: str) -> N
     (root / path).parent.mkdir(exist_ok=True)
     (root / path).write_text(text)
     pair.pair(root / "notebooks")
-    assert notebooks.refresh_keys(root) == ["01_page"]
-    assert not notebooks.executed_path("01_page", root).exists()
+    assert notebooks.refresh_keys(root) == ["part/page"]
+    assert not notebooks.executed_path("part/page", root).exists()
 
 
 def test_profile_and_versions_count(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SCST_PROFILE", "full")
-    assert notebooks.refresh_keys(root) == ["01_page"]
+    assert notebooks.refresh_keys(root) == ["part/page"]
     settle(root)
     monkeypatch.setattr(notebooks, "versions", lambda: {"torch": "99"})
-    assert notebooks.refresh_keys(root) == ["01_page"]
+    assert notebooks.refresh_keys(root) == ["part/page"]
 
 
 def test_versions_are_those_that_are_installed() -> None:
@@ -113,9 +113,9 @@ def test_a_page_without_its_data_runs_again_once_they_are_there(
     monkeypatch.setattr(notebooks, "now_available", lambda missing: False)
     assert notebooks.refresh_keys(root) == []
     monkeypatch.setattr(notebooks, "now_available", lambda missing: missing["dataset"] == "a")
-    assert notebooks.refresh_keys(root) == ["01_page"]
+    assert notebooks.refresh_keys(root) == ["part/page"]
 
 
 def test_a_copy_made_under_another_key_is_dropped(root: Path) -> None:
     settle(root, key="0")
-    assert notebooks.refresh_keys(root) == ["01_page"]
+    assert notebooks.refresh_keys(root) == ["part/page"]

@@ -25,20 +25,21 @@ print(seed)
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A folder with one page."""
-    (tmp_path / "01_page.py").write_text(SOURCE)
+    """A folder with one page in one part."""
+    (tmp_path / "part").mkdir()
+    (tmp_path / "part/page.py").write_text(SOURCE)
     return tmp_path
 
 
 def test_pairing_twice_writes_the_same_and_only_once(folder: Path) -> None:
-    assert pair.pair(folder) == [folder / "01_page.ipynb"]
-    first = (folder / "01_page.ipynb").read_bytes()
+    assert pair.pair(folder) == [folder / "part/page.ipynb"]
+    first = (folder / "part/page.ipynb").read_bytes()
     assert pair.pair(folder) == []
-    assert pair.derive(folder / "01_page.py").encode() == first
+    assert pair.derive(folder / "part/page.py").encode() == first
 
 
 def test_cells_carry_metadata_no_outputs_and_distinct_ids(folder: Path) -> None:
-    cells = json.loads(pair.derive(folder / "01_page.py"))["cells"]
+    cells = json.loads(pair.derive(folder / "part/page.py"))["cells"]
     assert [cell["cell_type"] for cell in cells] == ["markdown", "code", "code", "code"]
     assert cells[2]["metadata"] == {"caption": "What to see.", "alt": "A line."}
     assert all(cell["outputs"] == [] for cell in cells[1:])
@@ -46,9 +47,9 @@ def test_cells_carry_metadata_no_outputs_and_distinct_ids(folder: Path) -> None:
 
 
 def test_an_id_depends_on_its_own_cell_alone(folder: Path) -> None:
-    before = json.loads(pair.derive(folder / "01_page.py"))["cells"]
-    (folder / "01_page.py").write_text(SOURCE.replace("# # Title", "# # Another title"))
-    after = json.loads(pair.derive(folder / "01_page.py"))["cells"]
+    before = json.loads(pair.derive(folder / "part/page.py"))["cells"]
+    (folder / "part/page.py").write_text(SOURCE.replace("# # Title", "# # Another title"))
+    after = json.loads(pair.derive(folder / "part/page.py"))["cells"]
     assert before[0]["id"] != after[0]["id"]
     assert [c["id"] for c in before[1:]] == [c["id"] for c in after[1:]]
 
@@ -56,17 +57,17 @@ def test_an_id_depends_on_its_own_cell_alone(folder: Path) -> None:
 def test_the_notebook_is_valid(folder: Path) -> None:
     import nbformat
 
-    nbformat.validate(nbformat.reads(pair.derive(folder / "01_page.py"), as_version=4))
+    nbformat.validate(nbformat.reads(pair.derive(folder / "part/page.py"), as_version=4))
 
 
 def test_drift_and_orphans_are_found_and_orphans_kept(folder: Path) -> None:
     pair.pair(folder)
-    (folder / "01_page.ipynb").write_text("{}")
-    (folder / "02_gone.ipynb").write_text("{}")
-    assert set(pair.drifted(folder)) == {folder / "01_page.ipynb", folder / "02_gone.ipynb"}
-    assert pair.drifted(folder)[folder / "02_gone.ipynb"] is None
+    (folder / "part/page.ipynb").write_text("{}")
+    (folder / "part/gone.ipynb").write_text("{}")
+    assert set(pair.drifted(folder)) == {folder / "part/page.ipynb", folder / "part/gone.ipynb"}
+    assert pair.drifted(folder)[folder / "part/gone.ipynb"] is None
     pair.pair(folder)
-    assert (folder / "02_gone.ipynb").is_file()
+    assert (folder / "part/gone.ipynb").is_file()
 
 
 def test_committed_notebooks_are_those_of_their_sources() -> None:

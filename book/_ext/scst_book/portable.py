@@ -6,10 +6,14 @@ directives; ``notebooks/README.md`` lists the plain forms. Text inside code is l
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from posixpath import dirname, join, normpath, splitext
+
+from scst_book import contents
 
 ADMONITIONS = {
     "Note": "note",
@@ -24,6 +28,10 @@ FENCE = r"^ {0,3}(?P<fence>`{3,}|~{3,}).*?^ {0,3}(?P=fence)[`~]*[ \t]*$"
 SPAN = r"(?<!`)(?P<ticks>`+)(?!`).+?(?<!`)(?P=ticks)(?!`)"
 CODE = re.compile(f"{FENCE}|{SPAN}", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"(?<!!)\[((?:[^\[\]]|\[[^\[\]]*\])+)\]\(([^()\s]+(?:\([^()\s]*\)[^()\s]*)*)\)")
+DIAGRAM = re.compile(r"^!\[([^\]\n]+)\]\((\S+\.svg)\)\n\n\*([^*\n]+)\*$", re.MULTILINE)
+FIGURE = r":::{figure} \2\n:alt: \1\n\n\3\n:::"
+NAME = re.compile(r"`([A-Za-z_][\w.]*)(\(\))?`")
+HEADING = re.compile(r" {0,3}#{1,6} ")
 YEAR = re.compile(r"\b(?:19|20)\d\d[a-z]?\)?$")
 
 
@@ -51,6 +59,11 @@ def terms(glossary: str) -> dict[str, str]:
     return {slug(heading): heading for heading in headings}
 
 
+def one_line(text: str) -> str:
+    """A link's text without the line breaks, and quote marks, that fall into it."""
+    return re.sub(r" *\n(?:> ?)? *", " ", text)
+
+
 def outside_code(text: str, change: Callable[[str], str]) -> str:
     """Apply ``change`` to the text between code spans and code fences."""
     parts, end = [], 0
@@ -60,14 +73,57 @@ def outside_code(text: str, change: Callable[[str], str]) -> str:
     return "".join([*parts, change(text[end:])])
 
 
+def imported_names(code: str) -> dict[str, str]:
+    """Name on a page → full name, of what its code imports from the package."""
+    try:
+        tree = ast.parse(re.sub(r"^\s*[%!].*$", "", code, flags=re.MULTILINE))
+    except SyntaxError:
+        return {}
+    found: dict[str, str] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "scstlib":
+            names = {each.asname or each.name: each.name for each in node.names}
+            found |= {name: f"{node.module}.{own}" for name, own in names.items()}
+        elif isinstance(node, ast.Import):
+            found |= {a.asname: a.name for a in node.names if a.asname and "scstlib" in a.name}
+    return found
+
+
+def link_names(text: str, imports: dict[str, str], find: Callable[[str], str | None]) -> str:
+    """Turn code spans that name what the API pages describe into links to the entries.
+
+    Spans in headings and in the text of links stay as they are. ``find`` returns the name in the
+    API pages of what can be imported under a full name.
+    """
+
+    inside_links = [link.span() for link in LINK.finditer(text)]
+
+    def link(code: re.Match[str]) -> str:
+        name, start = NAME.fullmatch(code[0]), code.start()
+        line = text[text.rfind("\n", 0, start) + 1 :]
+        is_role = text[:start].endswith("}")
+        if name is None or is_role or HEADING.match(line):
+            return code[0]
+        if any(first <= start < last for first, last in inside_links):
+            return code[0]
+        head, dot, rest = name[1].partition(".")
+        entry = find(f"{imports.get(head, head)}{dot}{rest}")
+        return f"{{py:obj}}`{name[1]}{name[2] or ''} <{entry}>`" if entry else code[0]
+
+    return CODE.sub(link, text)
+
+
 @dataclass
 class Rules:
-    """The rules for one page; exercises are numbered along it."""
+    """The rules for one page; exercises are numbered along it.
 
+    ``docname`` is its path without suffix, ``pages`` are all pages by path.
+    """
+
+    docname: str = ""
     citations: dict[str, str] = field(default_factory=dict)
     terms: dict[str, str] = field(default_factory=dict)
-    chapter: str = ""
-    is_glossary: bool = False
+    pages: dict[str, contents.Page] = field(default_factory=dict)
     files: list[Path] = field(default_factory=list)
     exercises: int = 0
 
@@ -75,18 +131,29 @@ class Rules:
     def of(cls, root: Path, docname: str) -> Rules:
         """The rules of page ``docname`` in the book at ``root``."""
         bibliography, glossary = root / "book/references.bib", root / "book/glossary.md"
-        number = re.match(r"notebooks/(\d+)_", docname)
+        files = (bibliography, glossary, root / "book/_toc.yml")
         return cls(
+            docname=docname,
             citations=citation_keys(_text(bibliography)),
             terms=terms(_text(glossary)),
-            chapter=f"{int(number[1])}." if number else "",
-            is_glossary=docname == "book/glossary",
-            files=[path for path in (bibliography, glossary) if path.is_file()],
+            pages={page.name: page for page in contents.read(root)},
+            files=[path for path in files if path.is_file()],
         )
+
+    @property
+    def number(self) -> int:
+        """Number of the page, or 0."""
+        return self.pages[self.docname].number if self.docname in self.pages else 0
+
+    @property
+    def is_glossary(self) -> bool:
+        return self.docname == "book/glossary"
 
     def apply(self, text: str) -> str:
         """The MyST form of one Markdown text."""
-        text = outside_code(text, lambda part: LINK.sub(self._link, part))
+        text = outside_code(text, lambda part: LINK.sub(self._link, DIAGRAM.sub(FIGURE, part)))
+        if self.number and text.startswith("# "):
+            text = f"# {self.number} {text[2:]}"
         if self.is_glossary:
             text = glossary_directive(text)
         return self._quotes(text)
@@ -100,6 +167,9 @@ class Rules:
         if anchor and (page.split("/")[-1] == "glossary.md" or (not page and self.is_glossary)):
             term = self.terms.get(anchor, anchor)  # an unknown term is a warning of Sphinx's
             return f"{{term}}`{text} <{term}>`"
+        named = self.pages.get(splitext(normpath(join(dirname(self.docname), page)))[0])
+        if named is not None and named.number and one_line(text) == named.title:
+            return f"[{named.number}\N{NO-BREAK SPACE}{text}]({address})"
         return match[0]
 
     def _quotes(self, text: str) -> str:
@@ -125,7 +195,8 @@ class Rules:
         title, kind = word, slug(word)
         if word == "Exercise":
             self.exercises += 1
-            title = f"Exercise {self.chapter}{self.exercises}"
+            chapter = f"{self.number}." if self.number else ""
+            title = f"Exercise {chapter}{self.exercises}"
         return [f"{colons}{{admonition}} {title}", f":class: {kind}", *body, colons]
 
 

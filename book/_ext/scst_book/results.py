@@ -1,4 +1,4 @@
-"""Tables of what ``benchmarks/space.py`` measured, from ``benchmarks/results/space.json``."""
+"""Tables of what ``benchmarks.spatial.run`` measured, from ``benchmarks/results/spatial.json``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ UNSEEN = ("SCC", "dC")
 
 def read(root: Path) -> dict[str, Any]:
     """Summary of the medians over organisms and models."""
-    path = root / "benchmarks" / "results" / "space.json"
+    path = root / "benchmarks" / "results" / "spatial.json"
     summary: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["summary"]
     return summary
 

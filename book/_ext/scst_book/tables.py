@@ -1,7 +1,8 @@
 """The generated tables: ``<!-- table: NAME -->`` on a page of prose is replaced by the table.
 
 ``datasets`` is made from the data manifests; ``pages``, ``machine`` and ``versions`` from this
-build; those of :mod:`scst_book.results` from the benchmarks.
+build; those of :mod:`scst_book.contents` from the pages; those of :mod:`scst_book.results` from the
+benchmarks.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any
 
 from sphinx.application import Sphinx
 
-from scst_book import results
+from scst_book import contents, results
 from scst_book.markdown import cell, markdown
 
 MARK = re.compile(r"^<!-- table: (\w+) -->$", flags=re.MULTILINE)
@@ -70,21 +71,24 @@ def datasets(root: Path) -> str:
     return "\n\n".join(sections)
 
 
-def executed(root: Path) -> dict[str, dict[str, Any]]:
-    """What the runner wrote down about every executed copy, by page."""
-    found = {}
-    for path in sorted((root / "_build" / "executed").rglob("*.ipynb")):
-        found[path.stem] = json.loads(path.read_text(encoding="utf-8"))["metadata"].get("scst", {})
+def executed(page: contents.Page, root: Path) -> dict[str, Any]:
+    """What the runner wrote down about the executed copy of a page; empty when there is none."""
+    path = root / "_build" / "executed" / f"{page.name.removeprefix(contents.CODE)}.ipynb"
+    if not path.is_file():
+        return {}
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["metadata"].get("scst", {})
     return found
 
 
 def pages(root: Path) -> str:
     """Run time and state of every page with code."""
     rows = []
-    for name, made in executed(root).items():
-        missing = made.get("missing")
-        state = f"without `{missing['dataset']}`" if missing else "complete"
-        rows.append([f"[](../notebooks/{name}.ipynb)", f"{made.get('seconds', 0):.0f}", state])
+    for page in (page for page in contents.read(root) if page.number):
+        made = executed(page, root)
+        state = "complete" if made else "not run"
+        if made.get("missing"):
+            state = f"without `{made['missing']['dataset']}`"
+        rows.append([page.link, f"{made.get('seconds', 0):.0f}", state])
     return markdown(["page", "run time in s", "results"], rows)
 
 
@@ -125,6 +129,7 @@ TABLES = {
     "pages": pages,
     "machine": machine,
     "versions": versions,
+    **contents.TABLES,
     **results.TABLES,
 }
 

@@ -19,6 +19,14 @@ MATHJAX = ("tex-mml-chtml.js", "output/chtml/fonts")
 THEBE = re.compile(r'<script type="text/x-thebe-config">.*?</script>', flags=re.DOTALL)
 # Roles deprecated or on elements that do not take them; a name that hides the visible text.
 WRONG = (' role="doc-biblioentry"', ' role="list"', ' aria-label="Toggle hidden content"')
+# Sphinx lists the parameters of a long signature as definitions without a term.
+PARAMETERS = re.compile(r"(\(</span>\s*)<dl>\s*((?:<dd>.*?</dd>\s*)+)</dl>", flags=re.DOTALL)
+
+
+def parameters(match: re.Match[str]) -> str:
+    """The parameters of a signature, one a line, as what they are: text."""
+    items = re.sub("<dd>", '<span class="sig-line">', match[2]).replace("</dd>", "</span>")
+    return f'{match[1]}<span class="sig-lines">{items}</span>'
 
 
 def copy_mathjax(app: Sphinx, error: Exception | None) -> None:
@@ -59,6 +67,7 @@ def mend_page(
     context["script_files"] = [s for s in context["script_files"] if not is_thebe(s)]
     edit_source(context.get("header_buttons", []), docname)
     body = THEBE.sub("", context.get("body", ""))
+    body = PARAMETERS.sub(parameters, body)
     for attribute in WRONG:
         body = body.replace(attribute, "")
     context["body"] = body

@@ -83,13 +83,15 @@ def chromatin_state(
 
 
 def _sigmoid(x: np.ndarray) -> np.ndarray:
-    return 1.0 / (1.0 + np.exp(-x))
+    share: np.ndarray = 1.0 / (1.0 + np.exp(-x))
+    return share
 
 
 def distance_decay(n_bins: int, bin_size: int) -> np.ndarray:
     """Return P(s) (bins,) at whole bins of distance, 1 at one megabase."""
     s = (np.arange(n_bins) + 0.35) * bin_size / 1e6
-    return s**-0.5 / (1.0 + s**2) ** 0.2 * 2.0**0.2
+    decay: np.ndarray = s**-0.5 / (1.0 + s**2) ** 0.2 * 2.0**0.2
+    return decay
 
 
 def contact_map(chromosome: Chromosome, state: ChromatinState, bin_size: int) -> np.ndarray:
@@ -115,9 +117,9 @@ def contact_map(chromosome: Chromosome, state: ChromatinState, bin_size: int) ->
     out *= _toeplitz(decay)
     # Loops are added above the diagonal only.
     upper = np.triu(out)
-    out = upper + np.triu(upper, 1).T
-    out /= np.float32(upper.sum(dtype=np.float64))
-    return out
+    contacts: np.ndarray = upper + np.triu(upper, 1).T
+    contacts /= np.float32(upper.sum(dtype=np.float64))
+    return contacts
 
 
 def _toeplitz(diagonals: np.ndarray) -> np.ndarray:
@@ -143,7 +145,8 @@ def _add_loops(log: np.ndarray, loops: np.ndarray, occupancy: np.ndarray) -> Non
 def see(contacts: np.ndarray, visibility: np.ndarray) -> np.ndarray:
     """Return contacts (bins, bins) as an experiment sees them: bin i with visibility (bins,)."""
     v = visibility.astype(contacts.dtype)
-    return contacts * v[:, None] * v[None, :]
+    seen: np.ndarray = contacts * v[:, None] * v[None, :]
+    return seen
 
 
 def sample_map(expected: np.ndarray, rng: np.random.Generator) -> np.ndarray:

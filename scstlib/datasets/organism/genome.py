@@ -157,7 +157,8 @@ def _field(domain: np.ndarray, starts: np.ndarray, rng: np.random.Generator) -> 
     columns = _choose_drivers(2 * len(starts), rng).reshape(2, -1)
     for column in columns:
         answer[rows, column] += rng.normal(0.0, 1.0, len(starts))
-    return answer[domain]
+    of_bins: np.ndarray = answer[domain]
+    return of_bins
 
 
 def _convergent_pairs(

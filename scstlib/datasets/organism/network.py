@@ -79,7 +79,8 @@ class CellState:
 
 
 def sigmoid(x: np.ndarray) -> np.ndarray:
-    return 1.0 / (1.0 + np.exp(-x))
+    share: np.ndarray = 1.0 / (1.0 + np.exp(-x))
+    return share
 
 
 def _coupling() -> np.ndarray:
@@ -126,7 +127,8 @@ def control_parameter(clock: np.ndarray, split: float) -> np.ndarray:
 def gate(bipotent: np.ndarray) -> np.ndarray:
     """Return how far the second switch is open: Hill function of the bipotent regulator."""
     power = np.clip(bipotent, 0.0, None) ** 8
-    return power / (power + 0.7**8)
+    opened: np.ndarray = power / (power + 0.7**8)
+    return opened
 
 
 def _bump(x: np.ndarray, centre: float, width: float) -> np.ndarray:
@@ -169,7 +171,8 @@ def production(
     target[:, G1S] = dividing * _bump(cycle, 0.40, 0.12)
     target[:, G2M] = dividing * _bump(cycle, 0.80, 0.10)
     target[:, ENVIRONMENT] = 0.5
-    return target * factors(network, time)
+    driven: np.ndarray = target * factors(network, time)
+    return driven
 
 
 def _step(

@@ -45,6 +45,15 @@ def simulate_organism(seed: int = 0, preset: str = "small", **settings: Any) -> 
     ------
     ValueError
         If the preset or a setting is unknown, or a number is out of range.
+
+    Examples
+    --------
+    >>> from scstlib.datasets import simulate_organism
+    >>> organism = simulate_organism(seed=0, preset="tiny")
+    >>> organism.times.tolist()
+    [0.0, 24.0, 48.0, 72.0, 96.0]
+    >>> organism.sample().shape, organism.bulk()["chr1"].shape
+    ((200, 120), (64, 64))
     """
     return Organism(make_settings(seed, preset, settings))
 

@@ -137,6 +137,55 @@ class CellPopulation:
             keep_truth,
         )
 
+    def mean_log_values(self, cells: AnnData, n_draws: int = 20, seed: int = 0) -> np.ndarray:
+        """Return the log values of cells in the mean over the noise of counting.
+
+        The mean of a logarithm is not the logarithm of a mean: what a model of log values should
+        predict is not ``log1p(true_mean)``. Each cell is measured ``n_draws`` times, at another
+        depth each time.
+
+        Parameters
+        ----------
+        cells : AnnData
+            Cells that :meth:`sample` drew, with ``obs["cycle"]`` and ``layers["true_mean"]``.
+        n_draws : int
+            Measurements of each cell.
+        seed : int
+            Seed of the measurements.
+
+        Returns
+        -------
+        array (cells, genes)
+            Mean of log1p of counts per 10,000.
+
+        Raises
+        ------
+        ValueError
+            If the cells do not hold their true means, or ``n_draws`` is below 1.
+
+        Examples
+        --------
+        >>> from scstlib.datasets.organism import simulate_organism
+        >>> organism = simulate_organism(preset="tiny")
+        >>> cells = organism.sample(24.0, n_cells=3)
+        >>> organism.mean_log_values(cells).shape == cells.shape
+        True
+        """
+        if "true_mean" not in cells.layers or "cycle" not in cells.obs:
+            raise ValueError(
+                "cells hold no true means: sample them with keep_truth=True, and score them before"
+                " anything else is made of them"
+            )
+        n_draws, rng = whole("n_draws", n_draws, 1), np.random.default_rng(whole("seed", seed))
+        s, cycle, total = self.settings, cells.obs["cycle"].to_numpy(), np.zeros(cells.shape)
+        for _ in range(n_draws):
+            depth = expression.draw_depths(cycle, s.depth, s.depth_spread, rng)
+            counts = expression.sample_counts(
+                cells.layers["true_mean"], depth, self.genome.dispersion, rng
+            )
+            total += np.log1p(counts * (1e4 / np.maximum(counts.sum(axis=1, keepdims=True), 1)))
+        return total / n_draws
+
     def _groups(self, time: float | None) -> dict[str, Group]:
         """Return the reference population of each cell type present, at a time or at all."""
         if time is not None:

@@ -81,7 +81,8 @@ def coarsen(contacts: np.ndarray, factor: int) -> np.ndarray:
     """Return contacts (bins, bins) summed over blocks of ``factor`` bins; the rest is cut off."""
     n = len(contacts) // factor
     cut = contacts[: n * factor, : n * factor]
-    return cut.reshape(n, factor, n, factor).sum(axis=(1, 3))
+    sums: np.ndarray = cut.reshape(n, factor, n, factor).sum(axis=(1, 3))
+    return sums
 
 
 def balance(contacts: np.ndarray, iterations: int = 100) -> np.ndarray:
@@ -113,7 +114,8 @@ def _strata(contacts: np.ndarray) -> np.ndarray:
     use = np.isfinite(value)
     total = np.bincount((j - i)[use], weights=value[use], minlength=n)
     count = np.bincount((j - i)[use], minlength=n)
-    return np.divide(total, count, out=np.full(n, np.nan), where=count > 0)
+    means: np.ndarray = np.divide(total, count, out=np.full(n, np.nan), where=count > 0)
+    return means
 
 
 def distance_exponent(balanced: np.ndarray, bin_size: int) -> float:
@@ -131,7 +133,8 @@ def _observed_over_expected(balanced: np.ndarray) -> np.ndarray:
     mean = _strata(balanced)
     expected = mean[np.abs(np.subtract.outer(np.arange(n), np.arange(n)))]
     with np.errstate(invalid="ignore", divide="ignore"):
-        return balanced / expected
+        ratio: np.ndarray = balanced / expected
+    return ratio
 
 
 def compartment_strength(balanced: np.ndarray, bin_size: int) -> float:

@@ -100,7 +100,8 @@ def _human_replicates(folder: Path) -> dict[tuple[str, str], np.ndarray]:
 def _thin(contacts: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
     """Return the map with each contact kept with probability ``share``."""
     upper = np.triu(rng.binomial(np.triu(contacts).astype(np.int64), share)).astype(float)
-    return upper + np.triu(upper, 1).T
+    thinned: np.ndarray = upper + np.triu(upper, 1).T
+    return thinned
 
 
 def _symmetric(i: np.ndarray, j: np.ndarray, count: np.ndarray) -> np.ndarray:

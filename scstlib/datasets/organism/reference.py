@@ -84,7 +84,7 @@ def mix(groups: dict[str, Group]) -> Group:
     weight = [p.share / total for p in parts]
     return Group(
         total,
-        sum(w * p.levels for w, p in zip(weight, parts, strict=True)),  # type: ignore[arg-type]
-        sum(w * p.lagged for w, p in zip(weight, parts, strict=True)),  # type: ignore[arg-type]
-        sum(w * p.expression for w, p in zip(weight, parts, strict=True)),  # type: ignore[arg-type]
+        np.sum([w * p.levels for w, p in zip(weight, parts, strict=True)], axis=0),
+        np.sum([w * p.lagged for w, p in zip(weight, parts, strict=True)], axis=0),
+        np.sum([w * p.expression for w, p in zip(weight, parts, strict=True)], axis=0),
     )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from scstlib.models.temporal.base import CellKeepingModel
 from scstlib.models.temporal.cells import MeasuredCells, draw
+from scstlib.models.temporal.protocol import CellKeepingModel
 
 
 class CopyNearest(CellKeepingModel):
@@ -41,5 +41,5 @@ class InterpolatedMean(CellKeepingModel):
         self, cells: MeasuredCells, time: float, n_cells: int, rng: np.random.Generator
     ) -> np.ndarray:
         nearest = cells.at(cells.nearest(time))
-        moved = draw(nearest, n_cells, rng) + (cells.mean_at(time) - nearest.mean(0))
+        moved: np.ndarray = draw(nearest, n_cells, rng) + (cells.mean_at(time) - nearest.mean(0))
         return moved if cells.values.min() < 0 else np.maximum(moved, 0)

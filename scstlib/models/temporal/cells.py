@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -16,7 +16,10 @@ from scstlib.preprocess.cells import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from anndata import AnnData
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,21 @@ class CellFormat:
         counts = np.expm1(values) * (self.depth / COUNTS_PER_CELL)
         return AnnData(counts, obs=obs, var=var, layers={"log1p_cp10k": values})
 
+    def to_file(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        """Return texts and numbers, and arrays as tensors, as a model file holds them."""
+        import torch
+
+        held = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        arrays = {name for name, value in held.items() if isinstance(value, np.ndarray)}
+        about = {name: value for name, value in held.items() if name not in arrays}
+        return about, {name: torch.as_tensor(held[name]) for name in sorted(arrays)}
+
+    @classmethod
+    def from_file(cls, about: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Self:
+        """Return what :meth:`to_file` took apart."""
+        arrays: dict[str, Any] = {name: value.numpy() for name, value in tensors.items()}
+        return cls(**{**about, "genes": tuple(about["genes"]), **arrays})
+
 
 def check_genes(adata: AnnData, genes: Sequence[str]) -> None:
     """Raise ``ValueError`` unless the genes of ``adata`` are ``genes``, in this order."""
@@ -98,7 +116,8 @@ class MeasuredCells(CellFormat):
 
     def at(self, time: float) -> np.ndarray:
         """Return the values of the cells measured at ``time``, shape (n, n_genes)."""
-        return self.values[self.time == time]
+        own: np.ndarray = self.values[self.time == time]
+        return own
 
     def nearest(self, time: float) -> float:
         """Return the measured time nearest to ``time``; the earlier one of two equally near."""
@@ -119,7 +138,8 @@ class MeasuredCells(CellFormat):
     def mean_at(self, time: float) -> np.ndarray:
         """Return the mean profile at ``time``, linear between measured times; (n_genes,)."""
         left, right, weight = self.between(time)
-        return (1 - weight) * self.at(left).mean(0) + weight * self.at(right).mean(0)
+        mean: np.ndarray = (1 - weight) * self.at(left).mean(0) + weight * self.at(right).mean(0)
+        return mean
 
 
 def measured_cells(adata: AnnData, time_key: str, min_times: int = 2) -> MeasuredCells:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from scstlib.caller import said_once
 from scstlib.leakage import check_evaluation
 from scstlib.models.temporal.cells import measured_cells
 from scstlib.models.temporal.protocol import TemporalModel
@@ -20,7 +21,7 @@ SPLIT_HALF = "split half of the measured cells"
 
 
 def score_held_out_times(
-    models: Mapping[str, Sequence[TemporalModel]],
+    models: Mapping[str, TemporalModel | Sequence[TemporalModel]],
     test: AnnData,
     metrics: Mapping[str, Metric],
     *,
@@ -38,8 +39,9 @@ def score_held_out_times(
 
     Parameters
     ----------
-    models : mapping of str to a sequence of fitted models
-        Several models of one name, such as one for each seed, are scored one by one.
+    models : mapping of str to fitted models
+        One, or a sequence of them: several models of one name, such as one for each seed, are
+        scored one by one.
     test : AnnData
         Measured cells of the held-out times, in the unit that the models were fitted in.
     metrics : mapping of str to function
@@ -64,26 +66,47 @@ def score_held_out_times(
         If a model was fitted on cells, or on a held-out time, of ``test``.
     ValueError
         For test cells that :func:`scstlib.models.temporal.cells.measured_cells` refuses, or a
-        model that
-        does not say what it was fitted on.
+        model that does not say what it was fitted on.
+
+    Examples
+    --------
+    >>> import numpy as np, pandas as pd
+    >>> from anndata import AnnData
+    >>> from scstlib.models.temporal import CopyNearest
+    >>> from scstlib.splits import hold_out_times
+    >>> counts = np.random.default_rng(0).poisson(5.0, (90, 20)).astype(np.float32)
+    >>> obs = pd.DataFrame({"time": np.repeat([0.0, 12.0, 24.0], 30)})
+    >>> cells = AnnData(counts, obs=obs.set_index("cell" + obs.index.astype(str)))
+    >>> split = hold_out_times(cells, test=12.0)
+    >>> def gap(x, y):
+    ...     return abs(x.mean() - y.mean())
+    >>> models = {"copy": CopyNearest().fit(split.train)}
+    >>> scores = score_held_out_times(models, split.test, {"gap": gap}, n_repeats=1)
+    >>> scores["model"].tolist()
+    ['split half of the measured cells', 'copy']
     """
     import pandas as pd
 
-    for members in models.values():
-        check_evaluation(list(members), test)
+    members = {
+        name: list(given) if isinstance(given, Sequence) else [given]
+        for name, given in models.items()
+    }
+    for fitted in members.values():
+        check_evaluation(fitted, test)
     measured = measured_cells(test, time_key, min_times=1)
     rng = np.random.default_rng(seed)
     rows = []
-    for repeat in range(n_repeats):
-        for time in measured.times:
-            cells = rng.permutation(measured.at(time))
-            half, reference = np.array_split(cells.astype(np.float64), 2)
-            for name, member, predicted in _predictions(
-                models, half, float(time), seed + repeat, noise
-            ):
-                for metric, function in metrics.items():
-                    value = function(predicted, reference)
-                    rows.append((name, float(time), metric, member, repeat, float(value)))
+    with said_once():
+        for repeat in range(n_repeats):
+            for time in measured.times:
+                cells = rng.permutation(measured.at(time))
+                half, reference = np.array_split(cells.astype(np.float64), 2)
+                for name, member, predicted in _predictions(
+                    members, half, float(time), seed + repeat, noise
+                ):
+                    for metric, function in metrics.items():
+                        value = function(predicted, reference)
+                        rows.append((name, float(time), metric, member, repeat, float(value)))
     return pd.DataFrame(rows, columns=["model", "time", "metric", "member", "repeat", "value"])
 
 
@@ -97,7 +120,7 @@ def _predictions(
     found = [(SPLIT_HALF, 0, half)]
     for name, members in models.items():
         for member, model in enumerate(members):
-            sampled = model.sample([time], len(half), seed=seed, noise=noise)  # type: ignore[arg-type]
+            sampled = model.sample([time], len(half), seed=seed, noise=noise)
             values = sampled.layers.get("log1p_cp10k", sampled.X)
             found.append((name, member, np.asarray(values, dtype=np.float64)))
     return found

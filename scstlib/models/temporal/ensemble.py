@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 
+from scstlib.caller import said_once
 from scstlib.leakage import record_fit
+from scstlib.models.settings import explain_arguments
 from scstlib.models.temporal.protocol import TemporalModel, check_request
 from scstlib.preprocess.cells import measured_time
 
@@ -43,6 +45,7 @@ class Ensemble:
         For fewer than 2 members.
     """
 
+    @explain_arguments
     def __init__(
         self,
         new_member: Callable[[int], TemporalModel],
@@ -59,7 +62,13 @@ class Ensemble:
         self.seed = seed
         self.members_: list[TemporalModel] = []
 
-    def fit(self, adata: AnnData, time_key: str = "time", **how: Any) -> Self:
+    @explain_arguments
+    def fit(
+        self,
+        adata: AnnData,
+        time_key: str = "time",
+        fit_settings: Mapping[str, Any] | None = None,
+    ) -> Self:
         """Fit all members.
 
         Parameters
@@ -68,8 +77,8 @@ class Ensemble:
             Training cells, in memory if they are resampled.
         time_key : str
             Column of ``adata.obs`` with the measured time.
-        **how
-            Further arguments of the members' ``fit``.
+        fit_settings : mapping of str, optional
+            Further arguments of the members' ``fit``, such as ``{"device": "cpu"}``.
 
         Raises
         ------
@@ -79,15 +88,16 @@ class Ensemble:
         time = measured_time(adata, time_key)
         rng = np.random.default_rng(self.seed)
         members = []
-        for number in range(self.n_members):
-            cells = adata
-            if self.resample:
-                cells = _resampled(adata, time, rng)
-            members.append(self.new_member(number).fit(cells, time_key, **how))
+        with said_once():
+            for number in range(self.n_members):
+                cells = _resampled(adata, time, rng) if self.resample else adata
+                member = self.new_member(number)
+                members.append(member.fit(cells, time_key, **(fit_settings or {})))
         self.members_ = members
         record_fit(self, adata)
         return self
 
+    @explain_arguments
     def sample(
         self,
         times: Sequence[float],
@@ -102,22 +112,23 @@ class Ensemble:
         Raises
         ------
         ValueError
-            If the ensemble is not fitted, ``n_cells`` is below 1, or a member does not reach a
-            time.
+            If the ensemble is not fitted, ``n_cells`` is no whole number above 0, ``noise`` is
+            something else, or a member does not reach a time.
         """
         import anndata
 
-        requested = check_request(times, n_cells)
+        requested = check_request(times, n_cells, noise)
         members = self._fitted()
         shares = np.diff(np.linspace(0, n_cells, len(members) + 1).astype(int))
         parts: list[AnnData] = []
-        for time in requested:
-            for number, share in enumerate(shares):
-                if share:
-                    part = _sampled(members[number], [time], int(share), seed + number, noise)
-                    part.obs["member"] = number
-                    part.obs_names = [f"{len(parts)}-{name}" for name in part.obs_names]
-                    parts.append(part)
+        with said_once():
+            for time in requested:
+                for number, share in enumerate(shares):
+                    if share:
+                        part = members[number].sample([time], int(share), seed + number, noise)
+                        part.obs["member"] = number
+                        part.obs_names = [f"{len(parts)}-{name}" for name in part.obs_names]
+                        parts.append(part)
         together = anndata.concat(parts)
         together.obs_names = np.arange(together.n_obs).astype(str)
         together.uns.update(parts[0].uns)
@@ -166,18 +177,19 @@ class Ensemble:
             raise ValueError(f"level must lie between 0 and 1, not {level}.")
         members = self._fitted()
         tables = []
-        for time in check_request(times, n_cells):
-            values = pd.DataFrame([
-                pd.Series(np.atleast_1d(found)) if not isinstance(found, pd.Series) else found
-                for found in (
-                    summary(_sampled(member, [time], n_cells, seed + number, noise))
+        with said_once():
+            for time in check_request(times, n_cells, noise):
+                found = [
+                    summary(member.sample([time], n_cells, seed + number, noise))
                     for number, member in enumerate(members)
+                ]
+                values = pd.DataFrame(
+                    [each if isinstance(each, pd.Series) else np.atleast_1d(each) for each in found]
                 )
-            ])  # fmt: skip
-            half = t.ppf((1 + level) / 2, len(members) - 1) * values.std(ddof=1)
-            mean = values.mean()
-            table = pd.DataFrame({"mean": mean, "lower": mean - half, "upper": mean + half})
-            tables.append(table.rename_axis("name").reset_index().assign(time=time))
+                half = t.ppf((1 + level) / 2, len(members) - 1) * values.std(ddof=1)
+                mean = values.mean()
+                table = pd.DataFrame({"mean": mean, "lower": mean - half, "upper": mean + half})
+                tables.append(table.rename_axis("name").reset_index().assign(time=time))
         columns = ["time", "name", "mean", "lower", "upper"]
         return pd.concat(tables, ignore_index=True)[columns]
 
@@ -185,17 +197,6 @@ class Ensemble:
         if not self.members_:
             raise ValueError("the ensemble is not fitted; call fit(adata, time_key) first.")
         return self.members_
-
-
-def _sampled(
-    member: TemporalModel,
-    times: Sequence[float],
-    n_cells: int,
-    seed: int,
-    noise: bool | Literal["depth"],
-) -> AnnData:
-    # A model that knows two kinds of population only takes "depth" for "not as measured".
-    return member.sample(times, n_cells, seed, noise)  # type: ignore[arg-type]
 
 
 def _resampled(adata: AnnData, time: np.ndarray, rng: np.random.Generator) -> AnnData:

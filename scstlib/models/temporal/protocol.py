@@ -11,14 +11,22 @@ numbers as they were given. :mod:`scstlib.preprocess.cells` makes the one from t
 
 from __future__ import annotations
 
-import warnings
+from abc import abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol, Self
+from numbers import Integral
+from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, Self, TypeVar, cast
 
 import numpy as np
 
+from scstlib.caller import warn_caller
+from scstlib.leakage import record_fit
+from scstlib.models.files import SavedModel, under
+from scstlib.models.settings import explain_arguments
+from scstlib.models.temporal.cells import CellFormat, MeasuredCells, measured_cells
+
 if TYPE_CHECKING:
     from anndata import AnnData
+    from torch import Tensor
 
 
 class TemporalModel(Protocol):
@@ -29,9 +37,39 @@ class TemporalModel(Protocol):
         ...
 
     def sample(
-        self, times: Sequence[float], n_cells: int, seed: int = 0, noise: bool = True
+        self,
+        times: Sequence[float],
+        n_cells: int,
+        seed: int = 0,
+        noise: bool | Literal["depth"] = True,
     ) -> AnnData:
-        """Predict ``n_cells`` cells at each of ``times``."""
+        """Predict ``n_cells`` cells at each of ``times``.
+
+        Parameters
+        ----------
+        times : sequence of float
+            In the unit of the training times.
+        n_cells : int
+            Cells at each time.
+        seed : int
+            Draws the cells.
+        noise : bool or "depth"
+            True: cells as they would be measured. False: the de-noised population. "depth":
+            de-noised cells that differ in depth as measured ones do. A model that does not tell
+            noise from signal gives the same for all three.
+
+        Returns
+        -------
+        AnnData, (len(times) * n_cells, n_genes)
+            ``X`` in the unit of the input, time in ``obs[time_key]``; of counts
+            ``layers["log1p_cp10k"]`` holds log1p of counts per 10,000 as well.
+
+        Raises
+        ------
+        ValueError
+            If the model is not fitted, ``n_cells`` is no whole number above 0, ``noise`` is
+            something else, or a time is not finite or one that the model does not reach.
+        """
         ...
 
 
@@ -90,18 +128,37 @@ class LatentFlow(TemporalModel, Protocol):
         ...
 
 
-def check_request(times: Sequence[float], n_cells: int) -> list[float]:
-    """Return the requested times as floats, or raise ``ValueError`` for a request that is empty."""
-    requested = [float(time) for time in np.atleast_1d(np.asarray(times, dtype=float))]
-    if not requested or not np.isfinite(requested).all():
-        raise ValueError(f"times must be one or more finite numbers, not {times!r}.")
-    if n_cells < 1:
-        raise ValueError(f"n_cells must be at least 1, not {n_cells}.")
-    return requested
+def check_request(
+    times: Sequence[float], n_cells: int, noise: bool | Literal["depth"] = True
+) -> list[float]:
+    """Return the requested times as floats.
+
+    Raises
+    ------
+    ValueError
+        For times that are none, not finite or no numbers, ``n_cells`` that is no whole number
+        above 0, or ``noise`` that is neither True, False nor "depth".
+
+    Examples
+    --------
+    >>> check_request([0, 1.5], 100)
+    [0.0, 1.5]
+    """
+    requested = np.atleast_1d(np.asarray(times))
+    if not requested.size or requested.dtype.kind not in "iuf" or not np.isfinite(requested).all():
+        raise ValueError(
+            f"times must be one or more finite numbers in the unit of the training times, not"
+            f" {times!r}"
+        )
+    if isinstance(n_cells, bool) or not isinstance(n_cells, Integral) or n_cells < 1:
+        raise ValueError(f"n_cells must be a whole number such as 100, at least 1, not {n_cells!r}")
+    if not (isinstance(noise, bool | np.bool_) or noise == "depth"):
+        raise ValueError(f"noise must be True, False or 'depth', not {noise!r}")
+    return [float(time) for time in requested.ravel()]
 
 
-def warn_of_extrapolation(times: Sequence[float], measured: np.ndarray) -> None:
-    """Warn if a requested time lies more than a mean interval beyond the last measured one.
+def check_reach(times: Sequence[float], measured: np.ndarray) -> None:
+    """Refuse times before the first training time, and warn of those far beyond the last.
 
     Parameters
     ----------
@@ -109,13 +166,126 @@ def warn_of_extrapolation(times: Sequence[float], measured: np.ndarray) -> None:
         Requested times.
     measured : numpy.ndarray, shape (n_times,)
         Training times, ascending.
+
+    Raises
+    ------
+    ValueError
+        If a time lies before the first training time.
     """
+    if min(times) < measured[0]:
+        raise ValueError(
+            f"time {min(times)} lies before the first training time {measured[0]}, where no path"
+            " starts; flow(latent, start, times) integrates backwards."
+        )
     interval = (measured[-1] - measured[0]) / (len(measured) - 1)
     distance = max(times) - measured[-1]
     if distance > interval * (1 + 1e-9):
-        warnings.warn(
+        warn_caller(
             f"time {max(times):g} lies {distance:g} beyond the last training time"
             f" {measured[-1]:g}, {distance / interval:.1f} mean intervals of the training times;"
-            " nothing measured supports a prediction so far out.",
-            stacklevel=5,
+            " nothing measured supports a prediction so far out."
         )
+
+
+Kept = TypeVar("Kept", bound=CellFormat)
+
+
+class FittedOnCells(SavedModel, Generic[Kept]):
+    """A model that remembers its training cells, in ``cells_``, and saves them.
+
+    A subclass names the class of ``cells_`` in ``_kind_of_cells``.
+    """
+
+    cells_: Kept | None = None
+    _kind_of_cells: type[CellFormat]
+
+    @property
+    def genes(self) -> tuple[str, ...]:
+        """The genes of the training cells."""
+        return self._fitted().genes
+
+    @property
+    def times_(self) -> np.ndarray:
+        """Training times, ascending."""
+        return self._fitted().times
+
+    @property
+    def time_key_(self) -> str:
+        """Column of ``adata.obs`` that held the measured time."""
+        return self._fitted().time_key
+
+    def _fitted(self) -> Kept:
+        """What ``fit`` kept of the training cells, or ``ValueError`` before it."""
+        if self.cells_ is None:
+            raise ValueError("the model is not fitted; call fit(adata, time_key) first.")
+        return self.cells_
+
+    def _learned(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        about, tensors = self._fitted().to_file()
+        return {"cells": about}, {f"cells.{name}": value for name, value in tensors.items()}
+
+    def _restore(self, learned: dict[str, Any], tensors: dict[str, Tensor], device: str) -> None:
+        cells = self._kind_of_cells.from_file(learned["cells"], under("cells", tensors))
+        self.cells_ = cast("Kept", cells)
+
+
+class CellKeepingModel(FittedOnCells[MeasuredCells]):
+    """A temporal model that keeps its training cells and predicts each time by itself.
+
+    It makes no difference between noise and signal. A subclass implements ``_population``.
+    """
+
+    _kind_of_cells = MeasuredCells
+
+    @explain_arguments
+    def fit(self, adata: AnnData, time_key: str = "time") -> Self:
+        """Learn from measured cells.
+
+        Parameters
+        ----------
+        adata : AnnData
+            Training cells: counts, or values such as log counts.
+        time_key : str
+            Column of ``adata.obs`` with the measured time.
+
+        Raises
+        ------
+        ValueError
+            For input that :class:`scstlib.preprocess.cells.CellReader` refuses, or settings that
+            do not go with it.
+        """
+        cells = measured_cells(adata, time_key)
+        self._learn(cells)
+        self.cells_ = cells
+        record_fit(self, adata)
+        return self
+
+    @explain_arguments
+    def sample(
+        self,
+        times: Sequence[float],
+        n_cells: int,
+        seed: int = 0,
+        noise: bool | Literal["depth"] = True,
+    ) -> AnnData:
+        """Predict ``n_cells`` cells at each of ``times``: see :class:`TemporalModel`.
+
+        ``noise`` makes no difference.
+        """
+        requested = check_request(times, n_cells, noise)
+        cells, rng = self._fitted(), np.random.default_rng(seed)
+        populations = [self._population(cells, time, n_cells, rng) for time in requested]
+        return cells.as_anndata(populations, requested)
+
+    def _learn(self, cells: MeasuredCells) -> None:
+        """Learn more than the cells themselves."""
+
+    def _restore(self, learned: dict[str, Any], tensors: dict[str, Tensor], device: str) -> None:
+        super()._restore(learned, tensors, device)
+        self._learn(self._fitted())
+
+    @abstractmethod
+    def _population(
+        self, cells: MeasuredCells, time: float, n_cells: int, rng: np.random.Generator
+    ) -> np.ndarray:
+        """Return the predicted values at ``time``, shape (n_cells, n_genes)."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from scstlib.models.temporal.base import CellKeepingModel
+from scstlib.models.settings import check_positive, explain_arguments
 from scstlib.models.temporal.cells import MeasuredCells, draw
+from scstlib.models.temporal.protocol import CellKeepingModel
 
 
 class DisplacementInterpolation(CellKeepingModel):
@@ -26,11 +27,18 @@ class DisplacementInterpolation(CellKeepingModel):
         At most so many cells of a time enter a coupling, whose cost grows with their product.
     seed : int
         Draws the cells where a time has more than ``max_cells``.
+
+    Examples
+    --------
+    >>> DisplacementInterpolation(n_components=6)
+    DisplacementInterpolation(n_components=6)
     """
 
+    @explain_arguments
     def __init__(
         self, n_components: int | None = None, max_cells: int = 2000, seed: int = 0
     ) -> None:
+        check_positive({"max_cells": max_cells}, "max_cells")
         self.n_components = n_components
         self.max_cells = max_cells
         self.seed = seed
@@ -52,12 +60,12 @@ class DisplacementInterpolation(CellKeepingModel):
         left, right, weight = cells.between(time)
         start, end = self.points_[left], self.points_[right]
         if left == right:
-            return self._restore(draw(start, n_cells, rng))
+            return self._to_values(draw(start, n_cells, rng))
         cost = ot.dist(start, end, metric="sqeuclidean")
         plan = ot.emd(ot.unif(len(start)), ot.unif(len(end)), cost, numItermax=2_000_000)
         pairs = rng.choice(plan.size, n_cells, p=(plan / plan.sum()).ravel())
         from_row, to_row = np.unravel_index(pairs, plan.shape)
-        return self._restore((1 - weight) * start[from_row] + weight * end[to_row])
+        return self._to_values((1 - weight) * start[from_row] + weight * end[to_row])
 
     def _principal_components(self, centred: np.ndarray) -> np.ndarray | None:
         if self.n_components is None:
@@ -67,17 +75,20 @@ class DisplacementInterpolation(CellKeepingModel):
         largest = min(centred.shape)
         if not 1 <= self.n_components <= largest:
             raise ValueError(f"n_components must be 1 to {largest} here, not {self.n_components}.")
-        return PCA(self.n_components, random_state=self.seed).fit(centred).components_
+        axes: np.ndarray = PCA(self.n_components, random_state=self.seed).fit(centred).components_
+        return axes
 
     def _project(self, values: np.ndarray) -> np.ndarray:
         if self.components_ is None:
             return values.astype(np.float64)
-        return ((values - self.mean_) @ self.components_.T).astype(np.float64)
+        points: np.ndarray = ((values - self.mean_) @ self.components_.T).astype(np.float64)
+        return points
 
-    def _restore(self, points: np.ndarray) -> np.ndarray:
+    def _to_values(self, points: np.ndarray) -> np.ndarray:
         if self.components_ is None:
             return points
-        return points @ self.components_ + self.mean_
+        values: np.ndarray = points @ self.components_ + self.mean_
+        return values
 
 
 def _at_most(cells: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:

@@ -87,6 +87,26 @@ def test_counts_follow_depth_times_true_mean(organism: Organism) -> None:
     np.testing.assert_allclose(seen[high], wanted[high], rtol=0.12)
 
 
+def test_mean_log_values_are_those_of_measured_cells_and_not_the_log_of_the_mean(
+    organism: Organism,
+) -> None:
+    cells = organism.sample(30.0, 2_000)
+    counts = cells.X.toarray()
+    measured = np.log1p(counts * (1e4 / counts.sum(axis=1, keepdims=True))).mean(axis=0)
+    expected = organism.mean_log_values(cells, n_draws=3)
+    np.testing.assert_allclose(expected.mean(axis=0), measured, atol=0.15)
+    assert np.abs(np.log1p(cells.layers["true_mean"]).mean(axis=0) - measured).max() > 1
+    np.testing.assert_array_equal(expected, organism.mean_log_values(cells, n_draws=3))
+    assert (expected != organism.mean_log_values(cells, n_draws=3, seed=1)).any()
+
+
+def test_mean_log_values_need_true_means_and_a_draw(organism: Organism) -> None:
+    with pytest.raises(ValueError, match="keep_truth=True"):
+        organism.mean_log_values(organism.sample(0.0, 5, keep_truth=False))
+    with pytest.raises(ValueError, match="n_draws is 0"):
+        organism.mean_log_values(organism.sample(0.0, 5), n_draws=0)
+
+
 def test_mean_expression_is_the_mean_of_cells_without_noise() -> None:
     organism = simulate_organism(preset="tiny", n_reference=4_000)
     adata = organism.sample(80.0, 2_000, seed=1)

@@ -5,9 +5,9 @@ import pytest
 from anndata import AnnData
 
 from scstlib.leakage import LeakageError
+from scstlib.models import ScNODE
 from scstlib.models.temporal.baselines import ConstantMean, CopyNearest
 from scstlib.models.temporal.comparison import SPLIT_HALF, median_table, score_held_out_times
-from scstlib.models.temporal.scnode.model import ScNODE
 from scstlib.splits import hold_out_times
 
 

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from scstlib.models.temporal.scnode.principal_axes import chosen_rank, principal_axes
+from scstlib.models.temporal.scnode.value_factors import chosen_rank, principal_axes
 from scstlib.preprocess.cells import COUNTS_PER_CELL
 
 if TYPE_CHECKING:
@@ -64,7 +64,8 @@ class CountFactors:
         Latent coordinates are multiples of it, so that a distance between latent points is the
         Euclidean distance between their log rates.
         """
-        return self.loadings.norm(dim=1).clamp(min=1e-6)
+        length: Tensor = self.loadings.norm(dim=1).clamp(min=1e-6)
+        return length
 
     def encode(self, counts: Tensor) -> Tensor:
         """Return the posterior mode of the latent points, (n, rank), of counts (n, genes)."""
@@ -254,7 +255,8 @@ def _to_unit_prior(factors: CountFactors, points: Tensor, covariance: Tensor) ->
     axes, lengths, directions = torch.linalg.svd(root.mT @ factors.loadings, full_matrices=False)
     # Files keep no memory order, and sums in another order differ in their last digit.
     factors.loadings = (lengths[:, None] * directions).contiguous()
-    return torch.linalg.solve_triangular(root, points.mT, upper=False).mT @ axes
+    changed: Tensor = torch.linalg.solve_triangular(root, points.mT, upper=False).mT @ axes
+    return changed
 
 
 def _quantiles(totals: Tensor, n: int) -> Tensor:

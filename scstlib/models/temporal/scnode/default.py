@@ -3,8 +3,8 @@
 Three parts, in the order in which ``fit`` makes them:
 
 1. a latent space (:mod:`scstlib.models.temporal.scnode.count_factors`, or
-   :mod:`scstlib.models.temporal.scnode.value_factors` for
-   input that is no counts): encoder, decoder and observation model of cells;
+   :mod:`scstlib.models.temporal.scnode.value_factors` for input that is no counts): encoder,
+   decoder and observation model of cells;
 2. a drift, a function of position and time (:mod:`scstlib.models.temporal.scnode.flow_matching`);
 3. how fast the drift fades beyond the last training time, chosen by leaving that time out.
 
@@ -14,8 +14,7 @@ later one backwards, more of those that are nearer; beyond the last it moves cel
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Callable, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -25,67 +24,175 @@ import torch
 from torch import Tensor
 
 from scstlib.leakage import record_fit
-from scstlib.models.files import write_model
-from scstlib.models.temporal.base import PopulationModel
+from scstlib.models.files import under
+from scstlib.models.settings import (
+    check_choices,
+    check_not_negative,
+    check_positive,
+    explain_arguments,
+)
 from scstlib.models.temporal.cells import CellFormat, reader_like
-from scstlib.models.temporal.protocol import check_request, warn_of_extrapolation
+from scstlib.models.temporal.protocol import FittedOnCells, check_reach, check_request
 from scstlib.models.temporal.scnode.count_factors import CountFactors, fit_count_factors
-from scstlib.models.temporal.scnode.default_settings import DefaultSettings
 from scstlib.models.temporal.scnode.drift import (
-    DAMPINGS,
     MAX_COMPARED,
     DriftField,
-    damping_errors,
+    choose_damping,
     squared_w2,
 )
-from scstlib.models.temporal.scnode.flow_matching import TimedDrift, train_drift
+from scstlib.models.temporal.scnode.flow_matching import DriftSettings, TimedDrift, train_drift
 from scstlib.models.temporal.scnode.latent_cells import (
     LatentCells,
+    population_at,
     predicted_cells,
     same_share,
     training_rows,
 )
-from scstlib.models.temporal.scnode.model_time import ModelTime
-from scstlib.models.temporal.scnode.transport_curves import Coupled, couple_times
+from scstlib.models.temporal.scnode.model_time import ModelTime, time_points_of
+from scstlib.models.temporal.scnode.published_network import ACTIVATIONS
+from scstlib.models.temporal.scnode.transport_curves import couple_times
 from scstlib.models.temporal.scnode.value_factors import ValueFactors, fit_value_factors
-from scstlib.preprocess.cells import MAX_CELLS_IN_MEMORY, CellReader
+from scstlib.preprocess.cells import MAX_CELLS_IN_MEMORY, CellReader, ValueReader
 from scstlib.training import launch, resolve_device
 
 if TYPE_CHECKING:
     from anndata import AnnData
     from lightning_fabric import Fabric
 
-FILE_NAME = "ScNODE"
-SHORTER = 3  # Drifts that only choose the damping are trained in as many times fewer steps.
 
+class ScNODE(FittedOnCells[LatentCells]):
+    """Cells flow through a latent space, learned from populations measured at some times.
 
-class DefaultScNODE(PopulationModel[LatentCells]):
-    """scNODE on factors of the counts; see the module.
+    The latent space are factors of the counts, the drift in it is learned by flow matching, and
+    cells are drawn from it by a negative binomial. After the model of Zhang et al. 2024
+    (https://doi.org/10.1093/bioinformatics/btae393), which as published is
+    :class:`scstlib.models.PublishedScNODE`.
 
     Parameters
     ----------
-    **settings
-        Of :class:`DefaultSettings`.
+    latent_dim : int, optional
+        None: by parallel analysis of the training cells, at most one for 25 cells, at least
+        ``smallest_rank``.
+    smallest_rank : int
+        A panel of few genes shows few components above its noise; the latent space keeps so many.
+    drift_hidden : sequence of int
+        Widths of the hidden layers of the drift.
+    drift_activation : "silu", "tanh", "signed_relu" or "relu"
+        With "relu" no latent coordinate ever falls.
+    matching_steps, batch_size, learning_rate
+        Of flow matching.
+    transport_steps : int
+        Steps on the Sinkhorn divergence in latent space after flow matching.
+    growth : float, optional
+        None: every cell keeps its mass between two times. A number: masses of unbalanced
+        transport, the freer the smaller it is; for fates that grow at very different rates.
+    damping : float or "auto", optional
+        Beyond the last training time the drift decays by ``exp(-elapsed / damping)``, in mean
+        intervals of the training times; 0: it stands still; None: it does not decay. "auto":
+        what predicts the last two training times best when the drift has not seen them; with
+        fewer than four training times 0, as there is nothing to learn it from.
+    max_step : float
+        Step bound of the solver, in mean intervals.
+    start_times : "all" or "first"
+        Where predicted cells start: at the neighbouring training times, or all at the first.
+    time : "real" or "index"
+        What the drift takes for time: the measured time, in mean intervals, or 0, 1, 2, ... for
+        the times of ``time_points``, with straight lines between them.
+    time_points : sequence of float, optional
+        For ``time="index"``: times of the whole series; None: the training times.
+    validate_every, patience : int
+        With a validation time: steps between validations, and how many may be no better.
+    seed : int
+        Draws weights, curves and batches.
 
     Attributes
     ----------
     factors_ : CountFactors or ValueFactors
+        The latent space.
     field_ : DriftField
         The trained drift in measured time.
+    cells_ : LatentCells
+        The training cells in the latent space.
     losses_ : dict of numpy.ndarray
         Loss of each step of ``"matching"`` and ``"transport"``.
+
+    Raises
+    ------
+    ValueError
+        For a choice that there is not, or a number out of range.
+
+    Examples
+    --------
+    >>> import numpy as np, pandas as pd
+    >>> from anndata import AnnData
+    >>> counts = np.random.default_rng(0).poisson(5.0, (90, 20)).astype(np.float32)
+    >>> obs = pd.DataFrame({"time": np.repeat([0.0, 12.0, 24.0], 30)})
+    >>> cells = AnnData(counts, obs=obs.set_index("cell" + obs.index.astype(str)))
+    >>> model = ScNODE(latent_dim=2, matching_steps=10).fit(cells)
+    >>> model.sample([6.0], n_cells=4).shape
+    (4, 20)
     """
 
     factors_: CountFactors | ValueFactors
     field_: DriftField
+    losses_: dict[str, np.ndarray]
+    _kind_of_cells = LatentCells
 
-    def __init__(self, **settings: Any) -> None:
-        if "drift_hidden" in settings:
-            settings["drift_hidden"] = tuple(settings["drift_hidden"])
-        if settings.get("time_points") is not None:
-            settings["time_points"] = tuple(sorted(float(t) for t in settings["time_points"]))
-        self.settings = DefaultSettings(**settings)
+    @explain_arguments
+    def __init__(
+        self,
+        *,
+        latent_dim: int | None = None,
+        smallest_rank: int = 10,
+        drift_hidden: Sequence[int] = (64, 64),
+        drift_activation: Literal["silu", "tanh", "signed_relu", "relu"] = "silu",
+        matching_steps: int = 800,
+        batch_size: int = 256,
+        learning_rate: float = 1e-2,
+        transport_steps: int = 0,
+        growth: float | None = None,
+        damping: float | Literal["auto"] | None = "auto",
+        max_step: float = 0.25,
+        start_times: Literal["all", "first"] = "all",
+        time: Literal["real", "index"] = "real",
+        time_points: Sequence[float] | None = None,
+        validate_every: int = 50,
+        patience: int = 10,
+        seed: int = 0,
+    ) -> None:
+        self.latent_dim = latent_dim
+        self.smallest_rank = smallest_rank
+        self.drift_hidden = tuple(drift_hidden)
+        self.drift_activation = drift_activation
+        self.matching_steps = matching_steps
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.transport_steps = transport_steps
+        self.growth = growth
+        self.damping = damping
+        self.max_step = max_step
+        self.start_times = start_times
+        self.time = time
+        self.time_points = time_points_of(time_points)
+        self.validate_every = validate_every
+        self.patience = patience
+        self.seed = seed
+        check_choices(
+            self.settings,
+            {
+                "drift_activation": ACTIVATIONS,
+                "start_times": ("all", "first"),
+                "time": ("real", "index"),
+            },
+        )
+        check_positive(
+            self.settings,
+            "smallest_rank", "matching_steps", "batch_size", "learning_rate", "max_step",
+        )  # fmt: skip
+        if damping is not None and damping != "auto":
+            check_not_negative(self.settings, "damping")
 
+    @explain_arguments
     def fit(
         self,
         adata: AnnData,
@@ -136,35 +243,61 @@ class DefaultScNODE(PopulationModel[LatentCells]):
             times, about.genes, time_key, about.depth, points[training], reader.time[training]
         )
         record_fit(self, adata)
-        how: dict[str, Any] = {"progress": progress}
-        if checkpoint is not None:
-            how |= {"checkpoint": checkpoint, "run": self._run(precision)}
+        validate = None
         if validation_time is not None:
-            how |= self._validation(points[~training], validation_time)
+            validate = self._validation(points[~training], validation_time)
         clock = self._clock()
         coupled = couple_times(
             [self.cells_.at(time) for time in times],
-            self.settings.growth,
-            np.random.default_rng(self.settings.seed),
+            self.growth,
+            np.random.default_rng(self.seed),
         )
-        drift, self.losses_ = train_drift(coupled, clock(times), self.settings.drift, fabric, **how)
-        damping = self._damping(coupled, clock(times), fabric)
-        self.field_ = DriftField(drift, clock, self.settings.max_step, damping)
+        drift, self.losses_ = train_drift(
+            coupled,
+            clock(times),
+            self.drift_settings,
+            fabric,
+            validate=validate,
+            validate_every=self.validate_every,
+            patience=self.patience,
+            checkpoint=checkpoint,
+            run="" if checkpoint is None else self._run(precision),
+            progress=progress,
+        )
+        damping = self.damping
+        if damping == "auto":
+            damping = choose_damping(
+                coupled, clock(times), self.drift_settings, self.max_step, fabric
+            )
+        self.field_ = DriftField(drift, clock, self.max_step, damping)
         return self
 
+    @property
+    def drift_settings(self) -> DriftSettings:
+        """How the drift is trained."""
+        return DriftSettings(
+            hidden=self.drift_hidden,
+            activation=self.drift_activation,
+            matching_steps=self.matching_steps,
+            batch_size=self.batch_size,
+            learning_rate=self.learning_rate,
+            transport_steps=self.transport_steps,
+            seed=self.seed,
+        )
+
     def _fit_factors(self, reader: CellReader, training: np.ndarray, fabric: Fabric) -> None:
-        of, rng = self.settings, np.random.default_rng(self.settings.seed)
+        rng = np.random.default_rng(self.seed)
         rows = same_share(reader.time, training, reader.max_cells_in_memory, rng)
         cells = torch.as_tensor(reader.stored_of(rows), device=fabric.device)
         if reader.holds_counts:
             totals = reader.totals[training]
             self.factors_ = fit_count_factors(
-                cells, of.latent_dim, of.smallest_rank, totals, of.seed
+                cells, self.latent_dim, self.smallest_rank, totals, self.seed
             )
         else:
-            self.factors_ = fit_value_factors(cells, of.latent_dim, of.smallest_rank, of.seed)
+            self.factors_ = fit_value_factors(cells, self.latent_dim, self.smallest_rank, self.seed)
 
-    def _encode(self, reader: CellReader | Any) -> np.ndarray:
+    def _encode(self, reader: ValueReader) -> np.ndarray:
         device, points = self._device(), np.empty((0, 0), dtype=np.float32)
         for rows, chunk in reader.stored_chunks():
             found = self.factors_.encode(torch.as_tensor(chunk, device=device)).cpu().numpy()
@@ -175,37 +308,21 @@ class DefaultScNODE(PopulationModel[LatentCells]):
         return points
 
     def _clock(self) -> ModelTime:
-        return ModelTime(self.settings.time_points or self._fitted().times, self.settings.time)
+        return ModelTime(self.time_points or self._fitted().times, self.time)
 
-    def _damping(self, coupled: Coupled, times: np.ndarray, fabric: Fabric) -> float | None:
-        """The damping with which drifts that have not seen the last times predict them best."""
-        of = self.settings
-        if not isinstance(of.damping, str):
-            return of.damping
-        shorter = replace(of.drift, matching_steps=of.matching_steps // SHORTER)
-        errors = []
-        for n in range(max(3, len(times) - 2), len(times)):
-            drift, _ = train_drift(coupled.first(n), times[:n], shorter, fabric, progress=False)
-            grid, (before, after) = times[n - 1 : n + 1], coupled.cells[n - 1 : n + 1]
-            errors.append(damping_errors(drift, grid, before, after, of.max_step))
-        # With fewer than four times none can be left out, and nothing says how far the drift holds.
-        return DAMPINGS[int(np.argmin(np.sum(errors, axis=0)))] if errors else 0.0
-
-    def _validation(self, points: np.ndarray, time: float) -> dict[str, Any]:
-        """How :func:`scstlib.training.minimise` validates on the latent points of a time."""
+    def _validation(self, points: np.ndarray, time: float) -> Callable[[TimedDrift], float]:
+        """How far a drift is off the latent points of a time that is not trained on."""
         n_cells = min(len(points), MAX_COMPARED)
 
         def validate(drift: TimedDrift) -> float:
-            field = DriftField(drift, self._clock(), self.settings.max_step, damping=None)
-            rng = np.random.default_rng(self.settings.seed)
-            return squared_w2(self._latent(time, n_cells, rng, field), points)
+            field = DriftField(drift, self._clock(), self.max_step, damping=None)
+            rng = np.random.default_rng(self.seed)
+            predicted = population_at(self._fitted(), field, time, n_cells, rng, self.start_times)
+            return squared_w2(predicted, points)
 
-        return {
-            "validate": validate,
-            "validate_every": self.settings.validate_every,
-            "patience": self.settings.patience,
-        }
+        return validate
 
+    @explain_arguments
     def sample(
         self,
         times: Sequence[float],
@@ -238,59 +355,23 @@ class DefaultScNODE(PopulationModel[LatentCells]):
         Raises
         ------
         ValueError
-            If the model is not fitted, ``n_cells`` is below 1, a time is not finite or lies
-            before the first training time.
+            If the model is not fitted, ``n_cells`` is no whole number above 0, ``noise`` is
+            something else, or a time is not finite or lies before the first training time.
         """
-        requested = check_request(times, n_cells)
+        requested = check_request(times, n_cells, noise)
         cells = self._fitted()
-        if min(requested) < cells.times[0]:
-            raise ValueError(
-                f"time {min(requested)} lies before the first training time {cells.times[0]}, where"
-                " no path starts; flow(latent, start, times) integrates backwards."
-            )
-        warn_of_extrapolation(requested, cells.times)
+        check_reach(requested, cells.times)
         rng = np.random.default_rng(seed)
         latent = np.concatenate(
-            [self._latent(time, n_cells, rng, self.field_) for time in requested]
+            [
+                population_at(cells, self.field_, time, n_cells, rng, self.start_times)
+                for time in requested
+            ]
         )
         generator = torch.Generator(device=self._device()).manual_seed(seed)
         return predicted_cells(
             self.factors_, cells, latent, np.repeat(requested, n_cells), noise, generator
         )
-
-    def _populations(
-        self, times: list[float], n_cells: int, seed: int, noise: bool | Literal["depth"]
-    ) -> list[np.ndarray]:
-        values = self.sample(times, n_cells, seed, noise)
-        predicted = values.layers.get("log1p_cp10k", values.X)
-        return list(np.split(np.asarray(predicted), len(times)))
-
-    def _latent(
-        self, time: float, n_cells: int, rng: np.random.Generator, field: DriftField
-    ) -> np.ndarray:
-        """Latent points (n_cells, n_latent) of the population at a time."""
-        times = self._fitted().times
-        if self.settings.start_times == "first":
-            return self._moved(times[0], time, n_cells, rng, field)
-        after = int(np.searchsorted(times, time, side="right"))
-        if after == len(times):
-            return self._moved(times[-1], time, n_cells, rng, field)
-        left, right = times[after - 1], times[after]
-        # Drawing the remainder keeps the share of the later time right for any n_cells.
-        n_right = int(n_cells * (time - left) / (right - left) + rng.random())
-        parts = [(left, n_cells - n_right), (right, n_right)]
-        return np.concatenate([self._moved(start, time, n, rng, field) for start, n in parts if n])
-
-    def _moved(
-        self, start: float, time: float, n_cells: int, rng: np.random.Generator, field: DriftField
-    ) -> np.ndarray:
-        """Cells of a training time, each as often as any other up to one, moved to ``time``."""
-        points = self._fitted().at(start)
-        whole, rest = divmod(n_cells, len(points))
-        # Drawn as copying draws them: a drift at rest predicts the cells that copying does.
-        drawn = rng.choice(len(points), rest, replace=False)
-        rows = np.r_[np.repeat(np.arange(len(points)), whole), drawn]
-        return field.flow(points[rows], start, [time])[0]
 
     def encode(self, adata: AnnData) -> np.ndarray:
         """Return the latent points of cells, (n_cells, n_latent).
@@ -304,6 +385,7 @@ class DefaultScNODE(PopulationModel[LatentCells]):
 
     def decode(self, latent: np.ndarray) -> np.ndarray:
         """Return the expected values, (n, n_genes), at latent points (n, n_latent)."""
+        self._fitted()
         return self.factors_.expected_values(self._tensor(latent)).cpu().numpy()
 
     def velocity(self, latent: np.ndarray, time: float) -> np.ndarray:
@@ -325,7 +407,6 @@ class DefaultScNODE(PopulationModel[LatentCells]):
         return (factors.mean if isinstance(factors, ValueFactors) else factors.intercept).device
 
     def _tensor(self, latent: np.ndarray) -> Tensor:
-        self._fitted()
         return torch.as_tensor(np.asarray(latent), dtype=torch.float32, device=self._device())
 
     def _run(self, precision: str) -> str:
@@ -335,53 +416,22 @@ class DefaultScNODE(PopulationModel[LatentCells]):
         digest.update(np.ascontiguousarray(cells.time).tobytes())
         return f"{self.settings} {precision} {digest.hexdigest()[:16]}"
 
-    def save(self, path: str | Path) -> None:
-        """Write factors, drift, latent training cells and settings to one file, all or nothing.
+    def _learned(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        learned, tensors = super()._learned()
+        factors = vars(self.factors_)
+        arrays = {name: value for name, value in factors.items() if isinstance(value, Tensor)}
+        learned["factors"] = {n: value for n, value in factors.items() if n not in arrays}
+        learned["damping"] = self.field_.damping
+        tensors |= {f"factors.{name}": value for name, value in arrays.items()}
+        drift = self.field_.drift.state_dict()
+        return learned, tensors | {f"drift.{name}": value for name, value in drift.items()}
 
-        Raises
-        ------
-        ValueError
-            If the model is not fitted.
-        """
-        cells = self._fitted()
-        tensors = {f"drift.{name}": value for name, value in self.field_.drift.state_dict().items()}
-        for name in ("points", "time", "times"):
-            tensors[f"cells.{name}"] = torch.as_tensor(getattr(cells, name))
-        numbers = {}
-        for name, value in vars(self.factors_).items():
-            if isinstance(value, Tensor):
-                tensors[f"factors.{name}"] = value
-            else:
-                numbers[name] = value
-        settings = {
-            "variant": "default",
-            "model": asdict(self.settings),
-            "cells": {"genes": cells.genes, "time_key": cells.time_key, "depth": cells.depth},
-            "factors": numbers,
-            "damping": self.field_.damping,
-        }
-        write_model(path, FILE_NAME, settings, tensors)
-
-    @classmethod
-    def restore(
-        cls, settings: Mapping[str, Any], tensors: Mapping[str, Tensor], device: str = "auto"
-    ) -> Self:
-        """Return the model of the settings and tensors of a model file."""
-        model, where = cls(**settings["model"]), resolve_device(device)
-        groups: dict[str, dict[str, Tensor]] = {"factors": {}, "drift": {}, "cells": {}}
-        for name, value in tensors.items():
-            group, _, key = name.partition(".")
-            groups[group][key] = value.to(where) if group != "cells" else value
-        about = settings["cells"]
-        model.cells_ = LatentCells(
-            **{name: value.numpy() for name, value in groups["cells"].items()},
-            genes=tuple(about["genes"]), time_key=about["time_key"], depth=about["depth"],
-        )  # fmt: skip
-        kind: Any = CountFactors if about["depth"] is not None else ValueFactors
-        model.factors_ = kind(**groups["factors"], **settings["factors"])
-        of = model.settings
-        n_latent = model.cells_.points.shape[1]
-        drift = TimedDrift(n_latent, of.drift_hidden, of.drift_activation).to(where)
-        drift.load_state_dict(groups["drift"])
-        model.field_ = DriftField(drift, model._clock(), of.max_step, settings["damping"])
-        return model
+    def _restore(self, learned: dict[str, Any], tensors: dict[str, Tensor], device: str) -> None:
+        super()._restore(learned, tensors, device)
+        cells, where = self._fitted(), resolve_device(device)
+        factors: dict[str, Any] = {n: t.to(where) for n, t in under("factors", tensors).items()}
+        kind = CountFactors if cells.depth is not None else ValueFactors
+        self.factors_ = kind(**factors, **learned["factors"])
+        drift = TimedDrift(cells.points.shape[1], self.drift_hidden, self.drift_activation)
+        drift.load_state_dict(under("drift", tensors))
+        self.field_ = DriftField(drift.to(where), self._clock(), self.max_step, learned["damping"])

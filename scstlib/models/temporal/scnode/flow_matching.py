@@ -100,8 +100,11 @@ def train_drift(
     fabric: Fabric | None = None,
     *,
     validate: Callable[[TimedDrift], float] | None = None,
+    validate_every: int = 50,
+    patience: int = 10,
     checkpoint: str | Path | None = None,
-    **how: Any,
+    run: str = "",
+    progress: bool | None = None,
 ) -> tuple[TimedDrift, dict[str, np.ndarray]]:
     """Train a drift on coupled latent populations.
 
@@ -117,8 +120,8 @@ def train_drift(
         Number that is lower for a better drift, for early stopping.
     checkpoint : path, optional
         Where the run is kept, in a file for each stage.
-    **how
-        Further arguments of :func:`scstlib.training.minimise`.
+    validate_every, patience, run, progress
+        As for :func:`scstlib.training.minimise`.
 
     Returns
     -------
@@ -130,12 +133,19 @@ def train_drift(
     device = torch.device("cpu") if fabric is None else fabric.device
     drift.to(device)
     generator = torch.Generator(device=device).manual_seed(settings.seed)
-    how |= {"fabric": fabric, "generators": [generator]}
-    if validate is not None:
-        how["validate"] = partial(validate, drift)
 
     def stage(name: str) -> dict[str, Any]:
-        return how if checkpoint is None else how | {"checkpoint": Path(f"{checkpoint}.{name}")}
+        """What :func:`scstlib.training.minimise` is told in every stage."""
+        return {
+            "fabric": fabric,
+            "generators": [generator],
+            "validate": None if validate is None else partial(validate, drift),
+            "validate_every": validate_every,
+            "patience": patience,
+            "checkpoint": None if checkpoint is None else Path(f"{checkpoint}.{name}"),
+            "run": run,
+            "progress": progress,
+        }
 
     losses = {"matching": _match(drift, curves, settings, generator, stage("matching"))}
     if settings.transport_steps:
@@ -176,7 +186,8 @@ def _match(
             len(inputs), (settings.batch_size,), generator=generator, device=generator.device
         )[mine]
         error = drift.net(inputs[rows]) - wanted[rows]
-        return error.square().mean(1).sum() * (n_processes / settings.batch_size)
+        loss: Tensor = error.square().mean(1).sum() * (n_processes / settings.batch_size)
+        return loss
 
     return minimise(
         loss_of_step,

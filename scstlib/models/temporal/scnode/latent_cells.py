@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
 
 from scstlib.models.temporal.cells import CellFormat
 from scstlib.models.temporal.scnode.count_factors import CountFactors
+from scstlib.models.temporal.scnode.drift import DriftField
 from scstlib.models.temporal.scnode.value_factors import ValueFactors
 from scstlib.preprocess.cells import COUNTS_PER_CELL, CellReader
 
@@ -32,7 +33,8 @@ class LatentCells(CellFormat):
 
     def at(self, time: float) -> np.ndarray:
         """Return the points of the cells measured at ``time``, (n, n_latent)."""
-        return self.points[self.time == time]
+        own: np.ndarray = self.points[self.time == time]
+        return own
 
 
 def training_rows(reader: CellReader, validation_time: float | None) -> np.ndarray:
@@ -77,12 +79,56 @@ def same_share(
     return np.sort(order[np.linspace(0, len(order) - 1, n).astype(int)])
 
 
+def population_at(
+    cells: LatentCells,
+    field: DriftField,
+    time: float,
+    n_cells: int,
+    rng: np.random.Generator,
+    start_times: Literal["all", "first"],
+) -> np.ndarray:
+    """Return latent points (n_cells, n_latent) of the population at a time.
+
+    With ``start_times="all"`` cells of both neighbouring training times are moved to it, more of
+    the nearer one; beyond the last time, and with "first" always, those of one time.
+    """
+    times = cells.times
+    if start_times == "first":
+        return _moved(cells, field, times[0], time, n_cells, rng)
+    after = int(np.searchsorted(times, time, side="right"))
+    if after == len(times):
+        return _moved(cells, field, times[-1], time, n_cells, rng)
+    left, right = times[after - 1], times[after]
+    # Drawing the remainder keeps the share of the later time right for any n_cells.
+    n_right = int(n_cells * (time - left) / (right - left) + rng.random())
+    shares = [(left, n_cells - n_right), (right, n_right)]
+    return np.concatenate([_moved(cells, field, start, time, n, rng) for start, n in shares if n])
+
+
+def _moved(
+    cells: LatentCells,
+    field: DriftField,
+    start: float,
+    time: float,
+    n_cells: int,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """Cells of a training time, each as often as any other up to one, moved to ``time``."""
+    points = cells.at(start)
+    whole, rest = divmod(n_cells, len(points))
+    # Drawn as copying draws them: a drift at rest predicts the cells that copying does.
+    drawn = rng.choice(len(points), rest, replace=False)
+    rows = np.r_[np.repeat(np.arange(len(points)), whole), drawn]
+    moved: np.ndarray = field.flow(points[rows], start, [time])[0]
+    return moved
+
+
 def predicted_cells(
     factors: CountFactors | ValueFactors,
     cells: CellFormat,
     latent: np.ndarray,
     time: np.ndarray,
-    noise: bool | str,
+    noise: bool | Literal["depth"],
     generator: torch.Generator,
 ) -> AnnData:
     """Return cells at latent points (n, n_latent), as measured or as expected.

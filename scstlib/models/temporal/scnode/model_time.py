@@ -7,6 +7,17 @@ from collections.abc import Sequence
 import numpy as np
 
 
+def time_points_of(times: Sequence[float] | np.ndarray | None) -> tuple[float, ...] | None:
+    """Return the times of a series, ascending; None stays None.
+
+    Examples
+    --------
+    >>> time_points_of([24, 0, 12])
+    (0.0, 12.0, 24.0)
+    """
+    return None if times is None else tuple(sorted(float(time) for time in times))
+
+
 class ModelTime:
     """A map from measured to model time, increasing and linear between known points.
 
@@ -27,11 +38,14 @@ class ModelTime:
     def __call__(self, times: np.ndarray) -> np.ndarray:
         """Return the model times, shape (n,), of measured times (n,)."""
         times = np.asarray(times, dtype=float)
+        seen: np.ndarray
         if self.kind == "real":
-            return (times - self.points[0]) / self.interval
-        index = np.interp(times, self.points, np.arange(len(self.points)))
+            seen = (times - self.points[0]) / self.interval
+            return seen
         outside = times - np.clip(times, self.points[0], self.points[-1])
-        return index + outside / self.interval
+        index = np.interp(times, self.points, np.arange(len(self.points)))
+        seen = index + outside / self.interval
+        return seen
 
     def rate(self, time: float) -> float:
         """Return model time per measured time just after ``time``."""

@@ -8,9 +8,14 @@ https://doi.org/10.1093/bioinformatics/btae393; public code ``rsinghlab/scNODE``
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
+import numpy as np
+import torch
 from torch import Tensor, nn
+
+from scstlib.models.temporal.scnode.model_time import ModelTime
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {
     "relu": nn.ReLU,
@@ -58,7 +63,8 @@ class Decoder(nn.Module):
         self.net = _linear_stack(sizes, nn.ReLU if hidden else nn.Identity)
 
     def forward(self, latent: Tensor) -> Tensor:
-        return self.net(latent)
+        decoded: Tensor = self.net(latent)
+        return decoded
 
 
 class Drift(nn.Module):
@@ -75,7 +81,8 @@ class Drift(nn.Module):
         self.net = nn.ModuleDict({"net": stack})
 
     def forward(self, time: Tensor, latent: Tensor) -> Tensor:
-        return self.net["net"](latent)
+        velocity: Tensor = self.net["net"](latent)
+        return velocity
 
 
 class ScNODENetwork(nn.Module):
@@ -91,6 +98,7 @@ class ScNODENetwork(nn.Module):
         drift_activation: str = "relu",
     ) -> None:
         super().__init__()
+        self.n_genes, self.latent_dim = n_genes, latent_dim
         self.latent_encoder = Encoder(n_genes, encoder_hidden, latent_dim)
         self.diffeq_decoder = Drift(latent_dim, drift_hidden, drift_activation)
         self.obs_decoder = Decoder(latent_dim, decoder_hidden, n_genes)
@@ -98,7 +106,8 @@ class ScNODENetwork(nn.Module):
     def encode(self, cells: Tensor, eps: Tensor) -> Tensor:
         """Draw latent points mu + eps * sigma; cells (..., genes) and eps (..., latent)."""
         mu, sigma = self.latent_encoder(cells)
-        return mu + eps * sigma
+        drawn: Tensor = mu + eps * sigma
+        return drawn
 
     def integrate(self, latent: Tensor, times: Tensor, max_step: float | None = None) -> Tensor:
         """Follow latent points (n, latent) from ``times[0]``; returns (n_times, n, latent).
@@ -115,3 +124,58 @@ class ScNODENetwork(nn.Module):
         options = None if max_step is None else {"step_size": max_step}
         path: Tensor = odeint(self.diffeq_decoder, latent, times, method="euler", options=options)
         return path
+
+    def tensor(self, values: np.ndarray, dtype: torch.dtype | None = None) -> Tensor:
+        """Return numbers where the weights are, in their type unless another is given."""
+        weight = next(self.parameters())
+        values = np.require(values, requirements="W")  # torch warns of an array that is read-only
+        return torch.as_tensor(values, dtype=dtype or weight.dtype, device=weight.device)
+
+
+@dataclass(frozen=True)
+class OdeField:
+    """Velocities and paths of latent points in measured time.
+
+    Attributes
+    ----------
+    network : ScNODENetwork
+    clock : ModelTime
+        Measured time to the time that the ODE sees.
+    training_times : numpy.ndarray, shape (n_times,)
+        Steps without a bound end there too.
+    max_step : float or None
+        Step bound of the solver in the time that the ODE sees; None for no bound.
+    """
+
+    network: ScNODENetwork
+    clock: ModelTime
+    training_times: np.ndarray
+    max_step: float | None
+
+    def velocity(self, latent: np.ndarray, time: float) -> np.ndarray:
+        """Return the velocity (n, latent) of latent points, per unit of measured time."""
+        with torch.no_grad():
+            drift: Tensor = self.network.diffeq_decoder(None, self.network.tensor(latent))
+        return drift.cpu().numpy() * self.clock.rate(time)
+
+    def flow(self, latent: np.ndarray, start: float, times: Sequence[float]) -> np.ndarray:
+        """Move latent points from ``start`` to each of ``times``; (n_times, n, latent)."""
+        requested = np.atleast_1d(np.asarray(times, dtype=float))
+        points = self.network.tensor(latent)
+        moved = points.new_empty((len(requested), *points.shape))
+        moved[requested == start] = points
+        for direction in (1, -1):
+            ahead = direction * (requested - start) > 0
+            if ahead.any():
+                moved[ahead] = self._path(points, start, requested[ahead], direction)
+        return moved.cpu().numpy()
+
+    def _path(self, points: Tensor, start: float, times: np.ndarray, direction: int) -> Tensor:
+        """Latent points at ``times``, all later than ``start`` (1) or all earlier (-1)."""
+        last = times[np.argmax(direction * times)]
+        on_the_way = [t for t in self.training_times if min(start, last) < t < max(start, last)]
+        grid = np.unique([start, *on_the_way, *times])[::direction]
+        place = [int(np.flatnonzero(grid == time)[0]) for time in times]
+        model_times = self.network.tensor(self.clock(grid), torch.float64)
+        with torch.no_grad():
+            return self.network.integrate(points, model_times, self.max_step)[place]

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 
 from scstlib.models.temporal.scnode.published_network import ScNODENetwork
-from scstlib.models.temporal.scnode.published_settings import PublishedSettings
 from scstlib.ot import sinkhorn_divergence
 from scstlib.training import History, minimise, terms_of
 
@@ -178,7 +177,9 @@ def draw_cells(cells: Tensor, n: int, generator: torch.Generator) -> Tensor:
 def pretrain(
     network: ScNODENetwork,
     cells: Tensor,
-    settings: PublishedSettings,
+    *,
+    n_steps: int,
+    learning_rate: float,
     generator: torch.Generator,
     stage: Mapping[str, Any],
 ) -> np.ndarray:
@@ -191,17 +192,18 @@ def pretrain(
 
     def loss_of_step(_: int) -> Tensor:
         eps = torch.randn(
-            len(cells), settings.latent_dim, generator=generator,
+            len(cells), network.latent_dim, generator=generator,
             device=cells.device, dtype=cells.dtype,
         )  # fmt: skip
-        return share * reconstruction_loss(network, cells[rows], eps[rows])
+        loss: Tensor = share * reconstruction_loss(network, cells[rows], eps[rows])
+        return loss
 
     autoencoder = [*network.latent_encoder.parameters(), *network.obs_decoder.parameters()]
     return minimise(
         loss_of_step,
         autoencoder,
-        n_steps=settings.pretrain_steps,
-        learning_rate=settings.learning_rate,
+        n_steps=n_steps,
+        learning_rate=learning_rate,
         betas=ADAM_BETAS,
         label="autoencoder",
         **stage,
@@ -210,54 +212,44 @@ def pretrain(
 
 def train_jointly(
     network: ScNODENetwork,
-    cells: list[Tensor],
     times: Tensor,
-    settings: PublishedSettings,
-    basis: Tensor | None,
-    generator: torch.Generator,
+    comparison: Comparison,
+    draw: Callable[[], Batch],
+    *,
+    n_steps: int,
+    learning_rate: float,
     stage: Mapping[str, Any],
     validate: Callable[[], float] | None = None,
+    validate_every: int = 50,
+    patience: int = 10,
 ) -> History:
-    """Train all networks on the transport loss, from the cells (n, genes) of each time."""
-    comparison = Comparison(
-        latent_weight=settings.latent_weight,
-        basis=basis,
-        latent_only=settings.transport_space == "latent",
-        max_step=settings.step,
-    )
+    """Train all networks on the transport loss, on a batch of its own in every step."""
     n_processes = stage["fabric"].world_size
 
     def loss_of_step(step: int) -> Tensor:
-        batch = draw_batch(
-            cells,
-            batch_size=settings.batch_size,
-            target_size=settings.target_size,
-            latent_dim=settings.latent_dim,
-            from_all=settings.start_times == "all",
-            generator=generator,
-        )
         in_genes, in_latent = joint_loss(
             network,
             times,
-            batch,
+            draw(),
             comparison,
             # The full value is only for looking at; its gradient costs a third of it.
             constant_terms=step % LOSS_EVERY == 0,
             terms=terms_of(stage["fabric"], len(times)),
         )
-        return n_processes * (in_genes + in_latent)
+        loss: Tensor = n_processes * (in_genes + in_latent)
+        return loss
 
     trained = network.diffeq_decoder if comparison.latent_only else network
     history = minimise(
         loss_of_step,
         trained.parameters(),
-        n_steps=settings.joint_steps,
-        learning_rate=settings.learning_rate,
+        n_steps=n_steps,
+        learning_rate=learning_rate,
         betas=ADAM_BETAS,
         label="joint training",
         validate=validate,
-        validate_every=settings.validate_every,
-        patience=settings.patience,
+        validate_every=validate_every,
+        patience=patience,
         **stage,
     )
     return history._replace(losses=history.losses[::LOSS_EVERY])

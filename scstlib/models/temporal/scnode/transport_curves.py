@@ -102,7 +102,8 @@ def _partner(plan: np.ndarray, rows: np.ndarray, rng: np.random.Generator) -> np
     """Draw for each of ``rows`` of a coupling a column, by its mass."""
     cumulative = plan.cumsum(axis=1)
     level = rng.random(len(rows)) * cumulative[rows, -1]
-    return (cumulative[rows] <= level[:, None]).sum(axis=1).clip(max=plan.shape[1] - 1)
+    drawn: np.ndarray = (cumulative[rows] <= level[:, None]).sum(axis=1).clip(max=plan.shape[1] - 1)
+    return drawn
 
 
 def _hermite(

@@ -13,8 +13,8 @@ from anndata import AnnData
 from numpy.testing import assert_allclose, assert_array_equal
 
 from scstlib.leakage import LeakageError, check_evaluation
+from scstlib.models import ScNODE
 from scstlib.models.temporal.baselines import CopyNearest
-from scstlib.models.temporal.scnode.model import ScNODE
 from scstlib.models.temporal.scnode.transport_curves import couple, couple_times, draw_curves
 from scstlib.training import loop
 
@@ -110,7 +110,7 @@ def test_the_path_does_not_depend_on_the_times_asked_for(cells, fitted):
 
 def test_the_solver_converges(cells, fitted):
     start = fitted.encode(cells[cells.obs["time"] == 0.0])
-    field = fitted.model.field_
+    field = fitted.field_
 
     def end(step: float) -> np.ndarray:
         return type(field)(field.drift, field.clock, step, field.damping).flow(start, 0.0, [4.0])[0]
@@ -130,7 +130,7 @@ def test_velocity_is_the_derivative_of_the_path(cells, fitted):
 
 def test_damping_stops_the_drift(cells):
     still = ScNODE(seed=1, damping=0.0, **SHORT).fit(cells)
-    last = still.model.cells_.at(4.0)
+    last = still.cells_.at(4.0)
     assert_allclose(still.flow(last, 4.0, [6.0])[0], last)
     free = ScNODE(seed=1, damping=None, **SHORT).fit(cells)
     faded = ScNODE(seed=1, damping=0.5, **SHORT).fit(cells)
@@ -148,7 +148,7 @@ def test_a_drift_at_rest_predicts_the_cells_that_copying_does(cells):
 
 def test_all_may_start_at_the_first_time(cells):
     model = ScNODE(seed=1, start_times="first", **SHORT).fit(cells)
-    first = model.model.cells_.at(0.0)
+    first = model.cells_.at(0.0)
     latent = model.sample([4.0], len(first), seed=0, noise=False).obsm["latent"]
     reached = model.flow(first, 0.0, [4.0])[0]
     assert_allclose(np.sort(latent[:, 0]), np.sort(reached[:, 0]), atol=1e-4)
@@ -188,12 +188,9 @@ def test_values_stay_values(cells):
 def test_a_saved_model_predicts_the_same(cells, fitted, tmp_path):
     fitted.save(tmp_path / "model.safetensors")
     loaded = ScNODE.load(tmp_path / "model.safetensors", device="cpu")
-    assert loaded.variant == "default"
     assert_array_equal(loaded.sample([3.0], 30).X, fitted.sample([3.0], 30).X)
     assert_allclose(loaded.encode(cells), fitted.encode(cells), atol=1e-4)
-    assert loaded.model.settings == fitted.model.settings
-    with pytest.raises(ValueError, match="published"):
-        loaded.load_published({})
+    assert loaded.settings == fitted.settings
 
 
 def test_predicted_cells_are_encoded_where_they_came_from(fitted):
@@ -250,8 +247,8 @@ def test_settings_out_of_range_are_named(cells, setting, words):
 
 def test_index_time_is_another_clock(cells):
     model = ScNODE(time="index", seed=1, **SHORT).fit(cells)
-    points = model.model.cells_.at(2.0)
-    assert model.model.field_.clock.rate(3.0) == 0.5  # One index in two units of time.
+    points = model.cells_.at(2.0)
+    assert model.field_.clock.rate(3.0) == 0.5  # One index in two units of time.
     ahead = model.flow(points, 2.0, [2.02])[0] - points
     assert_allclose(ahead / 0.02, model.velocity(points, 2.01), atol=0.1)
 
@@ -312,7 +309,7 @@ TWO_PROCESSES = """
 import os, sys
 import numpy as np
 from tests.models.temporal.scnode.test_default import SHORT, TIMES, branching
-from scstlib.models.temporal.scnode.model import ScNODE
+from scstlib.models import ScNODE
 model = ScNODE(seed=1, transport_steps=5, **SHORT).fit(branching(TIMES), device="cpu")
 np.save(f"{sys.argv[1]}/rank{os.environ['RANK']}.npy", model.losses_["matching"])
 np.save(f"{sys.argv[1]}/cells{os.environ['RANK']}.npy", model.sample([3.0], 20, noise=False).X)

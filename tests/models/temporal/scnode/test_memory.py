@@ -21,7 +21,7 @@ import sys
 from pathlib import Path
 import anndata
 import torch
-from scstlib.models.temporal.scnode.model import ScNODE
+from scstlib.models import ScNODE
 
 torch.set_num_threads(1)
 cells = anndata.read_h5ad(sys.argv[1], backed="r")

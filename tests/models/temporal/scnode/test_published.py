@@ -11,8 +11,10 @@ import torch
 from anndata import AnnData
 from numpy.testing import assert_allclose
 
+from scstlib.leakage import LeakageError, check_evaluation
+from scstlib.models import PublishedScNODE, load
 from scstlib.models.files import load_weights
-from scstlib.models.temporal.scnode.model import ScNODE
+from scstlib.models.temporal.comparison import score_held_out_times
 from scstlib.models.temporal.scnode.published_network import ScNODENetwork
 from scstlib.models.temporal.scnode.published_training import Batch, Comparison, joint_loss
 from scstlib.ot import sinkhorn_divergence
@@ -120,7 +122,7 @@ def test_weights_of_the_authors_give_their_values(published, as_given):
     weights = {name: as_given(value) for name, value in weights_of(published, "deep").items()}
     cells = cells_of(published)
     times = [0.0, 1.0, 2.0, 4.0]
-    model = ScNODE("published", time_points=[0, 1, 2, 3, 4], **DEEP)
+    model = PublishedScNODE(time_points=[0, 1, 2, 3, 4], **DEEP)
     model.load_published(weights, cells)
     assert_allclose(model.encode(cells), published["deep/mu"], rtol=1e-5, atol=1e-5)
     path = model.flow(published["deep/z"], 0.0, times)
@@ -133,13 +135,50 @@ def test_weights_of_the_authors_give_their_values(published, as_given):
 
 def test_weights_that_do_not_fit_are_named(published):
     weights, cells = weights_of(published, "deep"), cells_of(published)
-    model = ScNODE("published", **DEEP)
-    with pytest.raises(ValueError, match="not fitted"):
-        model.load_published(weights)
+    model = PublishedScNODE(**DEEP)
     lacking = dict(weights)
     lacking["obs_decoder.other"] = lacking.pop("obs_decoder.net.0.bias")
     with pytest.raises(ValueError, match=r"lacks.*obs_decoder\.net\.0\.bias.*has.*other"):
         model.load_published(lacking, cells)
-    wide = ScNODE("published", **{**DEEP, "drift_hidden": [9, 8]})
+    wide = PublishedScNODE(**{**DEEP, "drift_hidden": [9, 8]})
     with pytest.raises(ValueError, match=r"\(8, 6\).*\(9, 6\).*drift_hidden"):
         wide.load_published(weights, cells)
+
+
+def test_weights_are_read_without_cells_which_only_a_prediction_needs(published, tmp_path):
+    model = PublishedScNODE(**DEEP).load_published(weights_of(published, "deep"))
+    cells, times = cells_of(published), [0.0, 1.0, 2.0, 4.0]
+    for given in (published["deep/x"], cells):
+        assert_allclose(model.encode(given), published["deep/mu"], rtol=1e-5, atol=1e-5)
+    path = model.flow(published["deep/z"], 0.0, times)  # In the time that the network sees.
+    steps = model.flow(published["deep/z"], 0.0, [1.0])[0] - published["deep/z"]
+    assert_allclose(steps, published["deep/drift"], rtol=1e-4, atol=1e-4)
+    assert path.shape == (4, 7, 6)
+    assert_allclose(model.velocity(published["deep/z"], 1.0), published["deep/drift"], atol=1e-5)
+    assert model.decode(path[-1]).shape == (7, 20)
+    with pytest.raises(ValueError, match=r"cells are needed to predict.*start_from\(adata"):
+        model.sample([1.0], 5)
+    with pytest.raises(ValueError, match=r"20 genes, not an array \(7, 19\)"):
+        model.encode(published["deep/x"][:, 1:])
+    model.save(tmp_path / "model")
+    loaded = load(tmp_path / "model", device="cpu")
+    assert_allclose(loaded.encode(cells), model.encode(cells))
+    with pytest.raises(ValueError, match="20 genes, and adata has 19"):
+        loaded.start_from(cells[:, 1:])
+    given_at_once = PublishedScNODE(**DEEP).load_published(weights_of(published, "deep"), cells)
+    assert_allclose(loaded.start_from(cells).sample([1.0], 5).X, given_at_once.sample([1.0], 5).X)
+
+
+def test_loaded_weights_can_be_scored_under_the_leak_guard(published):
+    model = PublishedScNODE(**DEEP).load_published(weights_of(published, "deep"))
+    cells = cells_of(published)
+    check_evaluation(model, cells)  # What the authors trained on is not known.
+    model.start_from(cells)
+    with pytest.raises(LeakageError, match="7 observations"):
+        check_evaluation(model, cells)
+    later = cells.copy()
+    later.obs_names, later.obs["time"] = [f"later{i}" for i in range(7)], 1.0
+    scores = score_held_out_times(
+        {"published": model}, later, {"gap": lambda x, y: float(x.mean() - y.mean())}
+    )
+    assert np.isfinite(scores["value"]).all()

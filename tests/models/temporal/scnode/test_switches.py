@@ -13,7 +13,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from safetensors.torch import save_file
 
 from scstlib.leakage import LeakageError, check_evaluation
-from scstlib.models.temporal.scnode.model import ScNODE
+from scstlib.models import PublishedScNODE
 from scstlib.models.temporal.scnode.model_time import ModelTime
 from scstlib.models.temporal.scnode.published_network import Drift, ScNODENetwork
 from scstlib.models.temporal.scnode.published_training import Batch, Comparison, joint_loss
@@ -30,17 +30,17 @@ SHORT = {**SMALL, "pretrain_steps": 4, "joint_steps": 4}
 
 
 @pytest.fixture
-def fitted(moving) -> ScNODE:
-    return ScNODE("published", time="real", seed=1, **SHORT).fit(moving, device="cpu")
+def fitted(moving) -> PublishedScNODE:
+    return PublishedScNODE(time="real", seed=1, **SHORT).fit(moving, device="cpu")
 
 
-def weights_of(model: ScNODE) -> np.ndarray:
-    parameters = model.model.network_.parameters()
+def weights_of(model: PublishedScNODE) -> np.ndarray:
+    parameters = model.network_.parameters()
     return torch.cat([weight.detach().flatten() for weight in parameters]).numpy()
 
 
 def test_training_lowers_both_losses(moving):
-    model = ScNODE("published", time="real", seed=1, **SMALL).fit(moving)
+    model = PublishedScNODE(time="real", seed=1, **SMALL).fit(moving)
     pretrain, joint = (model.losses_[part] for part in ("pretrain", "joint"))
     assert pretrain.shape == (60,)
     assert joint.shape == (6,)
@@ -60,17 +60,17 @@ def test_seeds_decide_the_model_and_leave_the_global_generator_alone(moving):
     torch.manual_seed(11)
     expected = torch.rand(1).item()
     torch.manual_seed(11)
-    one = ScNODE("published", seed=2, **SHORT).fit(moving)
+    one = PublishedScNODE(seed=2, **SHORT).fit(moving)
     assert torch.rand(1).item() == expected
-    two, other = (ScNODE("published", seed=s, **SHORT).fit(moving) for s in (2, 3))
+    two, other = (PublishedScNODE(seed=s, **SHORT).fit(moving) for s in (2, 3))
     assert_array_equal(weights_of(one), weights_of(two))
     assert np.abs(weights_of(one) - weights_of(other)).max() > 1e-3
 
 
 def test_start_cells_repeat_as_blocks(moving, fitted):
     """As in the published code: 90 cells from 40 starts are blocks of 3, and 10 are left out."""
-    fitted.model.network_.latent_encoder.var_layer.weight.data.zero_()
-    fitted.model.network_.latent_encoder.var_layer.bias.data.zero_()
+    fitted.network_.latent_encoder.var_layer.weight.data.zero_()
+    fitted.network_.latent_encoder.var_layer.bias.data.zero_()
     sampled = fitted.sample([0.0], 90).X
     blocks = sampled.reshape(30, 3, 6)
     assert_allclose(blocks, np.repeat(blocks[:, :1], 3, axis=1), atol=1e-6)
@@ -127,7 +127,7 @@ def test_steps_of_the_fixed_grid_converge_and_do_not_depend_on_the_request():
 
 def test_the_fixed_grid_gives_a_sample_that_other_times_do_not_move(moving):
     for grid, moves in (("requested", True), ("fixed", False)):
-        model = ScNODE("published", solver_grid=grid, drift_activation="tanh", **SMALL).fit(moving)
+        model = PublishedScNODE(solver_grid=grid, drift_activation="tanh", **SMALL).fit(moving)
         alone, together = model.sample([2.0], 30).X, model.sample([1.5, 1.7, 2.0], 30).X[60:]
         assert (np.abs(alone - together).max() > 1e-4) == moves
 
@@ -136,8 +136,8 @@ def test_every_time_can_start_paths(moving):
     """A group of cells that is absent at the first time is predicted only from later times."""
     moving.X[moving.obs["time"] == 1.0, 0] += 50
     moving.X[moving.obs["time"] == 3.0, 0] += 50
-    model = ScNODE("published", start_times="all", **SMALL).fit(moving)
-    assert model.model.cells_.values.shape == moving.shape
+    model = PublishedScNODE(start_times="all", **SMALL).fit(moving)
+    assert model.cells_.values.shape == moving.shape
     latent = model.encode(moving[moving.obs["time"] == 1.0])
     expected = model.decode(latent.mean(0, keepdims=True))[0, 0]
     at_its_start = model.sample([1.0], 400).X[:, 0].mean()
@@ -178,14 +178,8 @@ def test_shares_of_the_terms_add_up_to_the_loss():
 
 
 def test_comparing_latent_points_alone_leaves_the_autoencoder_as_it_was(moving):
-    before = (
-        ScNODE("published", **{**SHORT, "joint_steps": 0}).fit(moving).model.network_.state_dict()
-    )
-    after = (
-        ScNODE("published", transport_space="latent", **SHORT)
-        .fit(moving)
-        .model.network_.state_dict()
-    )
+    before = PublishedScNODE(**{**SHORT, "joint_steps": 0}).fit(moving).network_.state_dict()
+    after = PublishedScNODE(transport_space="latent", **SHORT).fit(moving).network_.state_dict()
     changed = {name for name in before if not torch.equal(before[name], after[name])}
     assert changed
     assert all(name.startswith("diffeq_decoder") for name in changed)
@@ -206,13 +200,12 @@ def test_components_leave_noise_out_of_the_loss(moving):
     ]
     assert losses[0].item() == pytest.approx(losses[1].item(), rel=1e-5)
     assert abs(losses[2].item() - losses[3].item()) > 0.1
-    fitted = ScNODE("published", transport_space="components", n_components=2, **SHORT).fit(moving)
+    fitted = PublishedScNODE(transport_space="components", n_components=2, **SHORT).fit(moving)
     assert np.isfinite(fitted.losses_["joint"]).all()
 
 
 def test_flow_there_and_back_returns_and_follows_the_velocity(moving):
-    model = ScNODE(
-        "published",
+    model = PublishedScNODE(
         solver_grid="fixed",
         max_step=0.01,
         drift_activation="tanh",
@@ -236,7 +229,7 @@ def test_flow_there_and_back_returns_and_follows_the_velocity(moving):
 
 
 def test_encoding_reads_what_the_model_was_fitted_on(moving_counts):
-    model = ScNODE("published", **SHORT).fit(moving_counts)
+    model = PublishedScNODE(**SHORT).fit(moving_counts)
     assert model.genes == tuple(moving_counts.var_names)
     assert model.time_key_ == "time"
     assert_array_equal(model.times_, [0.0, 1.0, 3.0])
@@ -260,7 +253,7 @@ def test_a_prediction_far_beyond_the_data_is_a_warning(fitted):
 def test_a_validation_time_is_not_trained_on_and_stops_the_run(moving):
     moving.X[moving.obs["time"] == 1.0, 0] = 77
     settings = {**SMALL, "joint_steps": 500, "learning_rate": 0.01}
-    model = ScNODE("published", validate_every=5, patience=3, **settings).fit(
+    model = PublishedScNODE(validate_every=5, patience=3, **settings).fit(
         moving, validation_time=1.0
     )
     assert_array_equal(model.times_, [0.0, 3.0])
@@ -272,11 +265,11 @@ def test_a_validation_time_is_not_trained_on_and_stops_the_run(moving):
         check_evaluation(model, moving[moving.obs["time"] == 1.0])
     for wrong in (0.0, 2.0):
         with pytest.raises(ValueError, match=f"validation_time.*{wrong}"):
-            ScNODE("published", **SHORT).fit(moving, validation_time=wrong)
+            PublishedScNODE(**SHORT).fit(moving, validation_time=wrong)
 
 
 def test_a_run_that_was_broken_off_goes_on(moving, tmp_path, monkeypatch):
-    whole = ScNODE("published", **SMALL).fit(moving)
+    whole = PublishedScNODE(**SMALL).fit(moving)
     calls = iter(range(10**6))
 
     def breaking(*arguments, **named):
@@ -287,31 +280,31 @@ def test_a_run_that_was_broken_off_goes_on(moving, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr("scstlib.models.temporal.scnode.published_training.joint_loss", breaking)
         with pytest.raises(KeyboardInterrupt):
-            ScNODE("published", **SMALL).fit(moving, checkpoint=tmp_path / "run")
-    resumed = ScNODE("published", **SMALL).fit(moving, checkpoint=tmp_path / "run")
+            PublishedScNODE(**SMALL).fit(moving, checkpoint=tmp_path / "run")
+    resumed = PublishedScNODE(**SMALL).fit(moving, checkpoint=tmp_path / "run")
     assert_array_equal(weights_of(resumed), weights_of(whole))
     assert_array_equal(resumed.losses_["pretrain"], whole.losses_["pretrain"])
     moving.X[0, 0] += 1
     with pytest.raises(ValueError, match="another run"):
-        ScNODE("published", **SMALL).fit(moving, checkpoint=tmp_path / "run")
+        PublishedScNODE(**SMALL).fit(moving, checkpoint=tmp_path / "run")
 
 
 def test_times_of_the_whole_series_may_be_integers_and_survive_a_file(moving, tmp_path):
-    model = ScNODE("published", time_points=np.array([0, 3, 1, 2]), **SHORT).fit(moving)
+    model = PublishedScNODE(time_points=np.array([0, 3, 1, 2]), **SHORT).fit(moving)
     model.save(tmp_path / "model")
-    assert ScNODE.load(tmp_path / "model").model.settings.time_points == (0.0, 1.0, 2.0, 3.0)
+    assert PublishedScNODE.load(tmp_path / "model").time_points == (0.0, 1.0, 2.0, 3.0)
 
 
 def test_double_precision_is_kept_through_a_file(moving, tmp_path):
-    model = ScNODE("published", **SHORT).fit(moving, precision="64-true")
+    model = PublishedScNODE(**SHORT).fit(moving, precision="64-true")
     model.save(tmp_path / "model")
-    loaded = ScNODE.load(tmp_path / "model", device="cpu")
+    loaded = PublishedScNODE.load(tmp_path / "model", device="cpu")
     assert loaded.encode(moving).dtype == np.float64
     assert_array_equal(weights_of(loaded), weights_of(model))
 
 
 def test_mixed_precision_trains(moving):
-    model = ScNODE("published", **SMALL).fit(moving, precision="bf16-mixed", device="cpu")
+    model = PublishedScNODE(**SMALL).fit(moving, precision="bf16-mixed", device="cpu")
     assert model.losses_["joint"][-1] < model.losses_["joint"][0]
     assert model.encode(moving).dtype == np.float32
 
@@ -321,11 +314,11 @@ import sys
 from pathlib import Path
 from tests.conftest import series
 from tests.models.temporal.scnode.test_switches import SHORT, weights_of
-from scstlib.models.temporal.scnode.model import ScNODE
+from scstlib.models import PublishedScNODE
 from scstlib.training import launch, terms_of
 import numpy as np, os
 terms = np.arange(3)[terms_of(launch("cpu"), 3)]
-model = ScNODE("published", **SHORT).fit(series([0.0, 1.0, 3.0]), device="cpu", precision="64-true")
+model = PublishedScNODE(**SHORT).fit(series([0.0, 1.0, 3.0]), device="cpu", precision="64-true")
 path = Path(sys.argv[1]) / f"rank{os.environ['RANK']}.npz"
 np.savez(path, weights=weights_of(model), terms=terms)
 """
@@ -346,7 +339,7 @@ def test_two_processes_learn_what_one_does(moving, tmp_path):
         "PYTHONPATH": str(Path(__file__).parents[4]),
     }
     subprocess.run(command, check=True, capture_output=True, env=environment, timeout=120)
-    one = weights_of(ScNODE("published", **SHORT).fit(moving, device="cpu", precision="64-true"))
+    one = weights_of(PublishedScNODE(**SHORT).fit(moving, device="cpu", precision="64-true"))
     ranks = [np.load(tmp_path / f"rank{rank}.npz") for rank in range(2)]
     assert [rank["terms"].tolist() for rank in ranks] == [[0, 2], [1]]
     assert_array_equal(ranks[0]["weights"], ranks[1]["weights"])
@@ -355,34 +348,33 @@ def test_two_processes_learn_what_one_does(moving, tmp_path):
 
 def test_a_saved_model_predicts_the_same(fitted, tmp_path):
     fitted.save(tmp_path / "model.safetensors")
-    loaded = ScNODE.load(tmp_path / "model.safetensors", device="cpu")
+    loaded = PublishedScNODE.load(tmp_path / "model.safetensors", device="cpu")
     assert_allclose(loaded.sample([2.0], 30).X, fitted.sample([2.0], 30).X)
-    assert loaded.model.settings == fitted.model.settings
+    assert loaded.settings == fitted.settings
     assert [p.name for p in tmp_path.iterdir()] == ["model.safetensors"]
 
 
 def test_damaged_and_foreign_files_are_refused(fitted, tmp_path):
     path = tmp_path / "model.safetensors"
     with pytest.raises(FileNotFoundError, match=r"model\.safetensors"):
-        ScNODE.load(path)
+        PublishedScNODE.load(path)
     fitted.save(path)
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(ValueError, match="cut short"):
-        ScNODE.load(path)
+        PublishedScNODE.load(path)
     for header, names in [
         ({"model": "Other", "file_version": 1}, "Other"),
-        ({"model": "ScNODE", "file_version": 99, "settings": {}}, "newer"),
-        ({"model": "ScNODE"}, "incomplete"),
+        ({"model": "PublishedScNODE", "file_version": 99, "settings": {}}, "newer"),
+        ({"model": "PublishedScNODE"}, "incomplete"),
     ]:
         save_file({"x": torch.zeros(1)}, path, metadata={"scstlib": json.dumps(header)})
         with pytest.raises(ValueError, match=names):
-            ScNODE.load(path)
+            PublishedScNODE.load(path)
 
 
 @pytest.mark.parametrize(
     "setting",
     [
-        {"variant": "better"},
         {"time": "hours"},
         {"drift_activation": "sine"},
         {"start_times": "last"},
@@ -391,15 +383,15 @@ def test_damaged_and_foreign_files_are_refused(fitted, tmp_path):
 )
 def test_unknown_settings_are_named(setting):
     with pytest.raises(ValueError, match=str(next(iter(setting.values())))):
-        ScNODE(**{"variant": "published", **setting})
+        PublishedScNODE(**setting)
 
 
 def test_requests_that_cannot_be_met_are_refused(moving, fitted):
     with pytest.raises(ValueError, match="before the first"):
         fitted.sample([-1.0], 5)
     with pytest.raises(ValueError, match="fit"):
-        ScNODE("published", **SMALL).sample([1.0], 5)
+        PublishedScNODE(**SMALL).sample([1.0], 5)
     with pytest.raises(ValueError, match="n_cells"):
         fitted.sample([1.0], 0)
     with pytest.raises(ValueError, match=r"120 cells.*=100"):
-        ScNODE("published", **SMALL).fit(moving, max_cells_in_memory=100)
+        PublishedScNODE(**SMALL).fit(moving, max_cells_in_memory=100)

@@ -1,0 +1,44 @@
+"""Diagrams of the book, drawn as SVG: one function a diagram, each returns a ``Drawing``.
+
+``python -m book.diagrams`` writes them to ``book/_static/diagrams``, where they are committed so
+that they show on Colab and GitHub too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from . import data, held_out, space, time
+from .canvas import Drawing
+
+DIAGRAMS: dict[str, Callable[[], Drawing]] = {
+    function.__name__: function
+    for function in (
+        data.organism,
+        data.bulk_mixture,
+        data.count_splitting,
+        data.pseudo_bulk_size,
+        space.scgraphic_published,
+        space.scgraphic_default,
+        space.pair_features,
+        space.windows,
+        time.scnode_published,
+        time.scnode_default,
+        time.chained_cells,
+        held_out.splits,
+        held_out.leaks_in_time,
+        held_out.leaks_in_space,
+    )
+}
+
+
+def markdown(name: str, folder: str = "../../book/_static/diagrams") -> str:
+    """Return what a page writes to show a diagram: image, and caption below it.
+
+    Parameters
+    ----------
+    folder : str
+        Of the diagrams, seen from the page; the default is that of ``notebooks/PART/PAGE``.
+    """
+    drawing = DIAGRAMS[name]()
+    return f"![{drawing.alt}]({folder}/{name}.svg)\n\n*{drawing.caption}*"

@@ -1,0 +1,1 @@
+"""The console command ``scstlib``: each module parses one command and calls the package."""

@@ -1,0 +1,13 @@
+from .baselines import ConstantMean as ConstantMean
+from .baselines import CopyNearest as CopyNearest
+from .baselines import InterpolatedMean as InterpolatedMean
+from .comparison import SPLIT_HALF as SPLIT_HALF
+from .comparison import median_table as median_table
+from .comparison import score_held_out_times as score_held_out_times
+from .ensemble import Ensemble as Ensemble
+from .methods import methods as methods
+from .protocol import LatentFlow as LatentFlow
+from .protocol import TemporalModel as TemporalModel
+from .scnode.default import ScNODE as ScNODE
+from .scnode.published import PublishedScNODE as PublishedScNODE
+from .transport import DisplacementInterpolation as DisplacementInterpolation

@@ -1,0 +1,36 @@
+"""Every temporal method with its defaults, to fit and compare them all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from scstlib.models.temporal.baselines import ConstantMean, CopyNearest, InterpolatedMean
+from scstlib.models.temporal.protocol import TemporalModel
+from scstlib.models.temporal.scnode.default import ScNODE
+from scstlib.models.temporal.scnode.published import PublishedScNODE
+from scstlib.models.temporal.transport import DisplacementInterpolation
+
+
+def methods() -> dict[str, Callable[[int], TemporalModel]]:
+    """Return the name of each method and a function that takes a seed and returns it unfitted.
+
+    A new method is one file and one line here.
+
+    Examples
+    --------
+    >>> new = methods()
+    >>> list(new)  # doctest: +NORMALIZE_WHITESPACE
+    ['nearest time copied', 'mean profile', 'nearest time, mean moved', 'OT displacement',
+     'OT displacement, 6 components', 'scNODE as published', 'scNODE']
+    >>> new["scNODE"](3)
+    ScNODE(seed=3)
+    """
+    return {
+        "nearest time copied": lambda seed: CopyNearest(),
+        "mean profile": lambda seed: ConstantMean(),
+        "nearest time, mean moved": lambda seed: InterpolatedMean(),
+        "OT displacement": lambda seed: DisplacementInterpolation(seed=seed),
+        "OT displacement, 6 components": lambda seed: DisplacementInterpolation(6, seed=seed),
+        "scNODE as published": lambda seed: PublishedScNODE(seed=seed),
+        "scNODE": lambda seed: ScNODE(seed=seed),
+    }

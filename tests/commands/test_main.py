@@ -1,0 +1,161 @@
+"""The command ``scstlib``: examples of its help, exit status, and one line for what is wrong."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+
+import anndata
+import pandas as pd
+import pytest
+
+from scstlib import __version__
+from scstlib.__main__ import main
+from scstlib.commands import train
+from scstlib.datasets import simulate_organism
+
+ROOT = Path(__file__).resolve().parents[2]
+# In the order in which one makes what the next reads.
+COMMANDS = (
+    ["train", "contacts"],
+    ["train", "expression"],
+    ["predict-contacts"],
+    ["predict-expression"],
+    ["score", "contacts"],
+    ["score", "expression"],
+)
+
+
+@pytest.fixture(scope="module")
+def organism(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("organism")
+    simulate_organism(0, "tiny").write(folder)
+    return folder
+
+
+@pytest.fixture
+def here(organism: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the files that the examples name, to work in."""
+    shutil.copytree(organism, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.slow
+def test_every_example_of_the_help_runs(
+    here: Path,
+    examples: Callable[[list[str]], list[list[str]]],
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    for command in COMMANDS:
+        shown = examples(command)
+        assert shown
+        for words in shown:
+            assert words[: len(command)] == command
+            assert main(words) == 0, words
+    # Training says what it reads and costs before it starts.
+    text = caplog.text
+    assert "4 windows of 64 bins, 2 cell types: about a minute or less on one CPU core" in text
+    assert "160 cells, 120 genes, 4 times: about a minute or less" in text
+    assert text.index("4 windows") < text.index("scGrapHiC: step 1 of 5")
+    assert sorted(path.name for path in here.glob("maps*")) == [
+        "maps.alpha_mature.mcool", "maps.beta_mature.mcool",
+    ]  # fmt: skip
+    cells = anndata.read_h5ad(here / "at_once.h5ad")
+    assert cells.obs["time"].value_counts().to_dict() == {36.0: 50, 60.0: 50}
+    assert cells.uns["provenance"]["inputs"]["cells"]["name"] == "cells.h5ad"
+    tables = {name: pd.read_csv(here / f"{name}.csv") for name in ("contacts", "expression")}
+    assert set(tables["contacts"]["model"]) >= {"prediction", "bulk"}
+    assert set(tables["expression"]["time"]) == {48.0}
+    shown = capsys.readouterr().out
+    assert "GD" in shown
+    assert "energy distance" in shown
+
+
+def test_entry_point_and_module() -> None:
+    script = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]["scstlib"]
+    module, _, name = script.partition(":")
+    assert getattr(import_module(module), name) is main
+    shown = subprocess.run(
+        [sys.executable, "-W", "error", "-m", "scstlib", "--version"],
+        capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    assert shown == f"scstlib {__version__}\n"
+    wrong = subprocess.run(
+        [sys.executable, "-m", "scstlib", "dance"], capture_output=True, check=False
+    )
+    assert wrong.returncode == 2
+
+
+def test_parsing_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; from scstlib.__main__ import main; import scstlib.files\n"
+        "try: main(['train', 'contacts', '--help'])\n"
+        "except SystemExit: pass\n"
+        "print(sorted({'torch', 'scanpy', 'cooler', 'anndata', 'sklearn'} & set(sys.modules)))"
+    )
+    shown = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout
+    assert shown.splitlines()[-1] == "[]"
+
+
+def test_interruption_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(train, "fit_expression", interrupted)
+    words = ["--cells", str(ROOT / "README.md"), "--out", str(tmp_path / "m.safetensors")]
+    assert main(["train", "expression", *words]) == 130
+    assert capsys.readouterr().err == "interrupted\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("train expression --cells none.h5ad --out m.safetensors", "no file none.h5ad"),
+        ("train expression --cells cells.h5ad --out m.pt", "does not end with .safetensors"),
+        ("train expression --cells cells.h5ad --out m.safetensors --time-key day", "'day'"),
+        ("train expression --cells cells.h5ad --out m.safetensors --hold-out 50", "[50.0]"),
+        ("train expression --cells cells.h5ad --out m.safetensors --set steps", "NAME=VALUE"),
+        ("train expression --cells cells.h5ad --out m.safetensors --set seed=1", "set twice"),
+        ("train expression --cells cells.h5ad --out m.safetensors --set stepz=1", "stepz"),
+        (
+            "train contacts --bulk stem.cool --expression cells.h5ad --targets stem"
+            " --out m.safetensors",
+            "TYPE=FILE",
+        ),
+        (
+            "train contacts --bulk stem.cool --expression cells.h5ad --targets stem=stem.cool"
+            " --window 32 --validation-chromosomes chr9 --out m.safetensors",
+            "chr9",
+        ),
+        (
+            "predict-expression --cells cells.h5ad --times 3 --n-cells 5 --out cells.h5ad"
+            " --overwrite",
+            "cells.h5ad is read",
+        ),
+        ("score expression --predicted cells.h5ad --measured cells.h5ad --times 1", "[1.0]"),
+        (
+            "score contacts --predicted stem.cool --measured stem.cool --bulk bulk.mcool",
+            "choose bulk.mcool::resolutions/N",
+        ),
+    ],
+)
+def test_wrong_use_is_one_line(
+    words: str, expected: str, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = sorted(here.iterdir())
+    assert main(words.split()) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert [line for line in lines if line.startswith("error:")] == lines[-1:]
+    assert expected in lines[-1]
+    assert sorted(here.iterdir()) == before
