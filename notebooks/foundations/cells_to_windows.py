@@ -144,6 +144,10 @@ Markdown(
 #
 # ### How many cells?
 #
+# ![At the top three contact maps of one cell type, from 1, 20 and 200 cells: the first has a few scattered pixels, the last a clear diagonal with domains. Below, the same 600 cells are shared out in two ways: among 3 cell types with 200 cells each, three clear maps; among 12 cell types with 50 cells each, twelve speckled maps.](../../book/_static/diagrams/pseudo_bulk_size.svg)
+#
+# *Contacts of cells add up to depth; with the number of cells given, more cell types mean shallower maps.*
+#
 # The answer depends on the question. Below, the pseudo-bulks are held against the truth, five
 # times: by counts, by [observed over expected](../../book/glossary.md#observed-over-expected) (O/E) in
 # bins of 50 kb and of 500 kb, by insulation and by [compartment](../../book/glossary.md#compartment)
@@ -511,6 +515,10 @@ Markdown(
 # apart. They overlap, and so the order of steps matters: **hold out chromosomes first**, and fit
 # everything on the windows of the others
 # ([Whalen et al. 2022](https://doi.org/10.1038/s41576-021-00434-9)).
+#
+# ![A square contact map of a chromosome, darkest on the diagonal. Four equal squares, numbered 1 to 4, lie along the diagonal, each shifted by half its width, so that neighbours overlap. Dashed lines on both sides of the diagonal mark the band that is complete. The corners far from the diagonal are outside all windows: too far apart, not predicted. Below, the weights of the four windows along the diagonal: four bumps that overlap by half, each rising from 0 at one end of its window to 1 and back to 0.](../../book/_static/diagrams/windows.svg)
+#
+# *Windows overlap, and a predicted pixel is the weighted mean of those over it; between the dashed lines no pixel is left out.*
 
 # %%
 four = organism.chromosomes[:4]

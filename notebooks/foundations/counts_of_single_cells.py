@@ -46,8 +46,14 @@ plt.rcParams.update(book_style())
 # %% [markdown]
 # ## What a bulk measurement hides
 #
-# A bulk measurement grinds up a tissue and reports one number a gene: the mean over all cells. The
-# data set below has single blood cells instead, 700 of the 68,000 peripheral blood cells of
+# A bulk measurement grinds up a tissue and reports one number a gene: the mean over all cells. A bulk
+# contact map is such a mean too; [Contact maps](contact_maps.ipynb) follow later.
+#
+# ![A table of three cell types, drawn as five circles, three triangles and two squares: 50, 30 and 20 percent of the cells. One gene has 0, 4 and 20 counts in them, drawn as bars. Their contact maps have domains with different borders. A last row, below a line, is the bulk: all ten cells together, 5.2 counts of the gene, and a blurred contact map in which no border is sharp.](../../book/_static/diagrams/bulk_mixture.svg)
+#
+# *A bulk measurement is the mean over cell types, weighted by their shares: no cell has 5.2 counts of this gene, and no cell has this contact map.*
+#
+# The data set below has single blood cells instead, 700 of the 68,000 peripheral blood cells of
 # [Zheng et al. 2017](https://doi.org/10.1038/ncomms14049). It comes with
 # [scanpy](https://doi.org/10.1186/s13059-017-1382-0), so this part of the page runs without any
 # download.

@@ -62,6 +62,10 @@ plt.rcParams.update(book_style())
 # the counts. The simulated organism has a regulatory network whose cells start as progenitors, commit to
 # three fates in two decisions, cycle and grow. Counts are drawn from its true expression, with a depth
 # of its own for each cell. Its chromosomes fold after the same state, which later pages use.
+#
+# ![At the top a box: in every cell one network of 32 regulators, with a tree that forks twice, into three fates. Arrows lead from it to two boxes of noise-free truth: expression, and contacts. A third arrow leads from expression to contacts. Below, what is measured: from expression, counts of single cells at each time, a sparse table of cells by genes; from contacts, maps of one cell, of a cell type and of the bulk, each fuller than the one before.](../../book/_static/diagrams/organism.svg)
+#
+# *One network drives both expression and contacts of a cell; the truth of both is known, and what models see are counts drawn from it.*
 
 # %%
 organism = simulate_organism(seed=seed, preset="small")

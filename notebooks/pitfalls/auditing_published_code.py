@@ -47,14 +47,13 @@ from sklearn.tree import DecisionTreeRegressor
 
 from scstlib import audit
 from scstlib.audit import Case, Claim
-from scstlib.datasets.organism import simulate_organism
 from scstlib.audit.experiments import mean_interval
+from scstlib.datasets import simulate_organism
 from scstlib.metrics.contacts import insulation_score, ssim, stratum_adjusted_correlation
 from scstlib.metrics.expression import wasserstein
-from scstlib.models import PublishedScGrapHiC
-from scstlib.models.temporal.cells import measured_cells
+from scstlib.models import PublishedScGrapHiC, PublishedScNODE
 from scstlib.models.spatial.scgraphic.published_inputs import read_inputs
-from scstlib.models import PublishedScNODE
+from scstlib.models.temporal.cells import measured_cells
 from scstlib.models.temporal.scnode.published_training import Comparison, draw_batch, joint_loss
 from scstlib.plots import BLUE, GREY, ORANGE, book_style
 from scstlib.preprocess.contacts import normalise_depth

@@ -47,20 +47,19 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeRegressor
 
-from scstlib.datasets import load, simulate_organism
 from scstlib.audit.experiments import illusion, with_and_without
-from scstlib.leakage import assert_disjoint, check_evaluation, record_fit
+from scstlib.datasets import load, simulate_organism
+from scstlib.files.track_files import expression_by_type
+from scstlib.leakage import assert_disjoint, check_evaluation, choose, record_fit
 from scstlib.metrics.expression import energy_distance, skill_score, wasserstein
 from scstlib.models import PublishedScGrapHiC, PublishedScNODE, ScNODE
-from scstlib.models.temporal.transport import DisplacementInterpolation
+from scstlib.models.temporal import DisplacementInterpolation
 from scstlib.plots import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, book_style
 from scstlib.preprocess.expression import ShiftedLog
 from scstlib.preprocess.guides import guide_tracks
 from scstlib.preprocess.reduction import PCA, Scale, SelectVariableGenes, dense
-from scstlib.files.track_files import expression_by_type
 from scstlib.preprocess.tracks import by_chromosome, expression_tracks, interval_track
 from scstlib.preprocess.windows import make_windows
-from scstlib.leakage import choose
 from scstlib.splits import hold_out_chromosomes, hold_out_donors, hold_out_times
 from scstlib.training import minimise, seeded_weights
 
@@ -112,6 +111,10 @@ def guard(name, mistake, check, *arguments, **options):
 # of the package. Set it to `False`, run it again, and the answer is "accepted".
 #
 # ## Two tasks
+#
+# ![Rows and grids of squares: filled for training, with a dot for validation, striped for test, empty for not used. Of twelve times, the pattern easy tests times 4, 6 and 8, counted from 0, with training times on both sides; the pattern medium tests the last two. In a grid of cell types by chromosomes, a split by chromosomes tests the last column and validates on the one before, in all cell types. A split by cell types tests only the last cell type on the last chromosome; the other squares of that row and column are not used. Of six donors, one is tested as a whole.](../../book/_static/diagrams/splits.svg)
+#
+# *Whole times, whole chromosomes and whole donors are held out; a new cell type is tested on new chromosomes only.*
 #
 # **Contact maps.** An organism of 16 short chromosomes. The map of stem cells is known as a deep
 # [bulk](../../book/glossary.md#bulk) map. Predicted is, for every pixel of another cell type, the
@@ -573,6 +576,10 @@ guard("many tries, the best reported", mistake, check_evaluation, winner, one)
 # %% [markdown]
 # ## What is learned before the split
 #
+# ![On the left five steps from top to bottom: choose genes, scale, train, start the forecast, report one run. On the right a tall striped box: the test part, all cells of held-out times. A red arrow leads from it to each step, with a cross: genes chosen on all cells, scaled by all cells, trained on cells of that time, started from held-out cells, the best run in the test reported. Below, one dark arrow leads from the box score the forecast to the test part: the only one allowed.](../../book/_static/diagrams/leaks_in_time.svg)
+#
+# *Each crossed arrow carries something of the test part into the work that it is to judge; the one arrow that may touch it is the score.*
+#
 # **The mistake.** Genes are chosen by how well they separate two groups of cells, in all cells;
 # then a classifier is cross-validated on these genes. The labels of this experiment are random:
 # there is nothing to find, and an honest accuracy is ½.
@@ -817,6 +824,10 @@ guard(name, mistake, check_evaluation, model, split.test, given=start)
 
 # %% [markdown]
 # ## Windows that overlap
+#
+# ![On the left five steps from top to bottom. On the right a tall striped box: the test part, chromosomes and cell types that are held out. Red arrows with a cross lead from it to four steps: the bulk map holds the test type; tracks are scaled by all windows; windows are cut before the split, so that they overlap; the model is trained on held-out places, the same chromosome in another cell type. A small box with the validation part stands beside the fifth step, stop training: a dark arrow to that step is allowed, a red arrow to the step train is not. Below, a dark arrow leads from the box score the maps to the test part: that is allowed.](../../book/_static/diagrams/leaks_in_space.svg)
+#
+# *Each crossed arrow carries something of a held-out part into the work that it is to judge: so chromosomes are split first, then come bulk, scales and windows.*
 #
 # **The mistake.** Windows are cut with a stride of half their length and then split at random. Many
 # pixels of a test window then lie in a training window too, with the same counting noise, and nearly

@@ -46,16 +46,16 @@ from sklearn.metrics import adjusted_rand_score
 from sklearn.neighbors import NearestNeighbors
 
 from scstlib import audit
+from scstlib.audit.experiments import mean_interval
 from scstlib.datasets import load, simulate_organism
 from scstlib.datasets.organism.expression import sample_counts
-from scstlib.audit.experiments import mean_interval
 from scstlib.leakage import check_evaluation, record_fit
 from scstlib.metrics.contacts import contrast_correlation
 from scstlib.metrics.expression import energy_distance
-from scstlib.models.temporal.baselines import CopyNearest
-from scstlib.models.spatial.baselines import BulkRidge
-from scstlib.models.temporal.scnode.count_factors import fit_count_factors
 from scstlib.models import ScNODE
+from scstlib.models.spatial import BulkRidge
+from scstlib.models.temporal import CopyNearest
+from scstlib.models.temporal.scnode.count_factors import fit_count_factors
 from scstlib.plots import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, book_style
 from scstlib.preprocess.confounding import check_confounding, check_depths, variance_explained
 from scstlib.preprocess.contacts import distance_means, make_windows, normalise_depth
@@ -624,6 +624,10 @@ guard(count_split, AnnData(smooth(measured.X, 15)) if mistake else measured, see
 # molecules and tested in the other. Three populations: Poisson counts of equal depth, for which
 # splitting is made; deep counts with the dispersion of the organism; and Poisson counts of unequal
 # depth.
+#
+# ![A table of one cell with four genes. Its molecules are drawn as marks: 4 of gene A, 0 of gene B, 3 of gene C, 8 of gene D. Each is either a filled blue circle or a hollow orange square, by chance. Two columns on the right count the circles, part 1, and the squares, part 2; 15 molecules become 7 and 8. Below, an arrow leads from part 1, find clusters, to part 2, test genes. A note says: independent if counts are Poisson.](../../book/_static/diagrams/count_splitting.svg)
+#
+# *A coin decides for each molecule into which part it falls; both parts are the same cells, and what is found in one can be tested in the other.*
 
 # %%
 

@@ -41,8 +41,8 @@ from IPython.display import Markdown
 from sklearn.decomposition import PCA
 
 from scstlib import audit
-from scstlib.datasets import simulate_organism
 from scstlib.audit.experiments import mean_interval
+from scstlib.datasets import simulate_organism
 from scstlib.metrics.contacts import (
     contrast_correlation,
     genome_disco,

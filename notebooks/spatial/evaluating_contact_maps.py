@@ -43,9 +43,16 @@ from IPython.display import Markdown
 from scstlib.datasets import simulate_organism
 from scstlib.leakage import LeakageError
 from scstlib.models import ScGrapHiC
-from scstlib.models.spatial.baselines import BulkCopy, BulkRidge, BulkSmoothed, MeanOfTypes
-from scstlib.models.spatial.comparison import CEILING, mean_scores, on_scale, score_windows
-from scstlib.models.spatial.trees import ContactTrees
+from scstlib.models.spatial import (
+    BulkCopy,
+    BulkRidge,
+    BulkSmoothed,
+    ContactTrees,
+    MeanOfTypes,
+    mean_scores,
+    score_windows,
+)
+from scstlib.models.spatial.comparison import CEILING, on_scale
 from scstlib.plots import BLUE, GREEN, GREY, ORANGE, book_style, contact_map
 from scstlib.preprocess.contacts import make_windows
 from scstlib.preprocess.expected import DistanceMeans

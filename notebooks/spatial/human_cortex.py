@@ -42,20 +42,18 @@ import numpy as np
 import pandas as pd
 from IPython.display import Markdown
 
-from scstlib.files.outputs import predict_chromosomes, provenance, write_contact_map
 from scstlib.datasets import load
 from scstlib.datasets.organism.writing import map_pixels
+from scstlib.files import predict_contacts, read_inputs
+from scstlib.files.stitch import stitch, symmetric
+from scstlib.files.track_files import expression_by_type
 from scstlib.leakage import LeakageError, check_evaluation
 from scstlib.metrics.contacts import contrast_correlation, stratum_adjusted_correlation
 from scstlib.models import ScGrapHiC
-from scstlib.models.spatial.baselines import BulkCopy, BulkRidge, BulkSmoothed
-from scstlib.models.spatial.trees import ContactTrees
+from scstlib.models.spatial import BulkCopy, BulkRidge, BulkSmoothed, ContactTrees
 from scstlib.plots import BLUE, GREEN, GREY, ORANGE, book_style, contact_map
 from scstlib.preprocess.contacts import make_windows, normalise_depth, usable_bins
-from scstlib.files.inputs import read_inputs
 from scstlib.preprocess.guides import guide_tracks
-from scstlib.files.stitch import stitch, symmetric
-from scstlib.files.track_files import expression_by_type
 from scstlib.preprocess.tracks import by_chromosome, expression_tracks, interval_track
 from scstlib.preprocess.windows import join_windows
 from scstlib.splits import hold_out_cell_types, hold_out_chromosomes, hold_out_regions
@@ -441,15 +439,15 @@ plt.show()
 # A fitted model is saved and used from the command line, on files of the usual formats:
 #
 # ```console
-# $ python -m scstlib predict-contacts --bulk bulk.cool --expression cells.h5ad \
+# $ scstlib predict-contacts --bulk bulk.cool --expression cells.h5ad \
 #       --cell-type-key kind --genes genes.bed --cpg cpg.bedGraph --model model.safetensors \
 #       --window 40 --stride 20 --out cortex.mcool
 # ```
 #
 # It writes `cortex.MG.mcool` and so on, one file a cell type, which cooler reads and HiGlass shows.
 # Maps in the `.hic` format are converted first, with `hictk convert maps.hic maps.mcool` or
-# `hic2cool convert maps.hic maps.mcool -r 0`. In Python the same is three calls. Here they predict
-# the microglia of the donor 29yr on the chromosomes that the last model has not seen.
+# `hic2cool convert maps.hic maps.mcool -r 0`. In Python the same is `predict_contacts`. Here it
+# predicts the cell types of the donor 29yr on the chromosomes that the last model has not seen.
 
 # %%
 folder = Path(tempfile.mkdtemp())
@@ -464,20 +462,16 @@ with warnings.catch_warnings():
         folder / "bulk.cool", rna, cell_type_key="kind", genes=annotation,
         cpg=cpg.rename(columns={"cpg": "value"}), chromosomes=folds[-1], window=window,
     )  # fmt: skip
-loaded = ScGrapHiC.load(folder / "model.safetensors")
-write_contact_map(
-    folder / "MG.mcool",
-    inputs.bulk.bins,
-    predict_chromosomes(loaded, inputs, "MG", stride=stride),
-    metadata=provenance(loaded, inputs.files, cell_type="MG", stride=stride),
-    assembly="hg19",
+written = predict_contacts(
+    folder / "model.safetensors", inputs, folder / "cortex.mcool", stride=stride
 )
-print(cooler.fileops.list_coolers(str(folder / "MG.mcool")))
-written = cooler.Cooler(f"{folder}/MG.mcool::resolutions/1000000")
+print(*(f"{kind}: {path.name}" for kind, path in written.items()), sep="\n")
+microglia = cooler.Cooler(f"{written['MG']}::resolutions/1000000")
 on_page = maps_of["scGrapHiC"]["MG", "29yr", folds[-1][0]]
-in_file = written.matrix(balance=False).fetch(folds[-1][0])
+in_file = microglia.matrix(balance=False).fetch(folds[-1][0])
 print("as on this page:", np.allclose(in_file, on_page, rtol=1e-3, atol=1e-3))
-print({key: written.info["metadata"][key] for key in ("predicted", "model", "variant", "scstlib")})
+about = microglia.info["metadata"]
+print({key: about[key] for key in ("predicted", "cell_type", "model", "model_settings", "scstlib")})
 
 # %% [markdown]
 # ## A second case: differentiation of mouse neurons

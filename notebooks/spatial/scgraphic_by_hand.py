@@ -46,12 +46,12 @@ import torch
 from IPython.display import Markdown
 from torch.nn import functional
 
-from scstlib.datasets.organism import simulate_organism
+from scstlib.datasets import simulate_organism
 from scstlib.metrics.contacts import contrast_correlation, stratum_adjusted_correlation
 from scstlib.models import PublishedScGrapHiC, ScGrapHiC
 from scstlib.models.spatial.scgraphic.features import bulk_guide, view_bulk, with_neighbours
-from scstlib.models.spatial.scgraphic.network import from_triangle
 from scstlib.models.spatial.scgraphic.loss import count_loss
+from scstlib.models.spatial.scgraphic.network import from_triangle
 from scstlib.models.spatial.scgraphic.published_inputs import read_inputs
 from scstlib.models.spatial.scgraphic.published_network import ScGrapHiCNetwork
 from scstlib.plots import BLUE, GREY, ORANGE, book_style, contact_map
@@ -160,6 +160,10 @@ plt.show()
 
 # %% [markdown]
 # ## The published model, by hand
+#
+# ![A column of boxes from top to bottom. Tracks of the cell type (expression, CTCF, CpG) go into a convolution along the genome with four attention blocks and a sigmoid. Its features are joined with encodings. A graph convolution over the bulk map follows, whose outgoing arrow is crossed out: as published, its result is not used; a line leads around it. Then four attention blocks, the products of all pairs of bins, and seven residual blocks of convolutions with a last 7 by 7 convolution and a sigmoid, which give the predicted map. On the right the bulk map: it gives 16 positional encodings, which enter the first box and the joint, and a dashed arrow to the graph convolution as its edges.](../../book/_static/diagrams/scgraphic_published.svg)
+#
+# *Expression and the bulk map's encodings become features of bins, pairs of bins become pixels; the graph convolution is computed, but its result is not used.*
 #
 # The model is built below as the public code does it (`rsinghlab/scGrapHiC` at commit `8019e1f`), with the
 # authors' sizes. Its weights are those of a model of the package that was trained for a few steps, so that
@@ -646,6 +650,10 @@ pd.DataFrame(rows).T.round(3)
 #
 # ## The default, piece by piece
 #
+# ![Three blocks of logarithms, added up. Base: the bulk map equals the contacts expected from distance and visibility, times the rest, a speckled map, which is smoothed. Shift: two falling curves of contacts by distance, a solid one of the training maps and a dashed one of the bulk; the gap between them is one number a distance. Residual: one network with the bulk map is read twice, with the guide of the cell type and with the guide of the bulk's cells; the difference of the two is what the cell type adds, zero where both agree; a common part is added for all types. At the bottom: depth times the exponential of the sum gives the expected contacts, a symmetric map.](../../book/_static/diagrams/scgraphic_default.svg)
+#
+# *The prediction starts from the bulk map without its noise; the network adds only what the guide of the cell type says beyond that of the bulk's cells.*
+#
 # The default of the package keeps the task and changes every part:
 #
 # | part | as published | default |
@@ -765,6 +773,10 @@ print(", ".join(feature_names))
 # This is done at half resolution, where a small U-Net looks at the surroundings of a pair at three scales, and again at full
 # resolution, each pair by itself. The last layers of both start at 0, so that before training the prediction is base and
 # shift. Pixels are those of the upper triangle; the lower is its mirror image.
+#
+# ![At the top a genome with bins; two of them, i and j, are joined by an arc. Between them small bars, the steps, one of them tall: a boundary. Four boxes name the features of the pair: product of i and j, sum of steps between, distance, bulk map at the pair. Arrows lead to two readings. Left, a U-Net: squares of pairs at half, a quarter and an eighth of the resolution going down, and up again, with dashed arrows across at equal size, where both are added. Right, a box: each pair by itself, at full resolution. Both answers are added up and are zero before training.](../../book/_static/diagrams/pair_features.svg)
+#
+# *A pair is described by what its bins are and what lies between them; a U-Net sees what lies around it, and a second reading looks at each pair by itself.*
 #
 # ### One place, read twice
 #

@@ -49,12 +49,12 @@ from sklearn.neighbors import KNeighborsClassifier
 from torch import nn
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
-from scstlib.datasets.organism import simulate_organism
+from scstlib.datasets import simulate_organism
 from scstlib.metrics.expression import energy_distance, variance_ratio, wasserstein
+from scstlib.models import PublishedScNODE, ScNODE
 from scstlib.models.temporal.scnode.count_factors import fit_count_factors
 from scstlib.models.temporal.scnode.drift import DAMPINGS, damping_errors
 from scstlib.models.temporal.scnode.flow_matching import train_drift
-from scstlib.models import PublishedScNODE, ScNODE
 from scstlib.models.temporal.scnode.published_network import ScNODENetwork
 from scstlib.models.temporal.scnode.published_training import Comparison, draw_batch, joint_loss
 from scstlib.models.temporal.scnode.transport_curves import couple, couple_times, draw_curves
@@ -172,6 +172,10 @@ plt.show()
 
 # %% [markdown]
 # ## The published model, by hand
+#
+# ![Three columns, for the first, second and third time. At the top the measured cells of each time, hollow circles. They go down into a box, the encoder, which gives a mean and a spread. Below it, in latent space, the encoded cells of the first time, red triangles, are moved to the second and third time by arrows: the drift, solved as an ODE. Beside them at each time lie the encoded measured cells, hollow circles, joined to the triangles by a double arrow, the transport loss. A second box, the decoder, takes the triangles to gene space, where again a double arrow compares them with measured cells. Encoder and decoder are trained by themselves first.](../../book/_static/diagrams/scnode_published.svg)
+#
+# *Cells of the first time alone are moved through all times; at each time a transport loss compares them with measured cells, in latent space and in gene space.*
 #
 # scNODE ([Zhang et al. 2024](https://doi.org/10.1093/bioinformatics/btae393)) has three networks. This
 # page builds them as its public code does, with the sizes that the authors used for zebrafish
@@ -510,6 +514,10 @@ Markdown(
 # %% [markdown]
 # ## The default, piece by piece
 #
+# ![A column of boxes from top to bottom. Counts of all training times go into factors of counts, which know the depth of each cell. Cells of neighbouring times are paired by optimal transport and joined by curves. The drift, position and time to velocity, is learned by flow matching. Below, a time axis with measured times 1, 2 and 3 and a new time between 2 and 3: cells of time 2 move forwards to it, cells of time 3 move backwards to it, more of the nearer time. Beyond time 3 an arrow fades. Last, an observation model draws depth and counts of the predicted cells, or leaves the noise out.](../../book/_static/diagrams/scnode_default.svg)
+#
+# *The drift is learned from curves through measured cells, without solving an ODE; a time in between is reached from both neighbouring times.*
+#
 # The default of the package keeps the plan, a latent space with a drift in it, and changes every part:
 #
 # | part | as published | default |
@@ -659,6 +667,10 @@ plt.show()
 # A straight line through each pair would give velocities that jump at every training time. So pairs are joined
 # to chains over four times (the cell before, the pair, the cell after), and a cubic curve through
 # each chain gives position and velocity at any time between: 4,000 draws for each interval.
+#
+# ![Four measured times on a horizontal axis, at unequal distances; one latent coordinate upwards. Five cells at each time. Thin lines join each cell to its partner at the next time by optimal transport. One chain of four cells is drawn bold: dashed straight lines with corners at the cells, and a smooth curve through the same cells. A dot on the curve between the second and third time carries an arrow along the curve: its velocity. Flow matching learns from many such points.](../../book/_static/diagrams/chained_cells.svg)
+#
+# *Straight lines between pairs turn a corner at every measured time; a curve through a chain of four cells bends, and gives a position and a velocity at any time between.*
 #
 # ### Flow matching
 #

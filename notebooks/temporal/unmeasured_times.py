@@ -45,12 +45,17 @@ from sklearn.decomposition import PCA
 
 from scstlib.datasets import load
 from scstlib.metrics.expression import energy_distance, sinkhorn, variance_ratio, wasserstein
-from scstlib.models.temporal.baselines import ConstantMean, CopyNearest, InterpolatedMean
-from scstlib.models.temporal.comparison import SPLIT_HALF, score_held_out_times
-from scstlib.models.temporal.ensemble import Ensemble
-from scstlib.models.temporal.cells import measured_cells
 from scstlib.models import PublishedScNODE, ScNODE
-from scstlib.models.temporal.transport import DisplacementInterpolation
+from scstlib.models.temporal import (
+    SPLIT_HALF,
+    ConstantMean,
+    CopyNearest,
+    DisplacementInterpolation,
+    Ensemble,
+    InterpolatedMean,
+    score_held_out_times,
+)
+from scstlib.models.temporal.cells import measured_cells
 from scstlib.plots import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, SKY, book_style, populations
 from scstlib.preprocess.expression import SelectVariableGenes
 from scstlib.splits import hold_out_times

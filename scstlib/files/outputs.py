@@ -229,7 +229,7 @@ def provenance(
         "predicted": True,
         "scstlib": __version__,
         "model": type(model).__name__,
-        "variant": getattr(model, "variant", None),
+        "model_settings": json.dumps(getattr(model, "settings", {}), default=str),
         "inputs": files,
         "settings": settings,
         "settings_sha256": hashlib.sha256(text.encode()).hexdigest(),

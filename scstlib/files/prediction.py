@@ -219,7 +219,6 @@ def predict_expression(
     inputs = {} if fitted_on is None else {"cells": [str(fitted_on)]}
     settings = {"times": list(map(float, np.atleast_1d(times))), "n_cells": n_cells}
     origin = provenance(fitted, inputs, model_file=model_file, **settings, seed=seed, noise=noise)
-    origin["model_settings"] = json.dumps(getattr(fitted, "settings", {}), default=str)
     if hasattr(fitted, "times_"):
         origin["training_times"] = [float(time) for time in fitted.times_]
     cells.uns["provenance"] = _for_h5ad(origin)

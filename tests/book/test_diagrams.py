@@ -138,6 +138,12 @@ def test_pages_describe_diagrams_as_the_drawing_does(path: Path) -> None:
     assert text.count("_static/diagrams/") == len(USE.findall(text)), "image, blank line, *caption*"
 
 
+def test_every_diagram_is_on_some_page() -> None:
+    sources = [*ROOT.glob("notebooks/*/*.py"), *ROOT.glob("book/*.md")]
+    text = "".join(path.read_text(encoding="utf-8") for path in sources)
+    assert set(re.findall(r"_static/diagrams/(\w+)\.svg", text)) == set(diagrams.DIAGRAMS)
+
+
 def test_another_description_is_found() -> None:
     page = f"Text.\n\n{diagrams.markdown('windows')}\n\nText."
     assert wrong(page) == []

@@ -96,7 +96,7 @@ def test_one_file_a_cell_type(folder: Path, out: Path) -> None:
         np.testing.assert_array_equal(shown, np.where(distance <= 8, counts, 0))
     about = clr.info["metadata"]
     assert about["predicted"] is True
-    assert about["model"] == "BulkCopy"
+    assert (about["model"], about["model_settings"]) == ("BulkCopy", "{}")
     assert about["cell_type"] == "stem"
     assert about["settings"]["window"] == 16
     assert len(about["settings"]["reference"]) == 8
