@@ -79,8 +79,9 @@ def run(name: str, root: Path = notebooks.ROOT) -> int:
     scratch = Path(
         tempfile.mkdtemp(prefix=f"{Path(name).name}-", dir=_folder(root / "_build" / "running"))
     )
-    note = scratch / "missing.json"
-    os.environ.update(kernel_environment(root / "_build"), SCST_MISSING=str(note))
+    note, modules = scratch / "missing.json", scratch / "modules.json"
+    os.environ.update(kernel_environment(root / "_build"))
+    os.environ.update(SCST_MISSING=str(note), SCST_MODULES=str(modules))
     started = time.monotonic()
     failure = None
     try:
@@ -101,6 +102,7 @@ def run(name: str, root: Path = notebooks.ROOT) -> int:
     about: dict[str, Any] = {"key": hashlib.sha256(key.encode()).hexdigest()}
     if failure is not None:
         about["missing"] = {**json.loads(note.read_text()), "cell": without_failure(made)}
+    about["modules"] = json.loads(modules.read_text()) if modules.is_file() else []
     about["seconds"] = round(time.monotonic() - started, 1)
     made["metadata"]["scst"] = about
     text = json.dumps(made, indent=1, sort_keys=True, ensure_ascii=False) + "\n"

@@ -15,6 +15,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from tools.page_imports import Package
+
 ROOT = Path(__file__).resolve().parent.parent
 SEED = 0
 
@@ -86,17 +88,16 @@ def tree_hash(paths: list[Path], root: Path = ROOT) -> str:
     return digest.hexdigest()
 
 
-def package_hash(root: Path = ROOT) -> str:
-    """Hash of all files of ``scstlib``, stored tables too, and of the data manifests."""
-    found = [*(root / "scstlib").rglob("*"), *(root / "data_manifests").rglob("*")]
-    return tree_hash([p for p in found if p.is_file() and "__pycache__" not in p.parts], root)
+def manifests_hash(root: Path = ROOT) -> str:
+    """Hash of the data manifests."""
+    return tree_hash([p for p in (root / "data_manifests").rglob("*") if p.is_file()], root)
 
 
 def environment(root: Path = ROOT) -> dict[str, Any]:
     """What the outputs of every page depend on."""
     return {
         "parameters": {"profile": profile(), "seed": SEED},
-        "package": package_hash(root),
+        "manifests": manifests_hash(root),
         "versions": versions(),
     }
 
@@ -134,9 +135,12 @@ def refresh_keys(root: Path = ROOT) -> list[str]:
     """
     stale = []
     common = environment(root)
+    package = Package(root)
     for name in names(root):
-        code = code_hash(read(root / "notebooks" / f"{name}.ipynb"))
-        text = json.dumps({"code": code, **common}, indent=1, sort_keys=True) + "\n"
+        page = read(root / "notebooks" / f"{name}.ipynb")
+        files = package.read_by([cell["source"] for cell in code_cells(page)])
+        own = {"code": code_hash(page), "reads": tree_hash(files, root)}
+        text = json.dumps({**own, **common}, indent=1, sort_keys=True) + "\n"
         write_if_changed(key_path(name, root), text)
         made = record(name, root)
         missing = made.get("missing")

@@ -5,16 +5,19 @@ With ``CI=true`` the derived files are checked first and the book is built from 
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
 import sys
+import time
 
-from tools import build, check, notebooks
+from tools import build, check, notebooks, test_plugin
 
 ROOT = notebooks.ROOT
 COVERAGE = ("--cov=scstlib", "--cov-report=term:skip-covered", "--cov-fail-under=90")
-PYTEST = ("pytest", "-n", "2", "--dist", "worksteal", "--durations=10", *COVERAGE)
+PYTEST = ("pytest", "-p", "tools.test_plugin", "-n", "2", "--dist", "worksteal")
+OPTIONS = ("--durations=10", *COVERAGE)
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
@@ -26,17 +29,23 @@ def run(*module: str) -> int:
 def main() -> int:
     """Command line; the last line is pytest's."""
     build.absolute_data_folders()
+    now = time.time()
+    parts = {"set-up": now - float(os.environ.get("SCST_STARTED") or now)}
     if os.environ.get("CI"):
         # The committed notebooks are checked before the build would mend them.
         failed = [c for c in check.CHECKS if c[0] != "pytest" and run(*c)]
+        parts["checks"] = time.time() - now
         if failed:
             return 1
         shutil.rmtree(ROOT / "_build", ignore_errors=True)
+    now = time.time()
     status = run("tools.build")
+    parts["book"] = time.time() - now
     if status:
         return status
+    os.environ[test_plugin.PARTS] = json.dumps(parts)
     os.environ.update(dict.fromkeys(ONE_THREAD, "1"))  # two workers share the cores
-    return run(*PYTEST)
+    return run(*PYTEST, *OPTIONS)
 
 
 if __name__ == "__main__":

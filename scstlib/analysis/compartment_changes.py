@@ -8,13 +8,13 @@ are made by the choice.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from scstlib.analysis.chromosome_maps import ContactMaps, bin_table, chromosome_stack, same_bins
+from scstlib.metrics.compartments import cis_eigenvectors
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,9 +28,8 @@ def compartment_score(
 ) -> np.ndarray:
     """Return the eigenvector (bins,) of a map that goes with a track; positive is compartment A.
 
-    Of the first ``n_eigenvectors`` of cooltools' ``cis_eig``, the one with the largest rank
-    correlation with the track, in size (Abdennur et al. 2024,
-    https://doi.org/10.1371/journal.pcbi.1012067).
+    Of the first ``n_eigenvectors`` of :func:`~scstlib.metrics.compartments.cis_eigenvectors`, the
+    one with the largest rank correlation with the track, in size.
 
     Parameters
     ----------
@@ -63,8 +62,6 @@ def compartment_score(
     >>> np.array_equal(np.sign(score), kind)
     True
     """
-    from cooltools.api.eigdecomp import cis_eig
-
     track = np.asarray(track, dtype=float)
     if track.shape != contacts.shape[:1]:
         raise ValueError(f"a track of shape {track.shape} for a map of shape {contacts.shape}.")
@@ -72,23 +69,15 @@ def compartment_score(
         raise ValueError("the track is constant, so that it tells no compartment; give another.")
     if n_eigenvectors < 1:
         raise ValueError(f"n_eigenvectors is {n_eigenvectors}; it must be at least 1.")
-    known = contacts[~np.isnan(contacts)]
-    if len(known) == 0 or (known == known[0]).all():  # cooltools has no answer to a flat map.
+    values, vectors, correlations = cis_eigenvectors(
+        contacts, n_eigenvectors, track, ignore_diags=ignore_diags
+    )
+    # Eigenvalues of rounding size have eigenvectors that mean nothing.
+    correlations = np.where(np.abs(values) > _ROUNDING, correlations, np.nan)
+    if np.isnan(correlations).all():
         return np.full(len(contacts), np.nan)
-    with warnings.catch_warnings():
-        # Idle eigenvectors of a small or empty map have no correlation with anything.
-        warnings.simplefilter("ignore")
-        values, vectors = cis_eig(
-            contacts,
-            n_eigenvectors,
-            phasing_track=track,
-            ignore_diags=ignore_diags,
-            clip_percentile=99.9,
-            sort_metric="spearmanr",
-        )
-    found = np.isfinite(values) & (np.abs(values) > _ROUNDING)
-    best = np.flatnonzero(found & ~np.isnan(vectors).all(axis=1))
-    return np.asarray(vectors[best[0]]) if len(best) else np.full(len(contacts), np.nan)
+    best: np.ndarray = vectors[np.nanargmax(correlations)]
+    return best
 
 
 def compartment_profile(

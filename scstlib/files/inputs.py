@@ -17,6 +17,7 @@ import pandas as pd
 from scstlib.caller import warn_caller
 from scstlib.files.cooler_maps import CoolerMaps
 from scstlib.files.track_inputs import Table, expression_inputs, shared_inputs
+from scstlib.models.spatial.protocol import REFERENCE
 from scstlib.preprocess.guides import guide_tracks
 from scstlib.preprocess.tracks import by_chromosome, match_chromosomes
 from scstlib.preprocess.windows import Windows, make_windows
@@ -80,6 +81,7 @@ class GenomeInputs:
         """Cut windows: see :func:`scstlib.preprocess.windows.make_windows`."""
         kinds = list(self.tracks) if cell_types is None else cell_types
         columns: dict[str, Any] = {"assembly": self.bulk.assembly} if self.bulk.assembly else {}
+        columns[REFERENCE] = self.reference
         return make_windows(
             self.bulk,
             {kind: self.tracks[kind] for kind in kinds},

@@ -76,13 +76,30 @@ class SelectVariableGenes(TransformerMixin, BaseEstimator):
             raise ValueError(
                 f"unknown flavor {self.flavor!r}: 'seurat', 'cell_ranger' or 'pearson_residuals'"
             )
-        self.genes_ = pd.Index(adata.var_names[table["highly_variable"].to_numpy()])
+        chosen = table["highly_variable"].to_numpy()
+        if self.flavor != "pearson_residuals" and self.batch_key is None:
+            chosen = _first(table["dispersions_norm"].to_numpy(), self.n_top_genes)
+        self.genes_ = pd.Index(adata.var_names[chosen])
         record_fit(self, adata)
         return self
 
     def transform(self, adata: AnnData) -> AnnData:
         """(cells, chosen genes)."""
         return aligned(adata, self.genes_).copy()
+
+
+def _first(values: np.ndarray, n: int) -> np.ndarray:
+    """Which (mask) of some values are the n largest; of equal ones, those that come first.
+
+    Genes that share a bin of scanpy's with one other have a normalised dispersion of 0.7071 or
+    -0.7071: equal up to rounding, which differs with the number of threads. scanpy keeps all that
+    are not below the n-th, so more than n or another choice.
+    """
+    values = np.nan_to_num(np.round(values, 10), nan=-np.inf)
+    largest = np.argsort(-values, kind="stable")[:n]
+    mask = np.zeros(len(values), dtype=bool)
+    mask[largest[np.isfinite(values[largest])]] = True
+    return mask
 
 
 class Scale(TransformerMixin, BaseEstimator):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import math
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+# Seconds until the log tells of a run, and between two times.
+FIRST_NOTE, NOTE_EVERY = 10.0, 60.0
 # Half precision with a scaled loss ("16-mixed") is left out: bfloat16 needs no scaling.
 PRECISIONS = ("32-true", "64-true", "bf16-mixed")
 
@@ -186,7 +189,9 @@ def minimise(
     validate_every : int
         Steps between two validations.
     progress : bool, optional
-        Show a bar. None: only if stderr is a terminal; a notebook shows it if True.
+        Show a bar. None: only if stderr is a terminal; a notebook shows it if True. With or without
+        a bar, the log says once a minute, and first after ten seconds, how far the run is and how
+        long it will take; ``logging.basicConfig(level="INFO")`` shows it.
     label : str
         Name of the run in the bar, in the log and in errors.
 
@@ -215,6 +220,7 @@ def minimise(
     if path is not None and path.exists():
         state.read(path)
         logger.info("%s: goes on from step %d of %s", label, state.step, path)
+    clock = _Clock(label, n_steps, state.step)
     with _bar(label, n_steps, state.step, progress if fabric.is_global_zero else False) as bar:
         while state.step < n_steps and not state.stopped:
             for group in optimizer.param_groups:
@@ -229,10 +235,10 @@ def minimise(
                 torch.nn.utils.clip_grad_norm_(weights, max_gradient_norm)
             step_of.step()
             state.losses.append(value)
+            bar.set_postfix(loss=f"{value:.4g}", refresh=False)
             bar.update()
-            if state.step % max(1, n_steps // 10) == 0:
-                bar.set_postfix(loss=f"{value:.4g}")
-                logger.info("%s: step %d of %d, loss %.5g", label, state.step, n_steps, value)
+            if fabric.is_global_zero:
+                clock.note(state.step, value)
             if validate is not None and state.step % validate_every == 0:
                 # The mean is the same number in every process, so all stop together.
                 found: Any = fabric.all_reduce(torch.tensor(validate(), device=fabric.device))
@@ -286,6 +292,36 @@ def _average(fabric: Fabric, weights: list[torch.nn.Parameter], loss: torch.Tens
     for weight, gradient, present in zip(weights, gradients, has.tolist(), strict=True):
         weight.grad = gradient.view_as(weight) if present else None
     return float(loss)
+
+
+class _Clock:
+    """Tells the log how far a run is and how long it will take: after 10 s, then once a minute."""
+
+    def __init__(self, label: str, n_steps: int, done: int) -> None:
+        self.label, self.n_steps = label, n_steps
+        self.due = time.monotonic() + FIRST_NOTE
+        # The first step also loads and compiles: the clock starts after it.
+        self.first, self.started = done + 1, math.nan
+
+    def note(self, step: int, loss: float) -> None:
+        """Tell of a step that was made, if it is time."""
+        now = time.monotonic()
+        if step == self.first:
+            self.started = now
+        elif now >= self.due or step == self.n_steps:
+            left = (self.n_steps - step) * (now - self.started) / (step - self.first)
+            after = f"about {_duration(left)} left" if left else "done"
+            logger.info(
+                "%s: step %d of %d, loss %.4g, %s", self.label, step, self.n_steps, loss, after
+            )
+            self.due = now + NOTE_EVERY
+
+
+def _duration(seconds: float) -> str:
+    """A duration in the unit that suits it: "38 s", "3 min", "2.5 h"."""
+    if seconds < 120:
+        return f"{math.ceil(seconds)} s"
+    return f"{math.ceil(seconds / 60)} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
 def _bar(label: str, n_steps: int, done: int, progress: bool | None) -> Any:

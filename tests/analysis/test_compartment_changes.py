@@ -47,6 +47,17 @@ def test_compartments_that_are_the_second_eigenvector_are_found():
     assert np.corrcoef(found, SIGNS)[0, 1] > 0.8
 
 
+def test_a_score_is_the_same_each_time():
+    rng = np.random.default_rng(0)
+    noisy = plaid(SIGNS, drift=0.5) * rng.uniform(0.5, 1.5, (BINS, BINS))
+    for contacts in (plaid(SIGNS, drift=0.85), noisy + noisy.T):
+        for n in (1, 3):
+            scores = {
+                compartment_score(contacts, SIGNS, n_eigenvectors=n).tobytes() for _ in range(5)
+            }
+            assert len(scores) == 1
+
+
 @pytest.mark.parametrize("value", [0.0, 2.0])
 def test_an_empty_or_flat_map_has_no_score(value):
     assert np.isnan(compartment_score(np.full((BINS, BINS), value), SIGNS)).all()

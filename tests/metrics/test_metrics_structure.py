@@ -5,7 +5,9 @@ import cooltools
 import numpy as np
 import pandas as pd
 import pytest
+from cooltools.api.eigdecomp import cis_eig
 
+from scstlib.metrics.compartments import cis_eigenvectors
 from scstlib.metrics.contacts import (
     compartment_correlation,
     compartment_eigenvector,
@@ -107,6 +109,37 @@ def test_compartments_equal_cooltools(balanced):
     _, table = cooltools.eigs_cis(clr, track, n_eigs=1, ignore_diags=2)
     ours = compartment_eigenvector(contact_map, track["gc"])
     np.testing.assert_allclose(ours, table["E1"], rtol=1e-6, atol=1e-8)
+    assert ours.tobytes() == compartment_eigenvector(contact_map, track["gc"]).tobytes()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ignore_diags", [0, 1, 2, 5])
+def test_eigenvectors_equal_cooltools(maps, ignore_diags):
+    contacts = maps(1, 40, 3)[0]
+    contacts = contacts + contacts.T
+    contacts[7], contacts[:, 7] = np.nan, np.nan
+    track = np.cos(np.arange(40.0))
+    track[11] = np.nan
+    ours = cis_eigenvectors(contacts, 3, track, ignore_diags=ignore_diags)
+    theirs = cis_eig(
+        contacts, 3, phasing_track=track, ignore_diags=ignore_diags, clip_percentile=99.9
+    )
+    for mine, expected in zip(ours, theirs, strict=False):
+        np.testing.assert_allclose(mine, expected, rtol=1e-9, atol=1e-11)
+    assert (ours[2] > 0).all()
+
+
+def test_a_map_has_no_more_eigenvectors_than_bins():
+    noise = np.random.default_rng(0).uniform(1, 2, (6, 6))
+    found = cis_eigenvectors(noise + noise.T, 8, np.arange(6.0), ignore_diags=0)
+    for part in found:
+        assert np.isfinite(part[:6]).all()
+        assert np.isnan(part[6:]).all()
+
+
+def test_eigenvectors_of_a_map_that_is_not_symmetric_are_refused():
+    with pytest.raises(ValueError, match="not symmetric"):
+        cis_eigenvectors(np.arange(36.0).reshape(6, 6), 1, np.arange(6.0))
 
 
 @pytest.mark.slow

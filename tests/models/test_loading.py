@@ -22,11 +22,19 @@ def test_a_class_that_a_file_may_name_is_where_it_is_looked_for(name):
 def test_every_class_that_can_be_saved_can_be_loaded():
     for module in MODULES.values():
         import_module(module)
-    known = {each.__name__ for each in SavedModel.__subclasses__() if "scstlib" in each.__module__}
-    assert known == set(MODULES)
+    assert leaves(SavedModel) == set(MODULES)
 
 
-@pytest.mark.parametrize("face", ["scstlib.models", "scstlib.models.spatial"])
+def leaves(kind: type) -> set[str]:
+    """Names of the package's classes below a class that no other class of it extends."""
+    below = [each for each in kind.__subclasses__() if each.__module__.startswith("scstlib.")]
+    return set().union(*map(leaves, below)) if below else {kind.__name__}
+
+
+FACES = ("scstlib.models", "scstlib.models.spatial", "scstlib.models.temporal")
+
+
+@pytest.mark.parametrize("face", FACES)
 def test_a_face_shows_its_names_and_imports_nothing_heavy(face):
     code = (
         f"import sys, {face} as face; assert face.__all__ and set(face.__all__) == set(dir(face));"
@@ -37,9 +45,10 @@ def test_a_face_shows_its_names_and_imports_nothing_heavy(face):
     assert done.stdout.split() == []
 
 
-def test_methods_is_the_function_whatever_was_imported_before():
+@pytest.mark.parametrize("family", ["spatial", "temporal"])
+def test_methods_is_the_function_whatever_was_imported_before(family):
     code = (
-        "import scstlib.models.spatial.methods; from scstlib.models.spatial import methods;"
+        f"import scstlib.models.{family}.methods; from scstlib.models.{family} import methods;"
         "print(len(methods()))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

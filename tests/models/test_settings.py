@@ -76,9 +76,12 @@ def test_a_wrong_value_is_named():
     check_not_negative(given, "good", "size")
     with pytest.raises(ValueError, match=r"kind must be one of \('a', 'b'\), not 'x'"):
         check_choices(given, {"kind": ("a", "b")})
-    for name in ("size", "weight", "share"):
-        with pytest.raises(ValueError, match=f"{name} must be positive, not {given[name]}"):
+    given |= {"text": "3", "truth": True}
+    for name in ("size", "weight", "share", "text", "truth"):
+        with pytest.raises(
+            ValueError, match=f"{name} must be a positive number, not {given[name]!r}"
+        ):
             check_positive(given, "good", name)
-    for name in ("weight", "share"):
-        with pytest.raises(ValueError, match=f"{name} must not be negative, got {given[name]}"):
+    for name in ("weight", "share", "text", "truth"):
+        with pytest.raises(ValueError, match=f"{name} must be a number that is not negative, not"):
             check_not_negative(given, "good", name)

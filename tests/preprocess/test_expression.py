@@ -1,6 +1,7 @@
 """Expression: equal to scanpy on the training cells, and nothing learned from held-out ones."""
 
 import warnings
+from itertools import pairwise
 
 import anndata as ad
 import numpy as np
@@ -245,6 +246,14 @@ class TestSelectVariableGenes:
         chosen = ex.SelectVariableGenes(12, flavor).fit_transform(adata)
         assert chosen.n_vars == 12
         assert "highly_variable" not in adata.var
+
+    def test_as_many_genes_as_asked_for_also_where_dispersions_are_equal(self):
+        """Two genes in one of scanpy's bins have one dispersion, up to rounding."""
+        log = ex.ShiftedLog().fit(cells()).transform(cells())
+        chosen = [set(ex.SelectVariableGenes(n).fit(log).genes_) for n in range(1, 26)]
+        assert [len(genes) for genes in chosen] == list(range(1, 26))
+        for fewer, more in pairwise(chosen):
+            assert fewer < more
 
     def test_refused(self):
         with pytest.raises(ValueError, match="31 genes asked for, the data have 30"):

@@ -11,7 +11,10 @@ import pytest
 
 from tools import notebooks, pair
 
-PAGE = '# %% [markdown]\n# # Title\n\n# %% tags=["parameters"]\nseed = 0\n\n# %%\nprint(seed)\n'
+PAGE = (
+    '# %% [markdown]\n# # Title\n\n# %% tags=["parameters"]\nseed = 0\n\n'
+    "# %%\nfrom scstlib import a\nprint(seed)\n"
+)
 
 
 @pytest.fixture
@@ -25,7 +28,13 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "format: jb-book\nroot: book/index\nchapters:\n  - file: notebooks/part/page\n"
     )
     (tmp_path / "notebooks/part/page.py").write_text(PAGE)
-    (tmp_path / "scstlib" / "a.py").write_text("a = 1\n")
+    (tmp_path / "scstlib" / "b").mkdir()
+    (tmp_path / "scstlib" / "__init__.py").touch()
+    (tmp_path / "scstlib" / "a.py").write_text("def a():\n    from scstlib.b import c\n")
+    (tmp_path / "scstlib" / "b" / "__init__.py").touch()
+    (tmp_path / "scstlib" / "b" / "c.py").touch()
+    (tmp_path / "scstlib" / "b" / "other.py").touch()
+    (tmp_path / "scstlib" / "d.py").touch()
     (tmp_path / "data_manifests" / "a.yml").write_text("name: a\n")
     settle(tmp_path)
     return tmp_path
@@ -75,12 +84,17 @@ def test_prose_file_times_and_caption_do_not_count(root: Path) -> None:
         ("data_manifests/a.yml", "name: b\n"),
     ],
 )
-def test_code_package_and_manifests_count(root: Path, path: str, text: str) -> None:
-    (root / path).parent.mkdir(exist_ok=True)
+def test_code_imported_modules_and_manifests_count(root: Path, path: str, text: str) -> None:
     (root / path).write_text(text)
     pair.pair(root / "notebooks")
     assert notebooks.refresh_keys(root) == ["part/page"]
     assert not notebooks.executed_path("part/page", root).exists()
+
+
+@pytest.mark.parametrize("path", ["scstlib/d.py", "scstlib/b/other.py", "scstlib/new.py"])
+def test_modules_that_the_page_does_not_import_do_not_count(root: Path, path: str) -> None:
+    (root / path).write_text("changed = True\n")
+    assert notebooks.refresh_keys(root) == []
 
 
 def test_profile_and_versions_count(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import itertools
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -126,6 +129,22 @@ def test_progress_is_shown_when_asked_for_and_not_in_a_pipe(capsys):
     assert capsys.readouterr().err == ""
     noisy_run(label="counting", progress=True)
     assert "counting: 100%" in capsys.readouterr().err
+
+
+def test_the_log_says_how_long_a_run_will_take(caplog, capsys, monkeypatch):
+    """A step takes 2 s: told after 10 s, then once a minute, and at the end."""
+    now = itertools.count(step=2.0)
+    monkeypatch.setattr("scstlib.training.loop.time", SimpleNamespace(monotonic=lambda: next(now)))
+    x = torch.nn.Parameter(torch.tensor(1.0))
+    with caplog.at_level("INFO", logger="scstlib"):
+        minimise(lambda _: x**2, [x], n_steps=80, learning_rate=0.0, label="counting")
+    assert caplog.messages == [
+        "counting: step 5 of 80, loss 1, about 3 min left",
+        "counting: step 35 of 80, loss 1, about 90 s left",
+        "counting: step 65 of 80, loss 1, about 30 s left",
+        "counting: step 80 of 80, loss 1, done",
+    ]
+    assert capsys.readouterr() == ("", "")
 
 
 def test_devices_and_precisions():

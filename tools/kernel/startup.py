@@ -1,4 +1,4 @@
-"""Runs first in every kernel of the build: deterministic torch, and a note of missing data."""
+"""Runs first in every kernel of the build: deterministic torch; notes of what a page used."""
 
 import importlib.util
 import json
@@ -39,5 +39,13 @@ def _note_missing_data(result: Any) -> None:
         Path(os.environ["SCST_MISSING"]).write_text(json.dumps(note), encoding="utf-8")
 
 
+def _note_modules(_: Any) -> None:
+    """Write down the modules of the package that are loaded, to compare with the page's key."""
+    if "SCST_MODULES" in os.environ:
+        loaded = sorted(name for name in sys.modules if name.split(".")[0] == "scstlib")
+        Path(os.environ["SCST_MODULES"]).write_text(json.dumps(loaded), encoding="utf-8")
+
+
 sys.meta_path.insert(0, _DeterministicTorch())
 get_ipython().events.register("post_run_cell", _note_missing_data)  # type: ignore[name-defined]  # noqa: F821
+get_ipython().events.register("post_run_cell", _note_modules)  # type: ignore[name-defined]  # noqa: F821

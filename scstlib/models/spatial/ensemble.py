@@ -104,9 +104,8 @@ class ContactEnsemble:
         bins = windows.bulk.shape[-1]
         distance = np.abs(np.subtract.outer(np.arange(bins), np.arange(bins)))
         factor = self.factor_[np.minimum(distance, len(self.factor_) - 1)]
-        spread: np.ndarray = np.std(self._predictions(windows, depth), axis=0, ddof=1)
-        scaled: np.ndarray = (spread * factor).astype(np.float32)
-        return scaled
+        spread: np.ndarray = np.std(self._predictions(windows, depth), axis=0, ddof=1) * factor
+        return spread.astype(np.float32)
 
     def _calibrated(self, windows: Windows) -> np.ndarray:
         predictions = self._predictions(windows, 1.0)

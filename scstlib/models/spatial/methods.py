@@ -34,7 +34,7 @@ def methods() -> dict[str, Callable[[int], SpatialModel]]:
         "bulk copied": lambda seed: BulkCopy(),
         "bulk smoothed": lambda seed: BulkSmoothed(),
         "mean of the training types": lambda seed: MeanOfTypes(),
-        "ridge": lambda seed: BulkRidge(seed=seed),
+        "bulk + ridge": lambda seed: BulkRidge(seed=seed),
         "gradient boosting": lambda seed: ContactTrees(seed=seed),
         "published scGrapHiC": lambda seed: PublishedScGrapHiC(seed=seed),
         "scGrapHiC": lambda seed: ScGrapHiC(seed=seed),

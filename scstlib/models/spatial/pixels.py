@@ -73,8 +73,8 @@ class Smoothing:
         near = 1 / (1 + (distance / FAR) ** 2)
         narrow = blurred(log, windows.mask, self.width)
         wide = blurred(log, windows.mask, WIDER * self.width)
-        smoothed: np.ndarray = np.exp(near * narrow + (1 - near) * wide) * base
-        return smoothed
+        contacts: np.ndarray = np.exp(near * narrow + (1 - near) * wide) * base
+        return contacts
 
     def log_over_expected(self, windows: Windows) -> tuple[np.ndarray, np.ndarray]:
         """Log of bulk over base, with a pseudocount, and the base: expected times bin factors.
@@ -105,8 +105,8 @@ def blurred(maps: np.ndarray, mask: np.ndarray, width: float) -> np.ndarray:
     total, weight = (
         gaussian_filter(a, (0, width, width), mode="constant") for a in (maps * usable, usable)
     )
-    mean: np.ndarray = np.divide(total, weight, out=np.zeros(maps.shape), where=usable > 0)
-    return mean
+    out: np.ndarray = np.divide(total, weight, out=np.zeros(maps.shape), where=usable > 0)
+    return out
 
 
 def bin_factors(over_expected: np.ndarray, mask: np.ndarray, rounds: int = 6) -> np.ndarray:

@@ -40,7 +40,7 @@ class MeanDecay:
 METHODS = {**methods(), "mean decay": lambda seed: MeanDecay()}
 # Settings with which a test is fast.
 SMALL: dict[str, dict[str, Any]] = {
-    "ridge": {"n_pixels": 6_000},
+    "bulk + ridge": {"n_pixels": 6_000},
     "gradient boosting": {"n_pixels": 6_000, "max_iter": 20, "max_leaf_nodes": 8},
     "published scGrapHiC": {
         "width": 8, "encodings": 4, "node_blocks": 1, "attention_blocks": 1, "residual_blocks": 1,

@@ -68,10 +68,8 @@ def with_neighbours(tracks: Tensor) -> Tensor:
 def log_curve(means: np.ndarray) -> np.ndarray:
     """Return the log of means by distance; where there are none, of the nearest that has one."""
     known = np.flatnonzero(np.nan_to_num(means) > 0)
-    curve: np.ndarray = np.interp(np.arange(len(means)), known, np.log(means[known])).astype(
-        np.float32
-    )
-    return curve
+    logs: np.ndarray = np.interp(np.arange(len(means)), known, np.log(means[known]))
+    return logs.astype(np.float32)
 
 
 def smoothed_curve(curve: np.ndarray) -> np.ndarray:

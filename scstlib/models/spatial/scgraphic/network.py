@@ -179,8 +179,8 @@ class Pairs(nn.Module):
         pairs = pairs + terms[:, :, None] + terms[:, None]
         pairs = pairs + self.of_steps(_between((path[:, :, None] - path[:, None]).abs()))
         # Half the distance in double bins is that of their first bins.
-        found: Tensor = pairs + self.of_distance(distance_features(2 * distances(bins, h.device)))
-        return found
+        out: Tensor = pairs + self.of_distance(distance_features(2 * distances(bins, h.device)))
+        return out
 
     def bulk(self, maps: Tensor) -> Tensor:
         """What the bulk maps of places add to their pairs."""

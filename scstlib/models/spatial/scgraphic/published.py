@@ -254,8 +254,8 @@ class PublishedScGrapHiC(SavedModel):
             network.train()
             with seeded_weights(self.seed + 1 + step):  # Draws dropout.
                 predicted = network(*inputs.of(rows))
-            loss: Tensor = (predicted.float() - goal[rows].float()).square().mean()
-            return loss
+            error: Tensor = (predicted.float() - goal[rows].float()).square().mean()
+            return error
 
         history = minimise(
             loss_of_step,
@@ -304,10 +304,9 @@ class PublishedScGrapHiC(SavedModel):
         bulk = windows.bulk.astype(np.float32)
         per_read = bulk.sum(axis=(1, 2), keepdims=True) / READS
         top = np.log1p(bulk.max(axis=(1, 2), keepdims=True) / np.where(per_read, per_read, 1))
-        contacts = np.expm1(raw * top) * per_read * depth
+        contacts: np.ndarray = np.expm1(raw * top) * per_read * depth
         contacts *= windows.mask[:, :, None] & windows.mask[:, None, :]
-        found: np.ndarray = contacts.astype(np.float32, copy=False)
-        return found
+        return contacts.astype(np.float32, copy=False)
 
     def raw_output(self, windows: Windows) -> np.ndarray:
         """Return what the network gives: (n, bins, bins), float32, in [0, 1].

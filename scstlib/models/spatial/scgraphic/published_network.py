@@ -96,8 +96,8 @@ class NodeProcessor(nn.Module):
         x = self.batch_norm_0(functional.leaky_relu(x)).transpose(1, 2)
         for block in self.encoder_blocks:
             x = block(x)
-        maps: Tensor = x.sigmoid()
-        return maps
+        nodes: Tensor = x.sigmoid()
+        return nodes
 
 
 class DenseGATv2(nn.Module):
@@ -127,8 +127,8 @@ class DenseGATv2(nn.Module):
         source, target = self.lin_l(x), self.lin_r(x)
         pair = target[:, :, None] + source[:, None] + self.lin_edge(weight[..., None])
         score = functional.leaky_relu(pair, NEGATIVE_SLOPE) @ self.att[0, 0]
-        mixed: Tensor = score.masked_fill(absent, -torch.inf).softmax(-1) @ source + self.bias
-        return mixed
+        out: Tensor = score.masked_fill(absent, -torch.inf).softmax(-1) @ source + self.bias
+        return out
 
 
 class DenseGraphNorm(nn.Module):

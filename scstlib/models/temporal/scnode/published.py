@@ -442,16 +442,18 @@ class PublishedScNODE(FittedOnCells[MeasuredCells]):
             Naming keys that are missing or not known, or shapes that differ from the settings or
             the genes.
         """
-        shape = np.shape(state_dict.get(GENES_OF, np.empty((0, 1))))
-        network = self._new_network(shape[-1])
+        n_genes = np.shape(state_dict.get(GENES_OF, np.empty((0, 1))))[-1]
+        network = self._new_network(n_genes)
         sizes = "latent_dim, drift_hidden, encoder_hidden, decoder_hidden and the genes"
         load_weights(network, state_dict, sizes)
+        if adata is None and self.cells_ is not None and len(self.genes) != n_genes:
+            raise ValueError(
+                f"the weights are of {n_genes} genes, and the model was fitted on"
+                f" {len(self.genes)}; load them into a new PublishedScNODE"
+            )
         self.network_ = network
         if adata is not None:
-            self.cells_ = None
             return self.start_from(adata, time_key)
-        if self.cells_ is not None and len(self.cells_.genes) != network.n_genes:
-            self.cells_ = None
         if self.cells_ is None:
             record_fit(self)
         return self
@@ -474,7 +476,7 @@ class PublishedScNODE(FittedOnCells[MeasuredCells]):
         """
         n_genes = self._network().n_genes
         if adata.n_vars != n_genes:
-            raise ValueError(f"the weights are of {n_genes} genes, and adata has {adata.n_vars}.")
+            raise ValueError(f"the weights are of {n_genes} genes, and adata has {adata.n_vars}")
         self.cells_ = self._kept(measured_cells(adata, time_key))
         record_fit(self, adata)
         return self

@@ -182,3 +182,15 @@ def test_loaded_weights_can_be_scored_under_the_leak_guard(published):
         {"published": model}, later, {"gap": lambda x, y: float(x.mean() - y.mean())}
     )
     assert np.isfinite(scores["value"]).all()
+
+
+def test_a_fitted_model_takes_weights_and_keeps_its_cells(published):
+    weights, cells = weights_of(published, "deep"), cells_of(published)
+    model = PublishedScNODE(**DEEP, pretrain_steps=0, joint_steps=0).fit(cells)
+    at_once = PublishedScNODE(**DEEP).load_published(weights, cells).sample([1.0], 5)
+    assert_allclose(model.load_published(weights).sample([1.0], 5).X, at_once.X)
+    with pytest.raises(LeakageError):
+        check_evaluation(model, cells)
+    other = PublishedScNODE(**DEEP, pretrain_steps=0, joint_steps=0).fit(cells[:, 1:])
+    with pytest.raises(ValueError, match="of 20 genes, and the model was fitted on 19"):
+        other.load_published(weights)
