@@ -302,6 +302,7 @@ class _Clock:
         self.due = time.monotonic() + FIRST_NOTE
         # The first step also loads and compiles: the clock starts after it.
         self.first, self.started = done + 1, math.nan
+        self.advice = _threads_advice()
 
     def note(self, step: int, loss: float) -> None:
         """Tell of a step that was made, if it is time."""
@@ -314,7 +315,28 @@ class _Clock:
             logger.info(
                 "%s: step %d of %d, loss %.4g, %s", self.label, step, self.n_steps, loss, after
             )
+            if left and self.advice:
+                logger.info("%s: %s", self.label, self.advice)
+                self.advice = ""
             self.due = now + NOTE_EVERY
+
+
+def _threads_advice() -> str:
+    """What to say where torch's threads wait for cores that other programs use; empty elsewhere.
+
+    The threads of one small matrix product wait for each other, so that a step can take more than
+    ten times as long as with one thread. The number is not changed here: it may change last digits.
+    """
+    import torch
+
+    threads, cores = torch.get_num_threads(), os.cpu_count() or 1
+    busy = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+    if threads == 1 or busy <= 1.25 * cores:
+        return ""
+    return (
+        f"{threads} threads on {cores} cores that other programs use too; one thread may be much"
+        " faster: set OMP_NUM_THREADS=1 before Python starts"
+    )
 
 
 def _duration(seconds: float) -> str:

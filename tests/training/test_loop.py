@@ -135,6 +135,7 @@ def test_the_log_says_how_long_a_run_will_take(caplog, capsys, monkeypatch):
     """A step takes 2 s: told after 10 s, then once a minute, and at the end."""
     now = itertools.count(step=2.0)
     monkeypatch.setattr("scstlib.training.loop.time", SimpleNamespace(monotonic=lambda: next(now)))
+    monkeypatch.setattr("os.getloadavg", lambda: (0.0, 0.0, 0.0))
     x = torch.nn.Parameter(torch.tensor(1.0))
     with caplog.at_level("INFO", logger="scstlib"):
         minimise(lambda _: x**2, [x], n_steps=80, learning_rate=0.0, label="counting")
@@ -145,6 +146,20 @@ def test_the_log_says_how_long_a_run_will_take(caplog, capsys, monkeypatch):
         "counting: step 80 of 80, loss 1, done",
     ]
     assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(("threads", "load", "said"), [(2, 9.0, 1), (2, 1.0, 0), (1, 9.0, 0)])
+def test_the_log_says_once_that_threads_wait_for_busy_cores(
+    caplog, monkeypatch, threads, load, said
+):
+    monkeypatch.setattr("scstlib.training.loop.FIRST_NOTE", 0.0)
+    monkeypatch.setattr("scstlib.training.loop.NOTE_EVERY", 0.0)
+    monkeypatch.setattr("torch.get_num_threads", lambda: threads)
+    monkeypatch.setattr("os.getloadavg", lambda: (load, load, load))
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    with caplog.at_level("INFO", logger="scstlib"):
+        noisy_run()
+    assert sum("OMP_NUM_THREADS=1" in message for message in caplog.messages) == said
 
 
 def test_devices_and_precisions():
