@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from . import data, held_out, space, time
+from . import data, held_out, reading, space, time
 from .canvas import Drawing
 
 DIAGRAMS: dict[str, Callable[[], Drawing]] = {
@@ -28,6 +28,7 @@ DIAGRAMS: dict[str, Callable[[], Drawing]] = {
         held_out.splits,
         held_out.leaks_in_time,
         held_out.leaks_in_space,
+        reading.book_map,
     )
 }
 
