@@ -1,6 +1,5 @@
 """The leak guard: overlaps are refused and named, honest parts pass."""
 
-import doctest
 
 import anndata as ad
 import numpy as np
@@ -27,12 +26,6 @@ def cells(times, prefix="cell"):
 
 def table(chrom, start=0, end=10, **columns):
     return pd.DataFrame({"chrom": [chrom], "start": [start], "end": [end], **columns})
-
-
-def test_example_in_the_docstring():
-    result = doctest.testmod(leakage)
-    assert result.attempted > 4
-    assert result.failed == 0
 
 
 class TestCells:
