@@ -1,13 +1,12 @@
 """The leak guard: overlaps are refused and named, honest parts pass."""
 
-
 import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn.pipeline import Pipeline
 
-from scstlib import leakage, splits
+from scstlib import splits
 from scstlib.leakage import LeakageError, assert_disjoint, check_evaluation, record_fit
 
 
