@@ -1,4 +1,4 @@
-"""Arguments of models: an unknown one is answered with what was probably meant."""
+"""Arguments of models, checked and answered, and what a broken fit leaves of them."""
 
 from __future__ import annotations
 
@@ -64,6 +64,49 @@ def _answer(model: type, method: str, name: str, known: Iterable[str]) -> str:
     if near:
         return f"{taker} takes no {name}; did you mean {' or '.join(near)}?"
     return f"{taker} takes no {name}; its arguments are {', '.join(sorted(names))}"
+
+
+def all_or_nothing(fit: Callable[P, R]) -> Callable[P, R]:
+    """Let ``fit`` start from nothing learned, and leave nothing learned if it is broken off.
+
+    Whether an error or an interrupt ends it, the model is then not fitted, even if it was before:
+    parts of two fits never mix. What is learned stands in attributes that end with an underscore.
+
+    Examples
+    --------
+    >>> class Model:
+    ...     @all_or_nothing
+    ...     def fit(self, values: list[float]) -> None:
+    ...         self.n_ = len(values)
+    ...         self.mean_ = sum(values) / self.n_
+    >>> model = Model()
+    >>> model.fit([1.0, 2.0])
+    >>> vars(model)
+    {'n_': 2, 'mean_': 1.5}
+    >>> model.fit([])
+    Traceback (most recent call last):
+        ...
+    ZeroDivisionError: division by zero
+    >>> vars(model)
+    {}
+    """
+
+    @wraps(fit)
+    def whole(*args: P.args, **named: P.kwargs) -> R:
+        _forget(args[0])
+        try:
+            return fit(*args, **named)
+        except BaseException:
+            _forget(args[0])
+            raise
+
+    return whole
+
+
+def _forget(model: object) -> None:
+    """Delete what a model learned: its attributes whose names end with an underscore."""
+    for name in [each for each in vars(model) if each.endswith("_")]:
+        delattr(model, name)
 
 
 def check_choices(settings: Mapping[str, Any], choices: Mapping[str, Iterable[str]]) -> None:

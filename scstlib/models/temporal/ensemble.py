@@ -85,6 +85,7 @@ class Ensemble:
         ValueError
             For input that the members refuse.
         """
+        self.members_ = []
         time = measured_time(adata, time_key)
         rng = np.random.default_rng(self.seed)
         members = []

@@ -61,3 +61,10 @@ def test_what_cannot_be_is_refused(constants):
         constants.interval([1.0], mean_of_first_gene, level=1.0)
     with pytest.raises(ValueError, match="fit"):
         Ensemble(lambda _: ConstantMean()).sample([1.0], 5)
+
+
+def test_a_member_that_fails_leaves_no_ensemble(moving, constants):
+    with pytest.raises(ValueError, match="time"):
+        constants.fit(moving, "hour")
+    with pytest.raises(ValueError, match="not fitted"):
+        constants.sample([1.0], 8)

@@ -25,7 +25,12 @@ from torch import Tensor
 
 from scstlib.leakage import record_fit
 from scstlib.models.files import SavedModel, under
-from scstlib.models.settings import check_not_negative, check_positive, explain_arguments
+from scstlib.models.settings import (
+    all_or_nothing,
+    check_not_negative,
+    check_positive,
+    explain_arguments,
+)
 from scstlib.models.spatial.protocol import (
     check_fitted,
     check_prediction,
@@ -192,6 +197,7 @@ class ScGrapHiC(SavedModel):
                 raise ValueError(f"{name} must be a multiple of 4, not {given[name]}.")
 
     @explain_arguments
+    @all_or_nothing
     def fit(
         self,
         windows: Windows,

@@ -21,6 +21,7 @@ from scstlib.leakage import record_fit
 from scstlib.metrics.contacts import stratum_adjusted_correlation
 from scstlib.models.files import SavedModel, load_weights, under
 from scstlib.models.settings import (
+    all_or_nothing,
     check_choices,
     check_not_negative,
     check_positive,
@@ -204,6 +205,7 @@ class PublishedScGrapHiC(SavedModel):
             raise ValueError(f"dropout must be at least 0 and below 1, not {self.dropout}.")
 
     @explain_arguments
+    @all_or_nothing
     def fit(
         self,
         windows: Windows,

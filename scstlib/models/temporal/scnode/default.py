@@ -26,6 +26,7 @@ from torch import Tensor
 from scstlib.leakage import record_fit
 from scstlib.models.files import under
 from scstlib.models.settings import (
+    all_or_nothing,
     check_choices,
     check_not_negative,
     check_positive,
@@ -193,6 +194,7 @@ class ScNODE(FittedOnCells[LatentCells]):
             check_not_negative(self.settings, "damping")
 
     @explain_arguments
+    @all_or_nothing
     def fit(
         self,
         adata: AnnData,

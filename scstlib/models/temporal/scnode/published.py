@@ -23,7 +23,7 @@ from torch import Tensor
 
 from scstlib.leakage import record_fit
 from scstlib.models.files import load_weights, under
-from scstlib.models.settings import check_choices, check_positive, explain_arguments
+from scstlib.models.settings import all_or_nothing, check_choices, check_positive, explain_arguments
 from scstlib.models.temporal.cells import (
     MeasuredCells,
     hold_out_time,
@@ -199,6 +199,7 @@ class PublishedScNODE(FittedOnCells[MeasuredCells]):
         )  # fmt: skip
 
     @explain_arguments
+    @all_or_nothing
     def fit(
         self,
         adata: AnnData,
@@ -453,6 +454,7 @@ class PublishedScNODE(FittedOnCells[MeasuredCells]):
             )
         self.network_ = network
         if adata is not None:
+            self.cells_ = None
             return self.start_from(adata, time_key)
         if self.cells_ is None:
             record_fit(self)
