@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from functools import wraps
 from inspect import signature
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any, ParamSpec, TypeVar
 
 P = ParamSpec("P")
@@ -148,3 +148,24 @@ def check_not_negative(settings: Mapping[str, Any], *names: str) -> None:
         value = settings[name]
         if isinstance(value, bool) or not isinstance(value, Real) or not float(value) >= 0:
             raise ValueError(f"{name} must be a number that is not negative, not {value!r}.")
+
+
+def check_whole(settings: Mapping[str, Any], *names: str, least: int = 1) -> None:
+    """Refuse settings that are not whole numbers from ``least`` on.
+
+    Raises
+    ------
+    ValueError
+        Naming the first of ``names`` that is not.
+
+    Examples
+    --------
+    >>> check_whole({"batch_size": 8.5}, "batch_size")
+    Traceback (most recent call last):
+        ...
+    ValueError: batch_size must be a whole number, at least 1, not 8.5.
+    """
+    for name in names:
+        value = settings[name]
+        if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < least:
+            raise ValueError(f"{name} must be a whole number, at least {least}, not {value!r}.")

@@ -29,6 +29,7 @@ from scstlib.models.settings import (
     all_or_nothing,
     check_not_negative,
     check_positive,
+    check_whole,
     explain_arguments,
 )
 from scstlib.models.spatial.protocol import (
@@ -155,6 +156,7 @@ class ScGrapHiC(SavedModel):
     @explain_arguments
     def __init__(
         self,
+        *,
         channels: int = 48,
         n_blocks: int = 3,
         pair_channels: int = 24,
@@ -184,10 +186,11 @@ class ScGrapHiC(SavedModel):
 
     def _check_settings(self) -> None:
         given = self.settings
-        check_positive(given, "channels", "pair_channels", "n_steps", "batch_size")
-        check_positive(given, "types_together", "crop", "learning_rate", "max_gradient_norm")
-        check_positive(given, "validate_every", "patience")
-        check_not_negative(given, "n_blocks", "dispersion", "contrast_weight", "weight_decay")
+        check_whole(given, "channels", "pair_channels", "n_steps", "batch_size")
+        check_whole(given, "types_together", "crop", "validate_every", "patience")
+        check_whole(given, "n_blocks", "seed", least=0)
+        check_positive(given, "learning_rate", "max_gradient_norm")
+        check_not_negative(given, "dispersion", "contrast_weight", "weight_decay")
         if not 0 <= self.crop_steps <= 1:
             raise ValueError(f"crop_steps must be between 0 and 1, not {self.crop_steps}.")
         if not 0 <= self.dropout < 1:

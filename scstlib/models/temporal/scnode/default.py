@@ -30,6 +30,7 @@ from scstlib.models.settings import (
     check_choices,
     check_not_negative,
     check_positive,
+    check_whole,
     explain_arguments,
 )
 from scstlib.models.temporal.cells import CellFormat, reader_like
@@ -120,7 +121,7 @@ class ScNODE(FittedOnCells[LatentCells]):
     Raises
     ------
     ValueError
-        For a choice that there is not, or a number out of range.
+        For an unknown choice, or a number out of range.
 
     Examples
     --------
@@ -186,10 +187,16 @@ class ScNODE(FittedOnCells[LatentCells]):
                 "time": ("real", "index"),
             },
         )
-        check_positive(
+        check_whole(
             self.settings,
-            "smallest_rank", "matching_steps", "batch_size", "learning_rate", "max_step",
+            "smallest_rank", "matching_steps", "batch_size", "validate_every", "patience",
         )  # fmt: skip
+        check_whole(self.settings, "transport_steps", "seed", least=0)
+        check_positive(self.settings, "learning_rate", "max_step")
+        if latent_dim is not None:
+            check_whole(self.settings, "latent_dim")
+        if growth is not None:
+            check_positive(self.settings, "growth")
         if damping is not None and damping != "auto":
             check_not_negative(self.settings, "damping")
 

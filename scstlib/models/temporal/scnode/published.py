@@ -23,7 +23,14 @@ from torch import Tensor
 
 from scstlib.leakage import record_fit
 from scstlib.models.files import load_weights, under
-from scstlib.models.settings import all_or_nothing, check_choices, check_positive, explain_arguments
+from scstlib.models.settings import (
+    all_or_nothing,
+    check_choices,
+    check_not_negative,
+    check_positive,
+    check_whole,
+    explain_arguments,
+)
 from scstlib.models.temporal.cells import (
     MeasuredCells,
     hold_out_time,
@@ -59,6 +66,7 @@ class PublishedScNODE(FittedOnCells[MeasuredCells]):
     Parameters
     ----------
     latent_dim : int
+        Coordinates of a latent point.
     drift_hidden, encoder_hidden, decoder_hidden : sequence of int
         Widths of the hidden layers.
     pretrain_steps : int
@@ -70,6 +78,7 @@ class PublishedScNODE(FittedOnCells[MeasuredCells]):
     latent_weight : float
         Weight of the transport loss in latent space.
     learning_rate : float
+        Of Adam, in both stages.
     drift_activation : "relu", "signed_relu", "silu" or "tanh"
         "relu", as published, also after the last layer: no latent coordinate ever falls. The
         others end with a linear layer.
@@ -114,7 +123,7 @@ class PublishedScNODE(FittedOnCells[MeasuredCells]):
     Raises
     ------
     ValueError
-        For a choice that there is not, or a number out of range.
+        For an unknown choice, or a number out of range.
 
     References
     ----------
@@ -193,10 +202,13 @@ class PublishedScNODE(FittedOnCells[MeasuredCells]):
                 "time": ("index", "real"),
             },
         )
-        check_positive(
+        check_whole(
             self.settings,
-            "latent_dim", "batch_size", "target_size", "learning_rate", "max_step", "n_components",
+            "latent_dim", "batch_size", "target_size", "n_components", "validate_every", "patience",
         )  # fmt: skip
+        check_whole(self.settings, "pretrain_steps", "joint_steps", "seed", least=0)
+        check_positive(self.settings, "learning_rate", "max_step")
+        check_not_negative(self.settings, "latent_weight")
 
     @explain_arguments
     @all_or_nothing
