@@ -434,6 +434,7 @@ class PublishedScNODE(FittedOnCells[MeasuredCells]):
         state_dict: Mapping[str, Tensor | np.ndarray],
         adata: AnnData | None = None,
         time_key: str = "time",
+        device: str = "auto",
     ) -> Self:
         """Take the weights of the authors' code, by their key names.
 
@@ -448,12 +449,16 @@ class PublishedScNODE(FittedOnCells[MeasuredCells]):
             As ``torch.load(path, weights_only=True)`` gives it.
         adata : AnnData, optional
             Cells that the weights were trained on. None: those that the model has, if any.
+        time_key : str
+            Column of ``adata.obs`` with the measured time.
+        device : str
+            Where it predicts: "auto", "cpu", "cuda", "cuda:1", "mps".
 
         Raises
         ------
         ValueError
-            Naming keys that are missing or not known, or shapes that differ from the settings or
-            the genes.
+            Naming keys that are missing or not known, shapes that differ from the settings or the
+            genes, or a device that is not there.
         """
         n_genes = np.shape(state_dict.get(GENES_OF, np.empty((0, 1))))[-1]
         network = self._new_network(n_genes)
@@ -464,7 +469,7 @@ class PublishedScNODE(FittedOnCells[MeasuredCells]):
                 f"the weights are of {n_genes} genes, and the model was fitted on"
                 f" {len(self.genes)}; load them into a new PublishedScNODE"
             )
-        self.network_ = network
+        self.network_ = network.to(resolve_device(device))
         if adata is not None:
             self.cells_ = None
             return self.start_from(adata, time_key)
