@@ -289,7 +289,7 @@ class ScGrapHiC(SavedModel):
             n_features, self.channels, self.pair_channels, self.n_blocks, self.dropout
         )
 
-    def log_rate(self, windows: Windows, *, flip: bool = False) -> Tensor:
+    def _log_rate(self, windows: Windows, *, flip: bool = False) -> Tensor:
         """Log of the expected contacts, as deep as the bulk and in its contacts.
 
         Of the pixels of the upper triangle, (n, pixels). ``flip`` reads the genome from its other
@@ -365,7 +365,7 @@ class ScGrapHiC(SavedModel):
             for start in range(0, len(windows), BLOCK):
                 part = windows[start : start + BLOCK]
                 usable = part.mask[:, :, None] & part.mask[:, None, :]
-                maps = from_triangle(self.log_rate(part).exp(), usable.shape[-1])
+                maps = from_triangle(self._log_rate(part).exp(), usable.shape[-1])
                 out[start : start + BLOCK] = maps.cpu().numpy() * usable
         return out * per_contact
 
@@ -425,7 +425,7 @@ class _TrainingLoss:
     def _of(self, rows: np.ndarray, flip: bool, bins: slice) -> Tensor:
         model, tensor = self.model, self.model._tensor
         windows = cropped(self.windows, rows, bins)
-        log_mean = model.log_rate(windows, flip=flip)
+        log_mean = model._log_rate(windows, flip=flip)
         with torch.autocast(log_mean.device.type, enabled=False):
             log_mean = log_mean + tensor(self.log_depth[rows])[:, None]
             counts = tensor(self.counts[rows, bins, bins])
