@@ -33,7 +33,7 @@ from scstlib.models.settings import (
     check_whole,
     explain_arguments,
 )
-from scstlib.models.temporal.cells import CellFormat, reader_like
+from scstlib.models.temporal.cells import reader_like
 from scstlib.models.temporal.protocol import FittedOnCells, check_reach, check_request
 from scstlib.models.temporal.scnode.count_factors import CountFactors, fit_count_factors
 from scstlib.models.temporal.scnode.drift import (
@@ -246,10 +246,9 @@ class ScNODE(FittedOnCells[LatentCells]):
         training = training_rows(reader, validation_time)
         self._fit_factors(reader, training, fabric)
         points = self._encode(reader)
-        about = CellFormat(reader.times, reader.genes, time_key, reader.depth)
         times = np.unique(reader.time[training])
         self.cells_ = LatentCells(
-            times, about.genes, time_key, about.depth, points[training], reader.time[training]
+            times, reader.genes, time_key, reader.depth, points[training], reader.time[training]
         )
         record_fit(self, adata)
         validate = None
