@@ -150,9 +150,8 @@ def train_drift(
             "progress": progress,
         }
 
-    losses = {
-        "matching": _match(drift, curves, settings, generator, stage("matching") | {"label": label})
-    }
+    matching = {**stage("matching"), "label": label}
+    losses = {"matching": _match(drift, curves, settings, generator, matching)}
     if settings.transport_steps:
         losses["transport"] = _transport(
             drift, coupled.cells, times, settings, generator, stage("transport")
