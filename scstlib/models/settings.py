@@ -1,4 +1,4 @@
-"""Arguments of models: an unknown one is answered with what was probably meant."""
+"""Arguments of models, checked and answered, and what a broken fit leaves of them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from functools import wraps
 from inspect import signature
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any, ParamSpec, TypeVar
 
 P = ParamSpec("P")
@@ -66,6 +66,49 @@ def _answer(model: type, method: str, name: str, known: Iterable[str]) -> str:
     return f"{taker} takes no {name}; its arguments are {', '.join(sorted(names))}"
 
 
+def all_or_nothing(fit: Callable[P, R]) -> Callable[P, R]:
+    """Let ``fit`` start from nothing learned, and leave nothing learned if it is broken off.
+
+    Whether an error or an interrupt ends it, the model is then not fitted, even if it was before:
+    parts of two fits never mix. What is learned stands in attributes that end with an underscore.
+
+    Examples
+    --------
+    >>> class Model:
+    ...     @all_or_nothing
+    ...     def fit(self, values: list[float]) -> None:
+    ...         self.n_ = len(values)
+    ...         self.mean_ = sum(values) / self.n_
+    >>> model = Model()
+    >>> model.fit([1.0, 2.0])
+    >>> vars(model)
+    {'n_': 2, 'mean_': 1.5}
+    >>> model.fit([])
+    Traceback (most recent call last):
+        ...
+    ZeroDivisionError: division by zero
+    >>> vars(model)
+    {}
+    """
+
+    @wraps(fit)
+    def whole(*args: P.args, **named: P.kwargs) -> R:
+        _forget(args[0])
+        try:
+            return fit(*args, **named)
+        except BaseException:
+            _forget(args[0])
+            raise
+
+    return whole
+
+
+def _forget(model: object) -> None:
+    """Delete what a model learned: its attributes whose names end with an underscore."""
+    for name in [each for each in vars(model) if each.endswith("_")]:
+        delattr(model, name)
+
+
 def check_choices(settings: Mapping[str, Any], choices: Mapping[str, Iterable[str]]) -> None:
     """Refuse a setting that is not one of its choices.
 
@@ -105,3 +148,24 @@ def check_not_negative(settings: Mapping[str, Any], *names: str) -> None:
         value = settings[name]
         if isinstance(value, bool) or not isinstance(value, Real) or not float(value) >= 0:
             raise ValueError(f"{name} must be a number that is not negative, not {value!r}.")
+
+
+def check_whole(settings: Mapping[str, Any], *names: str, least: int = 1) -> None:
+    """Refuse settings that are not whole numbers from ``least`` on.
+
+    Raises
+    ------
+    ValueError
+        Naming the first of ``names`` that is not.
+
+    Examples
+    --------
+    >>> check_whole({"batch_size": 8.5}, "batch_size")
+    Traceback (most recent call last):
+        ...
+    ValueError: batch_size must be a whole number, at least 1, not 8.5.
+    """
+    for name in names:
+        value = settings[name]
+        if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < least:
+            raise ValueError(f"{name} must be a whole number, at least {least}, not {value!r}.")

@@ -83,21 +83,6 @@ class ValueReader:
         for rows in self._slices():
             yield rows, self._values(self._rows(rows, self._layer), self.totals[rows])
 
-    def count_chunks(self) -> Iterator[tuple[slice, np.ndarray]]:
-        """Yield the rows and the raw counts, (n, n_genes) float32, of one chunk after the other.
-
-        Raises
-        ------
-        ValueError
-            If the input does not hold counts.
-        """
-        if not self.holds_counts:
-            raise ValueError(
-                "adata.X holds no counts: it has fractions or negative numbers, or"
-                f" uns['value_kind'] says {self._adata.uns.get('value_kind')!r}."
-            )
-        yield from self.stored_chunks()
-
     def stored_chunks(self) -> Iterator[tuple[slice, np.ndarray]]:
         """Yield the rows and X as it is stored, (n, n_genes) float32, chunk by chunk."""
         for rows in self._slices():

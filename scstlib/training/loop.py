@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import math
 import os
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -51,20 +52,39 @@ class History(NamedTuple):
 def resolve_device(device: str) -> torch.device:
     """Return the torch device of a name; ``"auto"`` is CUDA where there is one, else the CPU.
 
+    Parameters
+    ----------
+    device : str
+        "auto", "cpu", "cuda", one CUDA device such as "cuda:1", or "mps".
+
     Raises
     ------
     ValueError
-        If a CUDA device is asked for and there is none.
+        For another name, or a device that this machine does not have.
+
+    Examples
+    --------
+    >>> resolve_device("cpu")
+    device(type='cpu')
     """
     import torch
 
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if device.startswith("cuda") and not torch.cuda.is_available():
+    if not re.fullmatch(r"cpu|mps|cuda(:\d+)?", str(device)):
         raise ValueError(
-            f"device {device!r} was asked for but no CUDA device is visible; use 'cpu'."
+            "device must be 'auto', 'cpu', 'cuda', a CUDA device such as 'cuda:1', or 'mps', not"
+            f" {device!r}."
         )
-    return torch.device(device)
+    where = torch.device(device)
+    if where.type == "cuda" and (where.index or 0) >= torch.cuda.device_count():
+        raise ValueError(
+            f"device {device!r} was asked for, but {torch.cuda.device_count()} CUDA devices are"
+            " visible; use 'auto' or 'cpu'."
+        )
+    if where.type == "mps" and not torch.backends.mps.is_available():
+        raise ValueError("device 'mps' was asked for, but this machine has none; use 'cpu'.")
+    return where
 
 
 def launch(device: str = "auto", precision: str = "32-true") -> Fabric:
@@ -73,14 +93,14 @@ def launch(device: str = "auto", precision: str = "32-true") -> Fabric:
     Parameters
     ----------
     device : str
-        "auto", "cpu", "cuda" or one CUDA device such as "cuda:1".
+        As for :func:`resolve_device`.
     precision : str
         "32-true"; "64-true"; "bf16-mixed": float32 weights, bfloat16 matrix products.
 
     Raises
     ------
     ValueError
-        For an unknown precision, or a CUDA device where there is none.
+        For an unknown precision or device, or a device that this machine does not have.
     """
     # torch imports most of what Fabric needs with the first optimizer; Fabric adds 0.1 s to it.
     from lightning_fabric import Fabric
@@ -95,6 +115,7 @@ def launch(device: str = "auto", precision: str = "32-true") -> Fabric:
         devices=here if where.index is None else [where.index],
         num_nodes=nodes,
         strategy="ddp" if here * nodes > 1 else "auto",
+        # Fabric's type is a literal of all names that it knows; PRECISIONS are some of them.
         precision=precision,  # type: ignore[arg-type]
     )
     fabric.launch()
@@ -286,6 +307,7 @@ def _average(fabric: Fabric, weights: list[torch.nn.Parameter], loss: torch.Tens
     message = torch.cat(
         [p.flatten() for p in parts] + [has.to(parts[0]), loss.reshape(1).to(parts[0])]
     )
+    # Fabric's return type allows for collections of tensors; one tensor gives one.
     mean: torch.Tensor = fabric.all_reduce(message, reduce_op="mean")  # type: ignore[assignment]
     sizes = [p.numel() for p in parts]
     *gradients, has, loss = mean.split([*sizes, len(parts), 1])
@@ -295,11 +317,14 @@ def _average(fabric: Fabric, weights: list[torch.nn.Parameter], loss: torch.Tens
 
 
 class _Clock:
-    """Tells the log how far a run is and how long it will take: after 10 s, then once a minute."""
+    """Tells the log how far a run is and how long it will take: after 10 s, then once a minute.
+
+    Of a run that took less it tells nothing.
+    """
 
     def __init__(self, label: str, n_steps: int, done: int) -> None:
         self.label, self.n_steps = label, n_steps
-        self.due = time.monotonic() + FIRST_NOTE
+        self.due = self.told_from = time.monotonic() + FIRST_NOTE
         # The first step also loads and compiles: the clock starts after it.
         self.first, self.started = done + 1, math.nan
         self.advice = _threads_advice()
@@ -309,7 +334,7 @@ class _Clock:
         now = time.monotonic()
         if step == self.first:
             self.started = now
-        elif now >= self.due or step == self.n_steps:
+        elif now >= self.due or (step == self.n_steps and now >= self.told_from):
             left = (self.n_steps - step) * (now - self.started) / (step - self.first)
             after = f"about {_duration(left)} left" if left else "done"
             logger.info(

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from inspect import signature
 
+import numpy as np
 import pytest
 
+from scstlib.models import PublishedScGrapHiC, PublishedScNODE, ScGrapHiC, ScNODE
 from scstlib.models.settings import (
     check_choices,
     check_not_negative,
     check_positive,
+    check_whole,
     explain_arguments,
 )
 
@@ -85,3 +88,37 @@ def test_a_wrong_value_is_named():
     for name in ("weight", "share", "text", "truth"):
         with pytest.raises(ValueError, match=f"{name} must be a number that is not negative, not"):
             check_not_negative(given, "good", name)
+
+
+@pytest.mark.parametrize("value", [8.5, 8.0, np.float64(8), True, np.True_, "8", None, 0])
+def test_a_number_that_is_not_whole_or_too_small_is_named(value):
+    check_whole({"size": 1, "seed": np.int64(8)}, "size", "seed")
+    check_whole({"size": 0}, "size", least=0)
+    with pytest.raises(ValueError, match="size must be a whole number, at least 1, not"):
+        check_whole({"size": value}, "size")
+
+
+POSITIVE = [("learning_rate", 0.0), ("learning_rate", "fast"), ("validate_every", 0)]
+POSITIVE += [("patience", 2.5), ("batch_size", 8.5), ("batch_size", True), ("seed", -1)]
+REFUSED = {
+    ScNODE: [("latent_dim", 2.5), ("transport_steps", -1), ("growth", 0.0), ("growth", "free")],
+    PublishedScNODE: [("latent_dim", 0), ("pretrain_steps", 1.5), ("joint_steps", -1)]
+    + [("latent_weight", -1.0), ("n_components", 2.5)],
+    ScGrapHiC: [("n_blocks", 1.5), ("n_steps", 0), ("channels", 8.0), ("crop", True)],
+    PublishedScGrapHiC: [("epochs", 1.5), ("width", 32.0), ("residual_blocks", -1)],
+}
+
+
+@pytest.mark.parametrize(
+    ("model", "name", "value"),
+    [(model, *each) for model, own in REFUSED.items() for each in POSITIVE + own],
+)
+def test_a_model_refuses_a_setting_that_it_could_not_work_with(model, name, value):
+    with pytest.raises(ValueError, match=f"^{name} must be a .*not {value!r}"):
+        model(**{name: value})
+
+
+def test_settings_are_given_by_name():
+    for model in REFUSED:
+        with pytest.raises(TypeError, match="positional"):
+            model(32)

@@ -148,6 +148,12 @@ def test_the_log_says_how_long_a_run_will_take(caplog, capsys, monkeypatch):
     assert capsys.readouterr() == ("", "")
 
 
+def test_the_log_is_silent_on_a_run_of_less_than_ten_seconds(caplog):
+    with caplog.at_level("INFO", logger="scstlib"):
+        noisy_run()
+    assert caplog.messages == []
+
+
 @pytest.mark.parametrize(("threads", "load", "said"), [(2, 9.0, 1), (2, 1.0, 0), (1, 9.0, 0)])
 def test_the_log_says_once_that_threads_wait_for_busy_cores(
     caplog, monkeypatch, threads, load, said
@@ -168,6 +174,11 @@ def test_devices_and_precisions():
     if not torch.cuda.is_available():
         with pytest.raises(ValueError, match="cuda"):
             resolve_device("cuda")
+    for name in ("gpu", "gpu9", "cuda:", "cuda:-1", "meta", ""):
+        with pytest.raises(ValueError, match=f"device must be 'auto', 'cpu', .*not '{name}'"):
+            launch(name)
+    with pytest.raises(ValueError, match="'cuda:99' was asked for"):
+        resolve_device("cuda:99")
     assert parameter_dtype(launch("cpu", "64-true")) == torch.float64
     assert parameter_dtype(launch("cpu", "bf16-mixed")) == torch.float32
     with pytest.raises(ValueError, match="half"):

@@ -10,6 +10,7 @@ from typing import Self
 import numpy as np
 
 from scstlib.leakage import record_fit
+from scstlib.models.settings import all_or_nothing, explain_arguments
 from scstlib.models.spatial.pixels import (
     Smoothing,
     bulk_depth_ratio,
@@ -49,6 +50,7 @@ class BulkSmoothed:
         Candidates in bins; that with the smallest squared error on the training targets is taken.
     """
 
+    @explain_arguments
     def __init__(self, widths: tuple[float, ...] = (0.3, 0.4, 0.5, 0.6, 0.8)) -> None:
         self.widths = widths
 
@@ -77,6 +79,7 @@ class MeanOfTypes:
     :func:`scstlib.models.spatial.comparison.score_windows` takes it among ``references``.
     """
 
+    @all_or_nothing
     def fit(self, windows: Windows) -> Self:
         """Keep the targets of these windows, scaled to the depth of their bulk maps."""
         check_training(windows)
@@ -134,11 +137,13 @@ class BulkRidge:
         Draws the pixels.
     """
 
+    @explain_arguments
     def __init__(
         self, strength: float = 1e-3, n_pixels: int = 200_000, spread: float = 0.05, seed: int = 0
     ) -> None:
         self.strength, self.n_pixels, self.spread, self.seed = strength, n_pixels, spread, seed
 
+    @all_or_nothing
     def fit(self, windows: Windows) -> Self:
         """Learn the coefficients on windows with targets."""
         check_training(windows)

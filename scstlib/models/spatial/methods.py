@@ -23,6 +23,9 @@ REFERENCES = frozenset({"mean of the training types"})
 def methods() -> dict[str, Callable[[int], SpatialModel]]:
     """Return name → function of a seed that makes an unfitted model, from simple to involved.
 
+    A method with ``save`` also has a line in ``MODULES`` of :mod:`scstlib.models.loading`, so that
+    ``load`` finds its class.
+
     Examples
     --------
     >>> list(methods())[:2]

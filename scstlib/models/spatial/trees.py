@@ -7,6 +7,7 @@ from typing import Self
 import numpy as np
 
 from scstlib.leakage import record_fit
+from scstlib.models.settings import all_or_nothing, explain_arguments
 from scstlib.models.spatial.pixels import Smoothing, sample_pixels, scale_smoothed
 from scstlib.models.spatial.protocol import check_fitted, check_prediction, check_training
 from scstlib.preprocess.windows import Windows
@@ -32,6 +33,7 @@ class ContactTrees:
         Draws the pixels.
     """
 
+    @explain_arguments
     def __init__(
         self,
         n_pixels: int = 300_000,
@@ -48,6 +50,7 @@ class ContactTrees:
         self.max_leaf_nodes, self.min_samples_leaf = max_leaf_nodes, min_samples_leaf
         self.l2_regularization = l2_regularization
 
+    @all_or_nothing
     def fit(self, windows: Windows) -> Self:
         """Learn the trees on windows with targets."""
         from sklearn.ensemble import HistGradientBoostingRegressor

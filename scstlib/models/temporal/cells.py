@@ -164,6 +164,21 @@ def measured_cells(adata: AnnData, time_key: str, min_times: int = 2) -> Measure
     )
 
 
+def check_validation_time(time: float, measured: np.ndarray) -> None:
+    """Refuse a validation time that does not suit the measured times, (n_times,), ascending.
+
+    Raises
+    ------
+    ValueError
+        If no cell was measured at that time, it is the first one, or one time is left.
+    """
+    if time not in measured[1:] or len(measured) < 3:
+        raise ValueError(
+            f"validation_time must be a measured time that is not the first, with two others, not"
+            f" {time}; there are {measured.tolist()}."
+        )
+
+
 def hold_out_time(
     cells: MeasuredCells, time: float | None
 ) -> tuple[MeasuredCells, MeasuredCells | None]:
@@ -172,15 +187,11 @@ def hold_out_time(
     Raises
     ------
     ValueError
-        If no cell was measured at that time, it is the first one, or one time is left.
+        As :func:`check_validation_time` says.
     """
     if time is None:
         return cells, None
-    if time not in cells.times[1:] or len(cells.times) < 3:
-        raise ValueError(
-            f"validation_time must be a measured time that is not the first, with two others, not"
-            f" {time}; there are {cells.times.tolist()}."
-        )
+    check_validation_time(time, cells.times)
 
     def part(rows: np.ndarray) -> MeasuredCells:
         own = cells.time[rows]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
@@ -67,7 +67,10 @@ class Ensemble:
         self,
         adata: AnnData,
         time_key: str = "time",
-        fit_settings: Mapping[str, Any] | None = None,
+        *,
+        device: str | None = None,
+        precision: str | None = None,
+        progress: bool | None = None,
     ) -> Self:
         """Fit all members.
 
@@ -77,22 +80,26 @@ class Ensemble:
             Training cells, in memory if they are resampled.
         time_key : str
             Column of ``adata.obs`` with the measured time.
-        fit_settings : mapping of str, optional
-            Further arguments of the members' ``fit``, such as ``{"device": "cpu"}``.
+        device, precision : str, optional
+        progress : bool, optional
+            Handed to the members' ``fit`` if given; not every model has them.
 
         Raises
         ------
         ValueError
             For input that the members refuse.
         """
+        self.members_ = []
         time = measured_time(adata, time_key)
+        options = {"device": device, "precision": precision, "progress": progress}
+        given = {name: value for name, value in options.items() if value is not None}
         rng = np.random.default_rng(self.seed)
-        members = []
+        members: list[Any] = []
         with said_once():
             for number in range(self.n_members):
                 cells = _resampled(adata, time, rng) if self.resample else adata
-                member = self.new_member(number)
-                members.append(member.fit(cells, time_key, **(fit_settings or {})))
+                member: Any = self.new_member(number)
+                members.append(member.fit(cells, time_key, **given))
         self.members_ = members
         record_fit(self, adata)
         return self

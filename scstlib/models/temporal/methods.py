@@ -14,7 +14,8 @@ from scstlib.models.temporal.transport import DisplacementInterpolation
 def methods() -> dict[str, Callable[[int], TemporalModel]]:
     """Return the name of each method and a function that takes a seed and returns it unfitted.
 
-    A new method is one file and one line here.
+    A new method is one file and one line here. A method with ``save`` also has a line in
+    ``MODULES`` of :mod:`scstlib.models.loading`, so that ``load`` finds its class.
 
     Examples
     --------

@@ -21,7 +21,7 @@ import numpy as np
 from scstlib.caller import warn_caller
 from scstlib.leakage import record_fit
 from scstlib.models.files import SavedModel, under
-from scstlib.models.settings import explain_arguments
+from scstlib.models.settings import all_or_nothing, explain_arguments
 from scstlib.models.temporal.cells import CellFormat, MeasuredCells, measured_cells
 
 if TYPE_CHECKING:
@@ -238,6 +238,7 @@ class CellKeepingModel(FittedOnCells[MeasuredCells]):
     _kind_of_cells = MeasuredCells
 
     @explain_arguments
+    @all_or_nothing
     def fit(self, adata: AnnData, time_key: str = "time") -> Self:
         """Learn from measured cells.
 

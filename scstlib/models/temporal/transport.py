@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from scstlib.models.settings import check_positive, explain_arguments
+from scstlib.models.settings import check_whole, explain_arguments
 from scstlib.models.temporal.cells import MeasuredCells, draw
 from scstlib.models.temporal.protocol import CellKeepingModel
 
@@ -38,7 +38,7 @@ class DisplacementInterpolation(CellKeepingModel):
     def __init__(
         self, n_components: int | None = None, max_cells: int = 2000, seed: int = 0
     ) -> None:
-        check_positive({"max_cells": max_cells}, "max_cells")
+        check_whole({"max_cells": max_cells}, "max_cells")
         self.n_components = n_components
         self.max_cells = max_cells
         self.seed = seed

@@ -165,6 +165,28 @@ def test_what_learns_refuses_to_predict_before_it_is_fitted(name, fitted, test):
         small(name).predict(test)
 
 
+@pytest.mark.parametrize("trained", ["published scGrapHiC", "scGrapHiC"])
+@pytest.mark.parametrize("cause", [FloatingPointError, KeyboardInterrupt])
+def test_a_fit_that_is_broken_off_leaves_no_model(
+    trained, cause, train, test, monkeypatch, tmp_path
+):
+    first, refitted = small(trained), small(trained).fit(train)
+
+    def fail(*_: Any) -> float:
+        raise cause
+
+    monkeypatch.setattr("scstlib.training.loop._gradients", fail)
+    for model in (first, refitted):
+        with pytest.raises(cause):
+            model.fit(train)
+        with pytest.raises(ValueError, match="is not fitted"):
+            model.predict(test)
+        with pytest.raises(ValueError, match="is not fitted"):
+            model.save(tmp_path / "model")
+        with pytest.raises(ValueError, match="fit it first"):
+            check_evaluation(model, test)
+
+
 def test_other_tracks_are_refused_or_not_read(name, fitted, test):
     model = fitted[name]
     other = replace(test, tracks=test.tracks[..., :2] + 1, track_names=("x", "y"))

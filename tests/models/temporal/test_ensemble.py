@@ -7,6 +7,7 @@ from numpy.testing import assert_allclose
 from scstlib.leakage import LeakageError, check_evaluation
 from scstlib.models.temporal.baselines import ConstantMean, CopyNearest
 from scstlib.models.temporal.ensemble import Ensemble
+from scstlib.models.temporal.scnode.default import ScNODE
 
 
 @pytest.fixture
@@ -61,3 +62,21 @@ def test_what_cannot_be_is_refused(constants):
         constants.interval([1.0], mean_of_first_gene, level=1.0)
     with pytest.raises(ValueError, match="fit"):
         Ensemble(lambda _: ConstantMean()).sample([1.0], 5)
+
+
+def test_a_member_that_fails_leaves_no_ensemble(moving, constants):
+    with pytest.raises(ValueError, match="time"):
+        constants.fit(moving, "hour")
+    with pytest.raises(ValueError, match="not fitted"):
+        constants.sample([1.0], 8)
+
+
+def test_what_is_given_to_fit_is_handed_to_the_members(moving):
+    settings = {"latent_dim": 2, "matching_steps": 2, "damping": None}
+    ensemble = Ensemble(lambda number: ScNODE(seed=number, **settings), 2)
+    with pytest.raises(ValueError, match="precision must be one of"):
+        ensemble.fit(moving, precision="half")
+    ensemble.fit(moving, device="cpu", progress=False)
+    assert [len(member.losses_["matching"]) for member in ensemble.members_] == [2, 2]
+    with pytest.raises(TypeError, match="device"):
+        Ensemble(lambda _: ConstantMean(), 2).fit(moving, device="cpu")

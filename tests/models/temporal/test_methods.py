@@ -105,6 +105,30 @@ def test_a_model_that_is_not_fitted_says_so(name: str):
         new(name).sample([1.0], 3)
 
 
+@pytest.mark.parametrize("trained", ["scNODE as published", "scNODE"])
+@pytest.mark.parametrize("cause", [FloatingPointError, KeyboardInterrupt])
+def test_a_fit_that_is_broken_off_leaves_no_model(trained, cause, monkeypatch, tmp_path: Path):
+    first, cells = new(trained), series([0.0, 1.0, 3.0])
+    refitted = new(trained).fit(cells)
+    monkeypatch.setattr("scstlib.training.loop._gradients", raiser(cause))
+    for model in (first, refitted):
+        with pytest.raises(cause):
+            model.fit(cells)
+        with pytest.raises(ValueError, match="is not fitted"):
+            model.sample([1.0], 3)
+        with pytest.raises(ValueError, match="is not fitted"):
+            model.save(tmp_path / "model")
+        with pytest.raises(ValueError, match="fit it first"):
+            check_evaluation(model, cells)
+
+
+def raiser(cause: type[BaseException]) -> Any:
+    def fail(*_: Any) -> float:
+        raise cause
+
+    return fail
+
+
 def without_time(cells: AnnData) -> None:
     del cells.obs["time"]
 

@@ -25,7 +25,13 @@ from torch import Tensor
 
 from scstlib.leakage import record_fit
 from scstlib.models.files import SavedModel, under
-from scstlib.models.settings import check_not_negative, check_positive, explain_arguments
+from scstlib.models.settings import (
+    all_or_nothing,
+    check_not_negative,
+    check_positive,
+    check_whole,
+    explain_arguments,
+)
 from scstlib.models.spatial.protocol import (
     check_fitted,
     check_prediction,
@@ -150,6 +156,7 @@ class ScGrapHiC(SavedModel):
     @explain_arguments
     def __init__(
         self,
+        *,
         channels: int = 48,
         n_blocks: int = 3,
         pair_channels: int = 24,
@@ -179,10 +186,11 @@ class ScGrapHiC(SavedModel):
 
     def _check_settings(self) -> None:
         given = self.settings
-        check_positive(given, "channels", "pair_channels", "n_steps", "batch_size")
-        check_positive(given, "types_together", "crop", "learning_rate", "max_gradient_norm")
-        check_positive(given, "validate_every", "patience")
-        check_not_negative(given, "n_blocks", "dispersion", "contrast_weight", "weight_decay")
+        check_whole(given, "channels", "pair_channels", "n_steps", "batch_size")
+        check_whole(given, "types_together", "crop", "validate_every", "patience")
+        check_whole(given, "n_blocks", "seed", least=0)
+        check_positive(given, "learning_rate", "max_gradient_norm")
+        check_not_negative(given, "dispersion", "contrast_weight", "weight_decay")
         if not 0 <= self.crop_steps <= 1:
             raise ValueError(f"crop_steps must be between 0 and 1, not {self.crop_steps}.")
         if not 0 <= self.dropout < 1:
@@ -192,6 +200,7 @@ class ScGrapHiC(SavedModel):
                 raise ValueError(f"{name} must be a multiple of 4, not {given[name]}.")
 
     @explain_arguments
+    @all_or_nothing
     def fit(
         self,
         windows: Windows,
@@ -280,7 +289,7 @@ class ScGrapHiC(SavedModel):
             n_features, self.channels, self.pair_channels, self.n_blocks, self.dropout
         )
 
-    def log_rate(self, windows: Windows, *, flip: bool = False) -> Tensor:
+    def _log_rate(self, windows: Windows, *, flip: bool = False) -> Tensor:
         """Log of the expected contacts, as deep as the bulk and in its contacts.
 
         Of the pixels of the upper triangle, (n, pixels). ``flip`` reads the genome from its other
@@ -356,7 +365,7 @@ class ScGrapHiC(SavedModel):
             for start in range(0, len(windows), BLOCK):
                 part = windows[start : start + BLOCK]
                 usable = part.mask[:, :, None] & part.mask[:, None, :]
-                maps = from_triangle(self.log_rate(part).exp(), usable.shape[-1])
+                maps = from_triangle(self._log_rate(part).exp(), usable.shape[-1])
                 out[start : start + BLOCK] = maps.cpu().numpy() * usable
         return out * per_contact
 
@@ -416,7 +425,7 @@ class _TrainingLoss:
     def _of(self, rows: np.ndarray, flip: bool, bins: slice) -> Tensor:
         model, tensor = self.model, self.model._tensor
         windows = cropped(self.windows, rows, bins)
-        log_mean = model.log_rate(windows, flip=flip)
+        log_mean = model._log_rate(windows, flip=flip)
         with torch.autocast(log_mean.device.type, enabled=False):
             log_mean = log_mean + tensor(self.log_depth[rows])[:, None]
             counts = tensor(self.counts[rows, bins, bins])

@@ -21,9 +21,11 @@ from scstlib.leakage import record_fit
 from scstlib.metrics.contacts import stratum_adjusted_correlation
 from scstlib.models.files import SavedModel, load_weights, under
 from scstlib.models.settings import (
+    all_or_nothing,
     check_choices,
     check_not_negative,
     check_positive,
+    check_whole,
     explain_arguments,
 )
 from scstlib.models.spatial.protocol import (
@@ -58,10 +60,8 @@ CHOICES = {
 }
 LEARNED = ("track_names", "n_tracks", "bin_size")
 FIRST_WEIGHT = "chipseq_processor.feature_extractor.weight"  # (width, tracks + encodings, kernel)
-SIZES = (
-    "width", "encodings", "node_blocks", "graph_blocks", "attention_blocks", "residual_blocks",
-    "conv_kernel", "last_kernel",
-)  # fmt: skip
+BLOCKS = ("node_blocks", "graph_blocks", "attention_blocks", "residual_blocks")
+SIZES = ("width", "encodings", *BLOCKS, "conv_kernel", "last_kernel")
 
 
 class PublishedScGrapHiC(SavedModel):
@@ -138,7 +138,7 @@ class PublishedScGrapHiC(SavedModel):
     Raises
     ------
     ValueError
-        For a choice that there is not, or sizes that do not fit.
+        For an unknown choice, a number out of range, or sizes that do not fit.
 
     References
     ----------
@@ -153,6 +153,7 @@ class PublishedScGrapHiC(SavedModel):
     @explain_arguments
     def __init__(
         self,
+        *,
         width: int = 32,
         encodings: int = 16,
         node_blocks: int = 4,
@@ -191,19 +192,22 @@ class PublishedScGrapHiC(SavedModel):
     def _check_settings(self) -> None:
         given = self.settings
         check_choices(given, CHOICES)
+        check_whole(given, "width", "encodings", "conv_kernel", "last_kernel", "batch_size")
+        check_whole(given, "validate_every", "patience")
+        check_whole(given, *BLOCKS, "epochs", "seed", least=0)
         if not 0 < self.encodings < self.width:
             raise ValueError(
                 f"encodings must lie between 0 and the width {self.width}, not {self.encodings}."
             )
         if self.last_kernel % 2 == 0:
             raise ValueError(f"last_kernel must be odd, not {self.last_kernel}.")
-        check_positive(given, "batch_size", "learning_rate", "max_gradient_norm", "validate_every")
-        check_positive(given, "patience", "conv_kernel")
-        check_not_negative(given, "epochs", "weight_decay")
+        check_positive(given, "learning_rate", "max_gradient_norm")
+        check_not_negative(given, "weight_decay")
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout must be at least 0 and below 1, not {self.dropout}.")
 
     @explain_arguments
+    @all_or_nothing
     def fit(
         self,
         windows: Windows,

@@ -26,12 +26,14 @@ from torch import Tensor
 from scstlib.leakage import record_fit
 from scstlib.models.files import under
 from scstlib.models.settings import (
+    all_or_nothing,
     check_choices,
     check_not_negative,
     check_positive,
+    check_whole,
     explain_arguments,
 )
-from scstlib.models.temporal.cells import CellFormat, reader_like
+from scstlib.models.temporal.cells import reader_like
 from scstlib.models.temporal.protocol import FittedOnCells, check_reach, check_request
 from scstlib.models.temporal.scnode.count_factors import CountFactors, fit_count_factors
 from scstlib.models.temporal.scnode.drift import (
@@ -119,7 +121,7 @@ class ScNODE(FittedOnCells[LatentCells]):
     Raises
     ------
     ValueError
-        For a choice that there is not, or a number out of range.
+        For an unknown choice, or a number out of range.
 
     Examples
     --------
@@ -185,14 +187,21 @@ class ScNODE(FittedOnCells[LatentCells]):
                 "time": ("real", "index"),
             },
         )
-        check_positive(
+        check_whole(
             self.settings,
-            "smallest_rank", "matching_steps", "batch_size", "learning_rate", "max_step",
+            "smallest_rank", "matching_steps", "batch_size", "validate_every", "patience",
         )  # fmt: skip
+        check_whole(self.settings, "transport_steps", "seed", least=0)
+        check_positive(self.settings, "learning_rate", "max_step")
+        if latent_dim is not None:
+            check_whole(self.settings, "latent_dim")
+        if growth is not None:
+            check_positive(self.settings, "growth")
         if damping is not None and damping != "auto":
             check_not_negative(self.settings, "damping")
 
     @explain_arguments
+    @all_or_nothing
     def fit(
         self,
         adata: AnnData,
@@ -237,10 +246,9 @@ class ScNODE(FittedOnCells[LatentCells]):
         training = training_rows(reader, validation_time)
         self._fit_factors(reader, training, fabric)
         points = self._encode(reader)
-        about = CellFormat(reader.times, reader.genes, time_key, reader.depth)
         times = np.unique(reader.time[training])
         self.cells_ = LatentCells(
-            times, about.genes, time_key, about.depth, points[training], reader.time[training]
+            times, reader.genes, time_key, reader.depth, points[training], reader.time[training]
         )
         record_fit(self, adata)
         validate = None

@@ -113,7 +113,14 @@ def choose_damping(
     shorter = replace(settings, matching_steps=settings.matching_steps // SHORTER)
     errors = []
     for n in range(max(3, len(times) - 2), len(times)):
-        drift, _ = train_drift(coupled.first(n), times[:n], shorter, fabric, progress=False)
+        drift, _ = train_drift(
+            coupled.first(n),
+            times[:n],
+            shorter,
+            fabric,
+            progress=False,
+            label=f"flow matching of the first {n} times, for the damping",
+        )
         grid, (before, after) = times[n - 1 : n + 1], coupled.cells[n - 1 : n + 1]
         errors.append(damping_errors(drift, grid, before, after, max_step))
     return DAMPINGS[int(np.argmin(np.sum(errors, axis=0)))] if errors else 0.0

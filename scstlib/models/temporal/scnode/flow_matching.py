@@ -105,6 +105,7 @@ def train_drift(
     checkpoint: str | Path | None = None,
     run: str = "",
     progress: bool | None = None,
+    label: str = "flow matching",
 ) -> tuple[TimedDrift, dict[str, np.ndarray]]:
     """Train a drift on coupled latent populations.
 
@@ -122,6 +123,8 @@ def train_drift(
         Where the run is kept, in a file for each stage.
     validate_every, patience, run, progress
         As for :func:`scstlib.training.minimise`.
+    label : str
+        Name of flow matching in the bar, in the log and in errors.
 
     Returns
     -------
@@ -147,7 +150,8 @@ def train_drift(
             "progress": progress,
         }
 
-    losses = {"matching": _match(drift, curves, settings, generator, stage("matching"))}
+    matching = {**stage("matching"), "label": label}
+    losses = {"matching": _match(drift, curves, settings, generator, matching)}
     if settings.transport_steps:
         losses["transport"] = _transport(
             drift, coupled.cells, times, settings, generator, stage("transport")
@@ -195,7 +199,6 @@ def _match(
         n_steps=settings.matching_steps,
         learning_rate=settings.learning_rate,
         learning_rate_end=0.0,
-        label="flow matching",
         **how,
     ).losses
 

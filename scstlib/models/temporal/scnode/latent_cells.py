@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import torch
 
-from scstlib.models.temporal.cells import CellFormat
+from scstlib.models.temporal.cells import CellFormat, check_validation_time
 from scstlib.models.temporal.scnode.count_factors import CountFactors
 from scstlib.models.temporal.scnode.drift import DriftField
 from scstlib.models.temporal.scnode.value_factors import ValueFactors
@@ -43,15 +43,11 @@ def training_rows(reader: CellReader, validation_time: float | None) -> np.ndarr
     Raises
     ------
     ValueError
-        If no cell was measured at the validation time, it is the first one, or one time is left.
+        As :func:`scstlib.models.temporal.cells.check_validation_time` says.
     """
     if validation_time is None:
         return np.ones(len(reader), dtype=bool)
-    if validation_time not in reader.times[1:] or len(reader.times) < 3:
-        raise ValueError(
-            f"validation_time must be a measured time that is not the first, with two others, not"
-            f" {validation_time}; there are {reader.times.tolist()}."
-        )
+    check_validation_time(validation_time, reader.times)
     mask: np.ndarray = reader.time != validation_time
     return mask
 

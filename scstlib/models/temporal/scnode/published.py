@@ -23,7 +23,14 @@ from torch import Tensor
 
 from scstlib.leakage import record_fit
 from scstlib.models.files import load_weights, under
-from scstlib.models.settings import check_choices, check_positive, explain_arguments
+from scstlib.models.settings import (
+    all_or_nothing,
+    check_choices,
+    check_not_negative,
+    check_positive,
+    check_whole,
+    explain_arguments,
+)
 from scstlib.models.temporal.cells import (
     MeasuredCells,
     hold_out_time,
@@ -59,6 +66,7 @@ class PublishedScNODE(FittedOnCells[MeasuredCells]):
     Parameters
     ----------
     latent_dim : int
+        Coordinates of a latent point.
     drift_hidden, encoder_hidden, decoder_hidden : sequence of int
         Widths of the hidden layers.
     pretrain_steps : int
@@ -70,6 +78,7 @@ class PublishedScNODE(FittedOnCells[MeasuredCells]):
     latent_weight : float
         Weight of the transport loss in latent space.
     learning_rate : float
+        Of Adam, in both stages.
     drift_activation : "relu", "signed_relu", "silu" or "tanh"
         "relu", as published, also after the last layer: no latent coordinate ever falls. The
         others end with a linear layer.
@@ -114,7 +123,7 @@ class PublishedScNODE(FittedOnCells[MeasuredCells]):
     Raises
     ------
     ValueError
-        For a choice that there is not, or a number out of range.
+        For an unknown choice, or a number out of range.
 
     References
     ----------
@@ -193,12 +202,16 @@ class PublishedScNODE(FittedOnCells[MeasuredCells]):
                 "time": ("index", "real"),
             },
         )
-        check_positive(
+        check_whole(
             self.settings,
-            "latent_dim", "batch_size", "target_size", "learning_rate", "max_step", "n_components",
+            "latent_dim", "batch_size", "target_size", "n_components", "validate_every", "patience",
         )  # fmt: skip
+        check_whole(self.settings, "pretrain_steps", "joint_steps", "seed", least=0)
+        check_positive(self.settings, "learning_rate", "max_step")
+        check_not_negative(self.settings, "latent_weight")
 
     @explain_arguments
+    @all_or_nothing
     def fit(
         self,
         adata: AnnData,
@@ -421,6 +434,7 @@ class PublishedScNODE(FittedOnCells[MeasuredCells]):
         state_dict: Mapping[str, Tensor | np.ndarray],
         adata: AnnData | None = None,
         time_key: str = "time",
+        device: str = "auto",
     ) -> Self:
         """Take the weights of the authors' code, by their key names.
 
@@ -435,12 +449,16 @@ class PublishedScNODE(FittedOnCells[MeasuredCells]):
             As ``torch.load(path, weights_only=True)`` gives it.
         adata : AnnData, optional
             Cells that the weights were trained on. None: those that the model has, if any.
+        time_key : str
+            Column of ``adata.obs`` with the measured time.
+        device : str
+            Where it predicts: "auto", "cpu", "cuda", "cuda:1", "mps".
 
         Raises
         ------
         ValueError
-            Naming keys that are missing or not known, or shapes that differ from the settings or
-            the genes.
+            Naming keys that are missing or not known, shapes that differ from the settings or the
+            genes, or a device that is not there.
         """
         n_genes = np.shape(state_dict.get(GENES_OF, np.empty((0, 1))))[-1]
         network = self._new_network(n_genes)
@@ -451,8 +469,9 @@ class PublishedScNODE(FittedOnCells[MeasuredCells]):
                 f"the weights are of {n_genes} genes, and the model was fitted on"
                 f" {len(self.genes)}; load them into a new PublishedScNODE"
             )
-        self.network_ = network
+        self.network_ = network.to(resolve_device(device))
         if adata is not None:
+            self.cells_ = None
             return self.start_from(adata, time_key)
         if self.cells_ is None:
             record_fit(self)

@@ -160,10 +160,10 @@ def test_seeds_repeat_and_differ(windows, fitted):
 
 def test_a_run_that_was_broken_off_ends_where_an_unbroken_one_does(windows, fitted, tmp_path):
     path = tmp_path / "run"
-    rate, calls = ScGrapHiC.log_rate, []
+    rate, calls = ScGrapHiC._log_rate, []
 
     class Stops(ScGrapHiC):
-        def log_rate(self, *args, **how):
+        def _log_rate(self, *args, **how):
             calls.append(1)
             if len(calls) == 4:
                 raise KeyboardInterrupt

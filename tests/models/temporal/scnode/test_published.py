@@ -123,7 +123,9 @@ def test_weights_of_the_authors_give_their_values(published, as_given):
     cells = cells_of(published)
     times = [0.0, 1.0, 2.0, 4.0]
     model = PublishedScNODE(time_points=[0, 1, 2, 3, 4], **DEEP)
-    model.load_published(weights, cells)
+    with pytest.raises(ValueError, match="device must be"):
+        model.load_published(weights, cells, device="gpu")
+    model.load_published(weights, cells, device="cpu")
     assert_allclose(model.encode(cells), published["deep/mu"], rtol=1e-5, atol=1e-5)
     path = model.flow(published["deep/z"], 0.0, times)
     assert_allclose(path.swapaxes(0, 1), published["deep/latent_path"], rtol=1e-5, atol=1e-5)
