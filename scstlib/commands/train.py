@@ -98,6 +98,7 @@ def _add_run(parser: argparse.ArgumentParser, model: str) -> None:
 
 def _contacts(options: argparse.Namespace) -> int:
     from scstlib.files import contact_training_cost
+    from scstlib.files.inputs import usable_chromosomes
     from scstlib.files.outputs import check_output
     from scstlib.models import ScGrapHiC
 
@@ -111,8 +112,9 @@ def _contacts(options: argparse.Namespace) -> int:
     inputs = map_inputs(options, targets=targets, bulk_cell_types=options.bulk_cell_types)
     windows, kept = inputs.windows(options.stride), None
     if validation:
-        held = windows.table["chrom"].isin(validation).to_numpy()
-        if held.all() or not held.any():
+        named = usable_chromosomes(inputs.bulk, validation)
+        held = windows.table["chrom"].isin(named).to_numpy()
+        if held.all():
             raise ValueError(
                 f"--validation-chromosomes {validation}: name some of {list(inputs.chromosomes)},"
                 " not all."
