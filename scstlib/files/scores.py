@@ -29,7 +29,7 @@ MAX_WINDOW = 64  # bins
 
 
 class _PredictedCells:
-    """Cells of a file, drawn at random, in the place of a model that predicts them."""
+    """Cells of a file, drawn at random, instead of a model that predicts them."""
 
     fitted_on_: tuple[()] = ()  # The file does not say; its provenance is looked at instead.
 

@@ -235,7 +235,7 @@ def by_chromosome(track: np.ndarray, bins: pd.DataFrame) -> dict[str, np.ndarray
     Raises
     ------
     ValueError
-        If the track has not one row a bin.
+        If the number of rows differs from the number of bins.
 
     Examples
     --------

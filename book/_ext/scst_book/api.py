@@ -103,7 +103,7 @@ class Index:
         return self.names.get(definition(value)) if hasattr(value, "__qualname__") else None
 
     def fill(self, text: str) -> str:
-        """The text of a page with the entries in the place of its marks."""
+        """The text of a page with its marks replaced by the entries."""
 
         def entries(mark: re.Match[str]) -> str:
             parts = [each for each in self.sections[mark[1]] if each[1]]
