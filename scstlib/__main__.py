@@ -6,7 +6,7 @@ import argparse
 import logging
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from scstlib import __version__
@@ -60,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         warnings.simplefilter("always", UserWarning)
-        warnings.showwarning = _log_warning
+        warnings.showwarning = _log_once()
         try:
             status: int = options.run(options)
         except KeyboardInterrupt:
@@ -72,11 +72,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return status
 
 
-def _log_warning(
-    message: Warning | str, category: Any, filename: str, lineno: int, *more: Any, **named: Any
-) -> None:
-    """One line, without the place in the code."""
-    log.warning("warning: %s", " ".join(str(message).split()))
+def _log_once() -> Callable[..., None]:
+    """What shows a warning as one line, without the place in the code, and each text once."""
+    said = set()
+
+    def show(message: Warning | str, *where: Any, **more: Any) -> None:
+        text = " ".join(str(message).split())
+        if text not in said:
+            said.add(text)
+            log.warning("warning: %s", text)
+
+    return show
 
 
 if __name__ == "__main__":

@@ -130,6 +130,7 @@ def spatial_values(new: dict[str, Any]) -> Iterator[tuple[str, np.ndarray]]:
 def metric_values(_: dict[str, Any]) -> Iterator[tuple[str, np.ndarray]]:
     """Every metric on random maps and cells."""
     from scstlib.metrics import (
+        compartments,
         contacts,
         distribution,
         expression,
@@ -160,6 +161,26 @@ def metric_values(_: dict[str, Any]) -> Iterator[tuple[str, np.ndarray]]:
     yield "insulation_correlation", insulation.insulation_correlation(a, b, window=5)
     yield "crps", uncertainty.crps(rng.normal(size=(6, 30)), rng.normal(size=30))
     yield "energy_score", uncertainty.energy_score(rng.normal(size=(6, 30)), rng.normal(size=30))
+    banded, kind = map_with_compartments()
+    yield "compartment_eigenvector", compartments.compartment_eigenvector(banded, kind)
+
+
+def map_with_compartments() -> tuple[np.ndarray, np.ndarray]:
+    """Contact map of 24 bins in four domains of two kinds, and the kind of each bin."""
+    noise = np.random.default_rng(1).uniform(0.9, 1.1, (24, 24))
+    kind = np.repeat([1.0, -1.0, 1.0, -1.0], 6)
+    distance = np.abs(np.subtract.outer(np.arange(24), np.arange(24)))
+    return (1 + 0.3 * np.outer(kind, kind)) / (1 + distance) * (noise + noise.T), kind
+
+
+def preprocess_values(_: dict[str, Any]) -> Iterator[tuple[str, np.ndarray]]:
+    """Which genes are chosen, as numbers, of cells in which many are equally variable."""
+    from scstlib.preprocess.expression import SelectVariableGenes
+
+    means = np.repeat(np.geomspace(0.2, 40.0, 20), 2)
+    counts = np.random.default_rng(3).poisson(means, (30, 40)).astype(float)
+    selected = SelectVariableGenes(10).fit(AnnData(np.log1p(counts)))
+    yield "SelectVariableGenes", selected.genes_.to_numpy().astype(float)
 
 
 def organism_values(_: dict[str, Any]) -> Iterator[tuple[str, np.ndarray]]:
@@ -182,6 +203,7 @@ PARTS = {
     "temporal": temporal_values,
     "spatial": spatial_values,
     "metrics": metric_values,
+    "preprocess": preprocess_values,
     "organism": organism_values,
 }
 

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from scstlib import caller
+from scstlib import caller, splits
 from scstlib.models.temporal import ConstantMean, Ensemble, ScNODE, score_held_out_times
+from scstlib.preprocess.expression import PearsonResiduals
 from tests.conftest import series
 
 
@@ -36,6 +37,16 @@ def line_of(found: warnings.WarningMessage) -> str:
 def test_a_warning_points_at_the_line_outside_the_package(model, heard):
     model.sample([9.0], 2)
     assert [line_of(each) for each in heard] == ["model.sample([9.0], 2)"]
+
+
+def test_steps_before_a_model_point_there_too(heard):
+    cells = series([0.0, 1.0, 3.0], counts=True)
+    cells.X = cells.X + 0.5
+    cells.obsm["X_pca"] = cells.X[:, :2]
+    PearsonResiduals().fit(cells)
+    splits.hold_out_times(cells, test=1.0)
+    lines = ["PearsonRes", "splits.hol"]
+    assert [line_of(each)[:10] for each in heard] == lines
 
 
 def test_an_ensemble_says_once_what_all_members_say(heard):

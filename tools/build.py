@@ -21,7 +21,10 @@ from filelock import FileLock, Timeout
 from tools import notebooks, pair
 
 ROOT = notebooks.ROOT
-BOOK_INPUTS = ("_config.yml", "CITATION.cff", "book", "notebooks", "scstlib", "data_manifests")
+BOOK_INPUTS = (
+    "_config.yml", "CITATION.cff", "book", "notebooks", "scstlib", "data_manifests",
+    "benchmarks/results",
+)  # fmt: skip
 SECONDS_BOOK = 15
 
 

@@ -115,7 +115,7 @@ def velocity_grid(
     Raises
     ------
     ValueError
-        If ``axes`` has not two columns with one entry per latent dimension.
+        If ``axes`` does not have two columns with one entry per latent dimension.
     """
     if axes.shape != (latent.shape[1], 2):
         raise ValueError(f"axes has shape {axes.shape}; it must be {(latent.shape[1], 2)}.")

@@ -102,9 +102,9 @@ def model_settings(options: argparse.Namespace) -> dict[str, Any]:
     settings: dict[str, Any] = {"seed": options.seed}
     for text in options.settings:
         name, sign, value = text.partition("=")
+        name = name.replace("-", "_")
         if not sign or not name.isidentifier():
             raise ValueError(f"--set {text!r} is not of the form NAME=VALUE")
-        name = name.replace("-", "_")
         if name in settings:
             raise ValueError(f"{name} is set twice")
         try:
@@ -120,12 +120,14 @@ def pairs(words: Sequence[str], option: str) -> dict[str, str]:
     Raises
     ------
     ValueError
-        For a word of another form.
+        For a word of another form, or a name that stands twice.
     """
-    found = {}
+    found: dict[str, str] = {}
     for word in words:
         name, sign, value = word.partition("=")
         if not (name and sign and value):
             raise ValueError(f"{option} {word!r} is not of the form TYPE=FILE")
+        if name in found:
+            raise ValueError(f"{option} names {name} twice: {found[name]} and {value}")
         found[name] = value
     return found

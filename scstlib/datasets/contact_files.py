@@ -7,7 +7,6 @@ import hashlib
 import json
 import shutil
 import tempfile
-import warnings
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from scstlib.caller import warn_caller
 from scstlib.datasets.cache import FULL, NOT_WRITABLE, cached_path, one_at_a_time, writing
 
 # Where a file of this package keeps the table of samples, beside cooler's own groups.
@@ -119,10 +119,9 @@ def converted(name: str, key: str, write: Callable[[Path], None]) -> Path:
         except OSError as error:
             if error.errno not in NOT_WRITABLE | FULL:
                 raise
-            warnings.warn(
+            warn_caller(
                 f"{target.parent} cannot take the converted maps: they are kept in a temporary "
-                "file and made again by the next process; SCST_DATA names another folder",
-                stacklevel=2,
+                "file and made again by the next process; SCST_DATA names another folder"
             )
             target = _temporary_folder() / target.name
             write(target)

@@ -7,11 +7,11 @@ import io
 import shutil
 import sys
 import threading
-import warnings
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from scstlib.caller import warn_caller
 from scstlib.datasets.cache import (
     FULL,
     NOT_WRITABLE,
@@ -107,7 +107,7 @@ def _from_mirrors(manifest: Manifest, files: list[RemoteFile]) -> dict[str, Path
             try:
                 found[file.path] = _copy(source, manifest.name, file)
             except ChecksumError as error:
-                warnings.warn(f"mirror file left out: {error}", stacklevel=4)
+                warn_caller(f"mirror file left out: {error}")
     return found
 
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
     from scstlib.files.inputs import GenomeInputs
+    from scstlib.leakage import Fingerprint
     from scstlib.models.spatial.protocol import SpatialModel
     from scstlib.models.temporal.protocol import TemporalModel
 
@@ -116,6 +117,14 @@ def predict_contacts(
         reference=list(inputs.reference),
         bulk_expression=inputs.bulk_expression,
     )
+    chromosomes = {
+        f"chr{name}"
+        for known in learned_from(fitted)
+        if known.intervals is not None
+        for name in known.intervals["chrom"]
+    }
+    if chromosomes:
+        origin["training_chromosomes"] = sorted(chromosomes, key=lambda name: (len(name), name))
     for cell_type, path in paths.items():
         maps = predict_chromosomes(
             fitted, inputs, cell_type, stride=stride, depth=depth, batch_size=batch_size
@@ -131,6 +140,21 @@ def predict_contacts(
         )
         log.info("wrote %s", path)
     return paths
+
+
+def learned_from(fitted: Any) -> tuple[Fingerprint, ...]:
+    """What a model was fitted on and chosen by; empty if it does not say.
+
+    Examples
+    --------
+    >>> from scstlib.datasets import simulate_organism
+    >>> from scstlib.files.prediction import learned_from
+    >>> from scstlib.models.temporal.baselines import CopyNearest
+    >>> (known,) = learned_from(CopyNearest().fit(simulate_organism(0, "tiny").sample()))
+    >>> sorted(known.units["time"])
+    [0.0, 24.0, 48.0, 72.0, 96.0]
+    """
+    return tuple(getattr(fitted, "fitted_on_", None) or ())
 
 
 def output_paths(out: Path, cell_types: Sequence[str]) -> dict[str, Path]:
@@ -219,8 +243,11 @@ def predict_expression(
     inputs = {} if fitted_on is None else {"cells": [str(fitted_on)]}
     settings = {"times": list(map(float, np.atleast_1d(times))), "n_cells": n_cells}
     origin = provenance(fitted, inputs, model_file=model_file, **settings, seed=seed, noise=noise)
-    if hasattr(fitted, "times_"):
-        origin["training_times"] = [float(time) for time in fitted.times_]
+    key = getattr(fitted, "time_key_", "time")
+    learned = {time for known in learned_from(fitted) for time in known.units.get(key, ())}
+    learned |= set(getattr(fitted, "times_", ()))  # A fingerprint has no column of many values.
+    if learned:
+        origin["training_times"] = sorted(set(map(float, learned)))
     cells.uns["provenance"] = _for_h5ad(origin)
     if out is not None:
         _write_cells(cells, out)

@@ -13,6 +13,7 @@ from scstlib.caller import warn_caller
 from scstlib.files.cooler_maps import CoolerMaps, open_cooler
 from scstlib.files.inputs import target_maps, usable_chromosomes
 from scstlib.files.track_inputs import read_cells
+from scstlib.leakage import bare_chromosome
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,7 +29,7 @@ MAX_WINDOW = 64  # bins
 
 
 class _PredictedCells:
-    """Cells of a file, drawn at random, in the place of a model that predicts them."""
+    """Cells of a file, drawn at random, instead of a model that predicts them."""
 
     fitted_on_: tuple[()] = ()  # The file does not say; its provenance is looked at instead.
 
@@ -206,6 +207,12 @@ def score_contacts(
         For a file that cannot be read, bins or assemblies that differ, no chromosome that all
         have, or a window that is wider than the predicted map reaches.
 
+    Warns
+    -----
+    UserWarning
+        Of chromosomes that the model was fitted on or chosen by, as the predicted map's metadata
+        say.
+
     Examples
     --------
     >>> from tempfile import TemporaryDirectory
@@ -233,6 +240,10 @@ def score_contacts(
         for uri in (predicted, measured)
     )
     shared = _with_contacts((own, true), chosen, chromosomes)
+    trained = own.metadata.get("training_chromosomes", ())
+    fitted = {bare_chromosome(name) for name in trained}
+    if known := [chrom for chrom in shared if bare_chromosome(chrom) in fitted]:
+        warn_caller(f"the model was fitted on the chromosomes {known}: these scores are no test")
     windows, guesses = (_windows(maps, target, shared, window) for target in (true, own))
     rows = {PREDICTION: guesses.targets, BULK: windows.bulk}
     half = _half(windows, seed)

@@ -39,7 +39,7 @@ class ValueReader:
     max_cells_in_memory : int
         Rows of the largest chunk. A loop over chunks holds one while the next is read.
     layer : str, optional
-        Layer to read in the place of X.
+        Layer to read instead of X.
 
     Attributes
     ----------

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
+from scstlib.caller import warn_caller
 from scstlib.preprocess.expected import DistanceMeans, distance_means
 from scstlib.preprocess.windows import Windows, make_windows, usable_bins, window_starts
 
@@ -85,7 +86,7 @@ def pseudo_bulk(
         cells[label] = cells.get(label, 0) + 1
     few = [label for label, n in cells.items() if n < min_cells]
     if few:
-        warnings.warn(f"fewer than {min_cells} cells, left out: {few}", stacklevel=2)
+        warn_caller(f"fewer than {min_cells} cells, left out: {few}")
     return {label: total for label, total in sums.items() if label not in few}
 
 
@@ -339,10 +340,9 @@ def balance_matrix(clr: Any, *, cis_only: bool = True, **options: Any) -> Balanc
     converged = {name: bool(flag) for name, flag in zip(names, flags, strict=True)}
     failed = [name for name, flag in converged.items() if not flag]
     if failed:
-        warnings.warn(
+        warn_caller(
             f"balancing did not converge on {failed}: filter more bins (min_nnz, mad_max), use "
-            "larger bins, or raise max_iters",
-            stacklevel=2,
+            "larger bins, or raise max_iters"
         )
     return Balancing(weights, converged, np.isfinite(weights))
 

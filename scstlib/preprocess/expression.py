@@ -10,7 +10,6 @@ normalisation is best depends on the question; the shifted logarithm is hard to 
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +17,7 @@ import pandas as pd
 import scipy.sparse as sp
 from sklearn.base import BaseEstimator, TransformerMixin
 
+from scstlib.caller import warn_caller
 from scstlib.leakage import record_fit
 from scstlib.preprocess.reduction import (
     PCA,
@@ -254,10 +254,9 @@ class PooledSizeFactors(TransformerMixin, BaseEstimator):
         per_total = np.empty(n)
         per_total[ring] = sp.linalg.spsolve((system.T @ system).tocsc(), system.T @ target)
         if (per_total <= 0).any():
-            warnings.warn(
+            warn_caller(
                 f"{int((per_total <= 0).sum())} size factors are not positive and were replaced by "
-                "the cell's total: remove cells of low depth",
-                stacklevel=3,
+                "the cell's total: remove cells of low depth"
             )
             per_total[per_total <= 0] = 1.0
         factors: np.ndarray = per_total * total / self.mean_factor_
@@ -341,7 +340,7 @@ def _checked_counts(adata: AnnData) -> Any:
     if values.size and values.min() < 0:
         raise ValueError(f"X goes down to {values.min()}: counts are needed, this is normalised")
     if (values != np.round(values)).any():
-        warnings.warn("X holds fractions: is it normalised already?", stacklevel=3)
+        warn_caller("X holds fractions: is it normalised already?")
     return x
 
 

@@ -7,7 +7,6 @@ Intervals are handled by bioframe. Chromosome names may or may not begin with ``
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable
 from dataclasses import replace
 
@@ -16,6 +15,7 @@ import pandas as pd
 import scipy.sparse as sp
 from sklearn.base import BaseEstimator, TransformerMixin
 
+from scstlib.caller import warn_caller
 from scstlib.leakage import INTERVAL, bare_chromosome, record_fit
 from scstlib.preprocess.windows import Windows
 
@@ -112,10 +112,9 @@ def expression_tracks(
         )
     if len(placed) < len(expression):
         lost = len(expression) - len(placed)
-        warnings.warn(
+        warn_caller(
             f"{lost} of {len(expression)} genes have no position on these chromosomes "
-            "and are left out",
-            stacklevel=2,
+            "and are left out"
         )
     plus = _is_plus(placed)
     spans = placed[INTERVAL].copy()
@@ -236,7 +235,7 @@ def by_chromosome(track: np.ndarray, bins: pd.DataFrame) -> dict[str, np.ndarray
     Raises
     ------
     ValueError
-        If the track has not one row a bin.
+        If the number of rows differs from the number of bins.
 
     Examples
     --------

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -10,6 +9,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 import pandas as pd
 
+from scstlib.caller import warn_caller
 from scstlib.leakage import assert_disjoint, is_anndata, table_of
 
 Data = TypeVar("Data")
@@ -116,8 +116,7 @@ def _warn_of_learned(data: Any) -> None:
         if key in getattr(data, slot)
     ]
     if found:
-        warnings.warn(
+        warn_caller(
             f"{', '.join(found)} was computed before the split, from held-out cells too: "
-            "delete it and fit it on the training part",
-            stacklevel=4,
+            "delete it and fit it on the training part"
         )

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from scst_book import api
+from sphinx.application import Sphinx
 
 import scstlib.metrics
 from tests.book import checks
@@ -87,6 +88,34 @@ def test_a_new_function_appears_by_itself_and_once(
     assert text.count(".. autofunction:: scst_toy.b.first") == 1
     assert "unseen" not in text
     assert "_own" not in text
+
+
+@pytest.mark.slow
+def test_inherited_methods_have_entries_and_those_of_others_do_not(tmp_path: Path) -> None:
+    from scstlib import models
+    from scstlib.models import temporal
+    from scstlib.preprocess import expression
+
+    texts = [
+        api.section(models, {"ScNODE": models.ScNODE}, ""),
+        api.section(temporal, {"CopyNearest": temporal.CopyNearest}, ""),
+        api.section(expression, {"Scale": expression.Scale}, ""),  # of scikit-learn's classes
+    ]
+    lines = [line for text in texts for line in text.splitlines() if not line.startswith("```")]
+    (tmp_path / "index.rst").write_text("Toy\n===\n\n" + "\n".join(lines), encoding="utf-8")
+    folders = (tmp_path, None, tmp_path / "out", tmp_path / "doctrees", "text")
+    extensions = ["sphinx.ext.autodoc", "sphinx.ext.autosummary", "numpydoc"]
+    settings = {"extensions": extensions, "numpydoc_show_class_members": False}
+    app = Sphinx(*folders, settings, status=None, warning=None)
+    app.connect("autodoc-skip-member", api.skip)
+    app.build()
+    found = set(app.env.get_domain("py").objects)
+    wanted = [f"scstlib.models.ScNODE.{name}" for name in ("fit", "save", "load", "settings")]
+    wanted += [f"scstlib.models.temporal.CopyNearest.{name}" for name in ("fit", "sample", "load")]
+    wanted += ["scstlib.preprocess.expression.Scale.fit"]
+    assert set(wanted) - found == set()
+    foreign = {"get_params", "set_params", "set_output", "fit_transform", "state_dict", "forward"}
+    assert {name for name in found if name.rpartition(".")[2] in foreign} == set()
 
 
 @pytest.mark.book

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+import warnings
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -119,6 +120,22 @@ def test_interruption_is_one_line(
     assert capsys.readouterr().err == "interrupted\n"
 
 
+def test_a_warning_is_one_line_and_said_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    def warned(*_: object, **__: object) -> None:
+        for text in ("far\nfrom it", "near", "far\nfrom it"):
+            warnings.warn(text, stacklevel=1)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(train, "fit_expression", warned)
+    words = ["--cells", str(ROOT / "README.md"), "--out", str(tmp_path / "m.safetensors")]
+    for _ in range(2):  # Each run of the command says it.
+        main(["train", "expression", *words])
+        assert caplog.messages == ["warning: far from it", "warning: near"]
+        caplog.clear()
+
+
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
@@ -130,6 +147,11 @@ def test_interruption_is_one_line(
         ("train expression --cells cells.h5ad --out m.safetensors --set seed=1", "set twice"),
         ("train expression --cells cells.h5ad --out m.safetensors --set stepz=1", "stepz"),
         (
+            "train expression --cells cells.h5ad --out m.safetensors"
+            " --set matching-steps=1 matching_steps=2",
+            "matching_steps is set twice",
+        ),
+        (
             "train contacts --bulk stem.cool --expression cells.h5ad --targets stem"
             " --out m.safetensors",
             "TYPE=FILE",
@@ -138,6 +160,21 @@ def test_interruption_is_one_line(
             "train contacts --bulk stem.cool --expression cells.h5ad --targets stem=stem.cool"
             " --window 32 --validation-chromosomes chr9 --out m.safetensors",
             "chr9",
+        ),
+        (
+            "train contacts --bulk stem.cool --expression cells.h5ad --targets stem=stem.cool"
+            " --window 32 --validation-chromosomes chr3 chr9 --out m.safetensors",
+            "has no chromosomes ['chr9']",
+        ),
+        (
+            "train contacts --bulk stem.cool --expression cells.h5ad --targets stem=stem.cool"
+            " --window 32 --validation-chromosomes 3 chr1 2 --out m.safetensors",
+            "not all",
+        ),
+        (
+            "train contacts --bulk stem.cool --expression cells.h5ad"
+            " --targets stem=stem.cool stem=bipotent.cool --out m.safetensors",
+            "names stem twice",
         ),
         (
             "predict-expression --cells cells.h5ad --times 3 --n-cells 5 --out cells.h5ad"

@@ -30,7 +30,7 @@ def cells(n: int, genes: int) -> Any:
 
 def test_the_default_training_of_contacts() -> None:
     cost = contact_training_cost(windows(128), SPACE)
-    assert 2 < cost.minutes < 6  # 4.1 in benchmarks/results/space.json
+    assert 2 < cost.minutes < 6  # 4.1 in benchmarks/results/spatial.json
     longer = contact_training_cost(windows(128), SPACE | {"n_steps": 4000})
     assert longer.minutes == pytest.approx(2 * cost.minutes)
     assert longer.megabytes == cost.megabytes
@@ -43,7 +43,7 @@ def test_the_default_training_of_contacts() -> None:
 
 def test_the_default_training_of_expression() -> None:
     small = expression_training_cost(cells(3600, 1200), TIME)
-    assert 3 < 60 * small.minutes < 9  # 4.5 s in benchmarks/results/time.json
+    assert 3 < 60 * small.minutes < 9  # 4.5 s in benchmarks/results/temporal.json
     large = expression_training_cost(cells(100_000, 1200), TIME)
     # Factors are fitted to so many cells and no more; the others are encoded.
     assert small.minutes < large.minutes < 10 * small.minutes

@@ -16,6 +16,7 @@ from scstlib.__main__ import main
 from scstlib.datasets import simulate_organism
 from scstlib.files import predict_contacts, predict_expression, read_inputs
 from scstlib.files.prediction import output_paths
+from scstlib.models import ScNODE
 from scstlib.models.spatial.protocol import check_windows
 from scstlib.models.temporal.baselines import CopyNearest
 
@@ -165,6 +166,14 @@ def test_cells_at_unmeasured_times(folder: Path, tmp_path: Path) -> None:
     assert list(about["training_times"]) == [0.0, 24.0, 48.0, 72.0, 96.0]
     assert about["settings"]["n_cells"] == 7
     assert str(folder) not in str(about)
+
+
+def test_a_time_that_chose_the_model_is_named(folder: Path) -> None:
+    cells = anndata.read_h5ad(folder / "cells.h5ad")
+    cells = cells[cells.obs["time"] != 48].copy()
+    model = ScNODE(matching_steps=2, latent_dim=2).fit(cells, validation_time=72.0)
+    about = predict_expression(model, [48.0], 5).uns["provenance"]
+    assert list(about["training_times"]) == [0.0, 24.0, 72.0, 96.0]
 
 
 def test_cells_are_written_whole_or_not_at_all(

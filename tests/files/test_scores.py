@@ -11,6 +11,7 @@ import pytest
 
 from scstlib.datasets import simulate_organism
 from scstlib.files import predict_contacts, read_inputs, score_contacts, score_expression
+from scstlib.models.spatial import BulkRidge
 from scstlib.models.temporal.comparison import SPLIT_HALF
 
 
@@ -93,6 +94,19 @@ def test_a_copy_of_the_bulk_scores_as_the_bulk(folder: Path, tmp_path: Path) -> 
             for name, part in scores.groupby("model")}  # fmt: skip
     numbers = ["SCC", "SSIM", "GD", "MSE", "ins"]
     np.testing.assert_allclose(rows["prediction"][numbers], rows["bulk"][numbers], rtol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore:.*genes have no position:UserWarning")
+def test_chromosomes_that_were_trained_on_are_named(folder: Path, tmp_path: Path) -> None:
+    bulk, targets = f"{folder}/bulk.mcool::resolutions/50000", {"stem": folder / "stem.cool"}
+    inputs = read_inputs(bulk, folder / "cells.h5ad", targets=targets, window=64)
+    model = BulkRidge().fit(inputs.windows(32, chromosomes=["chr1", "chr2"]))
+    (path,) = predict_contacts(model, inputs, tmp_path / "maps.mcool", stride=32).values()
+    files = (path, folder / "stem.cool", bulk)
+    with pytest.warns(UserWarning, match=r"fitted on the chromosomes \['chr1', 'chr2'\]") as heard:
+        score_contacts(*files)
+    assert [warning.filename for warning in heard] == [__file__]
+    score_contacts(*files, chromosomes=["3"])  # silent
 
 
 def test_the_other_half_of_the_contacts_is_what_is_compared_with(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -95,4 +96,6 @@ def test_what_a_page_loads_is_told_by_its_source(name: str) -> None:
     cells = [cell["source"] for cell in notebooks.code_cells(notebooks.read(path))]
     package = Package(notebooks.ROOT)
     known = set(package.read_by(cells))
+    if re.search(r"^(from|import) scstlib\b", "\n".join(cells), flags=re.MULTILINE):
+        assert any(module in package.modules for module in loaded)
     assert [m for m in loaded if m in package.modules and package.modules[m] not in known] == []

@@ -103,7 +103,7 @@ class Index:
         return self.names.get(definition(value)) if hasattr(value, "__qualname__") else None
 
     def fill(self, text: str) -> str:
-        """The text of a page with the entries in the place of its marks."""
+        """The text of a page with its marks replaced by the entries."""
 
         def entries(mark: re.Match[str]) -> str:
             parts = [each for each in self.sections[mark[1]] if each[1]]
@@ -122,6 +122,7 @@ def section(module: ModuleType, entries: dict[str, Any], heading: str) -> str:
     for name, value in entries.items():
         lines += ["", f".. auto{_kind(value)}:: {module.__name__}.{name}"]
         lines += ["   :members:"] if inspect.isclass(value) else []
+        lines += ["   :inherited-members:"] if _kind(value) == "class" else []
     body = "\n".join(lines)
     return f"{heading}```{{eval-rst}}\n{body}\n```"
 
@@ -165,7 +166,9 @@ def resolve(
 
 def skip(app: Sphinx, what: str, name: str, value: Any, default: bool, options: Any) -> bool | None:
     """Leave out what others made: methods of scikit-learn's, the fields of a named tuple."""
-    foreign = inspect.isfunction(value) and not value.__module__.startswith("scstlib")
+    made = value.fget if isinstance(value, property) else getattr(value, "__func__", value)
+    home = getattr(made, "__module__", None) or ""
+    foreign = inspect.isroutine(made) and not home.startswith("scstlib")
     return True if foreign or type(value).__name__ == "_tuplegetter" else None
 
 
