@@ -8,7 +8,7 @@
 # > - hold out places and cell types, and say what each of the two tests;
 # > - put a floor and a ceiling beside every score, and rows that do without a network;
 # > - name scores that hardly notice whether a model looked at expression, and two that do;
-# > - take inputs away from a model, train it anew, and read what each was worth;
+# > - take inputs away from a model, one at a time, and read what each was worth;
 # > - say how far a prediction of an unmeasured cell type can be trusted, and where not.
 # >
 # > **Before**: [From single cells to windows](../foundations/cells_to_windows.ipynb);
@@ -205,8 +205,8 @@ for name, part in tests.items():
 models = {
     "bulk copied": BulkCopy(),
     "bulk smoothed": BulkSmoothed(),
-    "bulk + ridge": BulkRidge(n_pixels=50_000, seed=seed),
-    "gradient boosting": ContactTrees(n_pixels=50_000, max_iter=60, seed=seed),
+    "bulk + ridge": BulkRidge(n_pixels=60_000, seed=seed),
+    "gradient boosting": ContactTrees(n_pixels=100_000, max_iter=80, seed=seed),
     "scGrapHiC": ScGrapHiC(seed=seed, n_steps=n_steps, crop=window // 2),
 }
 for model in models.values():
@@ -233,20 +233,21 @@ except LeakageError as error:
 # %%
 
 
-def scored(part):
-    """Scores of all rows, window by window."""
-    own, relatives = rows_of(part)
-    return score_windows(
-        models, part, truth=true.targets[own], reference=true.targets[relatives].mean(axis=1),
-        training=tests["seen"], references={OTHERS: others},
-    )  # fmt: skip
+def scored(models, tests, **references):
+    """Mean scores of each part by row."""
+    tables = {}
+    for name, part in tests.items():
+        tables[name] = mean_scores(
+            score_windows(
+                models, part, truth=truth[name], reference=reference[name],
+                training=tests["seen"], references=references,
+            )
+        )  # fmt: skip
+    return tables
 
 
 FLOOR, OURS, OTHERS = "bulk copied", "scGrapHiC", "mean of the training types"
-per_window, unseen_types = scored(tests["seen"]), scored(by_kind.test)
-tables = {"seen": mean_scores(per_window)}
-for name, kind in unseen.items():
-    tables[name] = mean_scores(unseen_types[unseen_types["cell_type"] == kind])
+tables = scored(models, tests, **{OTHERS: others})
 # A mean of the other types has no contrast of its own: it is what the contrast is taken to.
 for scores in tables.values():
     scores.loc[OTHERS, ["dC", "dIns"]] = np.nan
@@ -313,7 +314,9 @@ EXPRESSION = ("expression", "reference expression", "bulk expression")
 changes = {
     "expression": without(*EXPRESSION),
     "bulk map": no_bulk,
-    "CTCF and CpG": without("CTCF", "CpG"),
+    "CTCF": without("CTCF"),
+    "CpG": without("CpG"),
+    "bulk's expression": without("bulk expression"),
 }
 ablated = {OURS: tables["seen"].loc[OURS]}
 for name, change in changes.items():
@@ -357,10 +360,9 @@ Markdown(
 #
 # ## What each input is worth
 #
-# The same without the bulk map, and without the tracks that all cell types share, CTCF and CpG, each
-# time trained anew. Exchanging an input of a trained model would say what *that model* leans on;
-# training anew says what the input is worth, which can be nothing although a model leans on it, if
-# other inputs can stand in.
+# The same with the other inputs, one at a time, each time trained anew. Exchanging an input of a
+# trained model would say what *that model* leans on; training anew says what the input is worth,
+# which can be nothing although a model leans on it, if other inputs can stand in.
 
 # %%
 ablated[["GD", "SCC", "SCCt", "dC", "ins", "dIns"]].round(3)
@@ -537,6 +539,10 @@ Markdown(
 # its score on the validation chromosome rose, and how far the default falls short of what was asked of it.
 
 # %%
+per_window = score_windows(
+    {k: models[k] for k in ("gradient boosting", OURS)}, part, truth=truth["seen"],
+    reference=reference["seen"], training=part,
+)  # fmt: skip
 apart = per_window[per_window["start"] % (window * bin_size) == 0]
 places = apart.groupby(["model", "chrom", "start"])[["SCC", "dC", "dIns"]].mean()
 difference = places.loc[OURS] - places.loc["gradient boosting"]
