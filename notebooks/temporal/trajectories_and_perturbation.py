@@ -124,7 +124,7 @@ rows = {}
 for time in organism.times[1:-1:2]:
     cells = moving[moving.obs["time"] == time]
     ours = cells.layers["velocity"].mean(axis=0)
-    fresh = [organism.sample([time + step], 1500, seed=1, keep_truth=False) for step in (-4, 4)]
+    fresh = [organism.sample([time + step], 3000, seed=1, keep_truth=False) for step in (-4, 4)]
     true = (log_values(fresh[1]).mean() - log_values(fresh[0]).mean()).to_numpy() / 8
     rows[round(time)] = {
         "correlation": np.corrcoef(ours, true)[0, 1],
@@ -222,11 +222,9 @@ Markdown(
 # faster than they divide.
 
 # %%
-n_times = 2 * len(organism.times) - 1  # the same organism, seen half-way as well
-halfway = simulate_organism(seed=seed, preset="small", n_times=n_times)
-between = halfway.times[1::2]
+between = (organism.times[1:] + organism.times[:-1]) / 2
 predicted = fate_shares(model, model.sample(between, 400, seed=seed), classifier)
-true_shares = pd.DataFrame({time: halfway.fate_shares(time) for time in between}).T
+true_shares = pd.DataFrame({time: organism.fate_shares(time) for time in between}).T
 error = (predicted - true_shares[predicted.columns]).abs()
 
 # %% caption="Shares of the fates half-way between measured times: predicted by the model (lines) and true (dots). Dashed lines are the commitment times of the organism." alt="Four lines over time with dots. Uncommitted falls from one; alpha rises first, beta and gamma later." name="fig-shares"
@@ -367,20 +365,17 @@ Markdown(
 # The four masters of the switches are drivers, so for them the assumption holds. Each is knocked out
 # (factor 0) or made twice as fast (2) at the last measured time before its switch turns bistable, and fates are read
 # at the end. The organism gives the true answer: its `perturb` changes the production of the regulator and simulates
-# all cells anew. Every second cell goes through the model, and the truth is a mean over 2,000 cells: enough for
-# shares, which are then known to a few hundredths.
+# all cells anew.
 
 # %%
 before = {name: organism.times[organism.times < time].max() for name, time in commitment.items()}
-some = adata[::2]
-crowd = simulate_organism(seed=seed, preset="small", n_times=2, n_reference=2000)
-unchanged = crowd.fate_shares(end)
+unchanged = organism.fate_shares(end)
 
 
 def answers(gene, factor, time, label):
     """Change of the share of each fate at the end: by the model and in truth."""
-    ours = perturb(model, some, {gene: factor}, time, end, classifier)
-    true = crowd.perturb(gene, factor, time).fate_shares(end) - unchanged
+    ours = perturb(model, adata, {gene: factor}, time, end, classifier)
+    true = organism.perturb(gene, factor, time).fate_shares(end) - unchanged
     out = pd.DataFrame({"model": ours.shares.loc["change"], "truth": true})
     out["known"] = ours.explained[gene]
     return out.assign(gene=gene, factor=factor, kind=label).rename_axis("fate").reset_index()
@@ -504,7 +499,7 @@ print(f"along the flow: {least_action_path(model, stem, flown, 0.0, leave).actio
 
 # %%
 routes = {
-    (a, b): least_action_path(model, home[a], home[b], leave, end, max_iterations=100)
+    (a, b): least_action_path(model, home[a], home[b], leave, end)
     for a in home for b in home if a != b
 }  # fmt: skip
 costs = pd.Series({key: route.action for key, route in routes.items()}).unstack()
