@@ -42,6 +42,7 @@ import pandas as pd
 from IPython.display import Markdown
 
 from scstlib.datasets import load
+from scstlib.metrics.compartments import cis_eigenvectors
 from scstlib.plots import BLUE, GREY, ORANGE, book_style, contact_map
 from scstlib.preprocess.tracks import interval_track
 
@@ -199,14 +200,19 @@ plt.show()
 # more genes or GC. And the *first* eigenvector is the largest pattern of the map, which need not be the
 # compartments: on a single chromosome a slow drift along it can be larger. A track that goes with
 # compartments settles both. Here it is the CpG content of the bins. (That track stands on bins shifted
-# by half a bin, a trap that its manifest names, so it is averaged by overlap.)
+# by half a bin, a trap that its manifest names, so it is averaged by overlap.) `cis_eigenvectors`
+# gives what `cooltools.eigs_cis` gives, but the same digits at every call.
 
 # %%
 cpg = load("cpg_tracks")
 cpg = cpg[(cpg["assembly"] == "mm10") & (cpg["bin_size"] == 100_000)]
 track = maps.bins[["chrom", "start", "end"]]
 track = track.assign(cpg=interval_track(cpg, track, value="cpg"))
-vectors = {n: cooltools.eigs_cis(c, phasing_track=track, n_eigs=3)[1] for n, c in samples.items()}
+vectors = {}
+for name, sample in samples.items():
+    matrix = sample.matrix(balance=True).fetch("chr19")
+    found = cis_eigenvectors(matrix, 3, track["cpg"].to_numpy())[1]
+    vectors[name] = pd.DataFrame(found.T, columns=["E1", "E2", "E3"])
 with_cpg = pd.DataFrame({
     names[n]: {e: v[e].corr(track["cpg"], method="spearman") for e in ["E1", "E2", "E3"]}
     for n, v in vectors.items()
