@@ -11,9 +11,12 @@ import pytest
 from scstlib.leakage import LeakageError, check_evaluation, record_fit
 from scstlib.models import load
 from scstlib.models.files import SavedModel
+from scstlib.models.spatial.baselines import BulkRidge, BulkSmoothed
 from scstlib.models.spatial.comparison import mean_scores, score_windows
+from scstlib.models.spatial.ensemble import ContactEnsemble
 from scstlib.models.spatial.methods import REFERENCES, methods
 from scstlib.models.spatial.protocol import check_fitted, check_prediction, check_training
+from scstlib.models.spatial.trees import ContactTrees
 from scstlib.preprocess.expected import distance_means
 from scstlib.preprocess.windows import Windows
 from scstlib.splits import hold_out_chromosomes
@@ -265,3 +268,17 @@ def test_all_methods_are_scored_in_one_table(fitted, test):
     assert np.isfinite(table.loc["mean decay", "MSE"])
     with pytest.raises(LeakageError):
         score_windows(references, test)
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "near"),
+    [
+        (BulkSmoothed, "width", "widths"),
+        (BulkRidge, "n_pixel", "n_pixels"),
+        (ContactTrees, "n_pixel", "n_pixels"),
+        (ContactEnsemble, "n_member", "n_members"),
+    ],
+)
+def test_a_misspelt_setting_is_answered(kind, given, near):
+    with pytest.raises(TypeError, match=f"takes no {given}; did you mean .*{near}"):
+        kind(**{given: 2})
