@@ -249,24 +249,59 @@ def build_windows(
     bulk: str | Path,
     expression: AnnData | str | Path | Mapping[str, Any],
     *,
+    cell_type_key: str = "cell_type",
+    layer: str | None = None,
+    genes: Table | None = None,
+    ctcf: Table | None = None,
+    cpg: Table | None = None,
+    targets: Mapping[str, str | Path] | None = None,
+    cell_types: Sequence[str] | None = None,
+    reference: Sequence[str] | None = None,
+    bulk_expression: str | None = None,
+    bulk_cell_types: str | Sequence[str] = (),
+    resolution: int | None = None,
+    assembly: str | None = None,
+    chromosomes: Sequence[str] | None = None,
+    balance: bool | str = False,
+    window: int = 128,
     stride: int = 32,
     max_masked: float = 1.0,
-    **options: Any,
 ) -> Windows:
     """Cut windows with guide tracks, and targets if given, from files.
 
     Parameters
     ----------
-    bulk, expression
-        Files, as for :func:`read_inputs`.
+    bulk
+        Cooler file; of an ``.mcool`` file ``bulk.mcool::resolutions/50000``, or ``resolution``.
+    expression
+        AnnData with counts or an ``.h5ad`` file, with the places of genes in ``var`` or ``genes``;
+        or cell type → files.
+    cell_type_key, layer
+        Of AnnData: column of ``obs``; where the counts are, if not in X.
+    genes
+        GTF or BED file, or a table indexed by gene.
+    ctcf, cpg
+        BED file or table of peaks; bedGraph file or table with ``value``.
+    targets
+        Cell type → cooler file, to learn from.
+    cell_types
+        Those that windows are cut for; default: all, or those with targets.
+    reference
+        Cell types whose mean expression is the reference: those that the model is trained on.
+    bulk_expression, bulk_cell_types
+        Cell type whose expression is that of the cells in the bulk map; whose contacts are in it.
+    resolution, window
+        Bin size in bp; width of a window in bins.
+    assembly
+        Refused if the bulk map names another.
+    chromosomes
+        Default: all that windows can be cut from.
+    balance
+        False for raw counts; True or a column's name for balanced values.
     stride
         Distance between windows in bins.
     max_masked
         Windows with a larger share of masked bins are left out.
-    **options
-        The other arguments of :func:`read_inputs`: cell_type_key, layer, genes, ctcf, cpg,
-        targets, cell_types, reference, bulk_expression, bulk_cell_types, resolution, assembly,
-        chromosomes, balance, window.
 
     Returns
     -------
@@ -275,7 +310,7 @@ def build_windows(
     Raises
     ------
     FileNotFoundError, ValueError
-        As :func:`read_inputs`.
+        As :func:`read_inputs`, which says more of the arguments.
 
     Examples
     --------
@@ -291,7 +326,13 @@ def build_windows(
     >>> windows.bulk.shape, windows.targets.shape
     ((9, 32, 32), (9, 32, 32))
     """
-    return read_inputs(bulk, expression, **options).windows(stride, max_masked=max_masked)
+    inputs = read_inputs(
+        bulk, expression, cell_type_key=cell_type_key, layer=layer, genes=genes, ctcf=ctcf,
+        cpg=cpg, targets=targets, cell_types=cell_types, reference=reference,
+        bulk_expression=bulk_expression, bulk_cell_types=bulk_cell_types, resolution=resolution,
+        assembly=assembly, chromosomes=chromosomes, balance=balance, window=window,
+    )  # fmt: skip
+    return inputs.windows(stride, max_masked=max_masked)
 
 
 def usable_chromosomes(maps: CoolerMaps, asked: Sequence[str] | None) -> tuple[str, ...]:

@@ -109,8 +109,7 @@ def check_output(
     suffixes
         How its name may end.
     inputs
-        Paths or cooler URIs that are read, none of which may be written over; None counts for
-        nothing.
+        Paths or cooler URIs that are read, none of which may be written over; None is ignored.
 
     Raises
     ------

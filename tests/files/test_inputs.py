@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import shutil
 import warnings
 from pathlib import Path
@@ -465,3 +466,9 @@ def test_inputs_say_what_was_read(files: dict[str, Any], folder: Path) -> None:
     Path(copied).write_text("")
     with pytest.raises(ValueError, match=r"empty.bed is empty"):
         build(files, ctcf=copied)
+
+
+def test_windows_take_every_argument_of_the_inputs() -> None:
+    ours, theirs = (inspect.signature(each).parameters for each in (build_windows, read_inputs))
+    own = {name: each for name, each in ours.items() if name not in ("stride", "max_masked")}
+    assert own == dict(theirs)

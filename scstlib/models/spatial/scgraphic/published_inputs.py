@@ -12,7 +12,7 @@ from scstlib.preprocess.contacts import distinct, laplacian_encodings, normalise
 from scstlib.preprocess.tracks import TrackScaler, scale_per_window
 from scstlib.preprocess.windows import Windows
 
-NOT_PUBLISHED = ("bulk ", "reference ")  # Tracks of the guide that the published model has not.
+NOT_PUBLISHED = ("bulk ", "reference ")  # Tracks that it does not read.
 READS = 25_000  # What a map is scaled to before log1p.
 
 
