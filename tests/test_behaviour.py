@@ -13,7 +13,7 @@ from tests import behaviour
 
 # Sums in another order, on another processor, differ in the last digits; training amplifies that.
 TOLERANCE = {
-    "metrics": 1e-9, "preprocess": 0.0, "organism": 1e-6, "temporal": 1e-4, "spatial": 1e-4,
+    "metrics": 1e-9, "preprocess": 0.0, "organism": 1e-6, "temporal": 1e-3, "spatial": 1e-3,
 }  # fmt: skip
 
 #: What differs on purpose from what is stored, the values of commit 7e9f8ad; with the reason.
