@@ -264,7 +264,7 @@ starting = published(start_times=start_times)
 
 def forecast(**values):
     """Forecast from these start cells, with the networks as they are."""
-    other = copy.copy(starting.model)
+    other = copy.copy(starting)
     other.cells_ = replace(cells, values=np.concatenate(list(values.values())))
     with warnings.catch_warnings(action="ignore"):  # 96 h is beyond the training times
         return other.sample(held_out, 100, seed, noise=False).layers["log1p_cp10k"]

@@ -42,7 +42,7 @@ def _note_missing_data(result: Any) -> None:
 def _note_modules(_: Any) -> None:
     """Write down the modules of the package that are loaded, to compare with the page's key."""
     if "SCST_MODULES" in os.environ:
-        loaded = sorted(name for name in sys.modules if name.split(".")[0] == "scstlib")
+        loaded = sorted(name for name in list(sys.modules) if name.split(".")[0] == "scstlib")
         Path(os.environ["SCST_MODULES"]).write_text(json.dumps(loaded), encoding="utf-8")
 
 
