@@ -272,8 +272,8 @@ def check_evaluation(
     for each in _steps(fitted):
         if not hasattr(each, "fitted_on_"):
             raise ValueError(
-                f"{type(each).__name__} does not say what it was fitted on: fit it first; "
-                "its fit must call record_fit"
+                f"{type(each).__name__} does not say what it was fitted on: fit it first; a fit of "
+                "your own must call scstlib.leakage.record_fit(self, adata)"
             )
         for known in each.fitted_on_:
             overlap = _overlap(known, against, by, gap)

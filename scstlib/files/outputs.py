@@ -126,7 +126,9 @@ def check_output(
         if read is not None and path.exists() and _file(str(read)).samefile(path):
             raise ValueError(f"{path} is read, so it cannot be written: choose another name.")
     if path.exists() and not overwrite:
-        raise FileExistsError(f"{path} exists already: choose another name, or overwrite it.")
+        raise FileExistsError(
+            f"{path} exists already: choose another name, or say overwrite=True (--overwrite)."
+        )
     return path
 
 

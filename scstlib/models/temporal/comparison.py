@@ -9,7 +9,7 @@ import numpy as np
 
 from scstlib.caller import said_once
 from scstlib.leakage import check_evaluation
-from scstlib.models.temporal.cells import measured_cells
+from scstlib.models.temporal.cells import MeasuredCells, measured_cells
 from scstlib.models.temporal.protocol import TemporalModel
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def score_held_out_times(
                 cells = rng.permutation(measured.at(time))
                 half, reference = np.array_split(cells.astype(np.float64), 2)
                 for name, member, predicted in _predictions(
-                    members, half, float(time), seed + repeat, noise
+                    members, half, measured, float(time), seed + repeat, noise
                 ):
                     for metric, function in metrics.items():
                         value = function(predicted, reference)
@@ -113,6 +113,7 @@ def score_held_out_times(
 def _predictions(
     models: Mapping[str, Sequence[TemporalModel]],
     half: np.ndarray,
+    measured: MeasuredCells,
     time: float,
     seed: int,
     noise: bool | Literal["depth"],
@@ -121,9 +122,30 @@ def _predictions(
     for name, members in models.items():
         for member, model in enumerate(members):
             sampled = model.sample([time], len(half), seed=seed, noise=noise)
-            values = sampled.layers.get("log1p_cp10k", sampled.X)
-            found.append((name, member, np.asarray(values, dtype=np.float64)))
+            found.append((name, member, _values(name, sampled, len(half), measured)))
     return found
+
+
+def _values(name: str, sampled: AnnData, n_cells: int, measured: MeasuredCells) -> np.ndarray:
+    """Values of the cells that a model returned, (n_cells, n_genes), genes as measured.
+
+    Raises ValueError if cells or genes are not those asked for, or counts come without their logs.
+    """
+    from scipy.sparse import issparse
+
+    if sampled.n_obs != n_cells:
+        raise ValueError(f"{name} returned {sampled.n_obs} cells, asked for {n_cells}")
+    if set(sampled.var_names) != set(measured.genes) or sampled.n_vars != len(measured.genes):
+        raise ValueError(f"{name} was not fitted on the {len(measured.genes)} genes of the test")
+    if measured.depth is not None and "log1p_cp10k" not in sampled.layers:
+        raise ValueError(
+            f"the test cells are counts, and {name} returned no layers['log1p_cp10k'], log1p of"
+            " counts per 10,000, in which they are compared"
+        )
+    ordered = sampled[:, list(measured.genes)]
+    values = ordered.layers.get("log1p_cp10k", ordered.X)
+    dense = values.toarray() if issparse(values) else values
+    return np.asarray(dense, dtype=np.float64)
 
 
 def median_table(scores: pd.DataFrame) -> pd.DataFrame:

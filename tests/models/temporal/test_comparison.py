@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from anndata import AnnData
+from scipy.sparse import csr_matrix
 
 from scstlib.leakage import LeakageError
 from scstlib.models import ScNODE
@@ -60,3 +63,49 @@ def test_a_model_that_saw_the_test_cells_is_refused(moving: AnnData):
     leaky = CopyNearest().fit(moving)
     with pytest.raises(LeakageError, match="CopyNearest"):
         score_held_out_times({"leaky": [leaky]}, split.test, {"mean": mean_gap})
+
+
+class Returns:
+    """A model that returns cells as they are changed by a function."""
+
+    def __init__(self, model: CopyNearest, change: Callable[[AnnData], AnnData]) -> None:
+        self.model, self.change, self.fitted_on_ = model, change, model.fitted_on_
+
+    def sample(self, times, n_cells, seed=0, noise=True) -> AnnData:
+        return self.change(self.model.sample(times, n_cells, seed, noise))
+
+
+def sparse(cells: AnnData) -> AnnData:
+    cells.X = csr_matrix(cells.X)
+    cells.layers["log1p_cp10k"] = csr_matrix(cells.layers["log1p_cp10k"])
+    return cells
+
+
+def without_logs(cells: AnnData) -> AnnData:
+    del cells.layers["log1p_cp10k"]
+    return cells
+
+
+@pytest.mark.parametrize("change", [lambda cells: cells[:, ::-1], sparse])
+def test_order_of_genes_and_storage_make_no_difference(moving_counts: AnnData, change):
+    split = hold_out_times(moving_counts, test=[1.0])
+    model = CopyNearest().fit(split.train)
+    models = {"plain": model, "changed": Returns(model, change)}
+    scores = score_held_out_times(models, split.test, {"mean": mean_gap})
+    table = median_table(scores)
+    assert table.loc["plain"].tolist() == table.loc["changed"].tolist()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda cells: cells[:3], "mine returned 3 cells, asked for 20"),
+        (lambda cells: cells[:, 1:], "mine was not fitted on the 6 genes"),
+        (without_logs, "mine returned no layers"),
+    ],
+)
+def test_what_cannot_be_compared_is_named(moving_counts: AnnData, change, message):
+    split = hold_out_times(moving_counts, test=[1.0])
+    mine = Returns(CopyNearest().fit(split.train), change)
+    with pytest.raises(ValueError, match=message):
+        score_held_out_times({"mine": mine}, split.test, {"mean": mean_gap})
