@@ -35,7 +35,8 @@ def run(code: str, small: dict[str, str]) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-def test_the_example_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_example_in_time(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("scstlib.datasets.load", lambda name: simulate_organism(0, "tiny").sample())
     names = run(TIME, {"36.0, 60.0": "24.0, 48.0", "seed=0": "seed=0, matching_steps=2"})
     assert names["predicted"].n_obs == 400
