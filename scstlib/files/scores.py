@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -35,9 +35,6 @@ class _PredictedCells:
 
     def __init__(self, cells: AnnData, time_key: str) -> None:
         self.cells, self.time = cells, cells.obs[time_key].to_numpy(dtype=float)
-
-    def fit(self, adata: AnnData, time_key: str = "time") -> Self:
-        raise NotImplementedError("these cells were predicted already")
 
     def sample(
         self,
@@ -90,6 +87,12 @@ def score_expression(
     FileNotFoundError, ValueError
         For a file that cannot be read, a missing column, gene or time, or two units.
 
+    Warns
+    -----
+    UserWarning
+        Of times that the model was fitted on, as far as the predicted file says, and of fewer
+        predicted cells than half of the measured ones.
+
     Examples
     --------
     >>> from scstlib.datasets import simulate_organism
@@ -117,6 +120,7 @@ def score_expression(
     # A model is fitted on the counts of its own genes, whose sum is a cell's depth.
     truth = truth[truth.obs[time_key].isin(chosen), given.var_names].copy()
     given = given[given.obs[time_key].isin(chosen)].copy()
+    _warn_of_few(given, truth, time_key)
     counted = "log1p_cp10k" in given.layers
     if not counted:
         reader = CellReader(given, time_key, min_times=1)
@@ -141,6 +145,17 @@ def score_expression(
         n_repeats=n_repeats,
         seed=seed,
     )
+
+
+def _warn_of_few(predicted: AnnData, measured: AnnData, time_key: str) -> None:
+    """Warn where predicted cells are drawn twice to be as many as half of the measured ones."""
+    own, halves = predicted.obs[time_key].value_counts(), measured.obs[time_key].value_counts() // 2
+    few = [time for time, n in own.items() if n < halves[time]]
+    if few:
+        warn_caller(
+            f"at the times {sorted(few)} fewer cells are predicted than half of the measured ones"
+            f" ({int(halves[few].max())} at most): some are compared more than once, so predict more"
+        )
 
 
 def _common_times(

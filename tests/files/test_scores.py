@@ -121,3 +121,9 @@ def test_the_other_half_of_the_contacts_is_what_is_compared_with(folder: Path) -
         folder / "stem.cool", folder / "stem.cool", bulk, window=32, chromosomes=["1"], seed=1
     )
     np.testing.assert_array_equal(again["SCC"], scores["SCC"])
+
+
+def test_fewer_predicted_cells_than_half_of_the_measured_are_named(cells: Any) -> None:
+    one_time = cells[cells.obs["time"] == 48.0]
+    with pytest.warns(UserWarning, match=r"times \[48.0\] fewer cells are predicted"):
+        score_expression(one_time[:5].copy(), one_time.copy(), n_repeats=1)

@@ -10,7 +10,7 @@ import numpy as np
 from scstlib.caller import said_once
 from scstlib.leakage import check_evaluation
 from scstlib.models.temporal.cells import MeasuredCells, measured_cells
-from scstlib.models.temporal.protocol import TemporalModel
+from scstlib.models.temporal.protocol import CellSampler
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,7 +21,7 @@ SPLIT_HALF = "split half of the measured cells"
 
 
 def score_held_out_times(
-    models: Mapping[str, TemporalModel | Sequence[TemporalModel]],
+    models: Mapping[str, CellSampler | Sequence[CellSampler]],
     test: AnnData,
     metrics: Mapping[str, Metric],
     *,
@@ -111,7 +111,7 @@ def score_held_out_times(
 
 
 def _predictions(
-    models: Mapping[str, Sequence[TemporalModel]],
+    models: Mapping[str, Sequence[CellSampler]],
     half: np.ndarray,
     measured: MeasuredCells,
     time: float,

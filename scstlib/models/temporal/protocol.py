@@ -29,12 +29,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-class TemporalModel(Protocol):
-    """A model that predicts populations of cells at any time."""
-
-    def fit(self, adata: AnnData, time_key: str = "time") -> Self:
-        """Learn from cells with a measured time in ``adata.obs[time_key]``."""
-        ...
+class CellSampler(Protocol):
+    """What gives cells at a time: a fitted model, or cells that were predicted before."""
 
     def sample(
         self,
@@ -70,6 +66,17 @@ class TemporalModel(Protocol):
             If the model is not fitted, ``n_cells`` is no whole number above 0, ``noise`` is
             something else, or a time is not finite or one that the model does not reach.
         """
+        ...
+
+
+class TemporalModel(CellSampler, Protocol):
+    """A model that predicts populations of cells at any time.
+
+    ``fit`` calls :func:`scstlib.leakage.record_fit`, or the model cannot be scored.
+    """
+
+    def fit(self, adata: AnnData, time_key: str = "time") -> Self:
+        """Learn from cells with a measured time in ``adata.obs[time_key]``."""
         ...
 
 
