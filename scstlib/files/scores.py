@@ -154,7 +154,7 @@ def _warn_of_few(predicted: AnnData, measured: AnnData, time_key: str) -> None:
     if few:
         warn_caller(
             f"at the times {sorted(few)} fewer cells are predicted than half of the measured ones"
-            f" ({int(halves[few].max())} at most): some are compared more than once, so predict more"
+            f" ({int(halves[few].max())} at most): some count twice, so predict more"
         )
 
 
