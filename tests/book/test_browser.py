@@ -32,6 +32,8 @@ FLAGS = [
     "--disable-component-update",
 ]
 AXE = "axe.run({rules: {'label-content-name-mismatch': {enabled: true}}})"
+CUT_OFF = """[...document.querySelectorAll('div.highlight pre, .cell_output pre')]
+    .filter(pre => pre.scrollWidth > pre.clientWidth + 1).map(pre => pre.innerText.slice(0, 80))"""
 OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 STILL = "*, *::before, *::after { transition: none !important; animation: none !important; }"
 pytestmark = [pytest.mark.book, pytest.mark.slow]
@@ -93,6 +95,7 @@ def look(browser: Browser, address: str, page: str, width: int) -> list[str]:
         view.evaluate("window.MathJax?.startup?.promise")
         if view.evaluate(OVERFLOW) > 0:
             wrong.append(f"wider than the window by {view.evaluate(OVERFLOW)} px")
+        wrong += [f"cut off: {code}" for code in view.evaluate(CUT_OFF)]
         view.evaluate(axe_source())
         for scheme in SCHEMES:
             view.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]

@@ -7,6 +7,7 @@ missing or stale copy is a warning, which fails the strict build.
 
 from __future__ import annotations
 
+import ast
 import json
 from pathlib import Path
 from typing import Any
@@ -42,8 +43,7 @@ def take_over(app: Sphinx, docname: str, notebook: dict[str, Any]) -> None:
     """Put outputs, figure texts and the missing-data box into a notebook, or warn."""
     for cell in code_cells(notebook):
         _figure(cell)
-        if "colab" in cell["metadata"].get("tags", []):
-            cell["metadata"]["tags"] = [*cell["metadata"]["tags"], "remove-cell"]
+        _fold(cell)
     path = Path(app.srcdir) / "_build" / "executed" / f"{docname.removeprefix('notebooks/')}.ipynb"
     app.env.note_dependency(str(path))
     if not path.is_file():
@@ -67,6 +67,34 @@ def take_over(app: Sphinx, docname: str, notebook: dict[str, Any]) -> None:
         failing = code_cells(notebook)[missing["cell"]]
         at = next(i for i, cell in enumerate(notebook["cells"]) if cell is failing)
         notebook["cells"].insert(at + 1, box(missing))
+
+
+def _fold(cell: dict[str, Any]) -> None:
+    """Leave out what only Colab needs, and fold settings and imports: the idea comes first."""
+    metadata = cell["metadata"]
+    tags = metadata.setdefault("tags", [])
+    if "colab" in tags:
+        tags.append("remove-cell")
+    elif "parameters" in tags:
+        tags.append("hide-input")
+        metadata["mystnb"]["code_prompt_show"] = "Settings: profile and seed"
+    elif _only_imports("".join(cell["source"])):
+        tags.append("hide-input")
+        metadata["mystnb"]["code_prompt_show"] = "Imports"
+
+
+def _only_imports(source: str) -> bool:
+    """Whether code imports, and does nothing more than to set how figures and warnings look."""
+    try:
+        statements = ast.parse(source).body
+    except SyntaxError:  # a cell with a shell command
+        return False
+    imports = (ast.Import, ast.ImportFrom)
+    return any(isinstance(s, imports) for s in statements) and all(
+        isinstance(s, (*imports, ast.With, ast.Expr))
+        or (isinstance(s, ast.Assign) and all(isinstance(t, ast.Attribute) for t in s.targets))
+        for s in statements
+    )
 
 
 def _figure(cell: dict[str, Any]) -> None:

@@ -1,0 +1,32 @@
+"""What the extension does with the cells of a notebook before Sphinx reads it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from scst_book import outputs
+
+
+def cell(source: str, *tags: str) -> dict[str, Any]:
+    return {"cell_type": "code", "source": source, "metadata": {"tags": list(tags), "mystnb": {}}}
+
+
+@pytest.mark.parametrize(
+    ("source", "tags", "added"),
+    [
+        ("import sys", ["colab"], ["remove-cell"]),
+        ("seed = 0", ["parameters"], ["hide-input"]),
+        ("import numpy as np\nfrom scstlib.datasets import load", [], ["hide-input"]),
+        ("import matplotlib.pyplot as plt\nplt.rcParams.update({})", [], ["hide-input"]),
+        ("import pandas as pd\npd.options.display.width = 80", [], ["hide-input"]),
+        ("import numpy as np\nx = np.ones(3)", [], []),
+        ("def f():\n    import numpy", [], []),
+        ("print(1)", [], []),
+        ("%matplotlib inline\nimport numpy", [], []),
+    ],
+)
+def test_settings_and_imports_are_folded(source: str, tags: list[str], added: list[str]) -> None:
+    given = cell(source, *tags)
+    outputs._fold(given)
+    assert given["metadata"]["tags"] == [*tags, *added]
