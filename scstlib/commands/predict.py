@@ -63,8 +63,8 @@ def add(commands: Any) -> None:
     group.add_argument("--overwrite", action="store_true", help="replace files that are there")
     group.add_argument("--cell-types", nargs="+", metavar="TYPE", help="default: all")
     group.add_argument(
-        "--stride", type=int, default=64, metavar="BINS",
-        help="distance of windows; the map reaches window - stride bins (default: 64)",
+        "--stride", type=int, metavar="BINS",
+        help="distance of windows; the map reaches window - stride bins (default: half a window)",
     )  # fmt: skip
     group.add_argument(
         "--depth", type=float, default=1.0, help="relative to the bulk map (default: 1)"
@@ -107,7 +107,7 @@ def _contacts(options: argparse.Namespace) -> int:
         model,
         map_inputs(options, cell_types=options.cell_types),
         options.out,
-        stride=options.stride,
+        stride=options.window // 2 if options.stride is None else options.stride,
         depth=options.depth,
         batch_size=options.batch_size,
         balance=options.balance_output,

@@ -78,6 +78,7 @@ def add(commands: Any) -> None:
     group = expression.add_argument_group("input")
     group.add_argument("--cells", required=True, metavar="H5AD", help="counts, or log values, in X")
     group.add_argument("--time-key", default="time", metavar="COLUMN", help="of obs")
+    group.add_argument("--layer", help="layer with the counts or values, if they are not in X")
     group.add_argument("--hold-out", nargs="+", type=float, metavar="TIME", help="not trained on")
     group.add_argument(
         "--validation-time", type=float, metavar="TIME",
@@ -143,6 +144,7 @@ def _expression(options: argparse.Namespace) -> int:
     out = check_output(options.out, options.overwrite, suffixes=(".safetensors",), inputs=read)
     fit_expression(
         options,
+        layer=options.layer,
         hold_out=options.hold_out or (),
         backed=options.backed,
         validation_time=options.validation_time,
@@ -154,7 +156,12 @@ def _expression(options: argparse.Namespace) -> int:
 
 
 def fit_expression(
-    options: argparse.Namespace, *, hold_out: Any = (), backed: bool = False, **fit: Any
+    options: argparse.Namespace,
+    *,
+    layer: str | None = None,
+    hold_out: Any = (),
+    backed: bool = False,
+    **fit: Any,
 ) -> Any:
     """Read ``--cells``, say what the training costs, and fit scNODE to them."""
     from scstlib.files import expression_training_cost
@@ -164,6 +171,12 @@ def fit_expression(
 
     model = _new(ScNODE, options)
     cells = read_cells(options.cells, backed=backed)
+    if layer is not None:
+        if backed:
+            raise ValueError("--layer goes without --backed: write the layer to X of another file")
+        if layer not in cells.layers:
+            raise ValueError(f"{options.cells} has no layer {layer!r} among {list(cells.layers)}")
+        cells.X = cells.layers[layer]
     time = measured_time(cells, options.time_key, 1)
     if unknown := sorted(set(hold_out) - set(time.tolist())):
         raise ValueError(f"--hold-out {unknown}: {options.cells} has {sorted(set(time.tolist()))}.")

@@ -199,11 +199,13 @@ def predict_map(
     Raises
     ------
     ValueError
-        For no window, windows of several chromosomes, cell types or donors, one that leaves the
-        chromosome, or negative or non-finite predictions.
+        For no window, a ``batch_size`` below 1, windows of several chromosomes, cell types or
+        donors, one that leaves the chromosome, or negative or non-finite predictions.
     """
     if len(windows) == 0:
         raise ValueError("there are no windows to predict.")
+    if batch_size < 1:
+        raise ValueError(f"batch_size must be at least 1, not {batch_size}.")
     for column in ("chrom", *SAMPLE):
         if column in windows.table and windows.table[column].nunique() > 1:
             raise ValueError(f"windows of several {column}: {list(windows.table[column].unique())}")

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 FILE_VERSION = 2
-FITTED_ON = "fitted_on"
+FITTED_ON, LOSSES = "fitted_on", "losses"
 LARGEST_RECORD = 1 << 30  # bytes that the record of the training data may unpack to
 
 
@@ -36,6 +36,7 @@ class SavedModel(ABC):
     """
 
     fitted_on_: tuple[Fingerprint, ...]
+    losses_: dict[str, np.ndarray]
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -63,7 +64,11 @@ class SavedModel(ABC):
         FileNotFoundError
             If there is no such folder.
         """
+        import torch
+
         learned, tensors = self._learned()
+        losses = getattr(self, "losses_", {})
+        tensors = {**tensors, **{f"{LOSSES}.{n}": torch.as_tensor(v) for n, v in losses.items()}}
         if getattr(self, "fitted_on_", None) is not None:
             tensors = {**tensors, FITTED_ON: _packed(self.fitted_on_)}
         write_model(path, type(self).__name__, self.settings, learned, tensors)
@@ -97,8 +102,11 @@ class SavedModel(ABC):
             raise ValueError(f"{path} has settings that {cls.__name__} does not know: {unknown}.")
         tensors = dict(file.tensors)
         record = tensors.pop(FITTED_ON, None)
+        losses = under(LOSSES, tensors)
         model = cls(**file.settings)
         model._restore(file.learned, tensors, device)
+        if losses:
+            model.losses_ = {name: values.numpy() for name, values in losses.items()}
         if record is not None:
             model.fitted_on_ = _unpacked(record)
         return model

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from functools import wraps
 from inspect import signature
@@ -107,6 +107,30 @@ def _forget(model: object) -> None:
     """Delete what a model learned: its attributes whose names end with an underscore."""
     for name in [each for each in vars(model) if each.endswith("_")]:
         delattr(model, name)
+
+
+def layer_widths(name: str, given: Sequence[int]) -> tuple[int, ...]:
+    """Return the widths of hidden layers, or refuse what is no list of whole numbers.
+
+    Raises
+    ------
+    ValueError
+        Naming the setting and what was given.
+
+    Examples
+    --------
+    >>> layer_widths("drift_hidden", [64, 64])
+    (64, 64)
+    >>> layer_widths("drift_hidden", "32,32")
+    Traceback (most recent call last):
+        ...
+    ValueError: drift_hidden must be a list of whole numbers such as [64, 64], not '32,32'.
+    """
+    if isinstance(given, Sequence) and not isinstance(given, str):
+        widths = list(given)
+        if all(isinstance(w, Integral) and not isinstance(w, bool) and w > 0 for w in widths):
+            return tuple(map(int, widths))
+    raise ValueError(f"{name} must be a list of whole numbers such as [64, 64], not {given!r}.")
 
 
 def check_choices(settings: Mapping[str, Any], choices: Mapping[str, Iterable[str]]) -> None:

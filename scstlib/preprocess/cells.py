@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from scstlib.caller import warn_caller
+from scstlib.leakage import is_anndata
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -302,6 +303,8 @@ def _stored(adata: AnnData) -> tuple[AnnData, np.ndarray | None, Any]:
 
 
 def _check_layout(adata: AnnData, layer: str | None) -> None:
+    if not is_anndata(adata):
+        raise TypeError(f"cells are an AnnData, not a {type(adata).__name__}")
     if adata.n_obs == 0 or adata.n_vars == 0:
         raise ValueError(f"adata has {adata.n_obs} cells and {adata.n_vars} genes.")
     if adata.is_view:  # Asking a backed view for X would read all of it.

@@ -15,7 +15,7 @@ from scstlib.splits.parts import listed
 SAMPLE = ("cell_type", "donor")  # columns that say whose map a window is
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Windows:
     """Square windows on the diagonal, with their features, targets and place on the genome.
 
@@ -69,6 +69,15 @@ class Windows:
 
     def __len__(self) -> int:
         return len(self.table)
+
+    def __repr__(self) -> str:
+        """One line: the arrays would fill pages."""
+        types = ", ".join(map(str, pd.unique(self.table["cell_type"])[:4]))
+        return (
+            f"<Windows: {len(self)} of {self.bulk.shape[-1]} bins of {self.bin_size:,} bp,"
+            f" {self.tracks.shape[-1]} tracks, {'no' if self.targets is None else 'with'} targets,"
+            f" cell types {types}>"
+        )
 
     def __getitem__(self, rows: Any) -> Windows:
         rows = np.atleast_1d(np.arange(len(self))[rows])

@@ -14,6 +14,7 @@ from scstlib.models.settings import (
     check_positive,
     check_whole,
     explain_arguments,
+    layer_widths,
 )
 
 
@@ -122,3 +123,23 @@ def test_settings_are_given_by_name():
     for model in REFUSED:
         with pytest.raises(TypeError, match="positional"):
             model(32)
+
+
+@pytest.mark.parametrize("given", ["32,32", 32, [32, 0], [32.5], [True], None])
+def test_widths_of_layers_are_a_list_of_whole_numbers(given):
+    with pytest.raises(ValueError, match="drift_hidden must be a list of whole numbers"):
+        layer_widths("drift_hidden", given)
+
+
+def test_the_wrong_kind_of_data_is_named():
+    from tests.conftest import series
+    from tests.models.spatial.spatial_data import spatial_windows
+
+    windows, _ = spatial_windows(("chr1",))
+    with pytest.raises(TypeError, match="cells are an AnnData, not a Windows"):
+        ScNODE().fit(windows)
+    with pytest.raises(TypeError, match="cells are an AnnData, not a Windows"):
+        PublishedScNODE().fit(windows)
+    for model in (ScGrapHiC(), PublishedScGrapHiC()):
+        with pytest.raises(TypeError, match="windows are a Windows, not a AnnData"):
+            model.fit(series([0.0, 1.0]))

@@ -238,3 +238,11 @@ def test_windows_of_a_real_cooler():
     assert not w.mask.all()
     split = splits.hold_out_chromosomes(w, "chr21")
     assert len(split.train) == 14
+
+
+def test_windows_are_shown_in_one_line():
+    from tests.models.spatial.spatial_data import spatial_windows
+
+    windows, _ = spatial_windows(("chr1",))
+    text = "<Windows: 15 of 32 bins of 1,000 bp, 5 tracks, with targets, cell types a, b, c>"
+    assert repr(windows) == text

@@ -28,15 +28,12 @@ What a model normalises is its own business. Maps are compared on one scale,
 from __future__ import annotations
 
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 
-from scstlib.preprocess.windows import SAMPLE
+from scstlib.preprocess.windows import SAMPLE, Windows
 from scstlib.splits.parts import listed
-
-if TYPE_CHECKING:
-    from scstlib.preprocess.windows import Windows
 
 #: Column of windows that lists the cell types whose mean expression is the reference.
 REFERENCE = "reference_cell_types"
@@ -92,10 +89,14 @@ def check_windows(windows: Windows, *, targets: bool = False) -> None:
         For no window, missing targets, negative or non-finite contacts, a map that is not
         symmetric, non-finite tracks, or a bulk or target without a contact; it names the window.
     """
+    if not isinstance(windows, Windows):
+        raise TypeError(f"windows are a Windows, not a {type(windows).__name__}")
     if len(windows) == 0:
-        raise ValueError("there are no windows; cut some with make_windows.")
+        raise ValueError("there are no windows; cut some with make_windows or build_windows.")
     if targets and windows.targets is None:
-        raise ValueError("these windows have no targets to learn from; give make_windows targets.")
+        raise ValueError(
+            "these windows have no targets to learn from: give make_windows or build_windows some."
+        )
     maps = {"bulk": windows.bulk}
     if targets and windows.targets is not None:
         maps["targets"] = windows.targets

@@ -32,6 +32,7 @@ from scstlib.models.settings import (
     check_positive,
     check_whole,
     explain_arguments,
+    layer_widths,
 )
 from scstlib.models.temporal.cells import reader_like
 from scstlib.models.temporal.protocol import FittedOnCells, check_reach, check_request
@@ -164,7 +165,7 @@ class ScNODE(FittedOnCells[LatentCells]):
     ) -> None:
         self.latent_dim = latent_dim
         self.smallest_rank = smallest_rank
-        self.drift_hidden = tuple(drift_hidden)
+        self.drift_hidden = layer_widths("drift_hidden", drift_hidden)
         self.drift_activation = drift_activation
         self.matching_steps = matching_steps
         self.batch_size = batch_size

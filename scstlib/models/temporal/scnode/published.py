@@ -30,6 +30,7 @@ from scstlib.models.settings import (
     check_positive,
     check_whole,
     explain_arguments,
+    layer_widths,
 )
 from scstlib.models.temporal.cells import (
     MeasuredCells,
@@ -172,9 +173,9 @@ class PublishedScNODE(FittedOnCells[MeasuredCells]):
         seed: int = 0,
     ) -> None:
         self.latent_dim = latent_dim
-        self.drift_hidden = tuple(drift_hidden)
-        self.encoder_hidden = tuple(encoder_hidden)
-        self.decoder_hidden = tuple(decoder_hidden)
+        self.drift_hidden = layer_widths("drift_hidden", drift_hidden)
+        self.encoder_hidden = layer_widths("encoder_hidden", encoder_hidden)
+        self.decoder_hidden = layer_widths("decoder_hidden", decoder_hidden)
         self.pretrain_steps = pretrain_steps
         self.joint_steps = joint_steps
         self.batch_size = batch_size

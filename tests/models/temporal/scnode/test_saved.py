@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from anndata import AnnData
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 
 from scstlib.leakage import check_evaluation
 from scstlib.models import PublishedScNODE, ScNODE, load
@@ -83,3 +83,11 @@ def test_an_unknown_setting_is_answered(kind: type, given: dict, words: str):
 def test_a_setting_that_is_asked_for_in_fit_is_answered():
     with pytest.raises(TypeError, match="takes no latent_dim; it is an argument of ScNODE"):
         ScNODE().fit(AnnData(np.ones((2, 2))), latent_dim=3)
+
+
+def test_losses_are_kept(moving, tmp_path):
+    model = ScNODE(latent_dim=2, matching_steps=5).fit(moving, device="cpu")
+    model.save(tmp_path / "model.safetensors")
+    loaded = load(tmp_path / "model.safetensors")
+    assert list(loaded.losses_) == list(model.losses_)
+    assert_array_equal(loaded.losses_["matching"], model.losses_["matching"])
