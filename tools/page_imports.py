@@ -44,14 +44,10 @@ class Package:
         found: dict[str, dict[str, str]] = {}
         for module, path in self.modules.items():
             stub = path.with_suffix(".pyi")
-            text = path.read_text(encoding="utf-8")
-            if path.name != "__init__.py" or "__getattr__" not in text:
+            if not stub.is_file():
                 continue
-            trees = [ast.parse(text)]
-            if stub.is_file():
-                trees.append(ast.parse(stub.read_text(encoding="utf-8")))
             names = found.setdefault(module, {})
-            for node in (node for tree in trees for node in ast.walk(tree)):
+            for node in ast.walk(ast.parse(stub.read_text(encoding="utf-8"))):
                 if isinstance(node, ast.ImportFrom):
                     base = self._base(node, module)
                     for alias in node.names:

@@ -233,14 +233,20 @@ def _first_version(header: dict[str, Any], tensors: dict[str, Tensor]) -> ModelF
 
 def _digest(header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
     """SHA-256 of the header, but for the digest itself, and of all tensors."""
-    import torch
-
     about = {name: value for name, value in header.items() if name != "digest"}
     digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode())
     for name, tensor in sorted(tensors.items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data)
+        digest.update(_bytes(tensor))
     return digest.hexdigest()
+
+
+def _bytes(tensor: Tensor) -> bytes:
+    """The values in order, whatever the strides; by way of uint8, as numpy has no bfloat16."""
+    import torch
+
+    values = torch.empty(tensor.numel(), dtype=tensor.dtype).copy_(tensor.reshape(-1))
+    return values.view(torch.uint8).numpy().tobytes()
 
 
 def _plain(value: Any) -> Any:

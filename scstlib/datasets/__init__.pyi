@@ -1,0 +1,15 @@
+from .cache import ChecksumError as ChecksumError
+from .cache import DataUnavailableError as DataUnavailableError
+from .cache import available as available
+from .cache import cache_folder as cache_folder
+from .contact_maps import ContactMaps as ContactMaps
+from .fetching import fetch as fetch
+from .loading import load as load
+from .manifests import Manifest as Manifest
+from .manifests import ManifestError as ManifestError
+from .manifests import UnknownDatasetError as UnknownDatasetError
+from .manifests import describe as describe
+from .manifests import list_datasets as list_datasets
+from .manifests import read_manifest as read_manifest
+from .organism import Organism as Organism
+from .organism import simulate_organism as simulate_organism

@@ -1,0 +1,11 @@
+from .costs import Cost as Cost
+from .costs import contact_training_cost as contact_training_cost
+from .costs import expression_training_cost as expression_training_cost
+from .inputs import GenomeInputs as GenomeInputs
+from .inputs import build_windows as build_windows
+from .inputs import read_inputs as read_inputs
+from .outputs import write_contact_map as write_contact_map
+from .prediction import predict_contacts as predict_contacts
+from .prediction import predict_expression as predict_expression
+from .scores import score_contacts as score_contacts
+from .scores import score_expression as score_expression
