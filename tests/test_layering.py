@@ -20,6 +20,7 @@ PACKAGE = ROOT / "scstlib"
 ROOMS = (
     "caller",
     "ot",
+    "pages",
     "leakage",
     "training",
     "plots",

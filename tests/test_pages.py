@@ -1,0 +1,63 @@
+"""A false claim stops the page with the book's settings; tables have one style."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from scstlib.pages import Claims, FalseClaimError, table
+
+
+def test_a_true_claim_is_shown_as_it_stands():
+    assert Claims("fast", 0)("It **falls**.", 1 < 2, np.bool_(True)).data == "It **falls**."
+
+
+def test_a_false_claim_fails_with_the_settings_of_the_book():
+    with pytest.raises(FalseClaimError, match=r"condition 2 of 2 is false: It falls\."):
+        Claims("fast", 0)("It falls.", True, False)
+
+
+@pytest.mark.parametrize(("profile", "seed"), [("full", 0), ("fast", 1)])
+def test_a_false_claim_is_a_note_with_others(profile, seed):
+    shown = Claims(profile, seed)("It falls.\nFar.", False).data
+    assert shown.startswith("> **Note** With these settings")
+    assert shown.endswith("It falls.\n> Far.")
+
+
+def test_a_claim_needs_a_condition():
+    with pytest.raises(ValueError, match="no condition"):
+        Claims("full", 0)("It falls.")
+
+
+def test_the_best_of_a_column_is_marked_as_it_is_shown():
+    frame = pd.DataFrame({"error": [0.5001, 0.5002, 0.1]}, index=["a", "b", "floor"])
+    lines = table(frame, best={"error": "min"}, apart=("floor",)).data.splitlines()
+    assert lines[2:] == ["| a | **0.500** |", "| b | **0.500** |", "| *floor* | *0.100* |"]
+
+
+def test_numbers_words_and_gaps():
+    frame = pd.DataFrame(
+        {"x": [-1234.5, np.nan, 0.0], "n": [-1000, 2, 3], "what": ["a|b", "", "c"]}
+    )
+    assert table(frame).data.splitlines() == [
+        "|   | x | n | what |",
+        "| :-- | --: | --: | :-- |",
+        "| 0 | −1,234 | −1,000 | a\\|b |",
+        "| 1 |  | 2 |  |",
+        "| 2 | 0 | 3 | c |",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("frame", "options", "message"),
+    [
+        (pd.DataFrame(np.zeros((1, 8))), {}, "8 columns"),
+        (pd.DataFrame({"a": [1]}), {"best": {"b": "max"}}, "'b'"),
+        (pd.DataFrame({"a": [1]}), {"apart": ("b",)}, "'b'"),
+        (pd.concat({"u": pd.DataFrame({"a": [1]})}, axis=1), {}, "one level"),
+    ],
+)
+def test_what_cannot_be_shown_well_is_refused(frame, options, message):
+    with pytest.raises(ValueError, match=message):
+        table(frame, **options)
