@@ -32,8 +32,11 @@ def add_command(
     return parser
 
 
-def add_map_inputs(group: Any) -> None:
-    """Arguments that name the files of contact maps and tracks, and what is in them."""
+def add_map_inputs(group: Any, window: int | None) -> None:
+    """Arguments that name the files of contact maps and tracks, and what is in them.
+
+    ``window`` is the default number of bins; None: that of the model.
+    """
     group.add_argument(
         "--bulk", required=True, metavar="COOLER", help="bulk.mcool::resolutions/50000, or a .cool"
     )
@@ -58,7 +61,10 @@ def add_map_inputs(group: Any) -> None:
         "--bulk-expression", metavar="TYPE", help="cell type that the bulk map was measured on"
     )
     group.add_argument("--chromosomes", nargs="+", metavar="CHROM", help="default: all")
-    group.add_argument("--window", type=int, default=128, metavar="BINS", help="default: 128")
+    group.add_argument(
+        "--window", type=int, default=window, metavar="BINS",
+        help=f"default: {window or 'as the model was trained'}",
+    )  # fmt: skip
 
 
 MAP_INPUTS = (

@@ -29,7 +29,7 @@ A .hic file is converted first: 'hictk convert maps.hic maps.mcool' or
 """
 CONTACTS_EXAMPLE = """\
 $ scstlib predict-contacts --bulk bulk.mcool::resolutions/50000 --expression cells.h5ad \\
-    --model contacts.safetensors --window 64 --stride 32 \\
+    --model contacts.safetensors \\
     --cell-types beta_mature alpha_mature --out maps.mcool
 """
 EXPRESSION = """\
@@ -56,7 +56,7 @@ def add(commands: Any) -> None:
         description=CONTACTS, example=CONTACTS_EXAMPLE,
     )  # fmt: skip
     group = contacts.add_argument_group("input")
-    add_map_inputs(group)
+    add_map_inputs(group, window=None)
     group.add_argument("--model", required=True, help="file of a fitted model, or its folder")
     group = contacts.add_argument_group("what is predicted")
     group.add_argument("--out", required=True, metavar="FILE", help="name.mcool or name.cool")
@@ -97,14 +97,16 @@ def add(commands: Any) -> None:
 
 def _contacts(options: argparse.Namespace) -> int:
     from scstlib.files import predict_contacts
-    from scstlib.files.fitted_models import find_model
+    from scstlib.files.fitted_models import fitted_model
     from scstlib.files.outputs import check_output
 
     # What is wrong with these shows before the files are read.
     check_output(options.out, overwrite=True)
-    model = find_model(options.model)
+    fitted, _ = fitted_model(options.model, options.device, "predict")
+    if options.window is None:
+        options.window = getattr(fitted, "window_", 128)
     predict_contacts(
-        model,
+        options.model,
         map_inputs(options, cell_types=options.cell_types),
         options.out,
         stride=options.window // 2 if options.stride is None else options.stride,

@@ -54,7 +54,7 @@ def add(commands: Any) -> None:
         description=CONTACTS, example=CONTACTS_EXAMPLE,
     )  # fmt: skip
     group = contacts.add_argument_group("input")
-    add_map_inputs(group)
+    add_map_inputs(group, window=128)
     group.add_argument(
         "--targets", nargs="+", required=True, metavar="TYPE=COOLER", help="measured maps"
     )
@@ -104,9 +104,11 @@ def _contacts(options: argparse.Namespace) -> int:
     from scstlib.files.inputs import usable_chromosomes
     from scstlib.files.outputs import check_output
     from scstlib.models import ScGrapHiC
+    from scstlib.training import checked_place
 
     targets = pairs(options.targets, "--targets")
     model = _new(ScGrapHiC, options)
+    checked_place(options.device, options.precision)  # before the files are read
     read = [options.bulk, options.expression, *targets.values()]
     out = check_output(options.out, options.overwrite, suffixes=(".safetensors",), inputs=read)
     validation = options.validation_chromosomes
@@ -168,8 +170,10 @@ def fit_expression(
     from scstlib.files.track_inputs import read_cells
     from scstlib.models import ScNODE
     from scstlib.preprocess.cells import measured_time
+    from scstlib.training import checked_place
 
     model = _new(ScNODE, options)
+    checked_place(options.device, fit.get("precision", "32-true"))  # before they are read
     cells = read_cells(options.cells, backed=backed)
     if layer is not None:
         if backed:

@@ -2,6 +2,7 @@
 
 from scstlib.training.loop import (
     History,
+    checked_place,
     launch,
     minimise,
     parameter_dtype,
@@ -12,6 +13,7 @@ from scstlib.training.loop import (
 
 __all__ = [
     "History",
+    "checked_place",
     "launch",
     "minimise",
     "parameter_dtype",

@@ -87,6 +87,25 @@ def resolve_device(device: str) -> torch.device:
     return where
 
 
+def checked_place(device: str, precision: str) -> torch.device:
+    """Return the torch device of a name; for what can be refused before the data are read.
+
+    Raises
+    ------
+    ValueError
+        For an unknown precision or device, or a device that this machine does not have.
+
+    Examples
+    --------
+    >>> from scstlib.training import checked_place
+    >>> checked_place("cpu", "32-true")
+    device(type='cpu')
+    """
+    if precision not in PRECISIONS:
+        raise ValueError(f"precision must be one of {PRECISIONS}, not {precision!r}.")
+    return resolve_device(device)
+
+
 def launch(device: str = "auto", precision: str = "32-true") -> Fabric:
     """Return Fabric on a device, joined with the other processes if torchrun started some.
 
@@ -105,9 +124,7 @@ def launch(device: str = "auto", precision: str = "32-true") -> Fabric:
     # torch imports most of what Fabric needs with the first optimizer; Fabric adds 0.1 s to it.
     from lightning_fabric import Fabric
 
-    if precision not in PRECISIONS:
-        raise ValueError(f"precision must be one of {PRECISIONS}, not {precision!r}.")
-    where = resolve_device(device)
+    where = checked_place(device, precision)
     here = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
     nodes = int(os.environ.get("WORLD_SIZE", 1)) // here
     fabric = Fabric(

@@ -12,6 +12,7 @@ from importlib import import_module
 from pathlib import Path
 
 import anndata
+import cooler
 import pandas as pd
 import pytest
 
@@ -70,6 +71,10 @@ def test_every_example_of_the_help_runs(
     assert sorted(path.name for path in here.glob("maps*")) == [
         "maps.alpha_mature.mcool", "maps.beta_mature.mcool",
     ]  # fmt: skip
+    # The model knows the size of its windows.
+    map_file = cooler.Cooler("maps.alpha_mature.mcool::resolutions/50000")
+    settings = map_file.info["metadata"]["settings"]
+    assert (settings["window"], settings["stride"]) == (64, 32)
     cells = anndata.read_h5ad(here / "at_once.h5ad")
     assert cells.obs["time"].value_counts().to_dict() == {36.0: 50, 60.0: 50}
     assert cells.uns["provenance"]["inputs"]["cells"]["name"] == "cells.h5ad"
@@ -143,6 +148,8 @@ def test_a_warning_is_one_line_and_said_once(
         ("train expression --cells cells.h5ad --out m.pt", "does not end with .safetensors"),
         ("train expression --cells cells.h5ad --out m.safetensors --time-key day", "'day'"),
         ("train expression --cells cells.h5ad --out m.safetensors --hold-out 50", "[50.0]"),
+        ("train expression --cells none --out m.safetensors --device gpu", "'gpu'"),
+        ("train expression --cells none --out m.safetensors --precision half", "'half'"),
         ("train expression --cells cells.h5ad --out m.safetensors --set steps", "NAME=VALUE"),
         ("train expression --cells cells.h5ad --out m.safetensors --set seed=1", "set twice"),
         ("train expression --cells cells.h5ad --out m.safetensors --set stepz=1", "stepz"),

@@ -333,6 +333,12 @@ class ScGrapHiC(SavedModel):
         device = next(self.network_.parameters()).device
         return torch.as_tensor(values, dtype=torch.float32, device=device)
 
+    @property
+    def window_(self) -> int:
+        """Bins of the training windows."""
+        check_fitted(self, "network_")
+        return len(self.log_decay_)
+
     @explain_arguments
     def predict(self, windows: Windows, depth: float = 1.0) -> np.ndarray:
         """Return expected contacts (n, bins, bins), float32, symmetric; masked bins are 0.
