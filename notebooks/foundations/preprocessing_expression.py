@@ -37,22 +37,15 @@ import pandas as pd
 from scipy.spatial.distance import pdist
 from scipy.stats import spearmanr
 from sklearn.linear_model import LinearRegression
-from sklearn.neighbors import NearestNeighbors
+from sklearn.neighbors import kneighbors_graph
 
 from scstlib.datasets import load, simulate_organism
 from scstlib.datasets.organism.realism import realism_table
 from scstlib.leakage import LeakageError, check_evaluation
 from scstlib.pages import Claims, table
 from scstlib.plots import GREY, RED, book_style
+from scstlib.preprocess import expression
 from scstlib.preprocess.confounding import variance_explained
-from scstlib.preprocess.expression import (
-    PCA,
-    PearsonResiduals,
-    PooledSizeFactors,
-    SelectVariableGenes,
-    ShiftedLog,
-    qc_metrics,
-)
 from scstlib.splits import hold_out_times
 
 plt.rcParams.update(book_style())
@@ -66,17 +59,16 @@ claim = Claims(profile, seed)
 # be seen on real data, where nobody knows the expression behind the counts. The simulated organism
 # has a regulatory network whose cells start as progenitors, commit to three fates in two
 # decisions, cycle and grow. Counts are drawn from its true expression, with a depth of its own for
-# each cell. Its chromosomes fold after the same state, which later pages use.
+# each cell.
 #
 # ![At the top a box: in every cell one network of 32 regulators, with a tree that forks twice, into three fates. Arrows lead from it to two boxes of noise-free truth: expression, and contacts. A third arrow leads from expression to contacts. Below, what is measured: from expression, counts of single cells at each time, a sparse table of cells by genes; from contacts, maps of one cell, of a cell type and of the bulk, each fuller than the one before.](../../book/_static/diagrams/organism.svg)
 #
-# *One network drives both expression and contacts of a cell; the truth of both is known, and what
-# models see are counts drawn from it.*
+# *One network drives both expression and contacts of a cell; the truth of both is known, and what models see are counts drawn from it.*
 
 # %%
 organism = simulate_organism(seed=seed, preset="small")
 cells = organism.sample(n_cells=200, seed=seed)
-print(f"{cells.n_obs:,} cells at {len(organism.times)} times, {cells.n_vars:,} genes")
+print(f"{cells.n_obs:,} cells of {cells.n_vars:,} genes")
 
 # %% [markdown]
 # Is it like real data? The table compares it with the range over real sets of [the data
@@ -87,22 +79,22 @@ print(f"{cells.n_obs:,} cells at {len(organism.times)} times, {cells.n_vars:,} g
 # %% tags=["hide-input"]
 realism = realism_table(organism).set_index("quantity")
 inside = realism["inside"]
-table(realism[["organism", "real low", "real high"]])
+table(realism[["organism", "real low", "real high"]], digits=4)
 
 # %% tags=["hide-input"]
 claim(
-    f"{inside.sum()} of {len(inside)} quantities lie inside the range of the real sets.",
+    f"{inside.sum()} of {len(inside)} quantities lie inside the range of"
+    " the real sets, but a few numbers in agreement do not make it real:"
+    " its genes have one kind of regulation, its cells no history outside"
+    " the network. A method that fails here need not be tried on real"
+    " data; a method that works here is not proven.",
     inside.sum() >= len(inside) - 1,
 )
 
 # %% [markdown]
-# The real sets limit the comparison. Zeros are those of two whole transcriptomes and a panel of 41
-# genes, and depth sets them; the high end of overdispersion is a set of read counts without
-# molecular barcodes; the cell types are one chromosome of three. Of the five pairs of replicates
-# three are thinned copies of deep maps, which carry counting noise alone; against the two real
-# pairs the organism is noisier. And agreement in a few numbers does not make it real: its genes
-# have one kind of regulation, its cells no history outside the network. A method that fails here
-# need not be tried on real data; a method that works here is not proven.
+# The real sets have limits of their own (the column `reason` of `realism_table`): three of the
+# five pairs of replicates are thinned copies of deep maps, which carry counting noise alone, and
+# the organism is noisier than the two real pairs.
 #
 # ## Quality of cells
 #
@@ -112,15 +104,14 @@ claim(
 
 # %% tags=["hide-input"]
 rng = np.random.default_rng(seed)
-broken = np.zeros(cells.n_obs, dtype=bool)
-broken[rng.choice(cells.n_obs, 200, replace=False)] = True
+broken = rng.permutation(cells.n_obs) < 200
 damaged = cells.copy()
 counts = damaged.X.toarray()
 counts[broken] = rng.binomial(counts[broken].astype(int), 0.05)
 damaged.X = counts
 
 # %%
-quality = qc_metrics(damaged)
+quality = expression.qc_metrics(damaged)
 log_total = np.log10(quality["total_counts"])
 deviation = 1.4826 * np.median(np.abs(log_total - log_total.median()))
 threshold = log_total.median() - 3 * deviation
@@ -153,7 +144,7 @@ claim(
 # %% [markdown]
 # On real data there is no colour in the histogram. Use several measures together (counts, genes,
 # share of mitochondrial counts) and thresholds that adapt to the sample ([Heumos et al.
-# 2023](https://doi.org/10.1038/s41576-023-00586-w)). `qc_metrics` gives them.
+# 2023](https://doi.org/10.1038/s41576-023-00586-w)). `expression.qc_metrics` gives them.
 #
 # ## Split first
 #
@@ -163,7 +154,6 @@ claim(
 # %%
 split = hold_out_times(cells, pattern="easy")
 print("held out:", split.test.obs["time"].unique().round(1), "hours")
-print(f"{split.train.n_obs:,} training cells, {split.test.n_obs:,} test cells")
 
 # %% [markdown]
 # ## Four ways to normalise
@@ -184,44 +174,30 @@ print(f"{split.train.n_obs:,} training cells, {split.test.n_obs:,} test cells")
 
 # %% tags=["hide-input"]
 late = split.train[split.train.obs["time"] > 60].copy()
-
-
-def components(adata):
-    """Ten principal components, (cells, 10)."""
-    return PCA(10, seed=seed).fit_transform(adata).obsm["X_pca"]
-
-
-def neighbours(points):
-    """Indices of the 15 nearest other cells, (cells, 15)."""
-    nearest = NearestNeighbors(n_neighbors=16).fit(points)
-    return nearest.kneighbors(points)[1][:, 1:]
-
-
+pca = expression.PCA(10, seed=seed)
 truth = late.copy()
 truth.X = np.log1p(np.asarray(late.layers["true_mean"]))
-true_points = components(truth)
-true_neighbours, true_distances = neighbours(true_points), pdist(true_points)
+true_points = pca.fit_transform(truth).obsm["X_pca"]
+true_pairs = kneighbors_graph(true_points, 15)
+true_distances = pdist(true_points)
 log_depth = np.log(np.asarray(late.X.sum(axis=1)).ravel())
 
 # %%
 methods = {
-    "none": None,
-    "shifted log": ShiftedLog(),
-    "pooled size factors": PooledSizeFactors(),
-    "Pearson residuals": PearsonResiduals(),
+    "shifted log": expression.ShiftedLog(),
+    "pooled size factors": expression.PooledSizeFactors(),
+    "Pearson residuals": expression.PearsonResiduals(),
 }
-points = {
-    name: components(late if method is None else method.fit_transform(late))
-    for name, method in methods.items()
-}
+made = {name: each.fit_transform(late) for name, each in methods.items()}
+made = {"none": late, **made}
+points = {n: pca.fit_transform(a).obsm["X_pca"] for n, a in made.items()}
 
 # %% tags=["hide-input"]
 rows, fit = {}, LinearRegression().fit
 for name, p in points.items():
-    pairs = zip(neighbours(p), true_neighbours, strict=True)
-    shared = [len(np.intersect1d(a, b)) / 15 for a, b in pairs]
+    shared = kneighbors_graph(p, 15).multiply(true_pairs)
     rows[name] = {
-        "true neighbours found": np.mean(shared),
+        "true neighbours found": shared.sum() / true_pairs.sum(),
         "rank correlation": spearmanr(pdist(p), true_distances).statistic,
         "depth explained (R²)": fit(p, log_depth).score(p, log_depth),
     }
@@ -239,8 +215,8 @@ bar.set_label("log10 of counts per cell")
 plt.show()
 
 # %% tags=["hide-input"]
-pooled, logs = comparison.loc["pooled size factors"], comparison.loc["shifted log"]
-residuals = comparison.loc["Pearson residuals"]
+_, logs, pooled, residuals = (row for _, row in comparison.iterrows())
+best = comparison.idxmax()
 claim(
     "Pooled size factors find the most true neighbours"
     f" ({pooled[found]:.0%}, where chance is {15 / (late.n_obs - 1):.1%})"
@@ -249,7 +225,7 @@ claim(
     " The shifted logarithm divides the depth out of the mean and still"
     f" lets {logs[depth]:.0%} of its variance be read off ten components:"
     " a shallow cell has more zeros, and no division moves a zero.",
-    comparison[found].idxmax() == comparison[ranks].idxmax() == "pooled size factors",
+    best[found] == best[ranks] == "pooled size factors",
     comparison[depth].idxmin() == "Pearson residuals",
     logs[depth] > 0.5,
 )
@@ -268,20 +244,21 @@ claim(
 # leak is small to look at and easy to avoid.
 
 # %%
-log = ShiftedLog().fit(split.train)
-everything = log.transform(cells)
-selected = {
-    "training cells": SelectVariableGenes(300).fit(log.transform(split.train)),
-    "all cells": SelectVariableGenes(300).fit(everything),
-}
-kept = {name: set(chosen.genes_) for name, chosen in selected.items()}
-print(len(kept["all cells"] - kept["training cells"]), "of 300 genes differ")
-for name, chosen in selected.items():
+log = expression.ShiftedLog().fit(split.train)
+kept, parts = {}, {"training cells": split.train, "all cells": cells}
+for name, part in parts.items():
+    genes = expression.SelectVariableGenes(300).fit(log.transform(part))
+    kept[name] = genes
     try:
-        check_evaluation(chosen, split.test)
-        print(f"chosen on {name}: may be evaluated on the held-out times")
+        check_evaluation(genes, split.test)
+        print(f"chosen on {name}: accepted")
     except LeakageError as error:
-        print(f"chosen on {name}: refused, {str(error)[:70]} ...")
+        print(f"chosen on {name}: refused, {str(error)[:72]} ...")
+own = kept["training cells"]
+print(len(set(kept["all cells"].genes_) - set(own.genes_)), "genes differ")
+reduced = expression.PCA("parallel", seed=seed)
+reduced.fit(own.transform(log.transform(split.train)))
+print(len(reduced.components_), "components stand out")
 
 # %% [markdown]
 # Every transformer of `scstlib.preprocess` records which cells it was fitted on, and
@@ -290,15 +267,10 @@ for name, chosen in selected.items():
 # papers of many fields ([Kapoor and Narayanan
 # 2023](https://doi.org/10.1016/j.patter.2023.100804)).
 #
-# How many components? *Parallel analysis* permutes each gene over the cells, which destroys
-# everything that genes do together, and counts the components that stand out from that.
-
-# %%
-chosen = selected["training cells"]
-reduced = PCA("parallel", seed=seed).fit(chosen.transform(log.transform(split.train)))
-print(f"{len(reduced.components_)} components stand out from permuted training cells")
-
-# %% [markdown]
+# The last line asks how many components to keep: *parallel analysis* permutes each gene over the
+# cells, which destroys everything that genes do together, and counts the components that stand out
+# from that.
+#
 # ## A real series
 #
 # Human stem cells on their way to heart muscle, 15,724 genes, five times. The paper behind the set
@@ -306,25 +278,18 @@ print(f"{len(reduced.components_)} components stand out from permuted training c
 
 # %%
 heart = load("ipsc_cardiomyocyte")
-quality = qc_metrics(heart)
-totals = quality["total_counts"].groupby(heart.obs["time"])
-totals = {f"{day:.0f}": each for day, each in totals}
-
-# %% tags=["hide-input"] caption="Counts per cell by day of the cardiomyocyte series. Depth is not the same on all days: part of any difference between days is depth until it is divided out." alt="Box plots of counts per cell on a logarithmic axis for five days, whose medians differ." name="fig-days"
-fig, ax = plt.subplots()
-ax.boxplot(totals.values(), tick_labels=totals, flierprops={"markersize": 3})
-ax.set(yscale="log", xlabel="day", ylabel="counts per cell")
-plt.show()
-
-# %% tags=["hide-input"]
-by_day = variance_explained(np.log(quality["total_counts"].to_numpy()), heart.obs["time"])
+quality = expression.qc_metrics(heart)
+log_total = np.log(quality["total_counts"].to_numpy())
+by_day = variance_explained(log_total, heart.obs["time"])
 real_split = hold_out_times(heart, test=[10.0])
-log = ShiftedLog().fit(real_split.train)
+log = expression.ShiftedLog().fit(real_split.train)
 chosen = [
-    set(SelectVariableGenes(2000).fit(log.transform(part)).genes_)
+    expression.SelectVariableGenes(2000).fit(log.transform(part)).genes_
     for part in (real_split.train, heart)
 ]
-changed = len(chosen[1] - chosen[0])
+
+# %% tags=["hide-input"]
+changed = len(set(chosen[1]) - set(chosen[0]))
 claim(
     f"The day explains {by_day:.0%} of the variance of log depth, and"
     f" {changed} of 2,000 variable genes change when day 10 is held out:"
@@ -341,8 +306,7 @@ claim(
 # and a model of time would learn its disappearance.
 # </details>
 # <details><summary>The first two components look mixed by depth. Is depth gone?</summary>
-# No. After the shifted logarithm most of it can still be read off ten components. A picture of two
-# shows two.
+# No. After the shifted logarithm most of it can still be read off ten components.
 # </details>
 # <details><summary>Is it a leak to transform test cells with a fitted transformer?</summary>
 # No, that is what it is for. The leak is to fit on them: to let them vote on genes, means or
@@ -353,15 +317,14 @@ claim(
 # ## Key points
 #
 # - Look at quality measures together and by group before you filter.
-# - No normalisation wins every question. Ask which one yours depends on, and test it where the truth is
-#   known.
-# - Depth survives the shifted logarithm through the zeros. If depth goes with time, so does what is left.
+# - No normalisation wins every question. Ask which one yours depends on; test where truth is known.
+# - Depth survives the shifted logarithm through the zeros, and goes with time if depth does.
 # - Split first; fit everything that learns on the training part; let the guard check it.
 #
 # ## Exercises
 #
-# > **Exercise** Replace `ShiftedLog()` by `ShiftedLog("median")`, which scales to the median total and not
-# > to 10,000. What happens to the depth that can be read off?
+# > **Exercise** Give `ShiftedLog` the argument `"median"`, which scales to the median total and not to
+# > 10,000. What happens to the depth that can be read off?
 #
 # <details><summary>Solution</summary>
 #
@@ -376,9 +339,8 @@ claim(
 #
 # <details><summary>Solution</summary>
 #
-# Draw `broken` from `np.flatnonzero(cells.obs["time"] > 90)`. The threshold finds them as before.
-# If they stayed, the late population would seem to have an arm of low expression that no cell
-# takes.
+# Combine `broken` with `cells.obs["time"] > 90`. The threshold finds them as before. If they stayed,
+# the late population would seem to have an arm of low expression that no cell takes.
 #
 # </details>
 #
@@ -386,5 +348,3 @@ claim(
 #
 # - [Ahlmann-Eltze and Huber 2023](https://doi.org/10.1038/s41592-023-01814-1): transformations compared.
 # - [Heumos et al. 2023](https://doi.org/10.1038/s41576-023-00586-w): best practice, with thresholds.
-# - [Whalen et al. 2022](https://doi.org/10.1038/s41576-021-00434-9): pitfalls of machine learning in
-#   genomics.
