@@ -85,17 +85,17 @@ yeast.pixels(join=True)[5000:5003]
 
 # %%
 weights, status = cooler.balance_cooler(yeast, ignore_diags=2, mad_max=5)
-print("converged:", bool(status["converged"]), "masked bins:", np.isnan(weights).sum())
+print("converged:", bool(status["converged"]))
 
 # %% tags=["hide-input"] caption="Yeast chromosome IV, counts (left) and balanced (right). White rows are masked bins. Stripes of weak and strong bins on the left are gone on the right; the band along the diagonal and its fading with distance stay." alt="Two square heat maps of chromosome IV with a dark diagonal. The left one has light and dark stripes, the right one is smooth with a few white lines." name="fig-balance"
 chrom = "chrIV"
 raw = yeast.matrix(balance=False).fetch(chrom).astype(float)
 w = weights[slice(*yeast.extent(chrom))]
 balanced = raw * w[:, None] * w[None, :]
-end = yeast.chromsizes[chrom]
+shown = partial(contact_map, start=0, end=yeast.chromsizes[chrom])
 fig, axes = plt.subplots(1, 2, figsize=(5.4, 3.4))
-contact_map(axes[0], raw, start=0, end=end, label="contacts")
-contact_map(axes[1], balanced, start=0, end=end, label="balanced contacts")
+shown(axes[0], raw, label="contacts")
+shown(axes[1], balanced, label="balanced contacts")
 plt.show()
 
 # %% tags=["hide-input"]
@@ -104,10 +104,11 @@ far = ~toeplitz(np.arange(len(w)) < 2)
 rows = [np.nansum(each * far, axis=1)[kept] for each in (raw, balanced)]
 first, second = (np.std(each) / np.mean(each) for each in rows)
 claim(
-    f"Within {chrom} the row sums of the kept bins vary by {first:.0%} of"
-    f" their mean before balancing and by {second:.0%} after it. The rest"
-    " is not an error: the weights even out the sums over the whole"
-    " genome, and contacts with other chromosomes are part of them.",
+    f"{np.isnan(weights).sum()} of {len(weights)} bins are masked. Within"
+    f" {chrom} the row sums of the kept bins vary by {first:.0%} of their"
+    f" mean before balancing and by {second:.0%} after it. The rest is not"
+    " an error: the weights even out the sums over the whole genome, and"
+    " contacts with other chromosomes are part of them.",
     second < 0.7 * first,
 )
 
@@ -138,8 +139,9 @@ for name in names:  # The cached file stays as it was fetched.
 # %% tags=["hide-input"] caption="$P(s)$ of chromosome 19, mean balanced contacts by distance, and the straight line fitted from 100 kb to 10 Mb. Beside stem cells, neurons have fewer contacts at 100 kb, more around 1 Mb and fewer beyond 10 Mb." alt="Two falling curves on double logarithmic axes, one for stem cells and one for neurons, nearly parallel, each with a dotted straight line through it." name="fig-decay"
 decay, slopes = {}, {}
 fig, ax = plt.subplots()
-for color, (name, sample) in zip([BLUE, ORANGE], samples.items(), strict=True):
-    means = cooltools.expected_cis(sample, ignore_diags=1, nproc=1)
+expected = partial(cooltools.expected_cis, ignore_diags=1, nproc=1)
+for color, name in zip([BLUE, ORANGE], names, strict=True):
+    means = expected(samples[name])
     s, p = means["dist_bp"], means["balanced.avg.smoothed"]
     ax.loglog(s[1:], p[1:], color=color, label=names[name])
     fitted = s.between(1e5, 1e7)
@@ -156,8 +158,7 @@ claim(
     "Between 100 kb and 10 Mb contacts fall with the power"
     f" {-slopes['ES']:.2f} of the distance in stem cells and"
     f" {-slopes['CN']:.2f} in neurons. A power near 1 is what Hi-C of"
-    " mammalian cells has shown from the start"
-    " ([Lieberman-Aiden et al. 2009](https://doi.org/10.1126/science.1181369)).",
+    " mammalian cells has shown from the start.",
     all(-1.4 < slope < -0.6 for slope in slopes.values()),
 )
 
@@ -275,21 +276,21 @@ for color, name in zip([BLUE, ORANGE], names, strict=True):
     place, score = each["start"][shown] / 1e6, each[column][shown]
     ax.plot(place, score, color=color, lw=1.2, label=names[name])
     ax.plot(place[called], score[called], "o", color=color, ms=4)
-ax.set_xlabel("position on chromosome 19 (Mb)")
-ax.set_ylabel("log2 insulation score")
+ax.set(xlabel="position (Mb)", ylabel="log2 insulation score")
 ax.legend()
 plt.show()
 
 # %% tags=["hide-input"]
-near = np.abs(np.subtract.outer(found["ES"], found["CN"])).min(axis=1) <= 1
+apart = np.abs(np.subtract.outer(found["ES"], found["CN"])).min(axis=1)
+near = (apart <= 1).sum()
 r = insulation["ES"].corr(insulation["CN"])
 claim(
     f"{len(found['ES'])} boundaries are called in stem cells and"
-    f" {len(found['CN'])} in neurons; {near.sum()} of the first have one"
-    " of the second within a bin. The two insulation profiles correlate"
-    f" with r = {r:.2f}: a copy of another cell type's map is a strong"
-    " baseline, and what is *different* is the hard part.",
-    near.mean() > 0.5,
+    f" {len(found['CN'])} in neurons; {near} of the first have one of the"
+    " second within a bin. The two insulation profiles correlate with r ="
+    f" {r:.2f}: a copy of another cell type's map is a strong baseline,"
+    " and what is *different* is the hard part.",
+    near > 0.5 * len(apart),
     r > 0.7,
 )
 
@@ -304,8 +305,7 @@ claim(
 # ## Check yourself
 #
 # <details><summary>Why can balancing not tell a deletion from a bin that maps badly?</summary>
-# Both look the same: few counts in a whole row. Balancing divides by visibility, whatever its
-# cause.
+# Both show as few counts in a whole row, and balancing divides by that, whatever its cause.
 # </details>
 # <details><summary>Maps of two cell types have a Pearson correlation of 0.95. Are they alike?</summary>
 # Nobody can tell: most of it is the decay with distance, which all cell types share. Compare
@@ -320,13 +320,11 @@ claim(
 #
 # - A pixel counts joints of two bins: depth, visibility and distance come before the cell type.
 # - Balancing assumes one visibility factor a bin; masked bins stay masked in every later step.
-# - $P(s)$ is shared by all cell types. A score that rewards it rewards a copy.
-# - Compartments and insulation are mostly shared too. Judge a model by the differences.
+# - $P(s)$, compartments and insulation are mostly shared. Judge a model by the differences.
 #
 # ## Exercises
 #
-# > **Exercise** Change `window` to 200 kb and to 1 Mb. How do the number of boundaries and the
-# > agreement of the two cell types change?
+# > **Exercise** Change `window` to 200 kb and to 1 Mb. What happens to the boundaries and profiles?
 #
 # <details><summary>Solution</summary>
 #
