@@ -157,14 +157,14 @@ plt.show()
 claim(
     "Between 100 kb and 10 Mb contacts fall with the power"
     f" {-slopes['ES']:.2f} of the distance in stem cells and"
-    f" {-slopes['CN']:.2f} in neurons. A power near 1 is what Hi-C of"
-    " mammalian cells has shown from the start.",
+    f" {-slopes['CN']:.2f} in neurons.",
     all(-1.4 < slope < -0.6 for slope in slopes.values()),
 )
 
 # %% [markdown]
-# Dividing each pixel by the mean at its distance gives *observed over expected* (O/E): what is
-# left when the chain has been taken out.
+# A power near 1 is what Hi-C of mammalian cells has shown from the start ([Lieberman-Aiden et al.
+# 2009](https://doi.org/10.1126/science.1181369)). Dividing each pixel by the mean at its distance
+# gives *observed over expected* (O/E): what is left when the chain has been taken out.
 
 # %% tags=["hide-input"] caption="Observed over expected contacts, log2, on chromosome 19. Red pairs meet more often than their distance suggests. The checkerboard is the compartments; it has other squares in neurons than in stem cells." alt="Two square heat maps in red and blue with a plaid pattern. The plaid differs between stem cells and neurons." name="fig-oe"
 oe, end = {}, maps.chromsizes["chr19"]
