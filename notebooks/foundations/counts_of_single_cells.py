@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Counts of single cells
 #
-# What a bulk measurement hides; AnnData, depth and zeros.
+# What a bulk measurement hides, and how to read the depth and the zeros of a count matrix.
 #
 # > **Learning goals**
 # > - say what a bulk measurement hides, and show it on one gene;
@@ -10,7 +10,7 @@
 # >
 # > **Before**: nothing but Python and a little statistics.
 # >
-# > **Time**: 20 min to read, 1 min to run.
+# > **Time**: 16 min to read, 1 min to run.
 
 # %% tags=["colab"]
 # Google Colab only: install the book's package and keep the installed numpy and torch.
@@ -33,8 +33,9 @@ import warnings
 
 import matplotlib.pyplot as plt
 import numpy as np
-from IPython.display import Markdown
+import pandas as pd
 
+from scstlib.pages import Claims, table
 from scstlib.plots import BLUE, GREY, ORANGE, PALETTE, RED, book_style
 
 with warnings.catch_warnings():
@@ -42,12 +43,13 @@ with warnings.catch_warnings():
     import scanpy as sc
 
 plt.rcParams.update(book_style())
+claim = Claims(profile, seed)
 
 # %% [markdown]
 # ## What a bulk measurement hides
 #
-# A bulk measurement grinds up a tissue and reports one number a gene: the mean over all cells. A bulk
-# contact map is such a mean too; [Contact maps](contact_maps.ipynb) follow later.
+# A bulk measurement grinds up a tissue and reports one number a gene: the mean over all cells. A
+# bulk contact map is such a mean too; [Contact maps](contact_maps.ipynb) follow later.
 #
 # ![A table of three cell types, drawn as five circles, three triangles and two squares: 50, 30 and 20 percent of the cells. One gene has 0, 4 and 20 counts in them, drawn as bars. Their contact maps have domains with different borders. A last row, below a line, is the bulk: all ten cells together, 5.2 counts of the gene, and a blurred contact map in which no border is sharp.](../../book/_static/diagrams/bulk_mixture.svg)
 #
@@ -60,7 +62,7 @@ plt.rcParams.update(book_style())
 
 # %%
 with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # The file is in an old format, which scanpy reads.
+    warnings.simplefilter("ignore")  # an old format, which scanpy reads
     blood = sc.datasets.pbmc68k_reduced()
 blood
 
@@ -71,32 +73,39 @@ blood
 #
 # Take the gene *CD79A*. Its mean over all cells is what a bulk measurement would report.
 
-# %% caption="Expression of *CD79A*, part of the B-cell receptor, in 700 blood cells, beside the mean that a bulk measurement would report. Most cells have none of it; B cells have much. Almost no cell is like the mean." alt="A histogram with a tall peak of non-B cells at zero and a separate low hill of B cells between 2 and 4. A vertical line for the mean stands between the two where there are few cells." name="fig-bulk"
+# %%
 gene = "CD79A"
 expression = blood.raw[:, gene].X.toarray().ravel()
 is_b_cell = (blood.obs["bulk_labels"] == "CD19+ B").to_numpy()
 
+# %% tags=["hide-input"] caption="Expression of *CD79A*, part of the B-cell receptor, in 700 blood cells, beside the mean that a bulk measurement would report. Most cells have none of it; B cells have much. Almost no cell is like the mean." alt="A histogram with a tall peak of non-B cells at zero and a separate low hill of B cells between 2 and 4. A vertical line for the mean stands between the two where there are few cells." name="fig-bulk"
 fig, ax = plt.subplots()
 bins = np.linspace(0, 5, 41)
 ax.hist(expression[~is_b_cell], bins, color=GREY, label="other cells")
-ax.hist(expression[is_b_cell], bins, color=BLUE, alpha=0.8, label="cells labelled CD19+ B")
+ax.hist(expression[is_b_cell], bins, color=BLUE, alpha=0.8, label="B cells")
 ax.axvline(expression.mean(), color=RED, label="mean of all cells")
-ax.set(xlabel=f"{gene}, log(1 + counts per 10,000)", ylabel="cells", yscale="log")
+ax.set(xlabel=f"{gene}, log(1 + counts per 10,000)", ylabel="cells")
+ax.set_yscale("log")
 ax.legend()
 plt.show()
 
 # %% tags=["hide-input"]
 near = np.abs(expression - expression.mean()) < 0.25
-Markdown(
-    f"The mean is {expression.mean():.2f}. {np.mean(expression == 0):.0%} of the cells have no count of"
-    f" {gene} at all, the cells labelled B have {expression[is_b_cell].mean():.2f} on average, and"
-    f" {near.sum()} of {len(near)} cells lie within 0.25 of the mean."
+off, of_b = np.mean(expression == 0), expression[is_b_cell].mean()
+claim(
+    f"The mean is {expression.mean():.2f}. {off:.0%} of the cells have no"
+    f" count of {gene} at all, the cells labelled as B cells have"
+    f" {of_b:.2f} on average, and {near.sum()} of {len(near)} cells lie"
+    " within 0.25 of the mean.",
+    off > 0.7,
+    of_b > 5 * expression.mean(),
+    near.mean() < 0.05,
 )
 
 # %% [markdown]
-# The mean of all cells also changes when nothing happens inside any cell: it rises with the number of
-# B cells in the tube. A bulk measurement cannot tell *more cells of a kind* from *more expression in
-# each cell*. Single cells can.
+# The mean of all cells also changes when nothing happens inside any cell: it rises with the number
+# of B cells in the tube. A bulk measurement cannot tell *more cells of a kind* from *more
+# expression in each cell*. Single cells can.
 #
 # ## Which numbers are in the matrix?
 #
@@ -107,25 +116,25 @@ Markdown(
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     raw = blood.raw.to_adata()
-for name, matrix in {"blood.X": blood.X, "blood.raw.X": raw.X.toarray()}.items():
-    whole = np.mean(matrix == np.rint(matrix))
-    print(
-        f"{name:12} smallest {matrix.min():6.2f}  largest {matrix.max():5.2f}  whole numbers {whole:.0%}"
-    )
+matrices = {"blood.X": blood.X, "blood.raw.X": raw.X.toarray()}
+rows = {}
+for name, m in matrices.items():
+    rows[name] = [m.min(), m.max(), np.mean(m == np.rint(m))]
+columns = ["smallest", "largest", "share of whole numbers"]
+table(pd.DataFrame(rows, index=columns).T)
 
 # %% [markdown]
-# `X` has negative entries: each gene was standardised to mean 0 and variance 1, so a zero count is no
-# longer a zero. `raw.X` holds $\log(1 + 10^4\, c / n)$, with $c$ the count of the gene and $n$ the
-# total of the cell, which `obs["n_counts"]` still has. Both steps can be undone, and the counts come
-# back.
+# `X` has negative entries: each gene was standardised to mean 0 and variance 1, so a zero count is
+# no longer a zero. `raw.X` holds $\log(1 + 10^4\, c / n)$, with $c$ the count of the gene and $n$
+# the total of the cell, which `obs["n_counts"]` still has. Both steps can be undone, and the
+# counts come back.
 
 # %%
 total = blood.obs["n_counts"].to_numpy()
 restored = np.expm1(raw.X.toarray()) * total[:, None] / 1e4
 counts = np.rint(restored).astype(int)
-print(
-    f"largest distance of a restored count from a whole number: {np.abs(restored - counts).max():.3f}"
-)
+gap = np.abs(restored - counts).max()
+print(f"farthest from a whole number: {gap:.3f}")
 counts[:4, :12]
 
 # %% [markdown]
@@ -136,17 +145,19 @@ counts[:4, :12]
 #
 # ## Depth
 #
-# The total of a cell is its [depth](../../book/glossary.md#depth). It depends on how many molecules the
-# cell has *and* on how many of them were caught and sequenced. Cells of one depth are compared
-# directly; otherwise the depth comes first.
+# The total of a cell is its [depth](../../book/glossary.md#depth). It depends on how many
+# molecules the cell has *and* on how many of them were caught and sequenced. Cells of one depth
+# are compared directly; otherwise the depth comes first.
 
-# %% caption="Depth of 700 blood cells, by label. Depth differs more than twofold between cells of one label; its centre differs between labels, too." alt="Box plots of total counts per cell for the six commonest labels on a logarithmic axis, from about 2,000 to 10,000 counts." name="fig-depth"
+# %% tags=["hide-input"] caption="Depth of 700 blood cells, by label. Depth differs more than twofold between cells of one label; its centre differs between labels, too." alt="Box plots of total counts per cell for the six commonest labels on a logarithmic axis, from about 2,000 to 10,000 counts." name="fig-depth"
 labels = blood.obs["bulk_labels"].value_counts().index[:6]
 fig, ax = plt.subplots()
-depths = [total[(blood.obs["bulk_labels"] == label).to_numpy()] for label in labels]
-ax.boxplot(depths, orientation="horizontal", tick_labels=labels, flierprops={"markersize": 3})
+depths = [total[blood.obs["bulk_labels"] == label] for label in labels]
+ax.boxplot(depths, orientation="horizontal", flierprops={"ms": 3})
+ax.set_yticks(range(1, 7), labels)
 ax.set(xlabel="counts per cell", xscale="log")
-ax.set_xticks([2000, 3000, 5000, 9000], ["2,000", "3,000", "5,000", "9,000"])
+ticks = [2000, 3000, 5000, 9000]
+ax.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
 ax.minorticks_off()
 ax.invert_yaxis()
 plt.show()
@@ -156,49 +167,55 @@ plt.show()
 #
 # Most entries of the matrix are zero. Is a zero a gene that is off, or a molecule that was missed?
 # Start with what counting alone explains. If every cell had a gene at the same level and molecules
-# were caught independently, its count in a cell of depth $n$ would be Poisson with mean
-# $\mu = p\,n$, where $p$ is the gene's share of all molecules, and a share $e^{-\mu}$ of such cells
-# would show a zero.
+# were caught independently, its count in a cell of depth $n$ would be Poisson with mean $\mu =
+# p\,n$, where $p$ is the gene's share of all molecules, and a share $e^{-\mu}$ of such cells would
+# show a zero.
 
-# %% caption="Share of cells with a zero against the mean count, one dot a gene, and what Poisson counting of one common level predicts (line). Genes above the line vary between cells more than counting does." alt="A scatter plot on a logarithmic x axis. Genes form a band that falls from near 1 to near 0 as their mean count grows; most lie on or above the Poisson curve, marker genes far above." name="fig-zeros"
+# %%
 share = counts.sum(0) / total.sum()
 expected = np.exp(-share[:, None] * total[None, :]).mean(1)
 observed = (counts == 0).mean(0)
 mean_count = counts.mean(0)
 
+# %% tags=["hide-input"] caption="Share of cells with a zero against the mean count, one dot a gene, and what Poisson counting of one common level predicts (line). Genes above the line vary between cells more than counting does." alt="A scatter plot on a logarithmic x axis. Genes form a band that falls from near 1 to near 0 as their mean count grows; most lie on or above the Poisson curve, marker genes far above." name="fig-zeros"
 order = np.argsort(mean_count)
 fig, ax = plt.subplots()
 ax.plot(mean_count, observed, ".", color=GREY, ms=4, label="genes")
-ax.plot(mean_count[order], expected[order], color="black", label="Poisson, one level for all cells")
+ax.plot(mean_count[order], expected[order], color="black", label="Poisson")
 for name in ["CD79A", "LYZ", "NKG7"]:
     i = raw.var_names.get_loc(name)
-    ax.annotate(name, (mean_count[i], observed[i]), xytext=(6, 4), textcoords="offset points")
     ax.plot(mean_count[i], observed[i], "o", color=ORANGE)
-ax.set(xlabel="mean count per cell", ylabel="share of cells with a zero", xscale="log")
+    ax.text(mean_count[i] * 1.15, observed[i] + 0.02, name)
+ax.set(xlabel="mean count per cell", ylabel="share of cells with a zero")
+ax.set_xscale("log")
 ax.legend()
 plt.show()
 
 # %% tags=["hide-input"]
-Markdown(
-    f"{np.mean(counts == 0):.0%} of the entries are zero; Poisson counting of one common level explains"
-    f" {expected.mean():.0%}. The genes in this file were chosen because they vary between cell"
-    f" types: for {np.mean(observed > expected + 0.05):.0%} of them the share of zeros is more than five"
-    " points above the line, because the gene is off in some cells and on in others."
+zeros, above = np.mean(counts == 0), np.mean(observed > expected + 0.05)
+claim(
+    f"{zeros:.0%} of the entries are zero; Poisson counting of one common"
+    f" level explains {expected.mean():.0%}. The genes in this file were"
+    f" chosen because they vary between cell types: for {above:.0%} of"
+    " them the share of zeros is more than five points above the line,"
+    " because the gene is off in some cells and on in others.",
+    zeros > expected.mean() > 0.5,
+    above > 0.1,
 )
 
 # %% [markdown]
 # No extra process that deletes molecules is needed for such data: counts from droplets are not
-# zero-inflated once the level may differ between cells
-# ([Svensson 2020](https://doi.org/10.1038/s41587-019-0379-5)). It helps to keep the two models
-# apart, one of how molecules are measured and one of how expression varies
-# ([Sarkar and Stephens 2021](https://doi.org/10.1038/s41588-021-00873-4)).
+# zero-inflated once the level may differ between cells ([Svensson
+# 2020](https://doi.org/10.1038/s41587-019-0379-5)). It helps to keep the two models apart, one of
+# how molecules are measured and one of how expression varies ([Sarkar and Stephens
+# 2021](https://doi.org/10.1038/s41588-021-00873-4)).
 #
 # ## A time course
 #
-# Now a series of snapshots: mouse embryonic stem cells under retinoic acid
-# ([Semrau et al. 2017](https://doi.org/10.1038/s41467-017-01076-4)), 41 genes, nine times. It is
-# fetched on first use; its entry on [the data page](../../book/data.md) says from where, under which
-# terms, and with which traps.
+# Now a series of snapshots: mouse embryonic stem cells under retinoic acid ([Semrau et al.
+# 2017](https://doi.org/10.1038/s41467-017-01076-4)), 41 genes, nine times. It is fetched on first
+# use; its entry on [the data page](../../book/data.md) says from where, under which terms, and
+# with which traps.
 
 # %%
 from scstlib.datasets import load
@@ -206,17 +223,19 @@ from scstlib.datasets import load
 series = load("semrau2017")
 series
 
-# %%
-series.obs.groupby("time").size().rename_axis("hours").to_frame("cells")
+# %% tags=["hide-input"]
+sizes = series.obs.groupby("time").size()
+sizes.index = [f"{hour:.0f}" for hour in sizes.index]
+table(sizes.rename_axis("hours").to_frame("cells"))
 
 # %% [markdown]
-# `obs["time"]` is a real number in the unit that `uns["time_unit"]` names. Cells of different times
-# are different cells: each was destroyed when it was measured.
+# `obs["time"]` is a real number in the unit that `uns["time_unit"]` names. Cells of different
+# times are different cells: each was destroyed when it was measured.
 
-# %% caption="*Left*: mean count of *Sparc* at each time. *Right*: share of cells that have at least ten molecules of it. The mean rises late because few cells turn it on strongly, not because all cells rise a little." alt="Two line charts over 96 hours. Both stay near zero up to 36 hours and rise steeply from 48 hours on." name="fig-series"
-table = series.to_df()
+# %% tags=["hide-input"] caption="*Left*: mean count of *Sparc* at each time. *Right*: share of cells that have at least ten molecules of it. The mean rises late because few cells turn it on strongly, not because all cells rise a little." alt="Two line charts over 96 hours. Both stay near zero up to 36 hours and rise steeply from 48 hours on." name="fig-series"
+values = series.to_df()
 hours = series.obs["time"]
-sparc = table["Sparc"]
+sparc = values["Sparc"]
 fig, axes = plt.subplots(1, 2, figsize=(5.4, 2.6), sharex=True)
 axes[0].plot(sparc.groupby(hours).mean(), "o-", color=BLUE)
 axes[0].set(xlabel="hours", ylabel="mean count of Sparc")
@@ -225,15 +244,16 @@ axes[1].set(xlabel="hours", ylabel="cells with 10 or more")
 axes[1].yaxis.set_major_formatter("{x:.0%}")
 plt.show()
 
-# %% caption="Variance against mean of each gene, over the cells of one time, for all nine times. Poisson counts would lie on the black line; the dashed curve is a negative binomial with one dispersion for all genes." alt="A scatter plot on logarithmic axes. At low means the dots lie near the line of equal mean and variance; at high means they rise above it, along a dashed curve." name="fig-variance"
+# %% tags=["hide-input"] caption="Variance against mean of each gene, over the cells of one time, for all nine times. Poisson counts would lie on the black line; the dashed curve is a negative binomial with one dispersion for all genes." alt="A scatter plot on logarithmic axes. At low means the dots lie near the line of equal mean and variance; at high means they rise above it, along a dashed curve." name="fig-variance"
 fig, ax = plt.subplots()
-means, variances = table.groupby(hours).mean(), table.groupby(hours).var()
+means, variances = values.groupby(hours).mean(), values.groupby(hours).var()
 for color, time in zip([*PALETTE, "black"], means.index, strict=True):
-    ax.plot(means.loc[time], variances.loc[time], ".", ms=5, color=color, label=f"{time:.0f} h")
+    dots = ax.plot(means.loc[time], variances.loc[time], ".", ms=5)[0]
+    dots.set(color=color, label=f"{time:.0f} h")
 mu = np.geomspace(3e-3, 40, 100)
-both = (means.to_numpy() > 0.05) & (variances.to_numpy() > 0)
-excess = (variances.to_numpy() - means.to_numpy())[both] / means.to_numpy()[both] ** 2
-dispersion = np.median(excess)
+m, v = means.to_numpy(), variances.to_numpy()
+both = (m > 0.05) & (v > 0)
+dispersion = np.median((v - m)[both] / m[both] ** 2)
 ax.plot(mu, mu, color="black", lw=1)
 ax.plot(mu, mu + dispersion * mu**2, "--", color="black", lw=1)
 ax.set(xlabel="mean count", ylabel="variance", xscale="log", yscale="log")
@@ -241,16 +261,35 @@ ax.legend(ncols=2, fontsize="small")
 plt.show()
 
 # %% tags=["hide-input"]
-Markdown(
-    f"The dashed curve is mean + {dispersion:.1f} × mean², with the median over genes and times."
-    f" {np.mean(table.to_numpy() == 0):.0%} of the entries of this panel are zero, although its genes were"
-    " chosen for this very process."
+zeros = np.mean(values.to_numpy() == 0)
+claim(
+    f"The dashed curve is mean + {dispersion:.1f} × mean², with the median"
+    f" over genes and times. {zeros:.0%} of the entries of this panel are"
+    " zero, although its genes were chosen for this very process.",
+    dispersion > 0.2,
+    zeros > 0.3,
 )
 
 # %% [markdown]
 # Counting noise decides at low means, differences between cells at high means. A model of such
 # counts needs both terms, which is why the negative binomial is the usual choice for them.
 #
+# ## Check yourself
+#
+# <details><summary>A bulk measurement of a gene doubles. What may have happened in the cells?</summary>
+# Every cell may express twice as much, or twice as many cells may express it. The mean cannot
+# tell.
+# </details>
+# <details><summary>A matrix has negative entries. Can it hold counts or logarithms of counts?</summary>
+# No: log(1 + x) of a count is 0 or more. It was standardised or is a residual, and a zero count is
+# no longer a zero.
+# </details>
+# <details><summary>A gene has no count in a cell. Is it off?</summary>
+# Not necessarily. With a mean of 0.1 molecules counting alone leaves 90 % zeros. Ask how many
+# zeros are expected at this mean and depth.
+# </details>
+
+# %% [markdown]
 # ## Key points
 #
 # - A mean over cells mixes how many cells there are of a kind with what each of them expresses.
@@ -265,10 +304,9 @@ Markdown(
 #
 # <details><summary>Solution</summary>
 #
-# Set `gene = "LYZ"` and
-# `is_b_cell = blood.obs["bulk_labels"].isin(["CD14+ Monocyte", "Dendritic"]).to_numpy()`. There are
-# two hills again, but the high one is broad: "on" is not one level, and the two cell types
-# differ. A threshold would throw that away.
+# Set `gene = "LYZ"` and `is_b_cell = blood.obs["bulk_labels"].isin(["CD14+ Monocyte",
+# "Dendritic"]).to_numpy()`. There are two hills again, but the high one is broad: "on" is not one
+# level, and the two cell types differ. A threshold would throw that away.
 #
 # </details>
 #
@@ -278,8 +316,9 @@ Markdown(
 # <details><summary>Solution</summary>
 #
 # With `thinned = np.random.default_rng(seed).binomial(counts, 0.5)` the share of zeros rises, and
-# every gene moves left along the figure. The line is computed from the new counts, so it moves too;
-# genes with few counts cannot be told from it any more. Thinning removes evidence, not biology.
+# every gene moves left along the figure. The line is computed from the new counts, so it moves
+# too; genes with few counts cannot be told from it any more. Thinning removes evidence, not
+# biology.
 #
 # </details>
 #
@@ -288,9 +327,9 @@ Markdown(
 #
 # <details><summary>Solution</summary>
 #
-# `late = table[hours == 96]`, then `(late == 0).mean()[late.mean() > 1].sort_values()`. The last
-# entry is a gene that few cells express strongly: the population at 96 h holds more than one kind of
-# cell.
+# `late = values[hours == 96]`, then `(late == 0).mean()[late.mean() > 1].sort_values()`. The last
+# entry is a gene that few cells express strongly: the population at 96 h holds more than one kind
+# of cell.
 #
 # </details>
 #

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -84,6 +85,47 @@ def mean_interval(values: Iterable[float], level: float = 0.95) -> tuple[float, 
     half = float(t.ppf((1 + level) / 2, len(each) - 1)) * float(each.std(ddof=1)) / len(each) ** 0.5
     mean = float(each.mean())
     return mean, mean - half, mean + half
+
+
+def over_seeds(
+    score: Callable[[Any], Mapping[str, float]], draws: Iterable[Any], level: float = 0.95
+) -> pd.DataFrame:
+    """Score several draws of an experiment: of each score the mean and its Student's interval.
+
+    Parameters
+    ----------
+    score
+        Takes a draw and returns numbers by name, the same names for each draw.
+    draws
+        Seeds, or data that were drawn with them; two or more.
+    level
+        Coverage of the intervals, between 0 and 1.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a score; columns mean, lower, upper, in the unit of the score.
+
+    Raises
+    ------
+    ValueError
+        If draws differ in their names, or as :func:`mean_interval` does.
+
+    Examples
+    --------
+    >>> from scstlib.audit.experiments import over_seeds
+    >>> over_seeds(lambda seed: {"score": seed / 10}, [1, 2, 3]).round(2).loc["score"].tolist()
+    [0.2, -0.05, 0.45]
+    """
+    rows = [dict(score(draw)) for draw in draws]
+    for row in rows:
+        if set(row) != set(rows[0]):
+            raise ValueError(f"one draw has the scores {sorted(rows[0])}, another {sorted(row)}")
+    names = list(rows[0]) if rows else []
+    found = {name: mean_interval((row[name] for row in rows), level) for name in names}
+    if not found:
+        raise ValueError(f"{len(rows)} draws and no score: there is nothing to average")
+    return pd.DataFrame(found, index=["mean", "lower", "upper"]).T
 
 
 def illusion(table: pd.DataFrame, level: float = 0.95) -> pd.Series:

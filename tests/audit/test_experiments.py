@@ -7,7 +7,12 @@ import pandas as pd
 import pytest
 from scipy.stats import ttest_rel
 
-from scstlib.audit.experiments import illusion, mean_interval, with_and_without
+from scstlib.audit.experiments import (
+    illusion,
+    mean_interval,
+    over_seeds,
+    with_and_without,
+)
 
 
 def test_every_seed_is_scored_both_ways() -> None:
@@ -61,3 +66,21 @@ def test_the_interval_of_a_mean_by_hand() -> None:
 def test_values_without_an_interval_are_refused(values: list[float]) -> None:
     with pytest.raises(ValueError, match="two finite values"):
         mean_interval(values)
+
+
+def test_every_score_of_the_draws_has_its_own_interval() -> None:
+    found = over_seeds(lambda draw: {"rises": draw, "stays": 2.0}, [1.0, 2.0, 3.0], level=0.9)
+    assert found.columns.tolist() == ["mean", "lower", "upper"]
+    assert tuple(found.loc["rises"]) == mean_interval([1.0, 2.0, 3.0], 0.9)
+    assert found.loc["stays"].tolist() == [2.0, 2.0, 2.0]
+
+
+def test_draws_that_cannot_be_averaged_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"\['a'\], another \['b'\]"):
+        over_seeds(lambda draw: {"ab"[draw]: 1.0}, [0, 1])
+    with pytest.raises(ValueError, match="two finite values"):
+        over_seeds(lambda draw: {"a": 1.0}, [0])
+    with pytest.raises(ValueError, match="0 draws and no score"):
+        over_seeds(lambda draw: {"a": 1.0}, [])
+    with pytest.raises(ValueError, match="2 draws and no score"):
+        over_seeds(lambda draw: {}, [0, 1])

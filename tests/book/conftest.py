@@ -2,18 +2,37 @@
 
 from __future__ import annotations
 
+import functools
+import http.server
 import os
 import shutil
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tools import notebooks
 
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
 HTML = notebooks.ROOT / "_build" / "html"
 MACHINERY = ("Snakefile", "_config.yml", "tools", "scstlib", "data_manifests")
+BINARIES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-sync",
+    "--disable-background-networking",
+    "--disable-component-update",
+]
 PAGE = """# %% [markdown]
 # # A page
 
@@ -34,6 +53,41 @@ def html() -> Path:
             pytest.fail("no book in _build/html: run `make test`")
         pytest.skip("no book in _build/html: run `make book`")
     return HTML
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    """Serve files without a log."""
+
+    def log_message(self, *arguments: Any) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture(scope="session")
+def address(html: Path) -> Iterator[str]:
+    """The book, served on this machine."""
+    handler = functools.partial(Quiet, directory=str(html))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        server.handle_error = lambda *_: None  # type: ignore[method-assign]
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Headless Chromium of the system."""
+    from playwright.sync_api import sync_playwright
+
+    binary = next(filter(None, map(shutil.which, BINARIES)), None)
+    if binary is None:
+        problem = "no Chromium on this machine: install the package chromium (see .ci/run)"
+        if os.environ.get("CI"):
+            pytest.fail(problem)
+        pytest.skip(problem)
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=binary, args=list(FLAGS))
+        yield running
+        running.close()
 
 
 class TinyBook:

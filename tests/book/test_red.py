@@ -70,7 +70,8 @@ def test_missing_data_leave_a_box_and_a_line_and_stay_green(tiny_book: TinyBook)
 
 def test_stale_empty_and_missing_pages_turn_the_strict_rendering_red(tiny_book: TinyBook) -> None:
     tiny_book.add("notebooks/part/empty", PAGE)
-    tiny_book.add("notebooks/part/missing", PAGE)
+    box = "# %% [markdown]\n# > **Time**: 9 min to read, 1 min to run.\n\n"
+    tiny_book.add("notebooks/part/missing", box + PAGE)
     tiny_book.add("book/blank", "")
     tiny_book.write("book/blank.md", "# A title alone\n")
     tiny_book.run("pair")
@@ -84,9 +85,12 @@ def test_stale_empty_and_missing_pages_turn_the_strict_rendering_red(tiny_book: 
     warnings = [row for row in rendered.stderr.splitlines() if "WARNING" in row]
     assert _about(warnings, "part/page") == ["the executed copy of this page is stale"]
     assert _about(warnings, "part/empty") == ["this page is empty"]
-    assert _about(warnings, "part/missing") == ["no executed copy of this page"]
+    assert _about(warnings, "part/missing") == [
+        "the learning box says 9 min to read, and it takes 0",
+        "no executed copy of this page",
+    ]
     assert _about(warnings, "blank") == ["this page is empty"]
-    assert len(warnings) == 4, warnings
+    assert len(warnings) == 5, warnings
 
 
 def test_a_second_run_that_gives_other_text_or_images_is_red(tiny_book: TinyBook) -> None:

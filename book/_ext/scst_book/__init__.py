@@ -1,9 +1,10 @@
 """The book's Sphinx extension: outputs into notebooks, plain Markdown into rich, tables, mends.
 
 ``outputs`` puts the outputs of ``_build/executed/NAME.ipynb`` into the committed notebook's cells,
-``contents`` reads the pages' order, numbers and titles, ``portable`` turns portable Markdown into
-MyST, ``tables`` writes the generated tables, ``api`` the API pages and the links to them, and
-``theme`` mends what the theme lacks for readers with assistive technology and for reading offline.
+``contents`` reads the pages' order, numbers and titles, ``reading`` works out how long they take
+to read, ``portable`` turns portable Markdown into MyST, ``tables`` writes the generated tables,
+``api`` the API pages and the links to them, and ``theme`` mends what the theme lacks for readers
+with assistive technology and for reading offline.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any
 from sphinx.application import Sphinx
 from sphinx.util import logging
 
-from . import api, outputs, portable, tables, theme
+from . import api, outputs, portable, reading, tables, theme
 
 LOGGER = logging.getLogger(__name__)
 
@@ -34,6 +35,8 @@ def source_read(app: Sphinx, docname: str, source: list[str]) -> None:
             LOGGER.warning("this page is empty", location=docname)
         return
     notebook: dict[str, Any] = json.loads(source[0])
+    if wrong := reading.misstated(notebook):
+        LOGGER.warning(wrong, location=docname)
     outputs.take_over(app, docname, notebook)
     cells = outputs.code_cells(notebook)
     imports = portable.imported_names("\n".join("".join(cell["source"]) for cell in cells))

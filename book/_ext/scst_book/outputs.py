@@ -78,12 +78,12 @@ def _fold(cell: dict[str, Any]) -> None:
     elif "parameters" in tags:
         tags.append("hide-input")
         metadata["mystnb"]["code_prompt_show"] = "Settings: profile and seed"
-    elif _only_imports("".join(cell["source"])):
+    elif only_imports("".join(cell["source"])):
         tags.append("hide-input")
         metadata["mystnb"]["code_prompt_show"] = "Imports"
 
 
-def _only_imports(source: str) -> bool:
+def only_imports(source: str) -> bool:
     """Whether code imports, and does nothing more than to set how figures and warnings look."""
     try:
         statements = ast.parse(source).body
