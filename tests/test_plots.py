@@ -5,7 +5,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from scstlib.plots import book_style, contact_map, populations, score_bars, stream
+from scstlib.plots import (
+    GREY,
+    ORANGE,
+    book_style,
+    contact_map,
+    interval_rows,
+    populations,
+    score_bars,
+    stream,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -77,3 +86,17 @@ def test_stream_without_velocities_is_refused():
         stream(ax, grid, np.full_like(grid, np.nan), labels=("a", "b"))
     with pytest.raises(ValueError, match="shape"):
         stream(ax, grid, np.zeros((3, 2, 2)), labels=("a", "b"))
+
+
+def test_rows_of_intervals_are_named_and_those_above_zero_stand_out():
+    _, ax = plt.subplots()
+    rows = pd.DataFrame(
+        {"value": [0.2, 0.1], "lower": [0.1, -0.3], "upper": [0.3, 0.5]}, index=["leak", "none"]
+    )
+    interval_rows(ax, rows, label="illusion")
+    assert [text.get_text() for text in ax.texts] == ["leak", "none"]
+    assert ax.texts[0].get_position()[0] == -0.3
+    bars = [line for line in ax.lines if len(set(line.get_xdata())) == 2]
+    assert [list(bar.get_xdata()) for bar in bars] == [[0.1, 0.3], [-0.3, 0.5]]
+    assert [bar.get_color() for bar in bars] == [ORANGE, GREY]
+    assert ax.yaxis_inverted()
