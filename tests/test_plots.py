@@ -90,13 +90,15 @@ def test_stream_without_velocities_is_refused():
 
 def test_rows_of_intervals_are_named_and_those_above_zero_stand_out():
     _, ax = plt.subplots()
-    rows = pd.DataFrame(
-        {"value": [0.2, 0.1], "lower": [0.1, -0.3], "upper": [0.3, 0.5]}, index=["leak", "none"]
-    )
-    interval_rows(ax, rows, label="illusion")
+    rows = {
+        "leak": {"gain": 0.2, "lower": 0.1, "upper": 0.3},
+        "none": {"gain": 0.1, "lower": -0.3, "upper": 0.5},
+    }
+    interval_rows(ax, rows, value="gain", label="illusion")
     assert [text.get_text() for text in ax.texts] == ["leak", "none"]
     assert ax.texts[0].get_position()[0] == -0.3
     bars = [line for line in ax.lines if len(set(line.get_xdata())) == 2]
     assert [list(bar.get_xdata()) for bar in bars] == [[0.1, 0.3], [-0.3, 0.5]]
     assert [bar.get_color() for bar in bars] == [ORANGE, GREY]
+    assert [line.get_xdata()[0] for line in ax.lines if len(line.get_xdata()) == 1] == [0.2, 0.1]
     assert ax.yaxis_inverted()

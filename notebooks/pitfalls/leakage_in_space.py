@@ -7,9 +7,8 @@
 # > - say why windows are cut after the split, and why a new cell type is tested on new chromosomes;
 # > - recognise a model that remembers places instead of predicting maps;
 # > - say what more cell types are worth, and what the same mistakes do to real maps. >
-# > **Before**: [Tuning and overfitting](tuning_and_overfitting.ipynb) and [From single cells to
-# > windows](../foundations/cells_to_windows.ipynb). >
-# > **Time**: 15 min to read, 1 min to run.
+# > **Before**: [Tuning and overfitting](tuning_and_overfitting.ipynb) and [From single cells to windows](../foundations/cells_to_windows.ipynb). >
+# > **Time**: 17 min to read, 1 min to run.
 
 # %% tags=["colab"]
 # Google Colab only: install the book's package and keep the installed numpy and torch.
@@ -34,7 +33,6 @@ from functools import cache
 
 import matplotlib.pyplot as plt
 import numpy as np
-import pandas as pd
 from sklearn.ensemble import ExtraTreesRegressor
 
 from scstlib.audit.experiments import describe, measure, verdict
@@ -59,8 +57,8 @@ seeds = range(seed, seed + (10 if profile == "full" else 5))
 # the same genes, the same CTCF sites, the same domains. A model that keeps in mind what lies where needs to understand nothing. It fails on the first chromosome that it has not
 # met.
 #
-# So whole chromosomes are held out, first of all, and everything else comes later. Leaks of genomics have been listed before ([Whalen et al.
-# 2022](https://doi.org/10.1038/s41576-021-00434-9)); here they are measured.
+# So whole chromosomes are held out, first of all. Leaks of genomics have been listed before ([Whalen et al. 2022](https://doi.org/10.1038/s41576-021-00434-9)); here they are
+# measured.
 #
 # ![On the left five steps from top to bottom. On the right a tall striped box: the test part, chromosomes and cell types that are held out. Red arrows with a cross lead from it to four steps: the bulk map holds the test type; tracks are scaled by all windows; windows are cut before the split, so that they overlap; the model is trained on held-out places, the same chromosome in another cell type. A small box with the validation part stands beside the fifth step, stop training: a dark arrow to that step is allowed, a red arrow to the step train is not. Below, a dark arrow leads from the box score the maps to the test part: that is allowed.](../../book/_static/diagrams/leaks_in_space.svg)
 #
@@ -135,9 +133,8 @@ def on_new_type(pixels, seed, mistake, new="beta_mature"):
 
 
 # %% tags=["hide-input"]
-found["same chromosomes in other cell types"] = row = measure(
-    lambda s, m: on_new_type(pixels_of(s), s, m), seeds
-)
+row = measure(lambda s, m: on_new_type(pixels_of(s), s, m), seeds)
+found["same chromosomes in other cell types"] = row
 claim(
     f"Knowing the place from other cell types gives the forest a skill of {describe(row)}.",
     row["lower"] > 0.0 and row["illusion"] > 0.03,
@@ -183,12 +180,13 @@ claim(
 # %%
 pixels, names = pixels_of(seed), pixels_of(seed).chromosomes
 for mistake in (True, False):
+    print("With the mistakes" if mistake else "Without")
     cut = overlapping(pixels_of(seed, 16), seed, mistake)
     kinds = (pixels[r] for r in new_type(pixels.table, seed, mistake, "beta_mature"))
     trained, watched = pixels.on(names[: 4 if mistake else 2]), pixels.on(names[2:4])
-    print("windows:", verdict(assert_disjoint, *cut))
-    print("cell types:", verdict(assert_disjoint, *kinds))
-    print("validation:", verdict(assert_disjoint, trained, watched))
+    print("- windows:", verdict(assert_disjoint, *cut))
+    print("- cell types:", verdict(assert_disjoint, *kinds))
+    print("- validation:", verdict(assert_disjoint, trained, watched))
 
 # %% [markdown]
 # ## What more cell types are worth
@@ -289,8 +287,7 @@ real = {f"real maps: {name}": measure(score, seeds[:3]) for name, score in real.
 
 # %% tags=["hide-input"] caption="What each mistake adds to the skill, with its 95 % interval. Orange: the interval lies above 0. On real maps overlap is worth as much as on simulated ones; known places are not." alt="Eight horizontal intervals with a dot each, one for each mistake, beside a vertical line at 0." name="fig-illusions-in-space"
 fig, ax = plt.subplots(figsize=(5.4, 5.6))
-rows = pd.DataFrame(found | real).T.rename(columns={"illusion": "value"})
-interval_rows(ax, rows, label="skill that the mistake adds")
+interval_rows(ax, found | real, value="illusion", label="skill that the mistake adds")
 plt.show()
 
 # %% tags=["hide-input"]

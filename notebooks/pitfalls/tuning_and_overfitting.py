@@ -9,7 +9,7 @@
 # > - measure how much a score gains when the test data decide instead, and have a function refuse it. >
 # > **Before**: [From single cells to windows](../foundations/cells_to_windows.ipynb).
 # >
-# > **Time**: 15 min to read, 1 min to run.
+# > **Time**: 18 min to read, 1 min to run.
 
 # %% tags=["colab"]
 # Google Colab only: install the book's package and keep the installed numpy and torch.
