@@ -36,17 +36,30 @@ def shifted(by: float) -> np.ndarray:
     return found
 
 
-@pytest.mark.parametrize(("by", "skill"), [(0.0, 1.0), (1.0, 0.0), (-0.5, 0.5), (2.0, -1.0)])
-def test_skill_of_populations_at_a_known_distance(by: float, skill: float) -> None:
-    found = population_skill(line(), [shifted(by)], [shifted(1.0)], [shifted(0.0)], 10)
+@pytest.mark.parametrize(
+    ("by", "components", "skill"),
+    [
+        (0.0, None, 1.0),
+        (1.0, None, 0.0),
+        (-0.5, None, 0.5),  # energy distance grows with the distance,
+        (2.0, None, -1.0),
+        (0.0, 10, 1.0),
+        (-0.5, 10, 0.75),  # squared transport with its square
+        (2.0, 10, -3.0),
+    ],
+)
+def test_skill_of_populations_at_a_known_distance(
+    by: float, components: int | None, skill: float
+) -> None:
+    parts = [shifted(by)], [shifted(1.0)], [shifted(0.0)]
+    found = population_skill(line(), *parts, components=components)
     assert found == pytest.approx(skill, abs=0.03)
 
 
 def test_only_the_components_of_the_training_cells_count() -> None:
-    away = shifted(0.0) + 5 * np.eye(10)[9]
-    first = population_skill(line(), [away], [shifted(1.0)], [shifted(0.0)], 1)
-    assert first == pytest.approx(1.0, abs=0.05)
-    assert population_skill(line(), [away], [shifted(1.0)], [shifted(0.0)], 10) < -3
+    away = [shifted(0.0) + 5 * np.eye(10)[9]], [shifted(1.0)], [shifted(0.0)]
+    assert population_skill(line(), *away, components=1) == pytest.approx(1.0, abs=0.05)
+    assert population_skill(line(), *away, components=10) < -20
 
 
 def test_counts_are_made_logs_and_values_are_kept() -> None:
@@ -100,4 +113,5 @@ class Oracle:
 
 def test_a_forecast_is_compared_with_the_last_training_time() -> None:
     # The copy of time 1 is 2 away from time 3; the forecast 1.
-    assert forecast_skill(Oracle(1.0), line(), line(), [3.0], 30) == pytest.approx(0.5, abs=0.03)
+    found = forecast_skill(Oracle(1.0), line(), line(), [3.0], n_cells=30)
+    assert found == pytest.approx(0.5, abs=0.03)
