@@ -255,3 +255,40 @@ def score_bars(
     ax.set_yticks(range(len(names)), names)
     ax.invert_yaxis()
     ax.set_xlabel(label)
+
+
+def interval_rows(
+    ax: Axes, rows: Mapping[str, Mapping[str, float] | pd.Series], *, value: str, label: str
+) -> None:
+    """Draw estimates with their intervals, one under the other, beside a line at 0.
+
+    The name of a row stands above its interval. An interval above 0 is orange, the others grey.
+
+    Parameters
+    ----------
+    rows : mapping of str to mapping or Series
+        Name → numbers under ``value``, ``"lower"`` and ``"upper"``; drawn from the top.
+    value : str
+        Under which name a row has its estimate.
+    label : str
+        Of the axis: what is estimated, with its unit.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> from scstlib.plots import interval_rows
+    >>> ax = Figure().subplots()
+    >>> rows = {"a leak": {"illusion": 0.2, "lower": 0.1, "upper": 0.3}}
+    >>> interval_rows(ax, rows, value="illusion", label="difference of the score")
+    >>> [text.get_text() for text in ax.texts]
+    ['a leak']
+    """
+    left = min(0.0, *(float(row["lower"]) for row in rows.values()))
+    for place, (name, row) in enumerate(rows.items()):
+        color = ORANGE if row["lower"] > 0 else GREY
+        ax.plot([row["lower"], row["upper"]], [place, place], color=color, lw=2)
+        ax.plot(row[value], place, "o", color=color)
+        ax.text(left, place - 0.2, name, va="bottom", fontsize=10)
+    ax.axvline(0, color="black", lw=0.8, zorder=0)
+    ax.set(xlabel=label, yticks=[], ylim=(len(rows) - 0.6, -0.8))
+    ax.spines["left"].set_visible(False)

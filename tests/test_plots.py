@@ -5,7 +5,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from scstlib.plots import book_style, contact_map, populations, score_bars, stream
+from scstlib.plots import (
+    GREY,
+    ORANGE,
+    book_style,
+    contact_map,
+    interval_rows,
+    populations,
+    score_bars,
+    stream,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -77,3 +86,19 @@ def test_stream_without_velocities_is_refused():
         stream(ax, grid, np.full_like(grid, np.nan), labels=("a", "b"))
     with pytest.raises(ValueError, match="shape"):
         stream(ax, grid, np.zeros((3, 2, 2)), labels=("a", "b"))
+
+
+def test_rows_of_intervals_are_named_and_those_above_zero_stand_out():
+    _, ax = plt.subplots()
+    rows = {
+        "leak": {"gain": 0.2, "lower": 0.1, "upper": 0.3},
+        "none": {"gain": 0.1, "lower": -0.3, "upper": 0.5},
+    }
+    interval_rows(ax, rows, value="gain", label="illusion")
+    assert [text.get_text() for text in ax.texts] == ["leak", "none"]
+    assert ax.texts[0].get_position()[0] == -0.3
+    bars = [line for line in ax.lines if len(set(line.get_xdata())) == 2]
+    assert [list(bar.get_xdata()) for bar in bars] == [[0.1, 0.3], [-0.3, 0.5]]
+    assert [bar.get_color() for bar in bars] == [ORANGE, GREY]
+    assert [line.get_xdata()[0] for line in ax.lines if len(line.get_xdata()) == 1] == [0.2, 0.1]
+    assert ax.yaxis_inverted()

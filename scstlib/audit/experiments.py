@@ -173,3 +173,104 @@ def illusion(table: pd.DataFrame, level: float = 0.95) -> pd.Series:
             "seeds": len(pairs),
         }
     )
+
+
+def measure(score: Callable[[int, bool], float], seeds: Iterable[int]) -> pd.Series:
+    """How much better a mistake makes a model look: both steps in one.
+
+    Parameters
+    ----------
+    score, seeds
+        As :func:`with_and_without` takes them.
+
+    Returns
+    -------
+    pandas.Series
+        As :func:`illusion` returns it.
+
+    Examples
+    --------
+    >>> from scstlib.audit.experiments import measure
+    >>> score = lambda seed, mistake: 0.5 + 0.01 * seed + (0.2 if mistake else 0.0)
+    >>> round(measure(score, seeds=range(3))["illusion"], 2)
+    0.2
+    """
+    return illusion(with_and_without(score, seeds))
+
+
+def describe(row: pd.Series) -> str:
+    """Say what an experiment found, for a sentence.
+
+    Parameters
+    ----------
+    row
+        As :func:`illusion` returns it.
+
+    Examples
+    --------
+    >>> from scstlib.audit.experiments import describe, illusion, with_and_without
+    >>> score = lambda seed, mistake: 0.5 + 0.01 * seed + (0.2 if mistake else 0.0)
+    >>> describe(illusion(with_and_without(score, seeds=range(3))))
+    '0.71 with the mistake and 0.51 without: +0.20 (95 % interval +0.20 to +0.20, 3 seeds)'
+    """
+    text = (
+        f"{row['mistake']:.2f} with the mistake and {row['honest']:.2f} without:"
+        f" {row['illusion']:+.2f} (95 % interval {row['lower']:+.2f} to {row['upper']:+.2f},"
+        f" {row['seeds']:.0f} seeds)"
+    )
+    return text.replace("-", "−")
+
+
+def overview(found: Mapping[str, pd.Series]) -> pd.DataFrame:
+    """Put several experiments into one table, a row for each.
+
+    Parameters
+    ----------
+    found
+        Name of the mistake → what :func:`illusion` returned.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns ``honest``, ``mistake``, ``illusion``, ``95 % interval`` (text), ``seeds`` (int).
+
+    Examples
+    --------
+    >>> from scstlib.audit.experiments import illusion, overview, with_and_without
+    >>> score = lambda seed, mistake: 0.5 + 0.01 * seed + (0.2 if mistake else 0.0)
+    >>> overview({"a leak": illusion(with_and_without(score, range(3)))})["95 % interval"].item()
+    '+0.20 to +0.20'
+    """
+    table = pd.DataFrame(found).T
+    ends = zip(table["lower"], table["upper"], strict=True)
+    interval = [f"{low:+.2f} to {high:+.2f}".replace("-", "−") for low, high in ends]
+    kept = table[["honest", "mistake", "illusion"]].astype(float)
+    return kept.assign(**{"95 % interval": interval}, seeds=table["seeds"].astype(int))
+
+
+def verdict(check: Callable[..., object], *arguments: Any, **options: Any) -> str:
+    """Say whether a check accepts its arguments, or what it objects to.
+
+    Parameters
+    ----------
+    check
+        A function that raises ``ValueError``, such as :func:`scstlib.leakage.check_evaluation`.
+    *arguments, **options
+        Handed to it.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from scstlib.audit.experiments import verdict
+    >>> from scstlib.leakage import assert_disjoint
+    >>> bins = pd.DataFrame({"chrom": ["1", "2"], "start": 0, "end": 50})
+    >>> verdict(assert_disjoint, bins[:1], bins[1:])
+    'accepted'
+    >>> verdict(assert_disjoint, bins, bins[1:])
+    "refused: the parts share chromosome ['2']"
+    """
+    try:
+        check(*arguments, **options)
+    except ValueError as error:
+        return f"refused: {error}"
+    return "accepted"

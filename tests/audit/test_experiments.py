@@ -8,9 +8,13 @@ import pytest
 from scipy.stats import ttest_rel
 
 from scstlib.audit.experiments import (
+    describe,
     illusion,
     mean_interval,
+    measure,
     over_seeds,
+    overview,
+    verdict,
     with_and_without,
 )
 
@@ -34,6 +38,8 @@ def test_the_interval_is_that_of_the_paired_t_test() -> None:
     np.testing.assert_allclose(found[["honest", "mistake"]].astype(float), scores.mean(axis=0))
     assert found["illusion"] == pytest.approx(found["mistake"] - found["honest"])
     assert found["seeds"] == 5
+    again = measure(lambda seed, mistake: scores[seed, int(mistake)], range(5))
+    pd.testing.assert_series_equal(again, illusion(table))
 
 
 def test_differences_within_a_seed_count_not_those_between_seeds() -> None:
@@ -84,3 +90,29 @@ def test_draws_that_cannot_be_averaged_are_refused() -> None:
         over_seeds(lambda draw: {"a": 1.0}, [])
     with pytest.raises(ValueError, match="2 draws and no score"):
         over_seeds(lambda draw: {}, [0, 1])
+
+
+def test_what_an_experiment_found_is_said_with_true_minus_signs() -> None:
+    row = pd.Series(
+        {"honest": -0.2, "mistake": 0.5, "illusion": 0.7, "lower": -0.1, "upper": 1.5, "seeds": 3}
+    )
+    expected = (
+        "0.50 with the mistake and −0.20 without: +0.70 (95 % interval −0.10 to +1.50, 3 seeds)"
+    )
+    assert describe(row) == expected
+    table = overview({"first": row, "second": row + 1})
+    assert list(table.index) == ["first", "second"]
+    assert table.loc["first", "95 % interval"] == "−0.10 to +1.50"
+    assert table["seeds"].tolist() == [3, 4]
+
+
+def test_a_verdict_repeats_the_objection_and_hides_no_other_error() -> None:
+    def positive(value: float, *, strict: bool = False) -> None:
+        if value < strict:
+            raise ValueError(f"{value} is too small")
+
+    assert verdict(positive, 1.0, strict=True) == "accepted"
+    assert verdict(positive, 0.5) == "accepted"
+    assert verdict(positive, 0.5, strict=True) == "refused: 0.5 is too small"
+    with pytest.raises(TypeError):
+        verdict(positive)

@@ -1,0 +1,350 @@
+# %% [markdown]
+# # Leakage in time
+#
+# How cells of a held-out time, cell or donor find their way into a model, and what refuses them.
+#
+# > **Learning goals**
+# > - choose what to hold out: cells, times or donors;
+# > - find the step of your own pipeline that has seen the test cells;
+# > - say what each leak is worth, on simulated and on measured series. >
+# > **Before**: [Tuning and overfitting](tuning_and_overfitting.ipynb) and [Expression at unmeasured times](../temporal/unmeasured_times.ipynb). >
+# > **Time**: 19 min to read, 1 min to run.
+
+# %% tags=["colab"]
+# Google Colab only: install the book's package and keep the installed numpy and torch.
+import sys
+
+if "google.colab" in sys.modules:
+    import subprocess
+    from importlib.metadata import version
+
+    keep = [f"{name}=={version(name)}" for name in ("numpy", "torch")]
+    source = "scstlib @ git+https://github.com/scstlib/scstlib@main"
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", *keep, source], check=True)
+
+# %% tags=["parameters"]
+profile = "fast"
+seed = 0
+
+# %%
+from functools import cache, partial
+
+import matplotlib.pyplot as plt
+import numpy as np
+from sklearn.feature_selection import SelectKBest
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import PredefinedSplit, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from scstlib.audit.experiments import describe, measure, verdict
+from scstlib.datasets import load
+from scstlib.leakage import assert_disjoint, check_evaluation, record_fit
+from scstlib.models import PublishedScNODE, ScNODE
+from scstlib.models.temporal import DisplacementInterpolation
+from scstlib.models.temporal import forecasts as task
+from scstlib.models.temporal.forecasts import log_values as values
+from scstlib.models.temporal.forecasts import organism_series as series
+from scstlib.pages import Claims
+from scstlib.plots import book_style, interval_rows
+from scstlib.preprocess.reduction import dense
+from scstlib.splits import hold_out_donors, hold_out_times
+
+plt.rcParams.update(book_style())
+claim, found = Claims(profile, seed), {}
+HELD, GAP = [24.0, 48.0, 72.0], [36.0, 48.0, 60.0]
+seeds = range(seed, seed + (10 if profile == "full" else 5))
+
+# %% [markdown]
+# A model is to predict the cells of a time at which nothing was measured. You test it on cells that it has never seen, and it does well. But it had seen their sisters: other cells
+# of the same dish and the same hour. When the model is used there will be none. A test is worth something if what is held out is what will be missing. Information about a held-out
+# time can enter at every step from the raw counts to the score. This is [leakage](../../book/glossary.md#leakage); in 17 fields of science it has touched hundreds of papers
+# ([Kapoor and Narayanan 2023](https://doi.org/10.1016/j.patter.2023.100804)).
+#
+# ![On the left five steps from top to bottom: choose genes, scale, train, start the forecast, report one run. On the right a tall striped box: the test part, all cells of held-out times. A red arrow leads from it to each step, with a cross: genes chosen on all cells, scaled by all cells, trained on cells of that time, started from held-out cells, the best run in the test reported. Below, one dark arrow leads from the box score the forecast to the test part: the only one allowed.](../../book/_static/diagrams/leaks_in_time.svg)
+#
+# *Each crossed arrow carries something of the test part into the work that it is to judge; the one arrow that may touch it is the score.*
+#
+# Each mistake is made on purpose: the same model is scored with it and without it, on simulated organisms of nine times with 150 cells each. The **illusion** is what the mistake
+# adds, with the 95 % interval of the mean over organisms (five, or three for side questions). The cells of held-out times are compared by the [energy
+# distance](../../book/glossary.md#energy-distance); where predicted cells come without noise, by the squared [Wasserstein distance](../../book/glossary.md#wasserstein-distance) in
+# eight principal components of the training cells. The score is the [skill](../../book/glossary.md#skill): the share of the error of copying the previous measured time that a
+# model takes away.
+#
+# ## Steps that are learned before the split
+#
+# **The mistake.** Genes are chosen by how well they separate two groups in *all* cells; then a classifier is cross-validated on these genes. To see what this does, the labels here
+# are random. There is nothing to find, and an honest accuracy is ½.
+
+
+# %%
+def on_random_labels(seed, mistake):
+    """Accuracy for 40 cells of one time; genes from all or from training cells."""
+    x = values(task.cells_at(series(seed), 48.0)[:40])
+    x = x[:, (x > 0).sum(axis=0) >= 10]
+    y = np.random.default_rng(seed).permutation(40) % 2
+    genes, model = SelectKBest(k=10), LogisticRegression(max_iter=1000)
+    if mistake:
+        return cross_val_score(model, genes.fit_transform(x, y), y).mean()
+    return cross_val_score(make_pipeline(genes, model), x, y).mean()
+
+
+found["genes chosen by label"] = row = measure(on_random_labels, seeds)
+
+# %% tags=["hide-input"]
+claim(
+    f"A classifier of labels that mean nothing is right in {row['mistake']:.0%} of the cells once the genes were chosen in all of them: {describe(row)}.",
+    row["lower"] > 0.1 and row["mistake"] > 0.65 and abs(row["honest"] - 0.5) < 0.12,
+)
+
+# %% [markdown]
+# **How to see it.** Permute the labels and repeat everything, the choice of genes included. An accuracy above ½ is the illusion. **What refuses it.** `check_evaluation`, if it is
+# given every step between the raw data and the score. Steps of the package note what they were fitted on; for others, `record_fit` does it.
+#
+# Do steps that see no label leak as much? Here 60 variable genes, their scaling and eight principal components are learned on all times, or on training times. Optimal transport
+# then predicts 24, 48 and 72 h in these components.
+
+
+# %% tags=["hide-input"]
+def interpolated(seed, mistake):
+    """Skill of optimal transport; components of all or of training cells."""
+    split = hold_out_times(series(seed), test=HELD)
+    source = series(seed) if mistake else split.train
+    _, (train, test) = task.in_components(source, split.train, split.test)
+    model = DisplacementInterpolation(seed=seed).fit(train)
+    return task.forecast_skill(model, train, test, HELD, components=8)
+
+
+found["genes, scaling, components"] = row = measure(interpolated, seeds)
+claim(
+    f"Without labels, and with many more cells than components, the leak has little to carry: {describe(row)}. It is refused all the same: that it was harmless is known only once it was measured.",
+    abs(row["illusion"]) < 0.1,
+)
+
+# %% [markdown]
+# ## Cells of one time on both sides
+#
+# **The mistake.** A model of time is tested on cells that were left out at random. Each of them has neighbours of its own time among the training cells. The honest test leaves out
+# whole times. The model is a small scNODE.
+
+
+# %%
+node = partial(ScNODE, latent_dim=8, matching_steps=200, damping=0.0)
+
+
+def time_parts(cells, seed, mistake, held):
+    """Training and test cells: random cells, or whole times, held out."""
+    if not mistake:
+        split = hold_out_times(cells, test=held)
+        return split.train, split.test
+    test = np.random.default_rng(seed).random(cells.n_obs) < 0.25
+    return cells[~test].copy(), cells[test].copy()
+
+
+def forecast(seed, mistake, cells, held, make=node, components=None):
+    train, test = time_parts(cells, seed, mistake, held)
+    model = make(seed=seed).fit(train)
+    return task.forecast_skill(model, train, test, held, components=components)
+
+
+found["random cells"] = row = measure(lambda s, m: forecast(s, m, series(s), HELD), seeds)
+
+# %% tags=["hide-input"]
+claim(
+    f"With cells of the same hours at hand the same model has a skill of {describe(row)}.",
+    row["lower"] > 0.05 and row["illusion"] > 0.1,
+)
+
+# %% [markdown]
+# **How to see it.** The score hardly depends on the model: with cells of the same time at hand, copying them is near perfect. **What refuses it.** `hold_out_times` cannot make
+# this split. `assert_disjoint`, told which column must differ, finds it in parts that were made elsewhere.
+#
+# ## A start from true cells of a test time
+#
+# **The mistake.** Three times in a row are held out: 36, 48 and 60 h. Each is predicted from the *measured* cells of the time before it, which for two of the three are held out
+# too. In use there are no such cells. The first model of this experiment says that nothing changes.
+
+
+# %%
+def in_gap(seed, mistake, cells, gap, move=lambda seed, start, time: values(start)):
+    """Skill at times in a row, from true previous or from the last training cells."""
+    train, last = hold_out_times(cells, test=gap).train, task.cells_before(cells, min(gap))
+    starts = [task.cells_before(cells, time) if mistake else last for time in gap]
+    predicted = [move(seed, *each) for each in zip(starts, gap, strict=True)]
+    truth = [values(task.cells_at(cells, time)) for time in gap]
+    return task.population_skill(train, predicted, [values(last)] * len(gap), truth, components=8)
+
+
+# %% tags=["hide-input"]
+fitted = cache(lambda seed: node(seed=seed).fit(hold_out_times(series(seed), test=GAP).train))
+
+
+def flows(seed, start, time):
+    model = fitted(seed)
+    return model.decode(model.flow(model.encode(start), start.obs["time"].iloc[0], [time])[0])
+
+
+found["true test cells"] = copy = measure(lambda s, m: in_gap(s, m, series(s), GAP), seeds)
+learned = measure(lambda s, m: in_gap(s, m, series(s), GAP, flows), seeds[:3])
+claim(
+    f"The model that knows nothing has a skill of {describe(copy)}. scNODE has learned something: it reaches {learned['honest']:.2f} honestly and {learned['mistake']:.2f} with the mistake. The mistake does not raise all scores alike. It wipes out the difference between methods.",
+    copy["lower"] > 0.4 and learned["honest"] > 0.35 and learned["illusion"] < 0.25,
+    abs(learned["mistake"] - copy["mistake"]) < 0.2,
+)
+
+# %% [markdown]
+# **How to see it.** Score the model that changes nothing, under the same rules. **What refuses it.** A model's `sample` takes times and no cells. Where a model is shown cells when
+# it predicts, tell `check_evaluation` (`given`): it refuses cells of every held-out time.
+#
+# ## The same donor on both sides
+#
+# **The mistake.** Eight donors, four of them called ill. Each donor has effects of its own on every gene, and illness has *no* effect. A classifier of cells is tested on random
+# cells, and learns to recognise donors. The honest test is on donors that it has not seen, where ½ is a guess. Cells of one donor are no replicates ([Squair et al.
+# 2021](https://doi.org/10.1038/s41467-021-25960-2)).
+
+
+# %%
+def illness(seed, mistake):
+    """Accuracy; a quarter of the cells, or a pair of donors, held out."""
+    cells = task.donor_cohort(seed)
+    donor = cells.obs["donor"].astype(int).to_numpy()
+    model = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=1000))
+    random = np.random.default_rng(seed).permutation(len(donor)) % 4
+    cv = PredefinedSplit(random if mistake else donor // 2)
+    return cross_val_score(model, values(cells), donor % 2, cv=cv).mean()
+
+
+found["same donors on both sides"] = row = measure(illness, seeds)
+
+# %% tags=["hide-input"]
+claim(
+    f"An illness that does nothing is diagnosed in {row['mistake']:.0%} of the cells: {describe(row)}.",
+    row["lower"] > 0.2 and row["mistake"] > 0.8 and row["honest"] < 0.6,
+)
+
+# %% [markdown]
+# **How to see it.** Give the donors random labels: the accuracy stays. **What refuses it.** `hold_out_donors`, and `assert_disjoint` by donor.
+#
+# ## What refuses them
+
+# %%
+cells, cohort = series(seed), task.donor_cohort(seed)
+split, gap = hold_out_times(cells, test=HELD), hold_out_times(cells, test=GAP)
+donors = hold_out_donors(cohort, test=["0", "1"])
+for mistake in (True, False):
+    source = cells if mistake else split.train
+    start = task.cells_at(cells, 36.0 if mistake else 24.0)
+    sides = time_parts(cells, seed, mistake, HELD)
+    people = (cohort[::2], cohort[1::2]) if mistake else (donors.train, donors.test)
+    record_fit(genes := SelectKBest(), source)
+    print("With the mistakes" if mistake else "Without")
+    print("- genes:", verdict(check_evaluation, genes, split.test))
+    print("- steps:", verdict(check_evaluation, task.in_components(source)[0], split.test))
+    print("- times:", verdict(assert_disjoint, *sides, by="time"))
+    print("- start:", verdict(check_evaluation, fitted(seed), gap.test, given=start))
+    print("- donors:", verdict(assert_disjoint, *people, by="donor"))
+
+# %% [markdown]
+# ## What more times are worth
+#
+# *Which* data were seen counts beside how many. The same three times are predicted from 300 cells of two times, or of six.
+
+
+# %% tags=["hide-input"]
+def from_times(seed, many):
+    """Skill at the held-out times from 300 cells of two or of six times."""
+    times = [0.0, 96.0, 60.0, 36.0, 84.0, 12.0]
+    known = series(seed)[series(seed).obs["time"].isin(times)]
+    rows = np.flatnonzero(known.obs["time"].isin(times[: 6 if many else 2]))
+    train = known[np.random.default_rng(seed).choice(rows, 300, replace=False)].copy()
+    return task.forecast_skill(node(seed=seed).fit(train), known, series(seed), HELD)
+
+
+row = measure(from_times, seeds[:3])
+words = describe(row).replace("with the mistake", "from six times").replace("without", "from two")
+claim(f"The skill is {words}.", row["lower"] > 0)
+
+# %% [markdown]
+# ## The published model, and measured series
+#
+# Does scNODE as it was published ([Zhang et al. 2024](https://doi.org/10.1093/bioinformatics/btae393)) gain as well? It is trained for seconds here, so its skill says nothing
+# about the paper. And two mistakes are repeated on two measured series ([Semrau et al. 2017](https://doi.org/10.1038/s41467-017-01076-4) and [Guo et al.
+# 2010](https://doi.org/10.1016/j.devcel.2010.02.012)). There is one series each: a seed draws four fifths of its cells and starts another training, so these intervals speak of
+# these cells only.
+
+# %% tags=["hide-input"]
+measured = {"semrau2017": load("semrau2017"), "guo2010": load("guo2010")}
+measured["semrau2017"].X = np.log1p(dense(measured["semrau2017"].X))
+measured["semrau2017"].uns["value_kind"] = "log1p counts"
+published = partial(PublishedScNODE, latent_dim=8, joint_steps=80, target_size=32)
+row = measure(lambda s, m: forecast(s, m, series(s), HELD, published, 8), seeds[:3])
+outside = {"published scNODE: random cells": row}
+for name, kind, score, held in [
+    ("semrau2017", "random cells", forecast, [12.0, 36.0, 60.0]),
+    ("semrau2017", "true test cells", in_gap, [60.0, 72.0, 96.0]),
+    ("guo2010", "random cells", forecast, [2.0, 4.0]),
+    ("guo2010", "true test cells", in_gap, [4.0, 5.0, 6.0]),
+]:
+    some = partial(task.four_fifths, measured[name])
+    of_seed = partial(lambda f, c, h, s, m: f(s, m, c(s), h), score, some, held)
+    outside[f"{name}: {kind}"] = measure(of_seed, seeds[:3])
+
+# %% tags=["hide-input"] caption="What each mistake adds to the score, with its 95 % interval: skill, or accuracy where genes or donors are the question. Orange: the interval lies above 0. On measured series the leaks are worth as much as on simulated ones." alt="Ten horizontal intervals with a dot each, one for each mistake, beside a vertical line at 0. All but that of genes, scaling and components lie to the right of the line." name="fig-illusions-in-time"
+fig, ax = plt.subplots(figsize=(5.4, 6.6))
+interval_rows(
+    ax, found | outside, value="illusion", label="added by the mistake (skill or accuracy)"
+)
+plt.show()
+
+# %% tags=["hide-input"]
+others = [each["illusion"] for each in outside.values()][1:]
+claim(
+    f"The published model gains too: {describe(row)}. On both measured series each of the two mistakes adds {min(others):.2f} or more.",
+    row["illusion"] > 0.05 and min(others) > 0.15,
+)
+
+# %% [markdown]
+# ## Check yourself
+#
+# <details><summary>Your cells are scaled with the mean of all times before the split. Is the test spoilt?</summary>
+# Strictly yes, and here it makes no difference that can be seen. Scale after the split: then nobody has to measure it.</details>
+#
+# <details><summary>A method predicts each hour from the measured cells of the hour before. What do you compare it with?</summary>
+# With those very cells, unchanged. What the copy reaches is not the method's merit.</details>
+#
+# <details><summary>You have 50,000 cells of three patients and three controls. How many replicates is that?</summary>
+# Six. A classifier that is tested on other cells of the same people may know the people.</details>
+
+# %% [markdown]
+# ## Key points
+#
+# - What is held out must be what will be missing: a time, a donor, and never single cells of either.
+# - Whatever learns from data is part of the model: the choice of genes, the scaling, the components.
+# - A model that knows nothing, scored under the same rules, shows a leak at once.
+# - More times are worth more than more cells.
+#
+# ## Exercises
+#
+# > **Exercise** In *Steps that are learned before the split*, keep 100 genes instead of 10, and then all of them (`k="all"`). What happens to the accuracy of random labels?
+#
+# <details><summary>Solution</summary>
+#
+# With 100 genes the illusion is no smaller: the leak is in the choice and not in the number. With all genes nothing is chosen, nothing can leak, and both accuracies are the same,
+# about ½.
+#
+# </details>
+#
+# > **Exercise** In *The same donor on both sides*, give illness a true effect: multiply the counts of the first 20 genes by 2 in the cells of ill donors, then those of 100 genes
+# > by 2, and by 4. Which accuracy tells the three apart?
+#
+# <details><summary>Solution</summary>
+#
+# In `illness`: `cells = cells.copy(); x = cells.X.toarray(); x[donor % 2 == 1, :20] *= 2; cells.X = x`. Twenty genes drown in the differences between donors, and the honest
+# accuracy stays near ½. With 100 genes it rises a little, with a factor of 4 to about 0.8. That with the mistake is above 0.9 throughout.
+#
+# </details>
+#
+# ## Further reading
+#
+# - [Kapoor and Narayanan 2023](https://doi.org/10.1016/j.patter.2023.100804): a taxonomy of leakage, and what became of results when it was removed.
+# - [Squair et al. 2021](https://doi.org/10.1038/s41467-021-25960-2): false discoveries where cells are taken for replicates.
