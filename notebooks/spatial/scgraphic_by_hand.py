@@ -10,7 +10,7 @@
 # >
 # > **Before**: [From single cells to windows](../foundations/cells_to_windows.ipynb).
 # >
-# > **Time**: 24 min to read, 1 min to run.
+# > **Time**: 19 min to read, 1 min to run.
 
 # %% tags=["colab"]
 # Google Colab only: install the book's package and keep the installed numpy and torch.
@@ -191,7 +191,7 @@ def gatv2(layer, x, bulk):
 
 
 def graph_block(name, x, bulk, fix=False):
-    """The input, plus the normalised convolution; as published, plus itself."""
+    """The input and the normalised convolution; as published, itself."""
     inner, norm = x, layers[f"{name}.bn"]
     if fix:
         inner = gatv2(layers[f"{name}.conv"], x, bulk)
@@ -307,10 +307,9 @@ claim(f"All agree to six decimal places: {listed}.", max(off.values()) < 1e-6)
 #
 # ## Key points
 #
-# - scGrapHiC turns a bulk map into positional encodings, mixes them with tracks of the cell type by attention,
-#   and decodes products of bins into pixels.
+# - Positional encodings of the bulk map and tracks are mixed by attention; products of bins become pixels.
 # - A graph convolution is attention whose weights know the edges; as published its output is not used.
-# - Building a network by hand is a test of both: one number that differs finds the fault.
+# - Building a network by hand tests both: one number that differs finds the fault.
 #
 # ## Exercises
 #
