@@ -93,11 +93,11 @@ model = ScGrapHiC(n_steps=250, crop=32, seed=seed).fit(train)
 # %% [markdown]
 # ## The bulk map, taken apart
 #
-# Most of a contact map is distance and [visibility](../../book/glossary.md#visibility): near bins meet, and some bins are
-# seen better than others. Both can be estimated from many pixels. What is left, observed over expected, is structure and
-# noise. Where contacts are many, each pixel can speak for itself; where they are few, only an average can. So the ratio is
-# averaged at four widths, and the network learns a mixture of the four that depends on the expected number of contacts. Put
-# back, that is the *base*.
+# Most of a contact map is distance and [visibility](../../book/glossary.md#visibility): near bins meet, and some bins are seen
+# better than others. Both can be estimated from many pixels. What is left, observed over expected, is structure and noise.
+# Where contacts are many, each pixel can speak for itself; where they are few, only an average can. So the ratio is averaged
+# at four widths, and the network learns a mixture of the four that depends on the expected number of contacts. Put back, that
+# is the *base*.
 
 # %%
 given = (test.bulk, test.mask, model.log_decay_)
@@ -130,11 +130,11 @@ plt.show()
 #
 # ## What expression says
 #
-# Expression $x$ enters as $\log(1 + x / f)$, where the floor $f$ is a small share of the mean: a gene that doubles counts
-# for as much whether it is high or low, until its level is lost in counting noise. The logarithm comes before the two
-# strands are summed, or a high gene would hide a low one on the other strand. Beside the sum stand its differences from the
-# mean of the training types and from the cells of the bulk map, which say outright what is different in this cell type. All
-# is divided by its spread over the training windows, and averaged over two widths besides.
+# Expression $x$ enters as $\log(1 + x / f)$, where the floor $f$ is a small share of the mean: a gene that doubles counts for
+# as much whether it is high or low, until its level is lost in counting noise. The logarithm comes before the two strands are
+# summed, or a high gene would hide a low one on the other strand. Beside the sum stand its differences from the mean of the
+# training types and from the cells of the bulk map, which say outright what is different in this cell type. All is divided by
+# its spread over the training windows, and averaged over two widths besides.
 
 # %% [markdown]
 # ## Pairs of bins, and one place read twice
@@ -143,19 +143,18 @@ plt.show()
 #
 # *A pair is described by what its bins are and what lies between them; a U-Net sees what lies around it, and a second reading looks at each pair by itself.*
 #
-# Convolutions and attention work on the bins, as before. A pair of bins then gets their **product**, as for compartments:
-# like meets like. It gets the **path** between them: each bin has positive steps, and a pair sees their sum from one end to
-# the other, because a boundary between two bins lowers their contacts wherever it lies. And it gets the distance and the
-# bulk map.
+# Convolutions and attention work on the bins, as before. A pair of bins then gets their **product**, as for compartments: like
+# meets like. It gets the **path** between them: each bin has positive steps, and a pair sees their sum from one end to the
+# other, because a boundary between two bins lowers their contacts wherever it lies. And it gets the distance and the bulk map.
 #
 # The bulk map comes with a guide too: the expression of its own cells. The network reads each place twice, with the guide
 # $g$ of the cell type and with the guide $g_0$ of the bulk's cells, and gives two answers to a guide, $s$ and $c$:
 #
 # $$\text{residual} = s(g) - s(g_0) + c(g_0) .$$
 #
-# The difference is what the cell type adds. It is 0 where both guides agree, whatever the weights are: a region whose genes
-# do not change keeps the bulk's contacts, and this need not be learned. The answer $c$, the same for all cell types, takes
-# noise out of the bulk map. Here is the whole prediction, from its parts:
+# The difference is what the cell type adds. It is 0 where both guides agree, whatever the weights are: a region whose genes do
+# not change keeps the bulk's contacts, and this need not be learned. The answer $c$, the same for all cell types, takes noise
+# out of the bulk map. Here is the whole prediction, from its parts:
 
 # %%
 names = test.track_names
@@ -208,16 +207,15 @@ claim(
 # The likelihood of all cell types of a place splits in two: that of the sum of their counts, and that of how the sum
 # *divides* among them. The second does not change when a prediction is wrong in the same way for all types. It is a small
 # part of the whole, and the part that matters, so it is added with a weight of its own (`contrast_weight`).
-
-# %% [markdown]
+#
 # ## What each part brings
 #
 # Scores on the chromosome that was put aside. **SCC**, the [stratum-adjusted
 # correlation](../../book/glossary.md#stratum-adjusted-correlation-scc), is agreement at each distance, with the measured
-# target and with the truth. **dC**, the [contrast correlation](../../book/glossary.md#contrast-correlation-dc), is
-# agreement of what is specific to the cell type: a map minus the mean over the types. The floor is the copied bulk, the
-# ceiling the truth itself, 1 in the last two columns. *Base and shift* is the model with its residual left out; *mean
-# guide* gives the fitted model the mean of the training types for every cell type's own expression.
+# target and with the truth. **dC**, the [contrast correlation](../../book/glossary.md#contrast-correlation-dc), is agreement
+# of what is specific to the cell type: a map minus the mean over the types. The floor is the copied bulk, the ceiling the
+# truth itself, 1 in the last two columns. *Base and shift* is the model with its residual left out; *mean guide* gives the
+# fitted model the mean of the training types for every cell type's own expression.
 
 # %%
 mean_only = test.tracks.copy()
@@ -241,7 +239,7 @@ scores = pd.DataFrame({
     for name, found in maps.items()
 }).T  # fmt: skip
 found = scores.rename(columns={"SCC": "SCC, target", "SCCt": "SCC, truth"})
-found.iloc[-1, 1:] = np.nan  # 1 by definition
+found.iloc[-1, 1:] = np.nan
 table(found, best=dict.fromkeys(found, "max"), apart=("floor: bulk copied", "ceiling: truth"))
 
 # %% tags=["hide-input"]
@@ -261,12 +259,12 @@ claim(
     scc["default, mean guide"] > scc["floor: bulk copied"],
 )
 
-# %% tags=["hide-input"] caption="What is specific to a mature beta cell in one window: map over the mean of the five types (log₂). The lower colours span a quarter of the upper: after a short training the prediction has some of the direction and little of the size; with the mean guide it has nothing." alt="Four square heat maps. Truth shows coloured patches; the target is noise with the same patches in it; the default shows wide pale patches; with the mean guide the map is empty." name="fig-space-contrast"
+# %% tags=["hide-input"] caption="What is specific to a mature beta cell in one window: map over the mean of the five types (log₂). The lower colours span a quarter of the upper: after a short training the predictions have some of the direction and little of the size." alt="Four square heat maps. Truth shows coloured patches along two edges of a square; the target is noise with the same patches in it; ridge regression and the default show wider patches of the same sign." name="fig-space-contrast"
 share = test.targets.sum() / test.bulk.sum()  # as deep as the targets
 here = test.table["start"] == test.table["start"][one]  # all types
 shown = {
-    "truth": (truth, 1.5), "target": (test.targets, 1.5), "default": (predicted * share, 0.375),
-    "mean guide": (maps["default, mean guide"] * share, 0.375),
+    "truth": (truth, 1.5), "target": (test.targets, 1.5),
+    "bulk + ridge": (maps["bulk + ridge"] * share, 0.375), "default": (predicted * share, 0.375),
 }  # fmt: skip
 fig, axes = plt.subplots(2, 2, figsize=(5.4, 6.4))
 for ax, (name, (found, top)) in zip(axes.flat, shown.items(), strict=True):
@@ -289,8 +287,7 @@ plt.show()
 #   reasons that expression does not show, it stays wrong.
 # - Expression is a mark, not a cause. In the organism, activity of a region and its expression go together by construction.
 # - A window knows its own bins only: contacts farther apart are not predicted.
-# - An expected map is no sample: it has no noise. What measured maps agree on is another question ([Yardımcı et al.
-#   2019](https://doi.org/10.1186/s13059-019-1658-7)).
+# - An expected map is no sample: it has no noise, as measured maps have.
 #
 # ## Check yourself
 #
@@ -342,12 +339,12 @@ plt.show()
 #
 # <details><summary>Solution</summary>
 #
-# Fit it on `train` and score it with `contact_scores` as above. The dC falls clearly; the SCC hardly moves. Nearly all of
-# the likelihood is about what all cell types share, so a model that looks at nothing else loses little of it.
+# Fit it on `train` and score it with `contact_scores` as above. The dC falls clearly; the SCC hardly moves. Nearly all of the
+# likelihood is about what all cell types share, so a model that looks at nothing else loses little of it.
 #
 # </details>
 #
 # ## Further reading
 #
-# - [Yang et al. 2017](https://doi.org/10.1101/gr.220640.117): the stratum-adjusted correlation.
+# - [Yardımcı et al. 2019](https://doi.org/10.1186/s13059-019-1658-7): what measured maps agree on.
 # - [Imakaev et al. 2012](https://doi.org/10.1038/nmeth.2148): visibility, and what balancing takes out.
