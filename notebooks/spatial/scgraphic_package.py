@@ -248,7 +248,7 @@ claim(
     f"Base and shift alone reach an SCC with the truth of {scc['base and shift']:.3f}, above the copied bulk"
     f" ({scc['floor: bulk copied']:.3f}). They know no cell type, so their dC is 0. With expression the dC is"
     f" {dc['default']:.2f} and the SCC {scc['default']:.3f}; after this short training ridge regression, with a dC of"
-    f" {dc['bulk + ridge']:.2f}, knows as much of the cell type. Given the mean expression, the model falls to a dC of"
+    f" {dc['bulk + ridge']:.2f}, knows about as much of the cell type. Given the mean expression, the model falls to a dC of"
     f" {dc['default, mean guide']:.2f}, and its SCC is still {scc['default, mean guide']:.3f}: **a score can be high and"
     " say nothing about the cell type**.",
     abs(dc["default"] - dc["bulk + ridge"]) < 0.12,
