@@ -51,17 +51,17 @@ claim = Claims(profile, seed)
 # %% [markdown]
 # ## One cell is almost empty
 #
-# Hi-C of a single cell lists the pairs of bins that were found joined in it. An empty pixel does not say "no contact". It
-# says "not seen", and mostly because nothing could be seen: a cell has two copies of a place, and few of their contacts are
-# caught. So the maps of cells of one kind are summed. The sum is called a [pseudo-bulk](../../book/glossary.md#pseudo-bulk),
-# and the first question is how many cells it takes.
+# Hi-C of a single cell lists the pairs of bins that were found joined in it. An empty pixel does not say "no contact". It says
+# "not seen", and mostly because nothing could be seen: a cell has two copies of a place, and few of their contacts are caught.
+# So the maps of cells of one kind are summed. The sum is called a [pseudo-bulk](../../book/glossary.md#pseudo-bulk), and the
+# first question is how many cells it takes.
 #
 # ![At the top three contact maps of one cell type, from 1, 20 and 200 cells: the first has a few scattered pixels, the last a clear diagonal with domains. Below, the same 600 cells are shared out in two ways: among 3 cell types with 200 cells each, three clear maps; among 12 cell types with 50 cells each, twelve speckled maps.](../../book/_static/diagrams/pseudo_bulk_size.svg)
 #
 # *Contacts of cells add up to depth; with the number of cells given, more cell types mean shallower maps.*
 #
-# Here are a thousand mature beta cells of the simulated organism, on one chromosome in bins of 50 kb, summed from the first
-# 1, 4, ... of them:
+# Here are a thousand mature beta cells of the simulated organism, on one chromosome in bins of 50 kb, summed from the first 1,
+# 4, ... of them:
 
 # %%
 organism = simulate_organism(seed=seed, preset="small")
@@ -140,21 +140,17 @@ def correlation(a, b):
 # %%
 def agreement(counts):
     """Correlation of a map with the truth by five questions."""
-    fine, wide, five = (
-        [coarser(each, factor) for each in (counts, truth)]
-        for factor in (1, 10, 5)
-    )  # fmt: skip
+    by = {f: [coarser(m, f) for m in (counts, truth)] for f in (1, 5, 10)}
     return {
-        "counts, 50 kb": correlation(*fine),
-        "O/E, 50 kb": correlation(*map(over_expected, fine)),
-        "O/E, 500 kb": correlation(*map(over_expected, wide)),
-        "insulation": insulation_correlation(*fine, window=10),
-        "compartments": compartment_correlation(*five, phase),
+        "counts, 50 kb": correlation(*by[1]),
+        "O/E, 50 kb": correlation(*map(over_expected, by[1])),
+        "O/E, 500 kb": correlation(*map(over_expected, by[10])),
+        "insulation": insulation_correlation(*by[1], window=10),
+        "compartments": compartment_correlation(*by[5], phase),
     }
 
 
-curve = pd.DataFrame({n: agreement(counts) for n, counts in sums.items()}).T
-curve = curve.astype(float)
+curve = pd.DataFrame({n: agreement(m) for n, m in sums.items()}, dtype=float).T
 
 # %% tags=["hide-input"] caption="Agreement of a pseudo-bulk with the truth against its number of cells. Insulation and compartments agree with tens of cells. Counts follow, carried by distance decay, with wide bins; single pixels of 50 kb without the decay have not arrived with 1,000." alt="Five rising curves on a logarithmic axis from 1 to 1,000 cells. Insulation starts highest, compartments rise steeply to meet it, counts and 500 kb follow; observed over expected at 50 kb is lowest and still rising at 1,000 cells." name="fig-number"
 fig, ax = plt.subplots(figsize=(5.4, 3.8))
@@ -181,13 +177,12 @@ claim(
 
 # %% [markdown]
 # Insulation and compartments need few cells because each of their values sums many pixels. A pixel of 50 kb sums nothing. The
-# published scGrapHiC ([Murtaza et al. 2024](https://doi.org/10.1093/bioinformatics/btae223)) was trained on pseudo-bulks of
-# at least 190 cells of the co-assay of [Liu et al. 2023](https://doi.org/10.1126/science.adg3797): with cells as deep as
-# these, wide structure is measured well in such a target, and single pixels are mostly noise.
+# published scGrapHiC ([Murtaza et al. 2024](https://doi.org/10.1093/bioinformatics/btae223)) was trained on pseudo-bulks of at
+# least 190 cells of the co-assay of [Liu et al. 2023](https://doi.org/10.1126/science.adg3797): with cells as deep as these,
+# wide structure is measured well in such a target, and single pixels are mostly noise.
 #
-# > **Warning** Cells are not replicates. A thousand cells of one donor are one sample of that donor
-# > ([Squair et al. 2021](https://doi.org/10.1038/s41467-021-25960-2)). The curve says how well *these* cells are
-# > measured, not how well the cell type is.
+# > **Warning** A thousand cells of one donor are one sample of that donor, no replicates ([Squair et al.
+# > 2021](https://doi.org/10.1038/s41467-021-25960-2)): the curve says how well *these* cells are measured, not the cell type.
 #
 # ## Depth decides comparisons
 #
@@ -211,7 +206,7 @@ partners = {}
 for name, each in (("beta", kind), ("stem", "stem")):
     deep = draw(each, 1600, seed + 2)
     thinned = downsample(deep, n_contacts=depth, seed=seed)
-    partners |= {f"{name}, four times as deep": deep, f"{name}, thinned": thinned}
+    partners |= {f"{name}, 4 × as deep": deep, f"{name}, thinned": thinned}
 
 # %% tags=["hide-input"]
 one_scale = normalise_depth(sample)
@@ -244,19 +239,20 @@ claim(
 
 # %% [markdown]
 # So compare at equal depth: `downsample` keeps or loses each contact by chance, as a shallower experiment would have done.
-# Thin counts, never balanced values, and thin before you normalise. When a table of scores mixes cell types with many and
-# with few cells, part of what it ranks is their number.
+# Thin counts, never balanced values, and thin before you normalise. When a table of scores mixes cell types with many and with
+# few cells, part of what it ranks is their number.
 #
 # ## Real cells, without a truth
 #
-# In 400 cells of human prefrontal cortex (two donors, bins of 1 Mb; data set `lee2019` of [the data
-# page](../../book/data.md)) nobody knows the truth. What takes its place is another donor. The SCC of 1 to 64
-# oligodendrocytes (ODC) of one donor with the oligodendrocytes of the *other* says how well they are measured: a ceiling. The
-# SCC with other cell types of that donor is what a wrong answer gets: a floor.
+# In 400 cells of human prefrontal cortex (two donors, bins of 1 Mb; data set `lee2019` of [the data page](../../book/data.md))
+# nobody knows the truth. What takes its place is another donor. The SCC ([Yang et al.
+# 2017](https://doi.org/10.1101/gr.220640.117)) of 1 to 64 oligodendrocytes (ODC) of one donor with the oligodendrocytes of the
+# *other* says how well they are measured: a ceiling. The SCC with other cell types of that donor is what a wrong answer gets:
+# a floor.
 
 # %%
 maps = load("lee2019")
-names = maps.obs["cell_type"].astype(str) + " " + maps.obs["donor"].astype(str)
+names = maps.obs["cell_type"].astype(str).str.cat(maps.obs["donor"], sep=" ")
 groups = {name: list(names.index[names == name]) for name in names.unique()}
 steps = {n: f"{n} ODC" for n in (1, 4, 16, 64)}
 fewer = {name: groups["ODC 29yr"][:n] for n, name in steps.items()}
@@ -307,7 +303,7 @@ claim(
 #
 # </details>
 #
-# <details><summary>A model's map agrees better with the target of cell type A than with that of B. Does it know A better?</summary>
+# <details><summary>A prediction agrees better with the target of type A than of type B. Does the model know A better?</summary>
 #
 # Not necessarily: A may have more cells. Thin both targets to one depth and compare again.
 #
@@ -351,5 +347,4 @@ claim(
 #
 # ## Further reading
 #
-# - [Yang et al. 2017](https://doi.org/10.1101/gr.220640.117): the stratum-adjusted correlation.
 # - [Yardımcı et al. 2019](https://doi.org/10.1186/s13059-019-1658-7): reproducibility and depth of contact maps.
