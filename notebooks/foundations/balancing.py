@@ -279,7 +279,8 @@ claim(
 # The mean falls with the number of masked bins, which has nothing to do with folding. Use the `mask` of `Windows`.
 #
 # </details>
-#
+
+# %% [markdown]
 # ## Key points
 #
 # - Balancing takes out visibility and, with it, true differences of row sums.

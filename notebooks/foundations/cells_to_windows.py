@@ -297,7 +297,8 @@ claim(
 # can say beforehand how small.
 #
 # </details>
-#
+
+# %% [markdown]
 # ## Key points
 #
 # - Tracks carry the cell type in the differences of expression: keep the strands, and keep the level.

@@ -200,9 +200,8 @@ def draw(kind, n_cells, draw_seed):
     return counts[first:last, first:last].astype(float)
 
 
-sample = draw(kind, 400, seed + 1)
+sample, partners = draw(kind, 400, seed + 1), {}
 depth = int(np.triu(sample).sum())
-partners = {}
 for name, each in (("beta", kind), ("stem", "stem")):
     deep = draw(each, 1600, seed + 2)
     thinned = downsample(deep, n_contacts=depth, seed=seed)
@@ -315,7 +314,8 @@ claim(
 # two measurements of the cell type do.
 #
 # </details>
-#
+
+# %% [markdown]
 # ## Key points
 #
 # - How many cells a pseudo-bulk needs depends on the question: few for insulation and compartments, very many for pixels

@@ -163,7 +163,8 @@ claim(
 # more.
 #
 # </details>
-#
+
+# %% [markdown]
 # ## Key points
 #
 # - Names, assembly and labels of two studies have to be matched by hand; a lost gene gives a warning, a shifted one none.

@@ -304,7 +304,8 @@ claim(f"All agree to six decimal places: {listed}.", max(off.values()) < 1e-6)
 # the same for (i, j) and (j, i), as a contact is.
 #
 # </details>
-#
+
+# %% [markdown]
 # ## Key points
 #
 # - Positional encodings of the bulk map and tracks are mixed by attention; products of bins become pixels.
@@ -346,5 +347,4 @@ claim(f"All agree to six decimal places: {listed}.", max(off.values()) < 1e-6)
 #
 # ## Further reading
 #
-# - [Murtaza et al. 2024](https://doi.org/10.1093/bioinformatics/btae223): scGrapHiC.
 # - [Liu et al. 2023](https://doi.org/10.1126/science.adg3797): contacts and expression of the same single cells (its training data).

@@ -294,7 +294,8 @@ claim(
 # No. It is divided away before the network sees it; two cell types that differ in level only have the same input.
 #
 # </details>
-#
+
+# %% [markdown]
 # ## Key points
 #
 # - A part of a network takes part if it has a gradient and if the output changes with its input. Both are a few lines.

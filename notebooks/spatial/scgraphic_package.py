@@ -309,7 +309,8 @@ plt.show()
 # A boundary lowers the contacts of all pairs on whose way it lies. It belongs to what is between two bins, not to either.
 #
 # </details>
-#
+
+# %% [markdown]
 # ## Key points
 #
 # - Give a model what is known as a start, and let it learn what is added.
@@ -347,4 +348,3 @@ plt.show()
 # ## Further reading
 #
 # - [Yardımcı et al. 2019](https://doi.org/10.1186/s13059-019-1658-7): what measured maps agree on.
-# - [Imakaev et al. 2012](https://doi.org/10.1038/nmeth.2148): visibility, and what balancing takes out.
