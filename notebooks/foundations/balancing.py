@@ -128,9 +128,9 @@ extreme = careless.weights.max() / np.median(careless.weights)
 masked, right = summary["masked bins"], summary["correlation with 1/visibility"]
 alone = summary.loc["2 cells", "kept with one partner"]
 claim(
-    f"With two cells, cooler's filters mask {masked['2 cells']:,} of {len(bins):,} bins, and {alone} of those that are left have"
-    " a single partner. That is enough: all that such a bin may sum to must come from its partner, whose other contacts would"
-    " then have to weigh nothing, and no weights do that ([Knight and Ruiz"
+    f"With two cells, cooler's filters mask {masked['2 cells']:,} of {len(bins):,} bins, and leave {alone} with a single"
+    " partner. One is enough: all that such a bin may sum to must come from its partner, whose other contacts would then"
+    " have to weigh nothing, and no weights do that ([Knight and Ruiz"
     f" 2013](https://doi.org/10.1093/imanum/drs019)). Without filters, {weights_of_unseen} of the {unseen.sum()} bins that were"
     f" never seen get a weight like any other, and the largest weight is {extreme:,.0f} times the median.",
     not summary.loc["2 cells", "converged"],
@@ -142,12 +142,11 @@ claim(
 # %% tags=["hide-input"]
 claim(
     f"With five cells everything converges, and the weights have a correlation with 1/visibility of {right['5 cells']:.2f}"
-    f" where {right['400 cells']:.2f} can be had: **converged does not mean right**. From 20 cells on,"
-    f" {masked['20 cells']} bins are masked, and {unseen.sum()} have no visibility: here the empty bins are found, and only"
-    " they.",
+    f" where {right['400 cells']:.2f} can be had: **converged does not mean right**. With 400 cells the masked bins are the"
+    f" {unseen.sum()} without visibility, and only they.",
     bool(summary.loc["5 cells", "converged"]),
     right["5 cells"] < right["400 cells"] - 0.1,
-    masked["20 cells"] == masked["400 cells"] == unseen.sum(),
+    np.array_equal(~results[400][0].mask, unseen),
 )
 
 # %% [markdown]

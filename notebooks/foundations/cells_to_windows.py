@@ -82,7 +82,7 @@ bin_size, n_bins = organism.settings.bin_size, organism.settings.n_bins
 
 def mean_expression(adata, kinds):
     """Counts per 10,000 of summed cells (genes, cell types)."""
-    labels = adata.obs["cell_type"]
+    labels = adata.obs["cell_type"].to_numpy()
     sums = {k: np.ravel(adata.X[labels == k].sum(axis=0)) for k in kinds}
     frame = pd.DataFrame(sums, index=adata.var_names)
     return frame / frame.sum() * 1e4
