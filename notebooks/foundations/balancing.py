@@ -10,7 +10,7 @@
 # >
 # > **Before**: [Contact maps](contact_maps.ipynb), [Pseudo-bulk: how many cells?](pseudo_bulk.ipynb).
 # >
-# > **Time**: 12 min to read, 1 min to run.
+# > **Time**: 13 min to read, 1 min to run.
 
 # %% tags=["colab"]
 # Google Colab only: install the book's package and keep the installed numpy and torch.

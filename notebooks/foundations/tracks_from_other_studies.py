@@ -53,7 +53,7 @@ claim = Claims(profile, seed)
 # assembly, the meaning of a column, and the labels of cell types all have to fit, and most mistakes raise no error.
 #
 # Contact maps of human cortex (`lee2019` of [the data page](../../book/data.md), bins of 1 Mb) come without expression. The
-# guide is from another study: single-cell RNA sequencing of cortex (`darmanis2015`), other people and other cells. Its
+# [guide](../../book/glossary.md#guide) is from another study: single-cell RNA sequencing of cortex (`darmanis2015`), other people and other cells. Its
 # genes are named by symbol and get their places from `annotation_hg19`.
 
 # %%

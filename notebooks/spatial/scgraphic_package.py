@@ -147,7 +147,8 @@ plt.show()
 # meets like. It gets the **path** between them: each bin has positive steps, and a pair sees their sum from one end to the
 # other, because a boundary between two bins lowers their contacts wherever it lies. And it gets the distance and the bulk map.
 #
-# The bulk map comes with a guide too: the expression of its own cells. The network reads each place twice, with the guide
+# The bulk map comes with a [guide](../../book/glossary.md#guide) too: the expression of its own cells. The network reads each
+# place twice, with the guide
 # $g$ of the cell type and with the guide $g_0$ of the bulk's cells, and gives two answers to a guide, $s$ and $c$:
 #
 # $$\text{residual} = s(g) - s(g_0) + c(g_0) .$$
@@ -184,12 +185,10 @@ predicted = model.predict(test)
 stem = (test.table["cell_type"] == "stem").to_numpy()
 away = ~np.eye(64, dtype=bool)
 specific = (residual - common)[..., away]
-n_weights = sum(w.numel() for w in network.parameters())
 claim(
     f"By hand and by `predict` the maps are the same, and exactly symmetric. In the windows of stem cells, whose guide is"
     f" that of the bulk, the specific part is 0; elsewhere its spread is {specific[~stem].std():.2f} (log), against"
-    f" {np.std((base + shift)[..., away]):.2f} of base and shift: a small correction of a large known part. The"
-    f" network has {n_weights:,} weights.",
+    f" {np.std((base + shift)[..., away]):.2f} of base and shift: a small correction of a large known part.",
     np.allclose(by_hand, predicted, rtol=1e-3),
     np.array_equal(predicted, predicted.swapaxes(1, 2)),
     np.allclose(specific[stem], 0, atol=1e-5),
