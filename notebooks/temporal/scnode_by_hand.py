@@ -10,7 +10,7 @@
 # >
 # > **Before**: [Neural ODEs](neural_odes.ipynb).
 # >
-# > **Time**: 19 min to read, 1 min to run.
+# > **Time**: 22 min to read, 1 min to run.
 
 # %% tags=["colab"]
 # Google Colab only: install the book's package and keep the installed numpy and torch.
@@ -117,7 +117,7 @@ def euler(points, clock):
 #
 # [Optimal transport](../../book/glossary.md#optimal-transport) carries one cloud to the other at the least total cost, here half the squared distance. The cost is a score. Its derivative is more: a direction for every cell.
 
-# %% tags=["hide-input"] caption="Measured cells of 36 h (blue) and 60 h (grey) in two principal components. Arrows say where the divergence pulls every second blue cell, and show a quarter of the way. In training, the blue cells are the predicted ones, and the drift learns to follow the arrows." alt="A scatter plot of two overlapping clouds, blue and grey. An arrow starts at each of 30 blue dots and points towards grey dots." name="fig-pull"
+# %% tags=["hide-input"] caption="Measured cells of 36 h (blue) and 60 h (grey) in two principal components. Arrows say where the divergence pulls every third blue cell, and show a quarter of the way: towards the nearer part of the other cloud. In training, the blue cells are the predicted ones, and the drift learns to follow the arrows." alt="A scatter plot of two clouds, blue on the right and grey on the left. Arrows start at 20 of the blue dots and point to the left; those of upper dots end higher than those of lower dots." name="fig-pull"
 planar = PCA(2, random_state=seed).fit(log_values)
 points = [planar.transform(log_values[at == hour]) for hour in (36.0, 60.0)]
 x = torch.as_tensor(points[0]).requires_grad_()
@@ -126,8 +126,8 @@ pull = -0.25 * len(x) * torch.autograd.grad(cost, x)[0].numpy()
 fig, ax = plt.subplots(figsize=(5.4, 3.6))
 ax.plot(*points[0].T, "o", color=BLUE, ms=4, label="36 h")
 ax.plot(*points[1].T, "o", color="0.6", ms=4, label="60 h")
-as_drawn = {"angles": "xy", "scale_units": "xy", "scale": 1}
-ax.quiver(*points[0][::2].T, *pull[::2].T, color=ORANGE, **as_drawn)
+drawn = {"angles": "xy", "scale_units": "xy", "scale": 1, "width": 0.004}
+ax.quiver(*points[0][::3].T, *pull[::3].T, color=ORANGE, **drawn)
 ax.set(xlabel="PC 1 (log values)", ylabel="PC 2 (log values)")
 ax.legend(fontsize="small")
 plt.show()
@@ -246,7 +246,7 @@ ax.axhline(constant, ls="--", color=GREY, label="one constant")
 ax.axhline(errors[0], ls=":", color=GREY, label="after pre-training")
 ax.plot(errors, "o-", color=ORANGE, ms=3, lw=1, label="by hand")
 ax.set(xlabel="step on the transport loss", ylabel="squared error")
-ax.legend(fontsize="small")
+ax.legend(fontsize="small", loc=(0.62, 0.42))
 plt.show()
 
 # %% tags=["hide-input"]
@@ -280,7 +280,7 @@ claim(
 )
 
 # %% [markdown]
-# A second habit of the same code stands in [Neural ODEs](neural_odes.ipynb#a-path-that-depends-on-the-times-asked-for): the solver steps from one requested time to the next, so that the answer for a time depends on what else is asked for. Each such observation has a setting in `PublishedScNODE` that changes it and leaves the rest alone. Whether that helps is a question for data whose truth is known: [scNODE, the package's](scnode_package.ipynb).
+# A second habit of the same code: the solver steps from one requested time to the next, so that the answer for a time depends on what else is asked for. `solver_grid="fixed"` gives it steps of its own, and each other observation of this kind has a setting in `PublishedScNODE` that changes it and leaves the rest alone. Whether that helps is a question for data whose truth is known: [scNODE, the package's](scnode_package.ipynb).
 #
 # ## Check yourself
 #
@@ -320,7 +320,7 @@ claim(
 # y, lengths = batch.target[-1], np.geomspace(50, 0.05, 11)
 # full = transport(x, y, lengths) - transport(x, x, lengths) / 2 - transport(y, y, lengths) / 2
 # (by_x,) = torch.autograd.grad(full, x)
-# print(float(full), float(transport(y, y, lengths) / 2), float(by_x.norm()))
+# print(float(full.detach()), float(transport(y, y, lengths) / 2), float(by_x.norm()))
 # ```
 #
 # The gradient is the same, because the term does not depend on `x`. The value hardly changes: in more than a thousand genes, cells are so much further apart than the blur that each is carried to itself. For the same reason the divergence of two samples of one population is not 0 here. With 200 measured cells the term costs most; the package computes it only at the steps whose loss is kept.
