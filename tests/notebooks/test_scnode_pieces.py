@@ -1,4 +1,4 @@
-"""The pieces of "scNODE by hand" equal the package's, whatever the sizes and weights."""
+"""The pieces of the two pages on scNODE equal the package's, whatever the sizes and weights."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from tools import notebooks, pair
 GENES, LATENT, HIDDEN = 11, 4, 7
 
 
-def functions_of_the_page(names: dict[str, Any]) -> SimpleNamespace:
-    """The functions that the page defines; ``names`` stands for what they use of the page."""
-    source = notebooks.ROOT / "notebooks" / "temporal" / "scnode_by_hand.py"
+def functions_of_the_page(name: str, names: dict[str, Any]) -> SimpleNamespace:
+    """The functions that a page defines; ``names`` stands for what they use of the page."""
+    source = notebooks.ROOT / "notebooks" / "temporal" / f"{name}.py"
     page = nbformat.reads(pair.derive(source), as_version=4)
     space = {"np": np, "torch": torch, "pairwise": pairwise, **names}
     for cell in page.cells:
@@ -50,7 +50,7 @@ def page() -> SimpleNamespace:
     }
     by_hand = nn.ModuleList(layers.values()).double()
     clock = torch.tensor([0.0, 1.0, 3.0, 3.5], dtype=torch.float64)
-    return functions_of_the_page({**layers, "by_hand": by_hand, "clock": clock})
+    return functions_of_the_page("scnode_by_hand", {**layers, "by_hand": by_hand, "clock": clock})
 
 
 @pytest.fixture
@@ -110,7 +110,7 @@ def test_encoded_counts_are_a_mode_of_the_posterior_of_the_page() -> None:
     rates = np.exp(rng.standard_normal((60, 2)) @ rng.standard_normal((2, 30)))
     counts = torch.as_tensor(rng.poisson(20 * rates), dtype=torch.float32)
     factors = fit_count_factors(counts, 2, 2, counts.sum(1).numpy(), seed=0)
-    page = functions_of_the_page({"factors": factors})
+    page = functions_of_the_page("scnode_package", {"factors": factors})
     mode = (factors.encode(counts) / factors.scale).requires_grad_()
     (slope,) = torch.autograd.grad(page.log_posterior(mode, counts).sum(), mode)
     away = mode.detach() + 0.2
