@@ -10,7 +10,7 @@
 # >
 # > **Before**: [Expression at unmeasured times](unmeasured_times.ipynb).
 # >
-# > **Time**: 7 min to read, 1 min to run.
+# > **Time**: 8 min to read, 1 min to run.
 
 # %% tags=["colab"]
 # Google Colab only: install the book's package and keep the installed numpy and torch.

@@ -9,7 +9,7 @@
 # >
 # > **Before**: a little PyTorch; [Counts of single cells](../foundations/counts_of_single_cells.ipynb).
 # >
-# > **Time**: 14 min to read, 1 min to run.
+# > **Time**: 15 min to read, 1 min to run.
 
 # %% tags=["colab"]
 # Google Colab only: install the book's package and keep the installed numpy and torch.

@@ -12,7 +12,7 @@
 # > **Before**: [Neural ODEs](neural_odes.ipynb), and [Expression at unmeasured times](unmeasured_times.ipynb) for how
 # > good such a model is.
 # >
-# > **Time**: 15 min to read, 1 min to run.
+# > **Time**: 14 min to read, 1 min to run.
 
 # %% tags=["colab"]
 # Google Colab only: install the book's package and keep the installed numpy and torch.

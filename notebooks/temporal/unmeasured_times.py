@@ -11,7 +11,7 @@
 # >
 # > **Before**: [Neural ODEs](neural_odes.ipynb) says what a drift is.
 # >
-# > **Time**: 15 min to read, 1 min to run.
+# > **Time**: 16 min to read, 1 min to run.
 
 # %% tags=["colab"]
 # Google Colab only: install the book's package and keep the installed numpy and torch.

@@ -11,7 +11,7 @@
 # > **Before**: [Trajectories and fates](trajectories_and_fates.ipynb) shows the readings; this page needs none of its
 # > code.
 # >
-# > **Time**: 10 min to read, 1 min to run.
+# > **Time**: 11 min to read, 1 min to run.
 
 # %% tags=["colab"]
 # Google Colab only: install the book's package and keep the installed numpy and torch.
