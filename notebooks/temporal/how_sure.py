@@ -66,8 +66,8 @@ adata.uns["value_kind"] = "log1p counts"
 split = hold_out_times(adata, pattern="hard")
 train, test = split.train, split.test
 
-ensemble = Ensemble(lambda n: ScNODE(seed=seed + n), n_members=5, seed=seed)
-ensemble.fit(train)
+new = Ensemble(lambda n: ScNODE(seed=seed + n), n_members=5, seed=seed)
+ensemble = new.fit(train)
 
 # %% [markdown]
 # A model that is asked for a time far beyond its last training time says so:
@@ -127,7 +127,7 @@ for time in np.unique(test.obs["time"]):
         "error of prediction (median)": off.median(),
     }
 coverage = pd.DataFrame(rows).T.rename_axis("time (hours)")
-table(coverage, digits=2)
+table(coverage)
 
 # %% tags=["hide-input"]
 outer = coverage.index.str.contains("outer")

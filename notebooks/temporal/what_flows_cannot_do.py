@@ -279,7 +279,7 @@ with torch.no_grad():
 claim(
     f"Asked for every 0.25 too, the published model moves its median cell of time 6 by {shift:.1%} of the way that it has come from"
     " time 0: one question, two answers. With a tolerance instead, the solver takes steps of its own and reads off the requested"
-    f" times. The drift of either sign, solved so, answers alike whatever else is asked, to {(ends[0] - ends[1]).abs().max():.0e}.",
+    " times. The drift of either sign, solved so, gives the same cells at time 6 whatever else is asked.",
     shift > 0.005 and bool((ends[0] - ends[1]).abs().max() < 1e-4),
 )
 
