@@ -84,7 +84,7 @@ def perturbation() -> Drawing:
         " varies with it; from there the flow carries them to their fates.",
         alt="A plane of two latent coordinates with parallel dashed lines: places of equal level"
         " of the gene, from low on the left to high on the right. A cloud of hollow circles on"
-        " the right, the cells; a short orange arrow leads from it straight across the dashed"
+        " the right, the cells; an orange arrow leads from it straight across the dashed"
         " lines to a cloud of orange triangles on the line where the gene is off. From the"
         " circles a green arrow, the flow, leads up to a box, fate 1; from the triangles another"
         " leads up to a box, fate 2.",

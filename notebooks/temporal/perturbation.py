@@ -66,7 +66,7 @@ model = ScNODE(seed=seed).fit(adata)
 # ## When do cells part?
 #
 # Put two neighbouring cells into the [flow](../../book/glossary.md#flow). If they come closer, nothing is decided;
-# where they move apart, something is. How fast they part is the largest eigenvalue of the derivative of the velocity
+# where they move apart, something may be. How fast they part is the largest eigenvalue of the derivative of the velocity
 # (its symmetric part, averaged over the cells of a time): the *stretching*. A peak of it is a
 # [checkpoint](../../book/glossary.md#checkpoint). It is dated by its onset, half-way up: for a switch without noise,
 # that is near the time when one resting state turns into two.
@@ -133,7 +133,7 @@ claim(
 # age, says how the gene varies with the latent coordinates; each cell takes the smallest step to a place where the
 # gene has the wanted level; the flow does the rest, and fates are read at the end.
 #
-# ![A plane of two latent coordinates with parallel dashed lines: places of equal level of the gene, from low on the left to high on the right. A cloud of hollow circles on the right, the cells; a short orange arrow leads from it straight across the dashed lines to a cloud of orange triangles on the line where the gene is off. From the circles a green arrow, the flow, leads up to a box, fate 1; from the triangles another leads up to a box, fate 2.](../../book/_static/diagrams/perturbation.svg)
+# ![A plane of two latent coordinates with parallel dashed lines: places of equal level of the gene, from low on the left to high on the right. A cloud of hollow circles on the right, the cells; an orange arrow leads from it straight across the dashed lines to a cloud of orange triangles on the line where the gene is off. From the circles a green arrow, the flow, leads up to a box, fate 1; from the triangles another leads up to a box, fate 2.](../../book/_static/diagrams/perturbation.svg)
 #
 # *Cells are moved to where the gene is off, as if it were the cause of all that varies with it; from there the flow carries them to their fates.*
 #
