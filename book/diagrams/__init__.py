@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from . import data, held_out, reading, space, time
+from . import data, flow, held_out, reading, space, time
 from .canvas import Drawing
 
 DIAGRAMS: dict[str, Callable[[], Drawing]] = {
@@ -25,6 +25,9 @@ DIAGRAMS: dict[str, Callable[[], Drawing]] = {
         time.scnode_published,
         time.scnode_default,
         time.chained_cells,
+        flow.neural_ode,
+        flow.path_of_a_cell,
+        flow.perturbation,
         held_out.splits,
         held_out.leaks_in_time,
         held_out.leaks_in_space,

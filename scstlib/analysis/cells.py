@@ -43,10 +43,12 @@ class Populations:
     ----------
     times : list of float
         Measured times, ascending.
+    latent : numpy.ndarray, shape (n_cells, latent)
+        All cells of ``adata``, those above ``max_cells`` too.
     """
 
     def __init__(self, model: LatentFlow, adata: AnnData, max_cells: int | None = None) -> None:
-        latent = model.encode(adata)
+        self.latent = latent = model.encode(adata)
         self._model = model
         self._measured: dict[float, tuple[np.ndarray, np.ndarray]] = {}
         for time, rows in cells_by_time(model, adata):

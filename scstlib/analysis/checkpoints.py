@@ -169,6 +169,9 @@ def find_checkpoints(
             Unit vector along which cells part.
         ``X`` (genes)
             Change of the decoded values per standard deviation of the cells at the peak.
+        ``uns["times"]``, ``uns["rate"]``
+            Where was looked, and the rate along the direction that stretches most, as
+            :class:`Stretching` has it.
 
     Notes
     -----
@@ -180,7 +183,8 @@ def find_checkpoints(
 
     cells = Populations(model, adata, MAX_CELLS)
     rows, directions, changes = [], [], []
-    for episode in find_episodes(_stretching(model, cells, times)):
+    flow = _stretching(model, cells, times)
+    for episode in find_episodes(flow):
         before, at_peak, after = (
             cells.at(time) for time in (episode.start, episode.peak, episode.end)
         )
@@ -212,6 +216,7 @@ def find_checkpoints(
         obs=obs,
         var=pd.DataFrame(index=list(model.genes)),
         obsm={"direction": np.reshape(directions, (len(rows), dim))},
+        uns={"times": flow.times, "rate": flow.rate},
     )
 
 

@@ -22,8 +22,9 @@ Growth that differs between fates is not part of the answer: the same cells are 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -91,17 +92,22 @@ class Perturbation:
     ----------
     shares : pandas.DataFrame
         Rows ``unperturbed``, ``perturbed`` and ``change``; a column for each fate.
-    cells : AnnData
-        The cells at the time when fates are read, unperturbed and perturbed (``obs["arm"]``), with
-        the name of the start cell in ``obs["cell"]``, ``obsm["latent"]`` and decoded values in
-        ``X``.
     explained : pandas.Series
         For each changed gene, see :attr:`GeneLevels.explained`.
     """
 
     shares: pd.DataFrame
-    cells: AnnData
     explained: pd.Series
+    _decode: Callable[[], AnnData] = field(repr=False)
+
+    @cached_property
+    def cells(self) -> AnnData:
+        """The cells at the time when fates are read, unperturbed and perturbed (``obs["arm"]``).
+
+        With the name of the start cell in ``obs["cell"]``, ``obsm["latent"]`` and decoded values in
+        ``X``. They are decoded when they are first asked for, by the model as it is then.
+        """
+        return self._decode()
 
 
 def perturb(
@@ -154,12 +160,11 @@ def perturb(
         ``time``, or a gene does not vary with the latent place.
     """
     import pandas as pd
-    from anndata import concat
 
     _check(model, factors, time, until)
     cells = Populations(model, adata)
     start, names = cells.at(time), cells.names_at(time)
-    levels = gene_levels(model, adata, list(factors), time, window=window, shrinkage=shrinkage)
+    levels = _gene_levels(model, adata, cells.latent, list(factors), time, window, shrinkage)
     factor = np.array(list(factors.values()))
     bound = _multiplied(levels.at(start), factor, levels.log_counts)
     if step is None:
@@ -181,15 +186,21 @@ def perturb(
         index=list(classifier.fates),
     ).T
     shares.loc["change"] = shares.loc["perturbed"] - shares.loc["unperturbed"]
+    explained = pd.Series(levels.explained, index=list(factors), name="explained")
+    return Perturbation(shares, explained, lambda: _arms(model, ends, names, until))
+
+
+def _arms(
+    model: LatentFlow, ends: Mapping[str, np.ndarray], names: np.ndarray, time: float
+) -> AnnData:
+    """Return the decoded cells of both arms, one after the other."""
+    from anndata import concat
+
     arms = [
-        decoded(model, end, {"arm": arm, "cell": names, model.time_key_: until}, names)
+        decoded(model, end, {"arm": arm, "cell": names, model.time_key_: time}, names)
         for arm, end in ends.items()
     ]
-    return Perturbation(
-        shares,
-        concat(arms, keys=list(ends), index_unique="-"),
-        pd.Series(levels.explained, index=list(factors), name="explained"),
-    )
+    return concat(arms, keys=list(ends), index_unique="-")
 
 
 def gene_levels(
@@ -221,9 +232,21 @@ def gene_levels(
     ValueError
         If a gene does not vary with the latent place among these cells.
     """
+    return _gene_levels(model, adata, model.encode(adata), genes, time, window, shrinkage)
+
+
+def _gene_levels(
+    model: LatentFlow,
+    adata: AnnData,
+    latent: np.ndarray,
+    genes: list[str],
+    time: float,
+    window: float,
+    shrinkage: float,
+) -> GeneLevels:
+    """Regress genes on the places ``latent`` (n, latent) of the cells of ``adata``."""
     cells = CellReader(adata, model.time_key_)
     columns = [_position(model, gene) for gene in genes]
-    latent = model.encode(adata)
     values = np.concatenate([chunk[:, columns] for _, chunk in cells.chunks()]).astype(float)
     centres = np.stack([latent[cells.time == t].mean(axis=0) for t in cells.times])
     means = np.stack([values[cells.time == t].mean(axis=0) for t in cells.times])

@@ -54,6 +54,15 @@ def test_two_bifurcations_are_told_apart_by_time_and_by_genes(make_flow):
     assert found.obs["genes"].tolist() == ["gene0", "gene1"]
 
 
+def test_the_rate_that_was_looked_at_is_kept(make_flow):
+    model = make_flow(pitchforks(4.0, 13.0), np.eye(3))
+    cells = model.series(population(3), TIMES)
+    found = find_checkpoints(model, cells, times=[2.0, 6.0, 5.0])
+    again = stretching(model, cells, [2.0, 5.0, 6.0])
+    np.testing.assert_array_equal(found.uns["times"], again.times)
+    np.testing.assert_array_equal(found.uns["rate"], again.rate)
+
+
 def test_a_flow_that_keeps_distances_has_no_checkpoint(rotation):
     found = find_checkpoints(rotation, rotation.series(population(2), TIMES))
     assert found.n_obs == 0

@@ -76,6 +76,23 @@ def test_what_the_cells_outlive_must_be_held(make_flow):
     assert held.cells.obs["cell"].tolist() == [f"cell{k}" for k in range(30)] * 2
 
 
+def test_cells_are_encoded_once_and_decoded_when_they_are_asked_for(fork, monkeypatch):
+    calls = []
+    for name in ("encode", "decode"):
+        real = getattr(fork, name)
+        monkeypatch.setattr(
+            fork, name, lambda x, name=name, real=real: calls.append(name) or real(x)
+        )
+    cells = fork.series(start(), TIMES)
+    cells.obs["fate"] = np.where(np.arange(len(cells)) % 2, "up", "down")
+    classifier = fit_fate_classifier(fork, cells, "fate", n_neighbors=5)
+    calls.clear()
+    out = perturb(fork, cells, {"gene0": 0.0}, 0.0, 6.0, classifier)
+    assert calls == ["encode"]
+    assert out.cells is out.cells
+    assert calls == ["encode", "decode", "decode"]
+
+
 def test_a_raised_gene_may_rise_further_by_itself(make_flow):
     model = make_flow(lambda z, t: np.ones_like(z), np.array([[1.0]]), level=1.0)
     cells = model.series(np.linspace(0, 1, 20)[:, None], [0.0, 1.0, 2.0])

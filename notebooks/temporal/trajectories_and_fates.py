@@ -1,0 +1,349 @@
+# %% [markdown]
+# # Trajectories and fates
+#
+# Velocities, paths and fates of cells, read off a fitted flow and compared with known truth.
+#
+# > **Learning goals**
+# > - read velocities, paths and fates off a fitted flow;
+# > - say which of these readings the data decide, and which the model makes up;
+# > - recognise growth that passes for conversion;
+# > - give an example of two dynamics that no snapshots tell apart.
+# >
+# > **Before**: [Neural ODEs](neural_odes.ipynb), and [Expression at unmeasured times](unmeasured_times.ipynb) for how
+# > good such a model is.
+# >
+# > **Time**: 14 min to read, 1 min to run.
+
+# %% tags=["colab"]
+# Google Colab only: install the book's package and keep the installed numpy and torch.
+import sys
+
+if "google.colab" in sys.modules:
+    import subprocess
+    from importlib.metadata import version
+
+    keep = [f"{name}=={version(name)}" for name in ("numpy", "torch")]
+    source = "scstlib @ git+https://github.com/scstlib/scstlib@main"
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", *keep, source], check=True)
+
+# %% tags=["parameters"]
+profile = "fast"
+seed = 0
+
+# %% tags=["hide-input"]
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+
+from scstlib.analysis.trajectories import fate_probabilities, fate_shares
+from scstlib.analysis.trajectories import fit_fate_classifier, simulate_trajectories
+from scstlib.analysis.velocity import add_velocity, principal_axes, velocity_grid
+from scstlib.datasets import simulate_organism
+from scstlib.models import ScNODE
+from scstlib.pages import Claims, table
+from scstlib.plots import BLUE, GREEN, GREY, ORANGE, book_style, stream
+
+plt.rcParams.update(book_style())
+claim = Claims(profile, seed)
+
+# %% [markdown]
+# Suppose a model predicts the cells of tomorrow well. Can it also say where *this* cell goes?
+#
+# Such a model has learned a [flow](../../book/glossary.md#flow): from each place, the way that cells take. A flow
+# says more than a population. Each cell in it has a velocity, a path and an end. But the data are
+# [snapshots](../../book/glossary.md#snapshot): each cell is measured once, and then it is dead. So some of what a
+# flow says was seen, and some was not.
+#
+# ![Four measured times on a horizontal axis, expression upwards. At each time a cloud of hollow circles, the measured cells; the cloud splits in two between the second and the third time. At the first time one cell is filled in blue. From it a dashed red line runs through the clouds of the other times and ends in the upper branch.](../../book/_static/diagrams/path_of_a_cell.svg)
+#
+# *A path begins at a measured cell. At later times other cells were measured, and the path through them is the model's.*
+#
+# To tell the two apart, the answer must be known. All cells here come from the simulated organism. Its progenitors
+# choose twice: first between *alpha* and a bipotent state; later, from there, between *beta* and *gamma*. Two pairs
+# of regulators that repress each other make the choices, and every regulator is noisy. The model sees counts and
+# times, never the fates.
+
+# %%
+organism = simulate_organism(seed=seed, preset="small")
+adata = organism.sample(keep_truth=False)
+model = ScNODE(seed=seed).fit(adata)
+
+# %% [markdown]
+# ## Velocity
+#
+# The [velocity](../../book/glossary.md#velocity) of a cell is the [drift](../../book/glossary.md#drift) at its place
+# and time. `add_velocity` puts it beside the cells, in the [latent space](../../book/glossary.md#latent-space) of the
+# model and, sent through its decoder, for each gene.
+
+# %%
+moving = add_velocity(model, adata)
+
+# %% tags=["hide-input"] caption="The velocity field in the plane in which the latent cells spread most. Each dot is a measured cell, coloured by its time; lines follow the mean velocity around each place and are thicker where cells are faster. The stem of early cells parts into branches." alt="A scatter of cells coloured by time, with stream lines that run from the early cells to the late ones and part into branches." name="fig-stream"
+plane = principal_axes(moving.obsm["latent"])
+fig, ax = plt.subplots(figsize=(5.4, 5.2))
+stream(
+    ax,
+    *velocity_grid(moving.obsm["latent"], moving.obsm["velocity_latent"], plane),
+    labels=("latent axis 1", "latent axis 2"),
+    cells=moving.obsm["latent"] @ plane,
+    colors=adata.obs["time"].to_numpy(),
+    color_label="time (hours)",
+)
+plt.show()
+
+# %% [markdown]
+# > **Note** This is not *RNA velocity*, which is read from unspliced and spliced counts of one time. Here the
+# > velocity comes from differences between populations of several times.
+#
+# Is it right? Fresh cells can be drawn from the organism at any time, so the true rate of a gene is the difference of
+# its mean between four hours before and four hours after. The model's counterpart is the mean velocity of the
+# measured cells.
+
+
+# %% tags=["hide-input"]
+def log_values(cells):
+    """log(1 + counts per 10,000), one row a cell."""
+    counts = cells.to_df()
+    return np.log1p(1e4 * counts.div(counts.sum(axis=1), axis=0))
+
+
+def true_rates(time, step=4, n=2000):
+    """Change of each gene's mean per hour, from fresh cells before and after."""
+    drawn = [organism.sample([t], n, seed=1, keep_truth=False) for t in (time - step, time + step)]
+    return (log_values(drawn[1]).mean() - log_values(drawn[0]).mean()).to_numpy() / (2 * step)
+
+
+rows = {}
+for time in organism.times[1:-1:4]:
+    ours = moving[moving.obs["time"] == time].layers["velocity"].mean(axis=0)
+    true = true_rates(time)
+    top = [{*np.argsort(-abs(rates))[:20]} for rates in (ours, true)]
+    rows[f"{time:.0f}"] = {
+        "correlation": np.corrcoef(ours, true)[0, 1],
+        "slope": ours @ true / (true @ true),
+        "of the 20 fastest genes, shared": len(top[0] & top[1]),
+    }
+rates = pd.DataFrame(rows).T.rename_axis("time (hours)")
+rates = rates.astype({"of the 20 fastest genes, shared": int})
+table(rates, digits=2)
+
+# %% tags=["hide-input"]
+claim(
+    f"Over all genes, the model's rates correlate with the true ones at {rates['correlation'].min():.2f} or"
+    f" better. They are too small, most of all early: the slope, 1 for rates of the right size, is"
+    f" {rates['slope'].iloc[0]:.2f} at {rates.index[0]} h. The direction of the *mean* velocity is in the data.",
+    rates["correlation"].min() > 0.75 and rates["slope"].iloc[0] < 0.8,
+)
+
+# %% [markdown]
+# ## The path of a cell
+#
+# A [trajectory](../../book/glossary.md#trajectory) is the path of one cell. `simulate_trajectories` takes measured
+# cells and returns them at any times. To say where a cell has gone, places need names: `fit_fate_classifier` gives a
+# place the labels of its 30 nearest labelled cells. A biologist would have these labels from marker genes. Below, for
+# each fate, the cell of time 0 is followed that goes there most surely.
+
+# %%
+end = float(organism.times[-1])
+classifier = fit_fate_classifier(model, adata, "fate")
+first = adata[adata.obs["time"] == 0]
+chance = fate_probabilities(model, first, classifier, end)
+starts = chance[list(organism.fates)].idxmax()
+paths = simulate_trajectories(model, first[starts], np.linspace(0, end, 49))
+
+# %% tags=["hide-input"] caption="Three regulators along the paths of three cells (lines), coloured by the fate at which each path ends. Dots are means of the measured cells of each fate, grey of uncommitted cells. Only the first point of each line was measured: the rest is what the model says." alt="Three panels over time, one a regulator. Coloured lines start together and part; coloured dots mark the measured means of each fate from its first appearance." name="fig-paths"
+colors = {"alpha": BLUE, "beta": ORANGE, "gamma": GREEN, "uncommitted": GREY}
+genes = ["TF_alpha", "TF_beta", "TF_gamma"]
+groups = log_values(adata)[genes].groupby([adata.obs["time"], adata.obs["fate"].astype(str)])
+means = groups.mean()[groups.size() >= 10]
+fig, axes = plt.subplots(1, 3, figsize=(5.4, 3.0), sharex=True)
+for ax, gene in zip(axes, genes, strict=True):
+    for fate, cell in starts.items():
+        path = paths[paths.obs["cell"] == cell, gene]
+        ax.plot(path.obs["time"], path.X.ravel(), color=colors[fate], label=fate)
+    for (time, fate), value in means[gene].items():
+        ax.plot(time, value, "o", color=colors[fate], ms=3.5, alpha=0.7)
+    ax.set(title=gene, xlabel="hours")
+axes[0].set_ylabel("log(1 + counts per 10,000)")
+fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+plt.show()
+
+# %% [markdown]
+# No such line was ever measured, because measuring a cell ends its path. Nothing averages out the error of a line,
+# and it has no noise: the model has put all chance into its [observation
+# model](../../book/glossary.md#observation-model) and into the spread of the starts.
+#
+# ## The fate of a cell
+#
+# A flow sends each cell to one end. Its fate probabilities are therefore close to 0 or 1, from the first hour on. To
+# stand for the chance that the flow leaves out, the starts can be spread: *jitter* moves them at random, by a share
+# of the spread of the population.
+
+# %%
+asked = adata[adata.obs["time"].isin(organism.times[[0, 3, 6, 9]])]
+options = {"no jitter": {}, "half the spread": {"jitter": 0.5, "n_draws": 5, "seed": seed}}
+sure = {}
+for name, option in options.items():
+    chances = fate_probabilities(model, asked, classifier, end, **option)
+    certain = 100.0 * (chances.max(axis=1) > 0.9)
+    sure[name] = certain.groupby(asked.obs["time"]).mean()
+
+# %% tags=["hide-input"]
+sure = pd.DataFrame(sure).rename(index="{:.0f}".format).rename_axis("time (hours)")
+table(sure.add_prefix("certain cells (%), "))
+
+# %% tags=["hide-input"]
+switches = organism.commitment_times
+claim(
+    f"The flow is certain of the fate of {sure.iloc[0, 0]:.0f} % of the cells of time 0. Yet in the organism the first"
+    f" switch gets its two resting states at {switches['first']:.0f} h and the second at {switches['second']:.0f} h, and"
+    " before that, noise still to come takes part in the choice. The certainty is a property of flows, not of cells. With"
+    f" jitter of half the spread, {sure.iloc[0, 1]:.0f} % of the cells of time 0 stay certain. How much jitter is right,"
+    " snapshots do not say.",
+    sure.iloc[:, 0].min() > 90 and sure.iloc[0, 1] < 60,
+)
+
+# %% [markdown]
+# ## Shares of fates
+#
+# The *share* of each fate in the population is a safer reading, because shares are measured. Here the model predicts
+# the population half-way between measured times, and the organism says what is true there.
+
+# %%
+between = ((organism.times[1:] + organism.times[:-1]) / 2)[::2]
+population = model.sample(between, 400, seed=seed)
+predicted = fate_shares(model, population, classifier)
+
+# %% tags=["hide-input"] caption="Shares of the fates half-way between measured times: predicted by the model (lines) and true (dots). Dashed: the times at which the two switches of the organism get two resting states." alt="Four lines over time with dots on them. Uncommitted falls from one; alpha rises first, beta and gamma later." name="fig-shares"
+true_shares = pd.DataFrame({time: organism.fate_shares(time) for time in between}).T
+fig, ax = plt.subplots(figsize=(5.4, 3.2))
+for fate, color in colors.items():
+    ax.plot(between, predicted[fate], color=color, label=fate)
+    ax.plot(between, true_shares[fate], "o", color=color, ms=4)
+for time in switches.values():
+    ax.axvline(time, color="black", lw=0.8, ls="--")
+ax.set(xlabel="hours", ylabel="share of cells")
+ax.legend(fontsize="small", loc="center left")
+plt.show()
+
+# %% tags=["hide-input"]
+error = (predicted - true_shares[predicted.columns]).abs().to_numpy()
+claim(
+    f"The mean error of a share is {error.mean():.3f}, the largest {error.max():.2f}.",
+    error.mean() < 0.04 and error.max() < 0.15,
+)
+
+# %% [markdown]
+# ## Growth that passes for conversion
+#
+# Right shares can come from wrong paths. In this organism, beta cells divide faster than they die, and alpha cells
+# die faster than they divide. Where does the flow send cells that carry the label *alpha* already? In truth they
+# stay: a twin of the organism, in which no cell divides or dies, shows it.
+
+# %%
+twin = simulate_organism(seed=seed, preset="small", growth=0.0)
+late = organism.times[organism.times > switches["second"]]
+is_alpha = (adata.obs["fate"] == "alpha") & adata.obs["time"].isin(late)
+alpha = adata[is_alpha]
+ends = fate_probabilities(model, alpha, classifier, end)
+stays = ends["alpha"].groupby(alpha.obs["time"]).mean()
+
+# %% tags=["hide-input"]
+kept = pd.DataFrame({
+    "alpha cells that stay alpha, by the flow (%)": stays,
+    "true share of alpha, without growth (%)": [twin.fate_shares(t)["alpha"] for t in late],
+    "true share of alpha, with growth (%)": [organism.fate_shares(t)["alpha"] for t in late],
+}).rename(index="{:.0f}".format).rename_axis("time (hours)")  # fmt: skip
+table(100 * kept, digits=2)
+
+# %% tags=["hide-input"]
+level, grown = kept.iloc[[0, -1], 1].to_numpy(), kept.iloc[[0, -1], 2].to_numpy()
+claim(
+    f"Without growth the share of alpha stays at {level[0]:.2f}: no alpha cell turns into another. With growth it falls from"
+    f" {grown[0]:.2f} to {grown[1]:.2f}, since the others outgrow alpha. The flow keeps the number of cells, so it can"
+    f" explain the fall only by turning alpha cells into others: it does so to {1 - kept.iloc[0, 0]:.0%} of the alpha cells of"
+    f" {late[0]:.0f} h. Growth and conversion look alike in shares, and the fate that a flow gives to a cell can be plainly"
+    " wrong.",
+    abs(level[1] - level[0]) < 0.05,
+    grown[1] < 0.85 * grown[0],
+    kept.iloc[0, 0] < 0.8,
+)
+
+# %% [markdown]
+# ## Check yourself
+#
+# **A paper shows the path of one stem cell, from scRNA-seq of six days. Which of its points were measured?**
+#
+# <details><summary>Answer</summary>
+#
+# One, if the path starts at a measured cell. The rest is the model's, however good its fit.
+#
+# </details>
+#
+# **The fate probabilities of all cells of day 0 are above 0.95. Are the cells committed?**
+#
+# <details><summary>Answer</summary>
+#
+# Not by this evidence. A flow without noise sends each place to one end, so it is always certain.
+#
+# </details>
+#
+# **The share of a cell type falls by a third. Name two causes that its snapshots do not tell apart.**
+#
+# <details><summary>Answer</summary>
+#
+# Its cells turn into others; or the others divide more, or its own die more. Counts of dividing or dying cells can
+# decide.
+#
+# </details>
+
+# %% [markdown]
+# ## Key points
+#
+# - The mean velocity of a population is in the data. That of a cell is a choice of the model.
+# - Of a trajectory the first point was measured, and no other.
+# - A flow is certain about fates long before cells are.
+# - Shares of fates are safer, and even right shares can come from wrong paths: growth looks like conversion.
+# - Different dynamics have the same snapshots, whatever the number of cells.
+#
+# ## Exercises
+#
+# > **Exercise** Fit the model with `growth=1.0`, which lets the mass of a cell change between two times, at a price.
+# > What share of the labelled alpha cells does its flow keep?
+#
+# <details><summary>Solution</summary>
+#
+# ```python
+# growing = ScNODE(seed=seed, growth=1.0).fit(adata)
+# reader = fit_fate_classifier(growing, adata, "fate")
+# ends_now = fate_probabilities(growing, alpha, reader, end)
+# stays_now = ends_now["alpha"].groupby(alpha.obs["time"]).mean()
+# print(pd.DataFrame({"growth=None": stays, "growth=1.0": stays_now}).round(2))
+# ```
+#
+# At most times it keeps more of them, and still far from all: growth is allowed, not known. How fast each type
+# divides has to come from elsewhere, such as counts of cells or of dividing ones.
+#
+# </details>
+#
+# > **Exercise** Fit the model again, with another seed. For what share of the cells of time 0 do the two fits name the
+# > same fate? Would full agreement show that the fates are right?
+#
+# <details><summary>Solution</summary>
+#
+# ```python
+# again = ScNODE(seed=seed + 1).fit(adata)
+# reader = fit_fate_classifier(again, adata, "fate")
+# other = fate_probabilities(again, first, reader, end)
+# print((chance.idxmax(axis=1) == other.idxmax(axis=1)).mean())
+# ```
+#
+# AGREE
+#
+# </details>
+#
+# ## Further reading
+#
+# - [Weinreb et al. 2018](https://doi.org/10.1073/pnas.1714723115): what snapshots determine, and what has to be
+#   assumed.
+# - [Schiebinger et al. 2019](https://doi.org/10.1016/j.cell.2019.01.006): fates by optimal transport, with growth.

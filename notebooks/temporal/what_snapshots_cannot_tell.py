@@ -1,0 +1,265 @@
+# %% [markdown]
+# # What snapshots cannot tell
+#
+# Three worlds with equal snapshots and different fates, and the data that tell them apart.
+#
+# > **Learning goals**
+# > - give an example of dynamics that no snapshots tell apart;
+# > - say for each reading of a flow what it rests on, and whether snapshots show it;
+# > - name data that decide where snapshots do not.
+# >
+# > **Before**: [Trajectories and fates](trajectories_and_fates.ipynb) shows the readings; this page needs none of its
+# > code.
+# >
+# > **Time**: 11 min to read, 1 min to run.
+
+# %% tags=["colab"]
+# Google Colab only: install the book's package and keep the installed numpy and torch.
+import sys
+
+if "google.colab" in sys.modules:
+    import subprocess
+    from importlib.metadata import version
+
+    keep = [f"{name}=={version(name)}" for name in ("numpy", "torch")]
+    source = "scstlib @ git+https://github.com/scstlib/scstlib@main"
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", *keep, source], check=True)
+
+# %% tags=["parameters"]
+profile = "fast"
+seed = 0
+
+# %% tags=["hide-input"]
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+
+from scstlib.metrics.expression import energy_distance
+from scstlib.pages import Claims, table
+from scstlib.plots import BLUE, GREY, ORANGE, book_style
+
+plt.rcParams.update(book_style())
+claim = Claims(profile, seed)
+
+# %% [markdown]
+# A model fits the cells of every measured time. It even predicts times that it has not seen. Are the paths that it
+# gives to single cells right?
+#
+# Not for that reason. Sequencing destroys a cell, so a time course is a row of
+# [snapshots](../../book/glossary.md#snapshot): other cells at every time. Think of a crowd in grey coats on a square,
+# photographed from above once a minute. People who stand still and people who change places give photographs that
+# nobody can tell apart. It is the same with cells: many dynamics have the same snapshots, at all times ([Weinreb et
+# al. 2018](https://doi.org/10.1073/pnas.1714723115)).
+#
+# ## Three worlds
+#
+# The cells of this page have two coordinates. Until time 1 they lie in a round cloud. Then those to the right of the
+# middle go right and the others left: two fates. What the cells do *inside* the cloud until time 1 differs between
+# three worlds. They
+#
+# - **stay** where they are, or
+# - **turn** half a circle about the centre of the cloud, or
+# - **forget**: noise drives them about, and keeps the cloud as it is.
+
+
+# %%
+def next_place(world, cells, dt, rng):
+    """Places (n, 2) of cells in the cloud, a moment later."""
+    if world == "turn":
+        c, s = np.cos(np.pi * dt), np.sin(np.pi * dt)
+        return cells @ np.array([[c, s], [-s, c]])
+    if world == "forget":
+        kept = np.exp(-4 * dt)
+        return kept * cells + np.sqrt(1 - kept**2) * rng.normal(size=cells.shape)
+    return cells
+
+
+# %% tags=["hide-input"]
+def follow(world, start, rng, n_steps=20):
+    """Places (41, n, 2) of cells from time 0 to time 2."""
+    path = [start]
+    for _ in range(n_steps):
+        path.append(next_place(world, path[-1], 1 / n_steps, rng))
+    side = np.sign(path[-1][:, :1]) * [3.0, 0.0]
+    path += [path[n_steps] + side * k / n_steps for k in range(1, n_steps + 1)]
+    return np.array(path)
+
+
+WORLDS = ("stay", "turn", "forget")
+rng = np.random.default_rng(seed)
+tracks = {world: follow(world, rng.normal(size=(2000, 2)), rng) for world in WORLDS}
+
+# %% tags=["hide-input"] caption="The same snapshots from three worlds. Lines are the first coordinates of single cells, coloured by the end that they reach; the grey histogram at the right of each panel is the whole population at the last time. In *stay* the colours are sorted from the start, in *turn* they change sides, in *forget* they mix until time 1." alt="Three panels of position over time. In each, cells spread between -3 and 3 until time 1 and part to -4 and 4 at time 2, with the same two-humped histogram. In the first the coloured lines are level, in the second they cross in smooth bows, in the third they are jagged and mixed." name="fig-worlds"
+fig, axes = plt.subplots(1, 3, figsize=(5.4, 3.4), sharey=True)
+for ax, (world, track) in zip(axes, tracks.items(), strict=True):
+    for line in track[:, :24, 0].T:
+        ax.plot(np.linspace(0, 2, 41), line, color=BLUE if line[-1] > 0 else ORANGE, lw=0.8)
+    counts, edges = np.histogram(track[-1, :, 0], bins=40)
+    ax.barh(edges[:-1], counts / 200, np.diff(edges), 2.05, align="edge", color=GREY)
+    ax.set(title=world, xlabel="time", xticks=[0, 1, 2])
+axes[0].set_ylabel("first coordinate")
+plt.show()
+
+# %% [markdown]
+# ## The same snapshots, other fates
+#
+# Are the snapshots really the same? The table compares those of 2,000 cells, at nine times, with fresh cells of
+# *stay*. The largest [energy distance](../../book/glossary.md#energy-distance) is shown; it is 0 for equal
+# populations, and *stay* itself, drawn anew, says what luck alone makes of it. Beside it stand two questions about
+# single cells. Of the cells that start on the right, how many end there? And what does a *push* do that moves every
+# cell of time 0 to the right by 1, as a perturbation may do?
+
+# %%
+fresh = follow("stay", rng.normal(size=(2000, 2)), rng)
+rows = {}
+for world, track in tracks.items():
+    right = track[:, :, 0] > 0
+    pushed = follow(world, track[0] + [1.0, 0.0], rng)[-1, :, 0] > 0
+    rows[world] = {
+        "distance to fresh stay": max(map(energy_distance, track[::5], fresh[::5])),
+        "starts right, ends right (%)": 100 * right[-1][right[0]].mean(),
+        "ends right (%)": 100 * right[-1].mean(),
+        "ends right after a push (%)": 100 * pushed.mean(),
+    }
+
+# %% tags=["hide-input"]
+answers = pd.DataFrame(rows).T.rename_axis("world")
+table(answers)
+
+# %% tags=["hide-input"]
+apart, kept, plain, pushed = answers.to_numpy().T
+claim(
+    f"No snapshot of the three worlds lies further than {apart.max():.3f} from fresh cells of *stay*, which is luck: no number of"
+    f" cells would tell the worlds apart. Yet of the cells that start on the right {kept[0]:.0f} %, {kept[1]:.0f} % and"
+    f" {kept[2]:.0f} % end there. And the push sends {pushed[0]:.0f} % of all cells to the right in *stay*, {pushed[1]:.0f} % in"
+    f" *turn*, and in *forget* {pushed[2]:.0f} %, as without it. A fate map, or a perturbation, read off one world is wrong in the others.",
+    apart.max() < 0.02,
+    kept[0] > 99 and kept[1] < 1 and 45 < kept[2] < 56,
+    pushed[0] > 75 and pushed[1] < 25 and 45 < pushed[2] < 56,
+)
+
+# %% [markdown]
+# ## What a model does about it
+#
+# A model that fits snapshots has chosen one of the worlds, by what it holds to be simple. Optimal transport, and
+# flows that are trained with it, choose the shortest ways: *stay*. That is a prior, not a finding. Three models that
+# agree may merely share it.
+#
+# Stronger assumptions do decide. If cells drift down a potential and noise has a known size, snapshots determine the
+# paths ([Lavenant et al. 2024](https://doi.org/10.1214/23-AAP1969)). Then these assumptions are what must be
+# believed.
+#
+# | reading of a flow | rests on | seen in snapshots? |
+# |---|---|---|
+# | population, shares of fates at a time | the fit | yes |
+# | mean velocity of a population | the fit, and growth | yes, up to growth |
+# | time at which cells part | the fit | yes, where the population splits |
+# | path and fate of a cell | cells take the shortest way, without noise | no |
+# | answer to a knock-out | the gene is the cause of what varies with it | no |
+# | path of least action | the flow, and equal noise in all latent directions | no |
+#
+# The first four are read in [Trajectories and fates](trajectories_and_fates.ipynb) and
+# [Perturbation](perturbation.ipynb), the last two in the latter.
+#
+# ## What does decide
+#
+# Other data: lineage barcodes, which tie cells of two times together; spliced and labelled RNA, which show where a
+# cell is going; perturbations that are done, not computed. How many cells must be followed? Suppose it is seen for a
+# few cells whether they end on the side where they began. Cells of *stay* all do, cells of *turn* never. Cells of
+# *forget* do or do not, and unless both happen they are mistaken for one of the others.
+
+# %% tags=["hide-input"]
+same = tracks["forget"][-1, :, 0] * tracks["forget"][0, :, 0] > 0
+sizes = [2, 5, 10]
+drawn = {n: same[rng.integers(0, len(same), (20_000, n))] for n in sizes}
+mistaken = {n: float((d.all(axis=1) | ~d.any(axis=1)).mean()) for n, d in drawn.items()}
+claim(
+    f"With {sizes[0]} followed cells *forget* is mistaken for another world in {mistaken[2]:.0%} of all tries, with {sizes[1]} in"
+    f" {mistaken[5]:.1%}, with {sizes[2]} in {mistaken[10]:.1%}. Ten cells that are followed say more here than any number that is not.",
+    0.4 < mistaken[2] < 0.6,
+    0.03 < mistaken[5] < 0.1,
+    mistaken[10] < 0.01,
+)
+
+# %% [markdown]
+# ## Check yourself
+#
+# <details><summary>Would ten times as many cells at each time tell <em>stay</em> from <em>turn</em>?</summary>
+#
+# No. The populations are equal at all times, so nothing that depends on them alone can differ.
+#
+# </details>
+#
+# <details><summary>Would twice as many measured times?</summary>
+#
+# No, for the same reason: the worlds agree at every time, not only at the measured ones.
+#
+# </details>
+#
+# <details><summary>Five models, all trained with optimal transport, agree on the fate of a cell. What does that show?</summary>
+#
+# That they share an assumption, the shortest way. Agreement between models is evidence only as far as they could have
+# disagreed.
+#
+# </details>
+#
+# <details><summary>A model's knock-out of a gene agrees with the knock-out in the laboratory. Which world is it?</summary>
+#
+# One of those in which both agree: the three worlds here answer a push in three ways. An experiment rules worlds out.
+#
+# </details>
+
+# %% [markdown]
+# ## Key points
+#
+# - Different dynamics have the same snapshots, at all times and with any number of cells.
+# - Populations, shares and mean velocities are seen. Paths, fates of single cells and answers to perturbations are
+#   not: they follow from what a model assumes.
+# - A few cells that are followed decide what no number of snapshots does.
+#
+# ## Exercises
+#
+# > **Exercise** Change *turn* to a quarter of a circle (`np.pi / 2` in place of `np.pi`, twice). What share of the
+# > cells that start on the right ends there? Which world looks the same to somebody who can follow cells, but sees
+# > the first coordinate alone?
+#
+# <details><summary>Solution</summary>
+#
+# ```python
+# quarter = rng.normal(size=(2000, 2))
+# ends_right = quarter @ np.array([0.0, -1.0]) > 0  # the first coordinate after the turn
+# print(ends_right[quarter[:, 0] > 0].mean())
+# ```
+#
+# About half, as in *forget*. The fate is fixed from the start, by the second coordinate. Who sees the first alone
+# calls it chance: a hidden variable and noise look the same, even with lineage tracing, until the variable is
+# measured.
+#
+# </details>
+#
+# > **Exercise** Let each cell divide at time 0, into two sisters that are followed with `follow` from the same start.
+# > In which worlds do sisters always share a fate? Which worlds do sisters tell apart, if only their ends are
+# > measured?
+#
+# <details><summary>Solution</summary>
+#
+# ```python
+# cloud = rng.normal(size=(2000, 2))
+# for world in WORLDS:
+#     sisters = [follow(world, cloud, rng)[-1, :, 0] > 0 for _ in range(2)]
+#     print(world, np.mean(sisters[0] == sisters[1]))
+# ```
+#
+# In *stay* and *turn* always, in *forget* half of the time. So sisters tell chance from a fate that is fixed at the
+# start, hidden or not; the quarter turn of the exercise before is now told from *forget*. *Stay* and *turn* remain
+# alike, until the start is measured too.
+#
+# </details>
+#
+# ## Further reading
+#
+# - [Weinreb et al. 2018](https://doi.org/10.1073/pnas.1714723115): what snapshots determine, and what has to be
+#   assumed.
+# - [Lavenant et al. 2024](https://doi.org/10.1214/23-AAP1969): assumptions under which paths can be recovered.
+# - [Yeo et al. 2021](https://doi.org/10.1038/s41467-021-23518-w): a generative model of time series whose fates and
+#   interventions are compared with lineage tracing.
