@@ -125,6 +125,7 @@ def weighted_cuts(
     Examples
     --------
     >>> import numpy as np
+    >>> from scstlib.models.spatial.trees import weighted_cuts
     >>> weighted_cuts(np.array([[1.0], [2.0], [4.0]]), np.ones(3))
     [array([1.5, 3. ])]
     """
