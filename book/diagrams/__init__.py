@@ -16,6 +16,7 @@ DIAGRAMS: dict[str, Callable[[], Drawing]] = {
     for function in (
         data.organism,
         data.bulk_mixture,
+        data.two_donors,
         data.count_splitting,
         data.pseudo_bulk_size,
         space.scgraphic_published,

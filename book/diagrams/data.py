@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import exp
 from random import Random
 
-from .canvas import BLUE, GREEN, GREY, MARGIN, ORANGE, PURPLE, Drawing, contacts
+from .canvas import BLUE, GREEN, GREY, MARGIN, ORANGE, PURPLE, RED, Drawing, contacts
 
 SHAPES = ("circle", "triangle", "square")
 COLOURS = (BLUE, GREEN, PURPLE)
@@ -117,6 +117,47 @@ def _level(d: Drawing, y: float, level: float, colour: str) -> None:
     if level:
         d.rect(178, y - 12, 5.5 * level, 24, colour)
     d.text(178 + 5.5 * level + 8, y, f"{level:g}", anchor="start")
+
+
+def two_donors() -> Drawing:
+    """Draw whose bulk map a model is given, and whose map it is scored by."""
+    d = Drawing(
+        372,
+        title="Whose bulk, whose target",
+        caption="The bulk map comes from one donor, the target from the other: they share no count."
+        " From the same donor, the target's counts would be in the bulk, noise and all.",
+        alt="Two boxes at the top, donor A and donor B, each with cells of three types. From donor"
+        " A an arrow leads to its bulk map, the sum of all types. From donor B an arrow leads to"
+        " the target, the map of one type. The bulk map and a box for the guide, expression of"
+        " that type from a third study, lead to the model, and the model to the predicted map. A"
+        " double arrow joins the predicted map and the target: the score. A dashed red arrow from"
+        " donor A to the target is crossed out.",
+    )
+    for x, donor in ((MARGIN, "donor A"), (290, "donor B")):
+        d.box(x, 16, 174, 76)
+        d.text(x + 87, 34, donor, bold=True)
+        for i in range(12):
+            kind = (0, 1, 0, 2, 0, 1, 2, 0, 1, 0, 2, 1)[i]
+            place = (x + 27 + 24 * (i % 6), 56 + 22 * (i // 6))
+            d.cell(*place, COLOURS[kind], SHAPES[kind], radius=7)
+    d.arrow((103, 92), (103, 130))
+    d.matrix(67, 132, 72, contacts(10, (3, 6), outside=0.3))
+    d.text(103, 218, "bulk: all types")
+    d.arrow((377, 92), (377, 130))
+    d.matrix(341, 132, 72, contacts(10, (4, 7), outside=0.15))
+    d.text(377, 218, "target: one type")
+    d.arrow((190, 92), (330, 150), colour=RED, dashed=True)
+    d.cross(258, 120)
+    d.arrow((103, 230), (103, 286))
+    d.box(MARGIN, 328, 174, 32, "guide: expression", colour=BLUE)
+    d.arrow((103, 328), (103, 318))
+    d.box(MARGIN, 286, 174, 32, "model", learned=True)
+    d.arrow((190, 302), (338, 302))
+    d.matrix(341, 266, 72, contacts(10, (4, 7), outside=0.25))
+    d.text(377, 352, "prediction")
+    d.arrow((377, 230), (377, 264), both=True)
+    d.text(386, 247, "score", anchor="start")
+    return d
 
 
 def count_splitting() -> Drawing:

@@ -36,6 +36,7 @@ __all__ = [
     "smooth_eigenvalues",
     "usable_bins",
     "window_starts",
+    "without_diagonal",
 ]
 
 
@@ -88,6 +89,44 @@ def pseudo_bulk(
     if few:
         warn_caller(f"fewer than {min_cells} cells, left out: {few}")
     return {label: total for label, total in sums.items() if label not in few}
+
+
+def without_diagonal(contacts: np.ndarray) -> np.ndarray:
+    """Replace each pixel of the main diagonal by the mean of its neighbours at distance one.
+
+    Most contacts of large bins lie on the diagonal, say nothing about folding and would fill every
+    loss; then it holds nothing of its own. No score should look at it.
+
+    Parameters
+    ----------
+    contacts
+        (bins, bins), symmetric.
+
+    Returns
+    -------
+    numpy.ndarray
+        (bins, bins), float64. A neighbour beyond the end counts as 0.
+
+    Raises
+    ------
+    ValueError
+        If the map is not square.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from scstlib.preprocess.contacts import without_diagonal
+    >>> without_diagonal(np.array([[90, 4, 1], [4, 80, 6], [1, 6, 70]]))
+    array([[2., 4., 1.],
+           [4., 5., 6.],
+           [1., 6., 3.]])
+    """
+    if contacts.ndim != 2 or contacts.shape[0] != contacts.shape[1]:
+        raise ValueError(f"a map of shape {contacts.shape} is not square")
+    filled = contacts.astype(float)
+    beside = np.pad(np.diagonal(filled, 1), 1)
+    np.fill_diagonal(filled, (beside[1:] + beside[:-1]) / 2)
+    return filled
 
 
 def normalise_depth(counts: np.ndarray, *, reads: float = 25_000) -> np.ndarray:

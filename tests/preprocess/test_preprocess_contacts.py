@@ -254,3 +254,12 @@ class TestBalancing:
     def test_missing_file(self, tmp_path):
         with pytest.raises(FileNotFoundError):
             contacts.balance_matrix(tmp_path / "none.cool")
+
+
+def test_the_diagonal_is_replaced_by_its_neighbours_and_the_input_is_not() -> None:
+    counts = np.array([[90, 4, 1], [4, 80, 6], [1, 6, 70]])
+    filled = contacts.without_diagonal(counts)
+    np.testing.assert_array_equal(filled, [[2, 4, 1], [4, 5, 6], [1, 6, 3]])
+    assert counts[0, 0] == 90
+    with pytest.raises(ValueError, match="not square"):
+        contacts.without_diagonal(counts[:2])

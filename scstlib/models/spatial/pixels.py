@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import Self
 
 import numpy as np
@@ -68,11 +69,15 @@ class Smoothing:
     def contacts(self, windows: Windows) -> np.ndarray:
         """Return the smoothed bulk maps in contacts, whatever the unit of the maps."""
         log, base = self.log_over_expected(windows)
+        return self.of_log(log, base, windows.mask)
+
+    def of_log(self, log: np.ndarray, base: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        """Return the smoothed maps in contacts, from what :meth:`log_over_expected` returns."""
         bins = log.shape[-1]
         distance = np.abs(np.subtract.outer(np.arange(bins), np.arange(bins)))
         near = 1 / (1 + (distance / FAR) ** 2)
-        narrow = blurred(log, windows.mask, self.width)
-        wide = blurred(log, windows.mask, WIDER * self.width)
+        narrow = blurred(log, mask, self.width)
+        wide = blurred(log, mask, WIDER * self.width)
         contacts: np.ndarray = np.exp(near * narrow + (1 - near) * wide) * base
         return contacts
 
@@ -150,8 +155,35 @@ def upper(bins: int) -> tuple[np.ndarray, np.ndarray]:
     return np.triu_indices(bins)
 
 
+@dataclass(frozen=True)
+class SmoothedBulk:
+    """What is made of the bulk map of a window, once for all that need it.
+
+    Attributes
+    ----------
+    base
+        (bins, bins), as :meth:`Smoothing.log_over_expected` returns it.
+    contacts
+        (bins, bins), the smoothed bulk in contacts.
+    logs
+        Maps (bins, bins): log of bulk over base, as it is and at three widths.
+    """
+
+    base: np.ndarray
+    contacts: np.ndarray
+    logs: tuple[np.ndarray, ...]
+
+    @classmethod
+    def of(cls, window: Windows, smoothing: Smoothing) -> Self:
+        """Smooth the bulk map of one window."""
+        log, base = smoothing.log_over_expected(window)
+        contacts = smoothing.of_log(log, base, window.mask)
+        logs = [log, *(blurred(log, window.mask, width) for width in MAP_WIDTHS)]
+        return cls(base[0], contacts[0], tuple(each[0] for each in logs))
+
+
 def pixel_features(
-    window: Windows, smoothing: Smoothing, chosen: np.ndarray | None = None
+    window: Windows, smoothed: SmoothedBulk, chosen: np.ndarray | None = None
 ) -> np.ndarray:
     """Features (pixels, features), float32, of the upper triangle of one window.
 
@@ -160,16 +192,13 @@ def pixel_features(
     chosen
         Which pixels of the upper triangle; default all.
     """
-    bins = window.bulk.shape[-1]
-    rows, columns = upper(bins)
+    rows, columns = upper(len(smoothed.base))
     if chosen is not None:
         rows, columns = rows[chosen], columns[chosen]
     distance = (columns - rows).astype(float)
-    log, base = smoothing.log_over_expected(window)
-    smooth = smoothing.contacts(window)[0]
-    found = [distance, np.log(base[0, rows, columns] + 1e-3), np.log(smooth[rows, columns] + 1)]
-    maps = [log, *(blurred(log, window.mask, width) for width in MAP_WIDTHS)]
-    found += [each[0, rows, columns] for each in maps]
+    base, smooth = smoothed.base[rows, columns], smoothed.contacts[rows, columns]
+    found = [distance, np.log(base + 1e-3), np.log(smooth + 1)]
+    found += [each[rows, columns] for each in smoothed.logs]
     signals = bin_signals(window)
     sums = np.concatenate([np.zeros((1, signals.shape[1])), np.cumsum(signals, axis=0)])
     between = sums[columns + 1] - sums[rows]
@@ -177,6 +206,14 @@ def pixel_features(
     mean = between / (distance + 1)[:, None]
     parts = [np.stack(found, axis=1), *at_ends, at_ends[0] + at_ends[1], mean, between]
     return np.concatenate(parts, axis=1).astype(np.float32)
+
+
+def rows_of_one_bulk(windows: Windows) -> list[list[int]]:
+    """Windows with the same bulk map and mask: the cell types of a place."""
+    found: dict[bytes, list[int]] = {}
+    for i, (bulk, mask) in enumerate(zip(windows.bulk, windows.mask, strict=True)):
+        found.setdefault(blake2b(bulk.tobytes() + mask.tobytes()).digest(), []).append(i)
+    return list(found.values())
 
 
 def bin_signals(window: Windows) -> np.ndarray:
@@ -215,11 +252,12 @@ def sample_pixels(
     features, ratios, weights = [], [], []
     for i in range(len(windows)):
         one = windows[i]
-        expected = smoothing(one)[0, rows, columns] * share
+        smoothed = SmoothedBulk.of(one, smoothing)
+        expected = (smoothed.contacts * smoothing.unit)[rows, columns] * share
         usable = np.flatnonzero(one.mask[0, rows] & one.mask[0, columns] & (expected > 0))
         chosen = rng.choice(usable, min(each, len(usable)), replace=False)
         assert one.targets is not None
-        features.append(pixel_features(one, smoothing, chosen))
+        features.append(pixel_features(one, smoothed, chosen))
         ratios.append(one.targets[0, rows[chosen], columns[chosen]] / expected[chosen])
         weights.append(1 / (unit / expected[chosen] + spread))
     return Pixels(np.concatenate(features), np.concatenate(ratios), np.concatenate(weights))
@@ -245,9 +283,10 @@ def scale_smoothed(
     """
     out = np.zeros(windows.bulk.shape, dtype=np.float32)
     rows, columns = upper(windows.bulk.shape[-1])
-    for i in range(len(windows)):
-        one = windows[i]
-        smooth = smoothing(one)[0, rows, columns]
-        scaled = smooth * factor(pixel_features(one, smoothing)) * depth
-        out[i, rows, columns] = out[i, columns, rows] = scaled
+    for alike in rows_of_one_bulk(windows):
+        smoothed = SmoothedBulk.of(windows[alike[0]], smoothing)
+        smooth = (smoothed.contacts * smoothing.unit)[rows, columns]
+        for i in alike:
+            scaled = smooth * factor(pixel_features(windows[i], smoothed)) * depth
+            out[i, rows, columns] = out[i, columns, rows] = scaled
     return out

@@ -1,0 +1,291 @@
+# %% [markdown]
+# # Neurons and other real maps
+#
+# How far one gets without a guide, on maps of mouse neurons, and how a predicted map becomes a file.
+#
+# > **Learning goals**
+# > - say what can be asked of maps that come without expression, and what cannot;
+# > - hold out a region of one chromosome, with a gap;
+# > - tell a high score of the map from a learned change;
+# > - write a predicted map to a file that a genome browser opens.
+# >
+# > **Before**: [Human cortex](human_cortex.ipynb).
+# >
+# > **Time**: 10 min to read, 1 min to run; the first run also unpacks 400 single cells (1 min).
+
+# %% tags=["colab"]
+# Google Colab only: install the book's package and keep the installed numpy and torch.
+import sys
+
+if "google.colab" in sys.modules:
+    import subprocess
+    from importlib.metadata import version
+
+    keep = [f"{name}=={version(name)}" for name in ("numpy", "torch")]
+    source = "scstlib @ git+https://github.com/scstlib/scstlib@main"
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", *keep, source], check=True)
+
+# %% tags=["parameters"]
+profile = "fast"
+seed = 0
+
+# %%
+import tempfile
+import warnings
+from pathlib import Path
+
+import cooler
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+
+from scstlib.datasets import load
+from scstlib.files import predict_contacts, read_inputs
+from scstlib.leakage import check_evaluation
+from scstlib.metrics.contacts import contrast_correlation, stratum_adjusted_correlation
+from scstlib.models.spatial import BulkCopy, BulkRidge, BulkSmoothed, ContactTrees
+from scstlib.pages import Claims, table
+from scstlib.plots import book_style, contact_map
+from scstlib.preprocess.contacts import make_windows, normalise_depth
+from scstlib.preprocess.tracks import interval_track
+from scstlib.splits import hold_out_regions
+
+plt.rcParams.update(book_style())
+claim = Claims(profile, seed)
+
+# %% [markdown]
+# Many contact maps come without expression of the same cells. Are they of any use to a model that predicts the map of
+# a cell type? For one question they are: how much of a *change of cell type* can be predicted from the map before it,
+# with no guide at all. That is the control which any gain by a guide has to be compared with.
+#
+# ## Stem cells and neurons
+#
+# Three deep maps of chromosome 19 at 100 kb, of mouse embryonic stem cells (ES), neural progenitors (NPC) and
+# cortical neurons (CN): `bonev2017_chr19` of [the data page](../../book/data.md) ([Bonev et al.
+# 2017](https://doi.org/10.1016/j.cell.2017.09.043)). The ES map is the one that is given. With CpG content as the
+# only track, whatever is predicted for NPC is predicted for CN as well, and the contrast between the two is 0 by
+# construction. So the question of [Human cortex](human_cortex.ipynb) cannot be asked. The change from ES to neural
+# cells can.
+
+# %% tags=["hide-input"]
+neural = load("bonev2017_chr19")
+last = 613  # the last listed bin has a seventh of its neighbour's contacts
+full = {name: neural.matrix(name, "chr19")[:last, :last].astype(float) for name in neural.names}
+grid = neural.bins.iloc[:last][["chrom", "start", "end"]].astype({"chrom": str})
+content = load("cpg_tracks").query("assembly == 'mm10' and bin_size == 100_000")
+with_cpg = {"chr19": interval_track(content, grid, value="cpg")}
+
+# %% caption="What changes from stem cells to neural cells in the held-out region, as log₂ of the ratio at one depth. Progenitors (NPC) and neurons (CN) change alike." alt="Two square maps of log ratios in red and blue, one below the other. Both show the same checkerboard of patches, stronger in neurons." name="fig-neurons" tags=["hide-input"]
+part = slice(400, 520)
+scaled = {name: normalise_depth(m[part, part]) for name, m in full.items()}
+fig, axes = plt.subplots(2, 1, figsize=(4.2, 7.6))
+for ax, name in zip(axes, ("NPC", "CN"), strict=True):
+    change = (scaled[name] - scaled["ES"]) / np.log(2)
+    contact_map(
+        ax, change, start=40e6, end=52e6, label="log₂ ratio to ES", log=False, limits=(-1.5, 1.5)
+    )  # fmt: skip
+    ax.set_title(name)
+plt.show()
+
+# %% [markdown]
+# ## One chromosome: hold out a region
+#
+# There is one chromosome, so a region of it is held out. Windows overlap, and neighbouring windows of 64 bins share
+# bins; a **gap** of one window on both sides keeps the training windows from seeing the region.
+
+# %%
+late = make_windows(
+    {"chr19": full["ES"]},
+    {"NPC": with_cpg, "CN": with_cpg},
+    {name: {"chr19": full[name]} for name in ("NPC", "CN")},
+    bin_size=100_000, bulk_cell_types=("ES",), window=64, stride=8,
+    max_masked=0.2, track_names=["CpG"],
+)  # fmt: skip
+region = hold_out_regions(late, test=(40_000_000, 52_000_000), gap=6_400_000)
+print(len(region.train), "windows train,", len(region.test), "test")
+
+# %% [markdown]
+# ## Three predictions and a relative
+#
+# Beside the copied and the smoothed ES map stands ridge regression on the features of a pixel, with CpG. The last row
+# is no prediction: it is the *other neural type, measured*, in the place of a prediction. Two scores: the
+# [SCC](../../book/glossary.md#stratum-adjusted-correlation-scc) with the target, and the correlation of the predicted
+# with the true *change from ES*, which a copy cannot have.
+
+# %%
+models = {
+    "ES copied": BulkCopy(),
+    "ES smoothed": BulkSmoothed(),
+    "ridge on CpG": BulkRidge(n_pixels=50_000, seed=seed),
+}
+predicted = {}
+for name, model in models.items():
+    model.fit(region.train)
+    check_evaluation(model, region.test, by="region")
+    predicted[name] = model.predict(region.test)
+# Windows of NPC come first, those of CN after them, at the same places.
+half = len(region.test) // 2
+predicted["the other neural type"] = np.roll(region.test.targets, half, axis=0)
+
+
+# %% tags=["hide-input"]
+def change_scores(maps, windows):
+    """SCC with the target, and correlation of the change from the ES map, by cell type."""
+    bad = ~(windows.mask[:, :, None] & windows.mask[:, None, :])
+    own, true, before = (
+        normalise_depth(np.where(bad, np.nan, m)) for m in (maps, windows.targets, windows.bulk)
+    )
+    scc = stratum_adjusted_correlation(own, true, max_distance=40)
+    found = {"SCC": scc, "change": contrast_correlation(own, true, before)}
+    return pd.DataFrame(found).groupby(windows.table["cell_type"].to_numpy()).mean()
+
+
+scores = {name: change_scores(maps, region.test) for name, maps in predicted.items()}
+columns = {
+    f"{metric}, {kind}": {name: s.loc[kind, metric] for name, s in scores.items()}
+    for metric in ("SCC", "change")
+    for kind in ("NPC", "CN")
+}
+table(
+    pd.DataFrame(columns), best=dict.fromkeys(columns, "max"),
+    apart=("ES copied", "the other neural type"),
+)  # fmt: skip
+
+# %% tags=["hide-input"]
+mean = pd.DataFrame({name: s.mean() for name, s in scores.items()}).T
+ridge, relative = mean.loc["ridge on CpG"], mean.loc["the other neural type"]
+claim(
+    f"The copied ES map has an SCC of {mean['SCC']['ES copied']:.2f} and, by definition, no correlation with the"
+    f" change. Smoothing leaves it at {mean['SCC']['ES smoothed']:.2f}: these maps are deep, and little of what"
+    f" lies between them is noise. Ridge regression has a correlation of {ridge['change']:.2f} with the change,"
+    f" but an SCC of only {ridge['SCC']:.2f}. The other neural type has a correlation of {relative['change']:.2f}:"
+    " most of what changes is shared by both and is there to be predicted, but not from CpG and one chromosome.",
+    abs(mean["SCC"]["ES smoothed"] - mean["SCC"]["ES copied"]) < 0.05,
+    0.1 < ridge["change"] < relative["change"] - 0.1,
+    ridge["SCC"] < mean["SCC"]["ES copied"] + 0.02,
+)  # fmt: skip
+
+# %% [markdown]
+# These are overlapping windows of one region: a single draw. No interval is given, because none can be had from one
+# chromosome. And without a guide two cell types get one prediction, however well each is met.
+#
+# ## A file for a genome browser
+#
+# A model that has learned is used from the command line, on files of the usual formats:
+#
+# ```console
+# $ scstlib predict-contacts --bulk bulk.cool --expression cells.h5ad \
+#       --cell-type-key kind --genes genes.bed --cpg cpg.bedGraph \
+#       --model model.safetensors --window 40 --stride 20 --out cortex.mcool
+# ```
+#
+# It writes `cortex.microglia.mcool` and so on, one file a cell type, which cooler reads and HiGlass shows. Maps in
+# the `.hic` format are converted first, with `hictk convert maps.hic maps.mcool` or `hic2cool convert maps.hic
+# maps.mcool -r 0`.
+#
+# In Python the same takes three steps: read files, fit, predict to a file. Here with the human cells of the page
+# before: the bulk is one donor's, the targets are the other's.
+
+# %% tags=["hide-input"]
+kinds = {"ODC": "oligo", "Astro": "astro", "MG": "microglia", "Sst": "neuro"}
+maps = load("lee2019")
+obs = maps.obs.assign(kind=maps.obs["cell_type"].astype(str).map(kinds))
+of_21, of_29 = obs[obs["donor"] == "21yr"], obs[obs["donor"] == "29yr"]
+groups = {"bulk": list(of_21.index)}
+groups |= {kind: list(of_29.index[of_29["kind"] == kind]) for kind in kinds.values()}
+samples = maps.pseudobulk(groups)
+rna = load("darmanis2015")
+rna = rna[rna.obs["cell_type"].isin(list(kinds.values()))].copy()
+genes = load("annotation_hg19").drop_duplicates("gene").set_index("gene")
+cpg = load("cpg_tracks").query("assembly == 'hg19' and bin_size == 1_000_000")
+cpg = cpg.rename(columns={"cpg": "value"})
+warnings.simplefilter("ignore")  # genes without a place on these chromosomes
+
+# %%
+files = {"cell_type_key": "cell_type", "genes": genes, "cpg": cpg}
+files |= {"bulk_cell_types": list(kinds.values()), "window": 40}
+learn = read_inputs(
+    samples.uri("bulk"), rna, **files,
+    targets={kind: samples.uri(kind) for kind in kinds.values()},
+    chromosomes=[f"chr{n}" for n in range(1, 9)],
+)  # fmt: skip
+trees = ContactTrees(n_pixels=50_000, max_iter=50, seed=seed)
+trees.fit(learn.windows(stride=20, to_end=True))
+
+new = read_inputs(samples.uri("bulk"), rna, **files, chromosomes=["chr9"])
+folder = Path(tempfile.mkdtemp())
+written = predict_contacts(trees, new, folder / "cortex.mcool", stride=20)
+print(*(path.name for path in written.values()))
+
+# %%
+microglia = cooler.Cooler(f"{written['microglia']}::resolutions/1000000")
+in_file = microglia.matrix(balance=False).fetch("chr9")
+metadata = microglia.info["metadata"]
+print({k: metadata[k] for k in ("predicted", "cell_type", "model")})
+print("learned on", *metadata["training_chromosomes"])
+
+# %% tags=["hide-input"]
+i, j = np.indices(in_file.shape)
+far = in_file[np.abs(i - j) > 20]
+claim(
+    f"{len(written)} files are written, one a cell type. A file says what it holds and which chromosomes the"
+    " model has seen. Beyond 20 bins, the window minus the stride, nothing is predicted, and the file is empty.",
+    len(written) == len(kinds), "chr9" not in metadata["training_chromosomes"], (far == 0).all(),
+    in_file.sum() > 0,
+)  # fmt: skip
+
+# %% [markdown]
+# ## Check yourself
+#
+# <details><summary>Why can the gain by a guide not be measured on these neurons?</summary>
+#
+# There is no expression. With the same tracks for NPC and CN a model gives both the same map, and a score of what
+# differs between them is 0 whatever the model does.
+#
+# </details>
+#
+# <details><summary>Why is a gap left beside the held-out region?</summary>
+#
+# Windows are 6.4 Mb wide and start every 0.8 Mb. Without a gap, training windows would hold pixels of the region that
+# is to be tested.
+#
+# </details>
+#
+# <details><summary>The copied map has the highest SCC of the three. Is it the best prediction of a neuron?</summary>
+#
+# For a map that looks right, yes. Of what makes a neuron differ from a stem cell it says nothing: its correlation
+# with the change is 0.
+#
+# </details>
+#
+# ## Key points
+#
+# - Maps without expression still answer one question: what of a change can be had without a guide.
+# - With one chromosome, hold out a region with a gap, and give no interval that the data cannot give.
+# - A measured relative, put in the place of a prediction, says how much was there to be predicted.
+# - A predicted map is a file like a measured one; its metadata say which model made it, and from what.
+#
+# ## Exercises
+#
+# > **Exercise** Leave the gap out (`gap=0`). Does ridge do better? What does the split refuse?
+#
+# <details><summary>Solution</summary>
+#
+# Call `hold_out_regions` with `gap=0` and fit again. Windows that overlap the region itself are never trained on, so
+# a small gap changes little for ridge; it matters for a model that remembers places.
+#
+# </details>
+#
+# > **Exercise** Predict the ES map from the map of CN. Is the way back easier?
+#
+# <details><summary>Solution</summary>
+#
+# Exchange the maps in `make_windows`: bulk `full["CN"]`, `bulk_cell_types=("CN",)`, target `full["ES"]`. SCC of the
+# copy is the same up to the weights of the score; what ridge learns of the change is reversed in sign.
+#
+# </details>
+#
+# ## Further reading
+#
+# - [Bonev et al. 2017](https://doi.org/10.1016/j.cell.2017.09.043): how contact maps change as mouse neurons mature.
+# - [Whalen et al. 2022](https://doi.org/10.1038/s41576-021-00434-9): pitfalls of machine learning in genomics.
