@@ -7,7 +7,12 @@ import pandas as pd
 import pytest
 from scipy.stats import ttest_rel
 
-from scstlib.audit.experiments import illusion, mean_interval, with_and_without
+from scstlib.audit.experiments import (
+    illusion,
+    interval_text,
+    mean_interval,
+    with_and_without,
+)
 
 
 def test_every_seed_is_scored_both_ways() -> None:
@@ -29,6 +34,13 @@ def test_the_interval_is_that_of_the_paired_t_test() -> None:
     np.testing.assert_allclose(found[["honest", "mistake"]].astype(float), scores.mean(axis=0))
     assert found["illusion"] == pytest.approx(found["mistake"] - found["honest"])
     assert found["seeds"] == 5
+
+
+def test_an_interval_is_written_with_true_minus_signs_in_the_form_asked_for() -> None:
+    assert interval_text([1.0, 2.0, 3.0]) == "2.00 (−0.48 to 4.48)"
+    assert interval_text([-1.0, -3.0], "+.0f", level=0.5) == "−2 (−3 to −1)"
+    with pytest.raises(ValueError, match="two finite values"):
+        interval_text([1.0])
 
 
 def test_differences_within_a_seed_count_not_those_between_seeds() -> None:
