@@ -87,6 +87,37 @@ def mean_interval(values: Iterable[float], level: float = 0.95) -> tuple[float, 
     return mean, mean - half, mean + half
 
 
+def interval_text(values: Iterable[float], form: str = ".2f", level: float = 0.95) -> str:
+    """Mean over seeds and, in brackets, its interval, as :func:`mean_interval` finds them.
+
+    Parameters
+    ----------
+    values
+        One number a seed, all finite.
+    form
+        Of each of the three numbers, as :func:`format` takes it; minus signs are true ones.
+    level
+        Coverage of the interval, between 0 and 1.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    ValueError
+        As :func:`mean_interval` does.
+
+    Examples
+    --------
+    >>> from scstlib.audit.experiments import interval_text
+    >>> interval_text([0.1, 0.2, 0.3])
+    '0.20 (−0.05 to 0.45)'
+    """
+    mean, low, high = (format(v, form).replace("-", "−") for v in mean_interval(values, level))
+    return f"{mean} ({low} to {high})"
+
+
 def over_seeds(
     score: Callable[[Any], Mapping[str, float]], draws: Iterable[Any], level: float = 0.95
 ) -> pd.DataFrame:

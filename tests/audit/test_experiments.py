@@ -10,6 +10,7 @@ from scipy.stats import ttest_rel
 from scstlib.audit.experiments import (
     describe,
     illusion,
+    interval_text,
     mean_interval,
     measure,
     over_seeds,
@@ -40,6 +41,13 @@ def test_the_interval_is_that_of_the_paired_t_test() -> None:
     assert found["seeds"] == 5
     again = measure(lambda seed, mistake: scores[seed, int(mistake)], range(5))
     pd.testing.assert_series_equal(again, illusion(table))
+
+
+def test_an_interval_is_written_with_true_minus_signs_in_the_form_asked_for() -> None:
+    assert interval_text([1.0, 2.0, 3.0]) == "2.00 (−0.48 to 4.48)"
+    assert interval_text([-1.0, -3.0], "+.0f", level=0.5) == "−2 (−3 to −1)"
+    with pytest.raises(ValueError, match="two finite values"):
+        interval_text([1.0])
 
 
 def test_differences_within_a_seed_count_not_those_between_seeds() -> None:
