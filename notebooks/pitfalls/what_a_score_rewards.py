@@ -233,8 +233,8 @@ claim(
 # %% [markdown]
 # ## Half squared, squared or not
 #
-# Move a population by a vector of length 3. The optimal transport moves every cell by 3, so $W_1 =
-# W_2 = 3$ and $W_2^2 = 9$. The Sinkhorn divergence with the cost $\tfrac12\lVert x-y\rVert^2$ is
+# Move a population by a vector of length 3. The optimal transport moves every cell by 3, so
+# $W_1=W_2=3$ and $W_2^2=9$. The Sinkhorn divergence with the cost $\tfrac12\lVert x-y\rVert^2$ is
 # about half of the last. A column headed "Wasserstein distance" may hold any of these, so
 # published numbers are compared only when cost, blur, scaling, space and number of cells are the
 # same.
@@ -295,7 +295,7 @@ for distance in (squared, sinkhorn):
 #
 # <details><summary>Solution</summary>
 #
-# Every cell moves by $3\sqrt2$: $W_1 = W_2 = 4.243$, $W_2^2 = 18$, and the divergence is about 9.
+# Every cell moves by $3\sqrt2$: $W_1=W_2=4.243$, $W_2^2=18$, and the divergence is about 9.
 # It is neither 4.2 nor 18, so one such line tells which of the four a function computes.
 #
 # </details>
