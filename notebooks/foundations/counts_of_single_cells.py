@@ -167,8 +167,8 @@ plt.show()
 #
 # Most entries of the matrix are zero. Is a zero a gene that is off, or a molecule that was missed?
 # Start with what counting alone explains. If every cell had a gene at the same level and molecules
-# were caught independently, its count in a cell of depth $n$ would be Poisson with mean $\mu =
-# p\,n$, where $p$ is the gene's share of all molecules, and a share $e^{-\mu}$ of such cells would
+# were caught independently, its count in a cell of depth $n$ would be Poisson with mean
+# $\mu=p\,n$, where $p$ is the gene's share of all molecules, and a share $e^{-\mu}$ of such cells would
 # show a zero.
 
 # %%

@@ -51,19 +51,20 @@ plt.rcParams.update(book_style())
 claim = Claims(profile, seed)
 
 # %% [markdown]
-# A model predicts the contact map of a cell type and reaches a correlation of 0.95. Contact maps
-# of all cell types have the same bright diagonal and mostly the same domains, so even a map of
-# *other* cells looks right. Does the score ask whether the model knows this cell type? As for
-# cells, the way to find out is to score maps whose worth is known.
+# A model predicts the contact map of a cell type and reaches a correlation of 0.95. Maps of all
+# cell types have the same bright diagonal and mostly the same domains, so even a map of *other*
+# cells looks right. Does the score ask whether the model knows this cell type? To find out, score
+# maps whose worth is known; a check that *refuses* a score reports a finding.
 #
 # ## What a copy scores
 #
 # The task is the contact map of one mature cell type from a pseudo-bulk of 200 of its cells. The
 # prediction is a copy of the stem cells' map, as a bulk experiment would measure it. The *ceiling*
 # beside it is the noise-free truth, scored against the same target. Below it stands pure distance
-# decay, which has forgotten every position on the chromosome. The *contrast correlation* is taken
-# after the mean of the other cell types is subtracted from both maps, so that only what is
-# specific to the cell type is left. SCC is the stratum-adjusted correlation ([Yang et al.
+# decay, which has forgotten every position on the chromosome. The [contrast
+# correlation](../../book/glossary.md#contrast-correlation-dc) is taken after the mean of the other
+# cell types is subtracted from both maps, so that only what is specific to the cell type is left.
+# SCC is the stratum-adjusted correlation ([Yang et al.
 # 2017](https://doi.org/10.1101/gr.220640.117)), undefined for decay, whose strata do not vary;
 # GenomeDISCO compares maps after random walks on them ([Ursu et al.
 # 2018](https://doi.org/10.1093/bioinformatics/bty164)).

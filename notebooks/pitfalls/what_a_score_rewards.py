@@ -1,10 +1,11 @@
 # %% [markdown]
 # # What a score rewards
 #
-# How a floor, a constant and known answers show what a score really asks for.
+# How a constant, true cells and known answers show what a score really asks for.
 #
 # > **Learning goals**
-# > - put a floor and a constant beside any score, and read off what the score asks for;
+# > - put a [floor](../../book/glossary.md#floor) and a constant beside any score, and read off what it
+# >   asks for;
 # > - say why a score of many noisy genes can prefer one constant to true cells;
 # > - tell $W_2$, $W_2^2$ and the Sinkhorn divergence apart by a known answer;
 # > - have a check of the package refuse each mistake, before a model is scored.
@@ -67,8 +68,8 @@ claim = Claims(profile, seed)
 #
 # Four "predictions" of 200 cells at a held-out time are scored against 200 measured cells. The
 # best possible prediction is **fresh true cells**: other cells of the same time from the same
-# organism. The worst that still knows the mean is **one constant vector**, a population without
-# any cells in it.
+# organism. Their score is the floor. The worst that still knows the mean is **one constant
+# vector**, a population without any cells in it.
 
 # %% tags=["hide-input"]
 organism = simulate_organism(seed=seed, preset="small")
@@ -127,6 +128,7 @@ claim(
     " same divergence puts the truth first, and so does the energy"
     " distance in all genes.",
     true[genes] > 1.3 * constant[genes],
+    scored["mean error"].idxmax() == "true cells without noise",
     1.3 * true[few] < scored[few].iloc[1:].min(),
     1.3 * true[energy] < scored[energy].iloc[1:].min(),
 )
@@ -232,7 +234,7 @@ claim(
 # ## Half squared, squared or not
 #
 # Move a population by a vector of length 3. The optimal transport moves every cell by 3, so
-# $W_1 = W_2 = 3$ and $W_2^2 = 9$. The Sinkhorn divergence with the cost $\tfrac12\lVert x-y\rVert^2$ is
+# $W_1=W_2=3$ and $W_2^2=9$. The Sinkhorn divergence with the cost $\tfrac12\lVert x-y\rVert^2$ is
 # about half of the last. A column headed "Wasserstein distance" may hold any of these, so
 # published numbers are compared only when cost, blur, scaling, space and number of cells are the
 # same.
@@ -293,7 +295,7 @@ for distance in (squared, sinkhorn):
 #
 # <details><summary>Solution</summary>
 #
-# Every cell moves by $3\sqrt2$: $W_1 = W_2 = 4.243$, $W_2^2 = 18$, and the divergence is about 9.
+# Every cell moves by $3\sqrt2$: $W_1=W_2=4.243$, $W_2^2=18$, and the divergence is about 9.
 # It is neither 4.2 nor 18, so one such line tells which of the four a function computes.
 #
 # </details>
