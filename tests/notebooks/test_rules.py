@@ -122,7 +122,7 @@ def test_every_exercise_has_a_hidden_solution(page: Any) -> None:
     assert cells
     for source in cells:
         assert source.count("> **Exercise") == len(SOLUTION.findall(source))
-        assert source.count("<details>") == len(SOLUTION.findall(source))
+        assert source.count("<summary>Solution<") == len(SOLUTION.findall(source))
 
 
 def test_prose_is_portable(page: Any) -> None:
