@@ -1,7 +1,4 @@
-"""The reading rules of the pages with code, measured in the source and in a browser.
-
-``python -m tests.book.reading_rules`` prints the exceptions that the sources need today.
-"""
+"""The reading rules of the pages with code, measured in the source and in a browser."""
 
 from __future__ import annotations
 
@@ -109,16 +106,3 @@ def sources() -> dict[str, Path]:
     """The source of every page by its name."""
     folder = notebooks.ROOT / "notebooks"
     return {name: folder / f"{name}.py" for name in notebooks.names()}
-
-
-def main() -> None:
-    """Print the entries of ``KNOWN`` that the sources need."""
-    for name, source in sources().items():
-        found = in_source(source)
-        over = {rule: each.value for rule, each in found.items() if judge({rule: each}, {})}
-        if over:
-            print(f'    "{name}": {json.dumps(over)},')
-
-
-if __name__ == "__main__":
-    main()

@@ -20,6 +20,7 @@ def cell(source: str, *tags: str) -> dict[str, Any]:
         ("import numpy as np\nfrom scstlib.datasets import load", [], ["hide-input"]),
         ("import matplotlib.pyplot as plt\nplt.rcParams.update({})", [], ["hide-input"]),
         ("import pandas as pd\npd.options.display.width = 80", [], ["hide-input"]),
+        ("from scstlib.pages import Claims\nclaim = Claims(profile, seed)", [], ["hide-input"]),
         ("import numpy as np\nx = np.ones(3)", [], []),
         ("def f():\n    import numpy", [], []),
         ("print(1)", [], []),

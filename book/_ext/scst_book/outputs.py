@@ -84,7 +84,7 @@ def _fold(cell: dict[str, Any]) -> None:
 
 
 def only_imports(source: str) -> bool:
-    """Whether code imports, and does nothing more than to set how figures and warnings look."""
+    """Whether code imports, and does nothing more than to set the look, seeds and claims."""
     try:
         statements = ast.parse(source).body
     except SyntaxError:  # a cell with a shell command
@@ -92,9 +92,17 @@ def only_imports(source: str) -> bool:
     imports = (ast.Import, ast.ImportFrom)
     return any(isinstance(s, imports) for s in statements) and all(
         isinstance(s, (*imports, ast.With, ast.Expr))
-        or (isinstance(s, ast.Assign) and all(isinstance(t, ast.Attribute) for t in s.targets))
+        or (isinstance(s, ast.Assign) and _is_setting(s))
         for s in statements
     )
+
+
+def _is_setting(statement: ast.Assign) -> bool:
+    """Whether a statement sets an attribute, or a name to something that is known at once."""
+    if all(isinstance(target, ast.Attribute) for target in statement.targets):
+        return True
+    calls = [node for node in ast.walk(statement.value) if isinstance(node, ast.Call)]
+    return {ast.unparse(call.func) for call in calls} <= {"Claims", "range"}
 
 
 def _figure(cell: dict[str, Any]) -> None:
