@@ -284,11 +284,12 @@ def interval_rows(
     ['a leak']
     """
     left = min(0.0, *(float(row["lower"]) for row in rows.values()))
+    behind = {"facecolor": "white", "edgecolor": "none", "pad": 1}
     for place, (name, row) in enumerate(rows.items()):
         color = ORANGE if row["lower"] > 0 else GREY
         ax.plot([row["lower"], row["upper"]], [place, place], color=color, lw=2)
         ax.plot(row[value], place, "o", color=color)
-        ax.text(left, place - 0.2, name, va="bottom", fontsize=10)
+        ax.text(left, place - 0.2, name, va="bottom", fontsize=10, bbox=behind)
     ax.axvline(0, color="black", lw=0.8, zorder=0)
     ax.set(xlabel=label, yticks=[], ylim=(len(rows) - 0.6, -0.8))
     ax.spines["left"].set_visible(False)

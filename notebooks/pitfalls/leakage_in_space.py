@@ -35,7 +35,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.ensemble import ExtraTreesRegressor
 
-from scstlib.audit.experiments import describe, measure, verdict
+from scstlib.audit.experiments import describe, illusion, measure, verdict, with_and_without
 from scstlib.datasets import load
 from scstlib.files.track_files import expression_by_type
 from scstlib.leakage import assert_disjoint
@@ -220,7 +220,6 @@ claim(f"The skill is {words}: no gain is seen here.", row["lower"] < 0 < row["up
 
 # %% tags=["hide-input"]
 def published(seed, mistake):
-    """Skill of the published scGrapHiC, at the depth of the bulk, on an unseen type."""
     windows = task.organism_windows(seed)
     train, test = (windows[rows] for rows in new_type(windows.table, seed, mistake, "beta_mature"))
     small = {"width": 16, "encodings": 8, "node_blocks": 1, "attention_blocks": 1}
@@ -230,11 +229,12 @@ def published(seed, mistake):
     return 1 - float(((found.change - truth.change) ** 2).mean() / (truth.change**2).mean())
 
 
-row = measure(published, seeds[:3])
-found["published scGrapHiC: same chromosomes"] = row
+scores = with_and_without(published, seeds[:3])
+row = illusion(scores)
+gains = scores.groupby("seed")["score"].diff().dropna()
 claim(
-    f"After so short a training it is worse than the bulk map, and with the mistake it looks less poor: {describe(row)}. A leak does not need a good model.",
-    row["illusion"] > 0.1 and row["honest"] < 0,
+    f"After so short a training it is worse than the bulk map, and with the mistake it looks less poor in each of three organisms: {describe(row)}. A leak does not need a good model.",
+    gains.min() > 0 and row["honest"] < 0,
 )
 
 # %% [markdown]
@@ -285,8 +285,8 @@ real = {
 }
 real = {f"real maps: {name}": measure(score, seeds[:3]) for name, score in real.items()}
 
-# %% tags=["hide-input"] caption="What each mistake adds to the skill, with its 95 % interval. Orange: the interval lies above 0. On real maps overlap is worth as much as on simulated ones; known places are not." alt="Eight horizontal intervals with a dot each, one for each mistake, beside a vertical line at 0." name="fig-illusions-in-space"
-fig, ax = plt.subplots(figsize=(5.4, 5.6))
+# %% tags=["hide-input"] caption="What each mistake adds to the skill, with its 95 % interval. Orange: the interval lies above 0. The published model is left out: its interval is too wide for this axis. On real maps overlap is worth as much as on simulated ones; known places are not." alt="Seven horizontal intervals with a dot each, one for each mistake, beside a vertical line at 0." name="fig-illusions-in-space"
+fig, ax = plt.subplots(figsize=(5.4, 5.0))
 interval_rows(ax, found | real, value="illusion", label="skill that the mistake adds")
 plt.show()
 

@@ -26,7 +26,7 @@ def line(kind: str = "components") -> AnnData:
     """30 cells at each of three times; of ten values the first is the time, the others scatter."""
     rng = np.random.default_rng(0)
     time = np.repeat([0.0, 1.0, 3.0], 30)
-    x = np.column_stack([time, 0.01 * rng.normal(size=(90, 9))])
+    x = np.column_stack([time, 0.002 * rng.normal(size=(90, 9))])
     obs = pd.DataFrame({"time": time}, index=[f"c{i}" for i in range(90)])
     return AnnData(x, obs=obs, uns={"value_kind": kind})
 
