@@ -188,7 +188,7 @@ claim(
 #
 # Two maps of the same cells, sequenced to unequal [depth](../../book/glossary.md#depth), differ in every pixel. The usual
 # remedy is to scale: the published one takes each map to 25,000 reads, then log(1 + x), then divides by the maximum. Does it
-# help? A pseudo-bulk of 400 beta cells is compared with four others: the same cell type or stem cells, and four times as deep
+# help? A pseudo-bulk of 200 beta cells is compared with four others: the same cell type or stem cells, and eight times as deep
 # or thinned to equal depth.
 
 
@@ -200,12 +200,12 @@ def draw(kind, n_cells, draw_seed):
     return counts[first:last, first:last].astype(float)
 
 
-sample, partners = draw(kind, 400, seed + 1), {}
+sample, partners = draw(kind, 200, seed + 1), {}
 depth = int(np.triu(sample).sum())
 for name, each in (("beta", kind), ("stem", "stem")):
     deep = draw(each, 1600, seed + 2)
     thinned = downsample(deep, n_contacts=depth, seed=seed)
-    partners |= {f"{name}, 4 × as deep": deep, f"{name}, thinned": thinned}
+    partners |= {f"{name}, 8 × as deep": deep, f"{name}, thinned": thinned}
 
 # %% tags=["hide-input"]
 one_scale = normalise_depth(sample)
@@ -224,7 +224,7 @@ table(compared.astype({"contacts": int}))
 same_deep, same_thin, other_deep, other_thin = compared.index
 counts, scaled, scc = (compared[c] for c in ("MSE, counts", "MSE, scaled × 10⁴", "SCC"))
 claim(
-    "In counts depth is everything: the same cell type four times as deep is"
+    "In counts depth is everything: the same cell type eight times as deep is"
     f" {counts[same_deep] / counts[other_thin]:,.0f} times as far away as stem cells of equal depth. Scaling removes the"
     " level but not the noise, and the error turns round: stem cells measured deeply are now nearer than beta cells of"
     " equal depth. The stratum-adjusted correlation (SCC), an agreement, has it the same way round. At one depth, either"
@@ -325,12 +325,12 @@ claim(
 #
 # ## Exercises
 #
-# > **Exercise** Repeat the depth comparison with 50 cells and 200 in place of 400 and 1,600. Is the same cell type
+# > **Exercise** Repeat the depth comparison with 50 cells and 400 in place of 200 and 1,600. Is the same cell type
 # > still nearer at equal depth?
 #
 # <details><summary>Solution</summary>
 #
-# Call `draw(kind, 50, seed + 1)` and `draw(each, 200, seed + 2)` and set `depth` anew. With so few cells the depth of the
+# Call `draw(kind, 50, seed + 1)` and `draw(each, 400, seed + 2)` and set `depth` anew. With so few cells the depth of the
 # partner decides nearly all of the error, and at equal depth the order of the cell types depends on the draw: try several
 # values for `draw_seed`. A comparison of cell types needs enough cells of *both*.
 #

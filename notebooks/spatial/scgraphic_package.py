@@ -112,9 +112,10 @@ size = np.abs(np.log((truth + 1) / (mean_truth + 1))).mean(axis=(1, 2))
 one = int((size * (test.table["cell_type"] == "beta_mature")).argmax())
 place = dict(zip(("start", "end"), test.table.loc[one, ["start", "end"]], strict=True))
 logs = view.maps[one].numpy()  # of the ratio at four widths, and of what is expected
+seen = test.mask[one] & test.mask[one][:, None]
 shown = {
-    "expected": np.exp(logs[-1]), "observed / expected": logs[0] / np.log(2),
-    "averaged": logs[2] / np.log(2), "base": np.exp(base[one]),
+    "expected": np.exp(logs[-1]) * seen, "observed / expected": logs[0] / np.log(2),
+    "averaged": logs[2] / np.log(2), "base": np.exp(base[one]) * seen,
 }  # fmt: skip
 fig, axes = plt.subplots(2, 2, figsize=(5.4, 6.4))
 for ax, (name, values) in zip(axes.flat, shown.items(), strict=True):
