@@ -301,7 +301,8 @@ claim(
 # Yes: a coordinate that rises may have a negative weight in the decoder. But the coordinate cannot come back.
 #
 # </details>
-#
+
+# %% [markdown]
 # ## Key points
 #
 # - scNODE is a latent space, a drift and a distance between populations, each of a few lines that can be checked.
@@ -310,8 +311,7 @@ claim(
 #
 # ## Exercises
 #
-# > **Exercise** Leave the term of the measured cells alone, `transport(y, y)`, out of `divergence`. What changes: the value,
-# > the gradient, the cost?
+# > **Exercise** Leave the term of the measured cells alone, `transport(y, y)`, out of `divergence`. What changes: the value, the gradient, the cost?
 #
 # <details><summary>Solution</summary>
 #

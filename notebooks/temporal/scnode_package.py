@@ -312,7 +312,8 @@ claim(
 # Between 72 h and 96 h cells move little and keep their fate, and the copy here knows the cells without their noise. To beat it, a model has to know a direction that nobody measured.
 #
 # </details>
-#
+
+# %% [markdown]
 # ## Key points
 #
 # - Depth belongs into the model of counts, not into a coordinate.
@@ -339,7 +340,7 @@ claim(
 #
 # <details><summary>Solution</summary>
 #
-# Growth acts on the pairs between two measured times, so that the drift between them changes a little. The composition at 96 h cannot change: all cells there start at 72 h. Growth is for series whose fates divide at very different rates; on others it is one more thing that can go wrong, which is why it is off.
+# Growth ([Schiebinger et al. 2019](https://doi.org/10.1016/j.cell.2019.01.006)) acts on the pairs between two measured times, so that the drift between them changes a little. The composition at 96 h cannot change: all cells there start at 72 h. Growth is for series whose fates divide at very different rates; on others it is one more thing that can go wrong, which is why it is off.
 #
 # </details>
 #
@@ -347,4 +348,3 @@ claim(
 #
 # - [Tong et al. 2024](https://arxiv.org/abs/2302.00482): flow matching on pairs by optimal transport.
 # - [Townes et al. 2019](https://doi.org/10.1186/s13059-019-1861-6): factors of counts, and what log values do to distances.
-# - [Schiebinger et al. 2019](https://doi.org/10.1016/j.cell.2019.01.006): transport with growth.
