@@ -117,7 +117,7 @@ def euler(points, clock):
 #
 # [Optimal transport](../../book/glossary.md#optimal-transport) carries one cloud to the other at the least total cost, here half the squared distance. The cost is a score. Its derivative is more: a direction for every cell.
 
-# %% tags=["hide-input"] caption="Measured cells of 36 h (blue) and 60 h (grey) in two principal components. Arrows say where the divergence pulls every third blue cell, and show a quarter of the way: towards the nearer part of the other cloud. In training, the blue cells are the predicted ones, and the drift learns to follow the arrows." alt="A scatter plot of two clouds, blue on the right and grey on the left. Arrows start at 20 of the blue dots and point to the left; those of upper dots end higher than those of lower dots." name="fig-pull"
+# %% tags=["hide-input"] caption="Measured cells of 36 h (blue) and 60 h (grey) in two principal components. Arrows say where the divergence pulls every third blue cell, and show a quarter of the way: towards the nearer part of the other cloud. In training, the blue cells are the predicted ones, and the drift learns to follow the arrows." alt="A scatter plot of two clouds, blue on the right and grey on the left. Arrows start at 20 of the blue dots and point to the left; those of upper dots end higher than those of lower dots." name="fig-divergence-pull"
 planar = PCA(2, random_state=seed).fit(log_values)
 points = [planar.transform(log_values[at == hour]) for hour in (36.0, 60.0)]
 x = torch.as_tensor(points[0]).requires_grad_()
@@ -301,7 +301,8 @@ claim(
 # Yes: a coordinate that rises may have a negative weight in the decoder. But the coordinate cannot come back.
 #
 # </details>
-#
+
+# %% [markdown]
 # ## Key points
 #
 # - scNODE is a latent space, a drift and a distance between populations, each of a few lines that can be checked.
@@ -310,8 +311,7 @@ claim(
 #
 # ## Exercises
 #
-# > **Exercise** Leave the term of the measured cells alone, `transport(y, y)`, out of `divergence`. What changes: the value,
-# > the gradient, the cost?
+# > **Exercise** Leave the term of the measured cells alone, `transport(y, y)`, out of `divergence`. What changes: the value, the gradient, the cost?
 #
 # <details><summary>Solution</summary>
 #

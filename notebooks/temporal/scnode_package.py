@@ -253,7 +253,7 @@ claim(
     late["default"] > 0.7 * late[copy] and noise > 0.75,
 )
 
-# %% tags=["hide-input"] caption="True cells (grey) and predicted cells in two principal components of true training cells. *Top*: published. *Bottom*: default. *Left*: 48 h. *Right*: 96 h. The published cells begin to part and stop short of the branches. Those of the default reach them, and scatter more than true cells." alt="Four scatter plots. True cells form two grey clouds, further apart at 96 h than at 48 h. In the upper row orange dots lie between them. In the lower row blue dots lie on both, more widely spread." name="fig-predicted"
+# %% tags=["hide-input"] caption="True cells (grey) and predicted cells in two principal components of true training cells. *Top*: published. *Bottom*: default. *Left*: 48 h. *Right*: 96 h. The published cells begin to part and stop short of the branches. Those of the default reach them, and scatter more than true cells." alt="Four scatter plots. True cells form two grey clouds, further apart at 96 h than at 48 h. In the upper row orange dots lie between them. In the lower row blue dots lie on both, more widely spread." name="fig-scnode-predicted"
 fig, axes = plt.subplots(2, 2, figsize=(5.4, 5.0), sharex=True, sharey=True)
 shown = [("published", ORANGE), ("default", BLUE)]
 for row, (name, color) in zip(axes, shown, strict=True):
@@ -312,7 +312,8 @@ claim(
 # Between 72 h and 96 h cells move little and keep their fate, and the copy here knows the cells without their noise. To beat it, a model has to know a direction that nobody measured.
 #
 # </details>
-#
+
+# %% [markdown]
 # ## Key points
 #
 # - Depth belongs into the model of counts, not into a coordinate.
@@ -339,7 +340,7 @@ claim(
 #
 # <details><summary>Solution</summary>
 #
-# Growth acts on the pairs between two measured times, so that the drift between them changes a little. The composition at 96 h cannot change: all cells there start at 72 h. Growth is for series whose fates divide at very different rates; on others it is one more thing that can go wrong, which is why it is off.
+# Growth ([Schiebinger et al. 2019](https://doi.org/10.1016/j.cell.2019.01.006)) acts on the pairs between two measured times, so that the drift between them changes a little. The composition at 96 h cannot change: all cells there start at 72 h. Growth is for series whose fates divide at very different rates; on others it is one more thing that can go wrong, which is why it is off.
 #
 # </details>
 #
@@ -347,4 +348,3 @@ claim(
 #
 # - [Tong et al. 2024](https://arxiv.org/abs/2302.00482): flow matching on pairs by optimal transport.
 # - [Townes et al. 2019](https://doi.org/10.1186/s13059-019-1861-6): factors of counts, and what log values do to distances.
-# - [Schiebinger et al. 2019](https://doi.org/10.1016/j.cell.2019.01.006): transport with growth.
