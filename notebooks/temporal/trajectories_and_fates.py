@@ -259,8 +259,8 @@ table(100 * kept, digits=2)
 # %% tags=["hide-input"]
 level, grown = kept.iloc[[0, -1], 1].to_numpy(), kept.iloc[[0, -1], 2].to_numpy()
 claim(
-    f"Without growth the share of alpha stays at {level[0]:.2f}: no alpha cell turns into another. With growth it falls from"
-    f" {grown[0]:.2f} to {grown[1]:.2f}, since the others outgrow alpha. The flow keeps the number of cells, so it can"
+    f"Without growth the share of alpha stays at {level[0]:.0%}: no alpha cell turns into another. With growth it falls from"
+    f" {grown[0]:.0%} to {grown[1]:.0%}, since the others outgrow alpha. The flow keeps the number of cells, so it can"
     f" explain the fall only by turning alpha cells into others: it does so to {1 - kept.iloc[0, 0]:.0%} of the alpha cells of"
     f" {late[0]:.0f} h. Growth and conversion look alike in shares, and the fate that a flow gives to a cell can be plainly"
     " wrong.",
