@@ -190,8 +190,8 @@ class Drift(nn.Module):
 
     def __init__(self):
         super().__init__()
-        first, second, third = nn.Linear(2, 32), nn.Linear(32, 32), nn.Linear(32, 2)
-        self.net = nn.Sequential(first, nn.Tanh(), second, nn.Tanh(), third).double()
+        layers = nn.Linear(2, 32), nn.Tanh(), nn.Linear(32, 32), nn.Tanh()
+        self.net = nn.Sequential(*layers, nn.Linear(32, 2)).double()
 
     def forward(self, time, cells):
         return self.net(cells)
