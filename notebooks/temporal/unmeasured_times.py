@@ -245,8 +245,8 @@ fig.legend(*ax.get_legend_handles_labels(), loc="outside upper center", ncols=2,
 plt.show()
 
 # %% tags=["hide-input"]
-true = measured.to_numpy()
-spread = {k: np.nanmedian(variance_ratio(v.to_numpy(), true)) for k, v in predicted.items()}
+ratios = {k: variance_ratio(v.to_numpy(), measured.to_numpy()) for k, v in predicted.items()}
+spread = {name: np.nanmedian(ratio) for name, ratio in ratios.items()}
 gain = (shown.loc[DENOISED] / shown.loc[SCNODE]).filter(regex="place|likeness")
 claim(
     f"The variance of the predicted cells, divided by that of the measured ones, is {spread[SCNODE]:.2f} in the median gene with"
@@ -347,5 +347,4 @@ claim(
 # ## Further reading
 #
 # - [Zhang et al. 2024](https://doi.org/10.1093/bioinformatics/btae393): scNODE, its data sets and its comparison.
-# - [Schiebinger et al. 2019](https://doi.org/10.1016/j.cell.2019.01.006): optimal transport between measured times,
-#   with growth.
+# - [Schiebinger et al. 2019](https://doi.org/10.1016/j.cell.2019.01.006): optimal transport in time, with growth.

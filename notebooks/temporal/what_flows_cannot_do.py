@@ -204,8 +204,7 @@ plt.show()
 
 # %% tags=["hide-input"]
 velocities = rising(unit[0], now).detach()
-with torch.no_grad():
-    ends = [odeint(model, start[100:], measured_at)[-1] for model in (drift, rising)]
+ends = [odeint(model, start[100:], measured_at)[-1].detach() for model in (drift, rising)]
 miss, off_by = (float((end - truth[-1, 100:]).norm(dim=-1).median()) for end in ends)
 falls, still = (float(x.double().mean()) for x in (toggle(0, now) < 0, velocities == 0))
 claim(
