@@ -87,7 +87,11 @@ warnings.filterwarnings("ignore", message="time .* beyond the last training time
 # %%
 hours = np.union1d(np.linspace(0, 96, 17), test.obs["time"])
 found = ensemble.interval(
-    hours, lambda cells: cells.to_df().mean(), level=0.9, n_cells=300, seed=seed
+    hours,
+    lambda cells: cells.to_df().mean(),
+    level=0.9,
+    n_cells=300,
+    seed=seed,
 )
 
 # %% tags=["hide-input"] caption="Mean expression of four genes. Filled dots: means of training cells; open dots: means of held-out cells, which no member saw. Line and band: mean and 90 % interval of the ensemble; dotted: the last training time. Many open dots lie outside the band." alt="Four line charts, one for each gene, with a line, a band around it that widens to the right, and filled and open dots." name="fig-genes"

@@ -116,13 +116,13 @@ plt.show()
 
 # %% tags=["hide-input"]
 true = fine(start, grid(8, 8))[-1]
-miss = {h: (euler(toggle, start, grid(8, h))[-1] - true).norm(dim=-1) for h in (0.5, 1.0)}
-lost = (miss[1.0] > 1).double().mean()
+off = {h: (euler(toggle, start, grid(8, h))[-1] - true).norm(dim=-1) for h in (0.5, 1.0)}
+lost = {h: float((distance > 1).double().mean()) for h, distance in off.items()}
 claim(
-    f"With steps of 0.5, no cell ends further than {miss[0.5].max():.2f} from its true place. With steps of 1, {lost:.0%} of the cells"
-    " end more than 1 away. A step that is too long does not blur the picture a little: it carries both genes past the point where"
-    " they should part, and the cell never chooses, or chooses the other type.",
-    miss[0.5].max() < 0.1 and lost > 0.5,
+    f"With steps of 0.5, {lost[0.5]:.0%} of the cells end more than 1 from their true place; with steps of 1, {lost[1.0]:.0%} do. A"
+    " step that is too long does not blur the picture a little: it carries both genes past the point where they should part, and"
+    " the cell never chooses, or chooses the other type.",
+    lost[0.5] < 0.02 and lost[1.0] > 0.5,
 )
 
 # %% [markdown]
@@ -190,8 +190,8 @@ class Drift(nn.Module):
 
     def __init__(self):
         super().__init__()
-        first, second, third = nn.Linear(2, 32), nn.Linear(32, 32), nn.Linear(32, 2)
-        self.net = nn.Sequential(first, nn.Tanh(), second, nn.Tanh(), third).double()
+        layers = nn.Linear(2, 32), nn.Tanh(), nn.Linear(32, 32), nn.Tanh()
+        self.net = nn.Sequential(*layers, nn.Linear(32, 2)).double()
 
     def forward(self, time, cells):
         return self.net(cells)
@@ -283,10 +283,10 @@ kb = {key: size for key, (_, size) in found.items()}
 off_by = {key: float((vector - exact).norm() / exact.norm()) for key, (vector, _) in found.items()}
 claim(
     f"With 8 steps of `rk4` backpropagation keeps {kb['back', 8]:,.0f} kB and with 128 steps {kb['back', 128]:,.0f} kB; the adjoint"
-    f" keeps {kb['adjoint', 8]:.1f} kB in both cases. With 8 steps its derivative is off by {off_by['adjoint', 8]:.0%}, that of"
-    f" backpropagation by {off_by['back', 8]:.0%}; with 128 steps both are right to less than 0.01 %.",
+    f" keeps {kb['adjoint', 8]:.1f} kB in both cases. With 8 steps backpropagation is off by {off_by['back', 8]:.0%} and the adjoint"
+    f" by {off_by['adjoint', 8]:.0%} from the derivative with 512 steps; with 128 steps both are right to less than 0.01 %.",
     kb["back", 128] > 10 * kb["back", 8] and kb["adjoint", 128] == kb["adjoint", 8],
-    off_by["adjoint", 128] < 1e-4 < off_by["back", 8] < off_by["adjoint", 8] / 2,
+    max(off_by["back", 128], off_by["adjoint", 128]) < 1e-4,
 )
 
 # %% [markdown]

@@ -42,7 +42,6 @@ from scstlib.metrics.expression import energy_distance, sinkhorn, variance_ratio
 from scstlib.models import PublishedScNODE, ScNODE
 from scstlib.models.temporal import SPLIT_HALF as FLOOR
 from scstlib.models.temporal import DisplacementInterpolation, methods, score_held_out_times
-from scstlib.models.temporal.cells import measured_cells
 from scstlib.pages import Claims, table
 from scstlib.plots import book_style, populations
 from scstlib.splits import hold_out_times
@@ -114,12 +113,12 @@ cells = {name: series(name) for name in ("semrau2017", "guo2010")}
 # %%
 def metrics_for(train):
     """The three scores of predicted against measured cells."""
-    pca = PCA(6, random_state=seed).fit(measured_cells(train, "time").values)
-    return {
-        "place": lambda x, y: wasserstein(*map(pca.transform, (x, y)), squared=True),
-        "likeness": energy_distance,
-        "divergence": sinkhorn,
-    }
+    pca = PCA(6, random_state=seed).fit(train.to_df().to_numpy())
+
+    def place(x, y):
+        return wasserstein(pca.transform(x), pca.transform(y), squared=True)
+
+    return {"place": place, "likeness": energy_distance, "divergence": sinkhorn}
 
 
 # %% [markdown]
@@ -144,16 +143,18 @@ def metrics_for(train):
 
 # %%
 def fitted(train, test, n_published):
-    """All fitted methods by name, with several seeds where they are random."""
-    simple = {n: [new(seed).fit(train)] for n, new in methods().items() if n not in OWN}
-    ours = [ScNODE(seed=seed + i).fit(train) for i in range(3)]
+    """All fitted methods by name, several seeds of those that are random."""
+    simple = {n: new for n, new in methods().items() if n not in OWN}
+    found = {n: [new(seed).fit(train)] for n, new in simple.items()}
+    seeds = range(seed, seed + 3)
+    ours = [ScNODE(seed=s).fit(train) for s in seeds]
     size = ours[0].encode(train).shape[1]
-    displaced = DisplacementInterpolation(size, seed=seed).fit(train)
+    found[IN_PCS] = [DisplacementInterpolation(size, seed=seed).fit(train)]
     times = np.union1d(train.obs["time"], test.obs["time"])
-    theirs = [PublishedScNODE(time_points=times, seed=seed + i) for i in range(n_published)]
-    published = [model.fit(train) for model in theirs]
-    found = {**simple, IN_PCS: [displaced], PUBLISHED: published, SCNODE: ours}
-    return {name: members for name, members in found.items() if members}
+    for s in seeds[:n_published]:
+        model = PublishedScNODE(time_points=times, seed=s)
+        found.setdefault(PUBLISHED, []).append(model.fit(train))
+    return {**found, SCNODE: ours}
 
 
 n_published = {"semrau2017": 1, "guo2010": 0}
@@ -244,8 +245,8 @@ fig.legend(*ax.get_legend_handles_labels(), loc="outside upper center", ncols=2,
 plt.show()
 
 # %% tags=["hide-input"]
-true = measured.to_numpy()
-spread = {k: np.nanmedian(variance_ratio(v.to_numpy(), true)) for k, v in predicted.items()}
+ratios = {k: variance_ratio(v.to_numpy(), measured.to_numpy()) for k, v in predicted.items()}
+spread = {name: np.nanmedian(ratio) for name, ratio in ratios.items()}
 gain = (shown.loc[DENOISED] / shown.loc[SCNODE]).filter(regex="place|likeness")
 claim(
     f"The variance of the predicted cells, divided by that of the measured ones, is {spread[SCNODE]:.2f} in the median gene with"
@@ -346,5 +347,4 @@ claim(
 # ## Further reading
 #
 # - [Zhang et al. 2024](https://doi.org/10.1093/bioinformatics/btae393): scNODE, its data sets and its comparison.
-# - [Schiebinger et al. 2019](https://doi.org/10.1016/j.cell.2019.01.006): optimal transport between measured times,
-#   with growth.
+# - [Schiebinger et al. 2019](https://doi.org/10.1016/j.cell.2019.01.006): optimal transport in time, with growth.

@@ -46,7 +46,7 @@ claim = Claims(profile, seed)
 # %% [markdown]
 # A network can approximate any velocity. Can its [flow](../../book/glossary.md#flow), all the paths that follow that
 # velocity, then make any movement? It cannot, and what it cannot do looks like biology when one does not expect it:
-# cells that never swap places, genes that never come down again, answers that change with the question.
+# cells that never swap places, genes that never come down, answers that change with the question.
 #
 # The network and its training are those of [Neural ODEs](neural_odes.ipynb), with two switches: the
 # [drift](../../book/glossary.md#drift) may see the time, and its last layer may be another.
@@ -106,7 +106,8 @@ def grid(end, step):
 # %%
 points, clock = torch.linspace(-1, 1, 11).double()[:, None], grid(1, 0.25)
 pulse = points + torch.sin(torch.pi * clock)[:, None, None]
-tasks = {"mirror": (torch.stack([points, -points]), grid(1, 1)), "pulse": (pulse, clock)}
+mirror = torch.stack([points, -points])
+tasks = {"mirror": (mirror, grid(1, 1)), "pulse": (pulse, clock)}
 kinds = {
     "coordinate alone": {"size": 1},
     "and the time": {"size": 1, "with_time": True},
@@ -203,8 +204,7 @@ plt.show()
 
 # %% tags=["hide-input"]
 velocities = rising(unit[0], now).detach()
-with torch.no_grad():
-    ends = [odeint(model, start[100:], measured_at)[-1] for model in (drift, rising)]
+ends = [odeint(model, start[100:], measured_at)[-1].detach() for model in (drift, rising)]
 miss, off_by = (float((end - truth[-1, 100:]).norm(dim=-1).median()) for end in ends)
 falls, still = (float(x.double().mean()) for x in (toggle(0, now) < 0, velocities == 0))
 claim(

@@ -70,7 +70,8 @@ def next_place(world, cells, dt, rng):
         return cells @ np.array([[c, s], [-s, c]])
     if world == "forget":
         kept = np.exp(-4 * dt)
-        return kept * cells + np.sqrt(1 - kept**2) * rng.normal(size=cells.shape)
+        noise = np.sqrt(1 - kept**2) * rng.normal(size=cells.shape)
+        return kept * cells + noise
     return cells
 
 
@@ -115,8 +116,9 @@ rows = {}
 for world, track in tracks.items():
     right = track[:, :, 0] > 0
     pushed = follow(world, track[0] + [1.0, 0.0], rng)[-1, :, 0] > 0
+    apart = map(energy_distance, track[::5], fresh[::5])
     rows[world] = {
-        "distance to fresh stay": max(map(energy_distance, track[::5], fresh[::5])),
+        "distance to fresh stay": max(apart),
         "starts right, ends right (%)": 100 * right[-1][right[0]].mean(),
         "ends right (%)": 100 * right[-1].mean(),
         "ends right after a push (%)": 100 * pushed.mean(),
@@ -124,7 +126,7 @@ for world, track in tracks.items():
 
 # %% tags=["hide-input"]
 answers = pd.DataFrame(rows).T.rename_axis("world")
-table(answers)
+table(answers, digits=2)
 
 # %% tags=["hide-input"]
 apart, kept, plain, pushed = answers.to_numpy().T
