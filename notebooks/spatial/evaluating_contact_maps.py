@@ -100,8 +100,8 @@ truth = {k: w.targets for k, w in parts_of(replace(windows, targets=expected))[1
 reference = {k: mean_at_places(truth["seen"], tests["seen"], tests[k]) for k in tests}
 depth = train.table.assign(n=train.targets.sum(axis=(1, 2))).groupby("cell_type")["n"].sum()
 claim(
-    f"There are {len(train)} training windows; {', '.join(f'{len(w)} test windows of {k} types' for k, w in tests.items())}. Of the training types, the deepest map has {depth.max() / depth.min():.2f} times the contacts of the shallowest.",
-    depth.max() / depth.min() < 1.5,
+    f"There are {len(train)} training windows; {', '.join(f'{len(w)} test windows of {k} types' for k, w in tests.items())}. The targets are equally deep: of the training types, the deepest has {depth.max() / depth.min():.2f} times the contacts of the shallowest.",
+    depth.max() / depth.min() < 1.1,
 )  # fmt: skip
 
 # %% [markdown]
@@ -121,9 +121,8 @@ claim(
 # | mean of the training types | at the same place. It needs their maps *there*, which no other row sees |
 #
 # The last one is a reference, not a competitor, and the leak guard refuses it among models. Smoothing, ridge and
-# boosting take **one depth for all targets**, while the network is told each target's. Where depths are as alike as
-# here that costs them little; where they differ, thin the targets to one depth before you compare
-# ([Known limits](../../book/limits.md#in-space)).
+# boosting take **one depth for all targets**; the network is told each target's. Here all are equally deep. Where
+# they are not, thin them to one depth before you compare ([Known limits](../../book/limits.md#in-space)).
 
 # %%
 models = {
@@ -192,7 +191,7 @@ claim(
     f"A ceiling of SCC {seen['SCC'][CEILING]:.3f} says how noisy the targets are, and copying the bulk is already {seen['SCC'][FLOOR]:.3f}. Of the way between them smoothing goes {way['bulk smoothed']:.0%}, boosting {way[BOOSTING]:.0%}"
     f" and scGrapHiC {way[OURS]:.0%}. With this little training the network is worth no more than boosted trees with the same inputs: dC {seen['dC'][OURS]:.2f} against {seen['dC'][BOOSTING]:.2f}.",
     way["bulk smoothed"] < 0.5 * min(way[BOOSTING], way[OURS]), abs(way[OURS] - way[BOOSTING]) < 0.15,
-    abs(seen["dC"][OURS] - seen["dC"][BOOSTING]) < 0.08,
+    abs(seen["dC"][OURS] - seen["dC"][BOOSTING]) < 0.1,
 )  # fmt: skip
 
 # %% [markdown]
@@ -231,11 +230,11 @@ lost = seen.loc[OURS] - no_expression
 lost_sites = seen.loc["bulk + ridge"] - no_sites
 claim(
     f"Without expression the network's SCC falls by {lost['SCC']:.3f} and its SSIM by {lost['SSIM']:.3f}. A table of these two would call the blind model nearly as good. But dC falls from {seen['dC'][OURS]:.2f} to {no_expression['dC']:.2f},"
-    f" and dIns from {seen['dIns'][OURS]:.2f} to {no_expression['dIns']:.2f}. CTCF and CpG are worth less: without both, ridge loses {lost_sites['SCC']:.3f} in SCC and {lost_sites['dC']:.3f} in dC.",
-    0 < lost["SCC"] < 0.05, lost["SSIM"] < 0.03, abs(no_expression["dC"]) < 0.02, lost_sites["dC"] < 0.15,
+    f" and dIns from {seen['dIns'][OURS]:.2f} to {no_expression['dIns']:.2f}. CTCF and CpG are worth hardly anything to ridge: without both its SCC is lower by {lost_sites['SCC']:.3f}, its dC by {lost_sites['dC']:.3f}.",
+    0 < lost["SCC"] < 0.05, lost["SSIM"] < 0.03, abs(no_expression["dC"]) < 0.02, abs(lost_sites["dC"]) < 0.05,
 )  # fmt: skip
 
-# %% caption="What each score has left, as a share of the way from the copied bulk (0) to the truth (1), on seen cell types at new places. On this scale every score falls without expression; dC and dIns lose all." alt="Dot plot with a row for each of six scores and a coloured dot for each of three methods. In each row the dot of the network without expression lies to the left of the other two; in dC and dIns it lies at zero." name="fig-what-scores-see" tags=["hide-input"]
+# %% caption="What each score has left, as a share of the way from the copied bulk (0) to the truth (1), on seen cell types at new places. On this scale every score falls without expression; insulation and its contrast, and dC, lose all." alt="Dot plot with a row for each of six scores and a coloured dot for each of three methods. In each row the dot of the network without expression lies to the left of the other two; in ins, dC and dIns it lies at zero." name="fig-what-scores-see" tags=["hide-input"]
 rows = {"without expression": no_expression, BOOSTING: seen.loc[BOOSTING], OURS: seen.loc[OURS]}
 fig, ax = plt.subplots(figsize=(5.4, 3.6))
 for (name, row), color in zip(rows.items(), [ORANGE, GREEN, BLUE], strict=True):
@@ -288,8 +287,8 @@ for name in (OURS, BOOSTING):
 difference = per_place[OURS] - per_place[BOOSTING]
 error = difference.std() / np.sqrt(len(difference))
 claim(
-    f"Over {len(difference)} places scGrapHiC minus boosting is {difference['SCC'].mean():+.3f} in SCC (standard error {error['SCC']:.3f}), {difference['dC'].mean():+.3f} in dC ({error['dC']:.3f}) and {difference['dIns'].mean():+.3f} in dIns ({error['dIns']:.3f}): none is more than four standard errors.",
-    (difference.mean().abs() < 4 * error).all(),
+    f"Over {len(difference)} places scGrapHiC minus boosting is {difference['SCC'].mean():+.3f} in SCC (standard error {error['SCC']:.3f}), {difference['dC'].mean():+.3f} in dC ({error['dC']:.3f}) and {difference['dIns'].mean():+.3f} in dIns ({error['dIns']:.3f}): no difference that these places could show.",
+    (difference.mean().abs() < 3 * error).all(),
 )  # fmt: skip
 
 # %% [markdown]
@@ -335,13 +334,12 @@ claim(
 #
 # </details>
 #
-# > **Exercise** Draw targets of 20 and of 2,000 cells, without training anew. Which columns move?
+# > **Exercise** At which distances is a prediction right? Compare its curve with that of the target.
 #
 # <details><summary>Solution</summary>
 #
-# Call `organism_windows` with another `n_cells`. SSIM and SCC move with the ceiling: with 20 cells all rows come
-# close to each other. SCCt, dC, ins and dIns look at the truth and do not move. To compare two papers by SCC is to
-# compare the depths of their data.
+# `contrast_by_distance(maps, truth["seen"], tests["seen"])` of `scstlib.models.spatial.comparison`, for a model's
+# maps and for `tests["seen"].targets`: the target falls fastest with distance, as contacts get few.
 #
 # </details>
 #
