@@ -248,9 +248,9 @@ fig.legend(loc="outside upper center", ncols=3, fontsize="small")
 plt.show()
 
 # %% [markdown]
-# The published model is scored by MSE, SSIM, GenomeDISCO, SCC and a score of domains
-# ([Murtaza et al. 2024](https://doi.org/10.1093/bioinformatics/btae223)). These are fair questions, but one can do
-# well on them by knowing chromatin in general. Whether a model knows *this cell type* has to be asked separately.
+# [Murtaza et al. 2024](https://doi.org/10.1093/bioinformatics/btae223) report MSE, SSIM, GenomeDISCO, SCC and a score
+# of domains. One can do well on them by knowing chromatin in general; *this cell type* has to be asked for
+# separately.
 #
 # ## New cell types
 #
@@ -315,7 +315,8 @@ claim(
 # It is one map for all cell types. Minus the mean of its own predictions nothing is left to correlate.
 #
 # </details>
-#
+
+# %% [markdown]
 # ## Key points
 #
 # - Hold out chromosomes for new places; hold out cell types on held-out chromosomes for new types.
