@@ -249,8 +249,7 @@ plt.show()
 
 # %% [markdown]
 # [Murtaza et al. 2024](https://doi.org/10.1093/bioinformatics/btae223) report MSE, SSIM, GenomeDISCO, SCC and a score
-# of domains. One can do well on them by knowing chromatin in general; *this cell type* has to be asked for
-# separately.
+# of domains: fair questions, but one can do well by knowing chromatin in general. Ask for *this cell type* separately.
 #
 # ## New cell types
 #
