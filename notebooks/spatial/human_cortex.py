@@ -310,7 +310,8 @@ claim(
 # Not by that alone: it may keep most of its dC with the guide in the wrong place. Only the difference is the place's.
 #
 # </details>
-#
+
+# %% [markdown]
 # ## Key points
 #
 # - Bulk and target from the same cells share their noise: take them from different donors.
@@ -346,5 +347,4 @@ claim(
 # - [Yang et al. 2017](https://doi.org/10.1101/gr.220640.117),
 #   [Yardımcı et al. 2019](https://doi.org/10.1186/s13059-019-1658-7): how reproducibility of maps is measured.
 # - [Squair et al. 2021](https://doi.org/10.1038/s41467-021-25960-2): cells are not replicates.
-# - [Schreiber et al. 2020](https://doi.org/10.1186/s13059-020-02177-y): why a model must beat the average over cell
-#   types.
+# - [Schreiber et al. 2020](https://doi.org/10.1186/s13059-020-02177-y): the average over cell types as a baseline.

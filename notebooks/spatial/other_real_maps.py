@@ -257,7 +257,8 @@ claim(
 # with the change is 0.
 #
 # </details>
-#
+
+# %% [markdown]
 # ## Key points
 #
 # - Maps without expression still answer one question: what of a change can be had without a guide.

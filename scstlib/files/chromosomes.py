@@ -14,8 +14,6 @@ from scstlib.preprocess.contacts import normalise_depth
 if TYPE_CHECKING:
     import pandas as pd
 
-SAMPLE = ["cell_type", "donor"]
-
 
 def join_samples(
     maps: np.ndarray,
@@ -60,7 +58,8 @@ def join_samples(
     (5, 5)
     """
     joined: dict[tuple[str, str, str], np.ndarray] = {}
-    for (kind, donor), rows in table.groupby(SAMPLE, sort=False).indices.items():
+    for kind, donor in table[["cell_type", "donor"]].drop_duplicates().itertuples(index=False):
+        rows = np.flatnonzero((table["cell_type"] == kind) & (table["donor"] == donor))
         upper = stitch(
             maps[rows], table.iloc[rows], n_bins, bin_size=bin_size, max_distance=max_distance
         )

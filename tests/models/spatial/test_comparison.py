@@ -11,6 +11,7 @@ from scstlib.models.spatial.comparison import (
     CEILING,
     METRICS,
     contact_scores,
+    contrast_by_distance,
     mean_at_places,
     mean_scores,
     score_windows,
@@ -107,3 +108,30 @@ def test_bad_predictions_are_refused(case) -> None:
             contact_scores(bad, test)
     with pytest.raises(ValueError, match="no targets"):
         contact_scores(truth, replace(test, targets=None))
+
+
+def test_contrast_is_one_for_the_truth_and_none_for_one_map_of_all_types(
+    case: tuple[Windows, Windows, np.ndarray, np.ndarray],
+) -> None:
+    _, test, truth, _ = case
+    np.testing.assert_allclose(contrast_by_distance(3 * truth, truth, test, max_distance=9), 1)
+    same = mean_at_places(truth, test, test)
+    assert not contrast_by_distance(same, truth, test, max_distance=9).any()
+
+
+def test_contrast_by_distance_sees_one_distance_at_a_time(
+    case: tuple[Windows, Windows, np.ndarray, np.ndarray],
+) -> None:
+    _, test, truth, _ = case
+    i, j = np.indices(truth.shape[1:])
+    changed = np.where(abs(i - j) == 4, mean_at_places(truth, test, test), truth)
+    found = contrast_by_distance(changed, truth, test, max_distance=9)
+    assert found[3] < 0.5 < 0.9 < np.delete(found, 3).min()
+
+
+def test_one_cell_type_has_no_contrast(
+    case: tuple[Windows, Windows, np.ndarray, np.ndarray],
+) -> None:
+    _, test, truth, _ = case
+    with pytest.raises(ValueError, match="one cell type at each place"):
+        contrast_by_distance(truth[:1], truth[:1], test[:1])
