@@ -229,13 +229,13 @@ print(verdict(confounding.check_depths, depth, hours))
 # %% tags=["hide-input"]
 settings = {"preset": "small", "n_genes": 150, "depth": 5500.0}
 small = simulate_organism(seed=seed, **settings)
-full, faint = (
-    over_seeds(lab.time_model_at_depth, few, organism=small, share=share)
-    for share in (1, 0.01)
-)  # fmt: skip
+errors = over_seeds(lab.time_model_at_depths, few,
+                    organism=small, shares=(1, 0.01))  # fmt: skip
+full, faint = errors[1], errors[0.01]
 rows = {"full depth": full.median(), "a hundredth": faint.median()}
 display(table(pd.DataFrame(rows).T.rename_axis(index="errors")))
-score, _, fresh, truth = (growth for _, growth in (faint / full).items())
+growth = faint / full
+score, _, fresh, truth = (growth[name] for name in growth)
 costs.add("a model scored on cells as shallow as its own",
           "growth of its error (times)", score, truth)  # fmt: skip
 claim(f"At a hundredth of the depth the score is {score.median():.1f}"
@@ -316,7 +316,7 @@ table(costs.table())
 #
 # </details>
 #
-# > **Exercise** Ask the model of time at a tenth of the depth: `share=0.1`. Does the illusion go away?
+# > **Exercise** Ask the model of time at a tenth of the depth: `shares=(1, 0.1)`. Does the illusion go away?
 #
 # <details><summary>Solution</summary>
 #

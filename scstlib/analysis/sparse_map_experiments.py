@@ -101,18 +101,19 @@ def ratios(contacts: np.ndarray, organism: Organism, factor: int = 1) -> np.ndar
     return far(over_expected(coarsen(contacts, factor).astype(float)), factor * mb)
 
 
-def pure_noise(seed: int, organism: Organism, n_cells: int) -> np.ndarray:
-    """Return counts that depend on distance and visibility alone, at the depth of ``n_cells``."""
-    plain = organism.expected_contacts(organism.chromosomes[0], "beta_mature")
-    decay = expected_by_distance(plain)[_apart(len(plain))]
+def plain_map(organism: Organism) -> np.ndarray:
+    """Return a map of one cell that knows distance and visibility and nothing else."""
+    true = organism.expected_contacts(organism.chromosomes[0], "beta_mature")
+    decay = expected_by_distance(true)[_apart(len(true))]
     seen = organism.genome.chromosomes[0].visibility
-    noise = np.random.default_rng([organism.settings.seed, seed])
-    return sample_map(n_cells * decay * np.outer(seen, seen), noise)
+    plain: np.ndarray = decay * np.outer(seen, seen)
+    return plain
 
 
 def balanced_pair(seed: int, organism: Organism, n_cells: int) -> tuple[np.ndarray, np.ndarray]:
     """Return observed over expected of a balanced pseudo-bulk and of balanced noise; NaN masked."""
-    maps = pseudo_bulk(seed, organism, n_cells), pure_noise(seed, organism, n_cells)
+    noise = sample_map(n_cells * plain_map(organism), np.random.default_rng(seed))
+    maps = pseudo_bulk(seed, organism, n_cells), noise
     first, second = (ratios(balance(m), organism) for m in maps)
     return first, second
 
@@ -168,7 +169,8 @@ def smoothing(
     from scipy.ndimage import uniform_filter
     from scipy.stats import pearsonr
 
-    middle = len(true_map(organism)) // 2
+    plain, rng = n_cells * plain_map(organism), np.random.default_rng(seed)
+    middle = len(plain) // 2
     rows = slice(max(0, middle - SIDE), middle)
 
     def smoothed(contacts: np.ndarray) -> np.ndarray:
@@ -176,9 +178,8 @@ def smoothing(
         return far(over_expected(window), organism.settings.bin_size / 1e6)
 
     called = []
-    for k in range(n_pairs):
-        noise = (pure_noise(2 * (n_pairs * seed + k) + i, organism, n_cells) for i in (0, 1))
-        a, b = (smoothed(m) for m in noise)
+    for _ in range(n_pairs):
+        a, b = (smoothed(sample_map(plain, rng)) for _ in range(2))
         both = np.isfinite(a) & np.isfinite(b)
         called.append(pearsonr(a[both], b[both]).pvalue < 0.05)
     one, same = (smoothed(pseudo_bulk(2 * seed + i, organism, n_cells)) for i in (0, 1))
@@ -221,10 +222,13 @@ def spatial_model(seed: int, organism: Organism, n_cells: int) -> dict[str, floa
         kind: {c: organism.expected_contacts(c, kind, biased=True) for c in four} for kind in TYPES
     }
     split, truth = _windows(organism, counts), _windows(organism, expected).test.targets
+    targets = split.test.targets
+    assert truth is not None
+    assert targets is not None
     predicted = BulkRidge(n_pixels=60_000, seed=seed).fit(split.train).predict(split.test)
     return {
-        "model, against targets": contrast(predicted, split.test.targets, split.test),
-        "truth, against targets": contrast(truth, split.test.targets, split.test),
+        "model, against targets": contrast(predicted, targets, split.test),
+        "truth, against targets": contrast(truth, targets, split.test),
         "model, against truth": contrast(predicted, truth, split.test),
     }
 
@@ -238,7 +242,7 @@ def contrast(maps: np.ndarray, other: np.ndarray, windows: Windows) -> float:
     return float(np.nanmean(contrast_correlation(a, b, reference, prediction_reference=own)))
 
 
-def _windows(organism: Organism, targets: dict[str, dict[str, np.ndarray]]) -> Split:
+def _windows(organism: Organism, targets: dict[str, dict[str, np.ndarray]]) -> Split[Windows]:
     """Windows of four chromosomes, the last of them for the test."""
     import pandas as pd
 

@@ -7,7 +7,14 @@ import pandas as pd
 import pytest
 from scipy.stats import ttest_rel
 
-from scstlib.audit.experiments import illusion, mean_interval, with_and_without
+from scstlib.audit.experiments import (
+    Costs,
+    illusion,
+    mean_interval,
+    over_seeds,
+    verdict,
+    with_and_without,
+)
 
 
 def test_every_seed_is_scored_both_ways() -> None:
@@ -61,3 +68,30 @@ def test_the_interval_of_a_mean_by_hand() -> None:
 def test_values_without_an_interval_are_refused(values: list[float]) -> None:
     with pytest.raises(ValueError, match="two finite values"):
         mean_interval(values)
+
+
+def test_an_experiment_is_repeated_on_every_seed_with_its_settings() -> None:
+    table = over_seeds(lambda seed, step: {"a": seed * step, "b": 1}, [2, 5], step=3)
+    assert table.index.tolist() == [2, 5]
+    assert table.to_dict("list") == {"a": [6, 15], "b": [1, 1]}
+    with pytest.raises(ValueError, match="repeat"):
+        over_seeds(lambda seed: {"a": seed}, [1, 1])
+
+
+def test_costs_are_medians_and_the_interval_of_the_differences() -> None:
+    costs = Costs()
+    costs.add("one", "r", [3.0, 4.0, 9.0], [2.0, 2.0, 6.0])
+    costs.add("two", "r", [0.0, 0.0], [1.0, 1.0])
+    table = costs.table()
+    mean, low, high = mean_interval([1.0, 2.0, 3.0])
+    assert table.loc["one"].tolist() == ["r", "4", "2", f"{mean:.3g} (−{-low:.3g} to {high:.3g})"]
+    assert table.loc["two", "added (95 % interval)"] == "−1 (−1 to −1)"
+    with pytest.raises(ValueError, match="3 seeds with 'x', 2 without"):
+        costs.add("x", "r", [1, 2, 3], [1, 2])
+
+
+def test_a_verdict_is_the_message_of_the_check_and_other_errors_are_errors() -> None:
+    assert verdict(float, "1") == "accepted"
+    assert verdict(float, "one").startswith("refused: could not convert")
+    with pytest.raises(TypeError):
+        verdict(float, None)
