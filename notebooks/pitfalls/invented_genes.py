@@ -11,7 +11,7 @@
 # >
 # > **Before**: [Sparse counts](sparse_counts.ipynb).
 # >
-# > **Time**: 15 min to read, 1 min to run.
+# > **Time**: 12 min to read, 1 min to run.
 
 # %% tags=["colab"]
 # Google Colab only: install the book's package and keep the installed numpy and torch.
@@ -276,7 +276,8 @@ table(costs.table())
 #   needs no model of the noise is a test in other cells.
 # - Deal values out at random: what an analysis still finds, it invents.
 # - Remove empty droplets before clustering, and choose genes by a variance that knows the counting noise.
-#
+
+# %% [markdown]
 # ## Exercises
 #
 # > **Exercise** Give empty droplets 100 counts: `depth=100` in `lab.with_empty_droplets`. What does `lab.deep_enough` remove?

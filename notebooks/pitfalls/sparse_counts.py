@@ -11,7 +11,7 @@
 # >
 # > **Before**: [Preprocessing expression](../foundations/preprocessing_expression.ipynb).
 # >
-# > **Time**: 16 min to read, 1 min to run.
+# > **Time**: 12 min to read, 1 min to run.
 
 # %% tags=["colab"]
 # Google Colab only: install the book's package and keep the installed numpy and torch.
@@ -294,7 +294,8 @@ table(costs.table())
 # - Thin before you trust: at a tenth of the depth, and in two halves of the molecules.
 # - Compare groups at one depth or with depth in the model. The logarithm of scaled counts does neither.
 # - Shallow data flatter a model. Give the floor with its score.
-#
+
+# %% [markdown]
 # ## Exercises
 #
 # > **Exercise** Let the second sample keep 90 % of its molecules: `fraction=0.9` in `lab.called_at_unequal_depth`. How many
