@@ -37,9 +37,7 @@ def with_and_without(score: Callable[[int, bool], float], seeds: Iterable[int]) 
     >>> with_and_without(score, seeds=[0, 1]).values.tolist()
     [[0, False, 0.5], [0, True, 0.7], [1, False, 0.51], [1, True, 0.71]]
     """
-    chosen = list(seeds)
-    if len(set(chosen)) < len(chosen):
-        raise ValueError(f"seeds {chosen} repeat: a repeated seed is not a second measurement")
+    chosen = _distinct(seeds)
     rows = [(s, mistake, float(score(s, mistake))) for s in chosen for mistake in (False, True)]
     table = pd.DataFrame(rows, columns=["seed", "mistake", "score"])
     bad = table[~np.isfinite(table["score"])]
@@ -157,6 +155,81 @@ def over_seeds(
     if not found:
         raise ValueError(f"{len(rows)} draws and no score: there is nothing to average")
     return pd.DataFrame(found, index=["mean", "lower", "upper"]).T
+
+
+def by_seed(
+    experiment: Callable[..., Mapping[Any, float]], seeds: Iterable[int], **settings: Any
+) -> pd.DataFrame:
+    """Run an experiment on every seed: one row a seed, one column a number that it returns.
+
+    Parameters
+    ----------
+    experiment
+        Called as ``experiment(seed, **settings)``; returns numbers by name.
+    seeds
+        Of data and models.
+    settings
+        Passed on.
+
+    Raises
+    ------
+    ValueError
+        If a seed occurs twice.
+
+    Examples
+    --------
+    >>> from scstlib.audit.experiments import by_seed
+    >>> by_seed(lambda seed, slope: {"y": slope * seed}, [1, 2], slope=3).to_dict("list")
+    {'y': [3, 6]}
+    """
+    chosen = _distinct(seeds)
+    return pd.DataFrame([experiment(seed, **settings) for seed in chosen], index=chosen)
+
+
+class Costs:
+    """What each of several mistakes adds to a number, for one table.
+
+    Examples
+    --------
+    >>> from scstlib.audit.experiments import Costs
+    >>> costs = Costs()
+    >>> costs.add("double dipping", "genes called", [10, 12, 14], [0, 0, 0])
+    >>> costs.table().loc["double dipping"].tolist()
+    ['genes called', '12', '0', '12 (7.03 to 17)']
+    """
+
+    def __init__(self) -> None:
+        self._rows: dict[str, list[str]] = {}
+
+    def add(
+        self, mistake: str, quantity: str, made: Iterable[float], avoided: Iterable[float]
+    ) -> None:
+        """Enter a mistake.
+
+        Parameters
+        ----------
+        mistake, quantity
+            What was done, and what it changes, with the unit.
+        made, avoided
+            The quantity with the mistake and without it, in the same order of seeds.
+
+        Raises
+        ------
+        ValueError
+            For fewer than two seeds, unequal numbers of them, or a value that is not finite.
+        """
+        pair = [np.asarray(list(values), dtype=float) for values in (made, avoided)]
+        if len(pair[0]) != len(pair[1]):
+            raise ValueError(f"{len(pair[0])} seeds with {mistake!r}, {len(pair[1])} without")
+        middle = [f"{np.median(values):.3g}" for values in pair]
+        mean, low, high = (f"{end:.3g}" for end in mean_interval(pair[0] - pair[1]))
+        self._rows[mistake] = [quantity, *middle, f"{mean} ({low} to {high})".replace("-", "−")]
+
+    def table(self) -> pd.DataFrame:
+        """Medians over seeds, and the mean difference within a seed with its 95 % interval."""
+        columns = ["quantity", "made", "avoided", "added (95 % interval)"]
+        table = pd.DataFrame.from_dict(self._rows, orient="index", columns=columns)
+        return table.rename_axis(index="mistake")
 
 
 def illusion(table: pd.DataFrame, level: float = 0.95) -> pd.Series:
@@ -305,3 +378,10 @@ def verdict(check: Callable[..., object], *arguments: Any, **options: Any) -> st
     except ValueError as error:
         return f"refused: {error}"
     return "accepted"
+
+
+def _distinct(seeds: Iterable[int]) -> list[int]:
+    chosen = list(seeds)
+    if len(set(chosen)) < len(chosen):
+        raise ValueError(f"seeds {chosen} repeat: a repeated seed is not a second measurement")
+    return chosen

@@ -6,6 +6,7 @@ done. Both need raw counts.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -76,6 +77,45 @@ def thin_counts(
     if not ((share >= 0) & (share <= 1)).all():
         raise ValueError(f"fractions run from {share.min()} to {share.max()}: give probabilities.")
     return with_x(adata, _binomial(counts, share, np.random.default_rng(seed)), "counts")
+
+
+def thin_to_one_depth(
+    parts: Sequence[AnnData], *, seed: int | np.random.Generator
+) -> list[AnnData]:
+    """Thin several samples so that all cells are expected to have the total of the shallowest.
+
+    Samples of unequal depth can be compared after it. Filter first: one nearly empty cell makes
+    all of them nearly empty.
+
+    Parameters
+    ----------
+    parts : sequence of AnnData
+        Counts in ``X``.
+
+    Returns
+    -------
+    list of AnnData
+        Copies.
+
+    Raises
+    ------
+    ValueError
+        If ``X`` does not hold counts, or there is no sample.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from anndata import AnnData
+    >>> from scstlib.preprocess.counts import thin_to_one_depth
+    >>> deep, shallow = (AnnData(np.full((2, 1000), x)) for x in (4.0, 1.0))
+    >>> [round(float(part.X.mean()), 1) for part in thin_to_one_depth([deep, shallow], seed=0)]
+    [1.0, 1.0]
+    """
+    if not parts:
+        raise ValueError("there is no sample to thin.")
+    total = min(float(_sums(_whole_counts(part), 1).min()) for part in parts)
+    rng = np.random.default_rng(seed)
+    return [thin_counts(part, seed=rng, total=total) for part in parts]
 
 
 def count_split(

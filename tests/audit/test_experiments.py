@@ -8,6 +8,8 @@ import pytest
 from scipy.stats import ttest_rel
 
 from scstlib.audit.experiments import (
+    Costs,
+    by_seed,
     describe,
     illusion,
     interval_text,
@@ -124,3 +126,23 @@ def test_a_verdict_repeats_the_objection_and_hides_no_other_error() -> None:
     assert verdict(positive, 0.5, strict=True) == "refused: 0.5 is too small"
     with pytest.raises(TypeError):
         verdict(positive)
+
+
+def test_an_experiment_is_repeated_on_every_seed_with_its_settings() -> None:
+    table = by_seed(lambda seed, step: {"a": seed * step, "b": 1}, [2, 5], step=3)
+    assert table.index.tolist() == [2, 5]
+    assert table.to_dict("list") == {"a": [6, 15], "b": [1, 1]}
+    with pytest.raises(ValueError, match="repeat"):
+        by_seed(lambda seed: {"a": seed}, [1, 1])
+
+
+def test_costs_are_medians_and_the_interval_of_the_differences() -> None:
+    costs = Costs()
+    costs.add("one", "r", [3.0, 4.0, 9.0], [2.0, 2.0, 6.0])
+    costs.add("two", "r", [0.0, 0.0], [1.0, 1.0])
+    table = costs.table()
+    mean, low, high = mean_interval([1.0, 2.0, 3.0])
+    assert table.loc["one"].tolist() == ["r", "4", "2", f"{mean:.3g} (−{-low:.3g} to {high:.3g})"]
+    assert table.loc["two", "added (95 % interval)"] == "−1 (−1 to −1)"
+    with pytest.raises(ValueError, match="3 seeds with 'x', 2 without"):
+        costs.add("x", "r", [1, 2, 3], [1, 2])

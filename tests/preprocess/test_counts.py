@@ -11,7 +11,12 @@ from scstlib.preprocess.confounding import (
     check_depths,
     variance_explained,
 )
-from scstlib.preprocess.counts import count_split, expected_zeros, thin_counts
+from scstlib.preprocess.counts import (
+    count_split,
+    expected_zeros,
+    thin_counts,
+    thin_to_one_depth,
+)
 
 
 def cells(counts: np.ndarray, sparse: bool = False) -> AnnData:
@@ -180,3 +185,15 @@ def test_values_without_a_group_are_refused(check):
         check(np.ones(3), pd.Series(["a", None, "b"]))
     with pytest.raises(ValueError, match=r"0 (depths|values)"):
         check(np.array([]), np.array([]))
+
+
+def test_samples_are_thinned_to_the_total_of_the_shallowest_cell() -> None:
+    rng = np.random.default_rng(0)
+    deep, shallow = (AnnData(rng.poisson(mean, (50, 400)).astype(float)) for mean in (6.0, 2.0))
+    parts = thin_to_one_depth([deep, shallow], seed=1)
+    total = shallow.X.sum(axis=1).min()
+    for part, given in zip(parts, (deep, shallow), strict=True):
+        assert (part.X <= given.X).all()
+        assert part.X.sum(axis=1).mean() == pytest.approx(total, rel=0.03)
+    with pytest.raises(ValueError, match="no sample"):
+        thin_to_one_depth([], seed=1)

@@ -14,7 +14,14 @@ from scstlib.datasets.organism.commitment import commitment_times
 from scstlib.datasets.organism.genome import Genome, make_genome
 from scstlib.datasets.organism.network import Network
 from scstlib.datasets.organism.reference import Group, mix, reference_groups
-from scstlib.datasets.organism.settings import Settings, check_times, make_settings, positive, whole
+from scstlib.datasets.organism.settings import (
+    Settings,
+    check_times,
+    make_settings,
+    positive,
+    time_words,
+    whole,
+)
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -136,6 +143,60 @@ class CellPopulation:
             (whole("n_batches", n_batches, 1), positive("batch_strength", batch_strength, True)),
             keep_truth,
         )
+
+    def identical_cells(
+        self,
+        n_cells: int,
+        seed: int = 0,
+        *,
+        time: float = 0.0,
+        depth: float | None = None,
+        depth_spread: float | None = None,
+        overdispersed: bool = True,
+    ) -> AnnData:
+        """Draw cells of one true expression: they differ by counting, noise and depth alone.
+
+        Whatever an analysis finds among them (clusters, genes that differ, correlations) it has
+        invented. All have the mean expression of ``time``.
+
+        Parameters
+        ----------
+        n_cells : int
+            Cells.
+        seed : int
+            Seed of this draw.
+        time : float
+            Hour.
+        depth, depth_spread : float, optional
+            Median of the expected total counts, and the standard deviation of its log; by default
+            those of the settings.
+        overdispersed : bool
+            Counts with the dispersion of each gene; otherwise they are Poisson.
+
+        Returns
+        -------
+        AnnData
+            ``X`` counts (cells, genes), dense; ``obs``: depth (expected total count).
+
+        Raises
+        ------
+        ValueError
+            If an argument is out of range.
+        """
+        from anndata import AnnData
+
+        s, genes = self.settings, self.genome.genes
+        rng = np.random.default_rng([s.seed, 5, whole("seed", seed), *time_words(time)])
+        middle = s.depth if depth is None else positive("depth", depth)
+        wide = s.depth_spread if depth_spread is None else positive("spread", depth_spread, True)
+        depths = middle * np.exp(wide * rng.standard_normal(whole("n_cells", n_cells, 1)))
+        mean = np.tile(self.mean_expression(time).to_numpy(np.float32), (n_cells, 1))
+        if overdispersed:
+            counts = expression.sample_counts(mean, depths, self.genome.dispersion, rng)
+        else:
+            counts = rng.poisson(mean * (depths / expression.TOTAL)[:, None])
+        obs = pd.DataFrame({"depth": depths}, index=[f"cell_{i}" for i in range(n_cells)])
+        return AnnData(counts.astype(np.float32), obs=obs, var=genes[[]].copy())
 
     def mean_log_values(self, cells: AnnData, n_draws: int = 20, seed: int = 0) -> np.ndarray:
         """Return the log values of cells in the mean over the noise of counting.

@@ -249,3 +249,33 @@ def test_bad_settings_and_names_are_refused(organism: Organism) -> None:
         organism.perturb("Gene00001", 0.5)
     with pytest.raises(ValueError, match="factor is -1"):
         organism.perturb("TF_beta", -1.0)
+
+
+def test_identical_cells_differ_by_noise_and_depth_alone(organism: Organism) -> None:
+    cells = organism.identical_cells(3000, seed=1, depth=4000.0, depth_spread=0.0)
+    counts = cells.X.astype(float)
+    assert counts.sum(axis=1).mean() == pytest.approx(4000, rel=0.03)
+    expected = organism.mean_expression(0.0).to_numpy() * 0.4
+    seen = expected > 5
+    np.testing.assert_allclose(counts.mean(axis=0)[seen], expected[seen], rtol=0.15)
+    dispersion = (counts.var(axis=0) - counts.mean(axis=0)) / counts.mean(axis=0) ** 2
+    true = organism.genome.dispersion
+    assert np.median(dispersion[seen] / true[seen]) == pytest.approx(1, abs=0.15)
+    poisson = organism.identical_cells(
+        3000, seed=1, depth=4000.0, depth_spread=0.0, overdispersed=False
+    ).X.astype(float)
+    ratio = poisson.var(axis=0)[seen] / poisson.mean(axis=0)[seen]
+    np.testing.assert_allclose(ratio, 1, atol=0.15)
+
+
+def test_identical_cells_have_a_depth_and_a_seed(organism: Organism) -> None:
+    first, again = (organism.identical_cells(500, seed=3) for _ in range(2))
+    np.testing.assert_array_equal(first.X, again.X)
+    assert not np.array_equal(first.X, organism.identical_cells(500, seed=4).X)
+    log_depth = np.log(first.obs["depth"])
+    assert log_depth.std() == pytest.approx(organism.settings.depth_spread, rel=0.15)
+    for bad in ({"depth": -1.0}, {"depth_spread": -0.1}, {"seed": 0.5}):
+        with pytest.raises(ValueError, match="must be"):
+            organism.identical_cells(5, **bad)
+    with pytest.raises(ValueError, match="at least 1"):
+        organism.identical_cells(0)

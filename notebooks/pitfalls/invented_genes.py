@@ -1,0 +1,317 @@
+# %% [markdown]
+# # Invented genes
+#
+# Batches, imputation, double dipping and empty droplets: genes and clusters that are not there.
+#
+# > **Learning goals**
+# > - keep batch apart from time, or notice that nobody can;
+# > - know what imputation and double dipping invent, by how much, and what to do instead;
+# > - say where count splitting helps and where it does not;
+# > - find empty droplets and genes that are hardly seen before they find you.
+# >
+# > **Before**: [Sparse counts](sparse_counts.ipynb).
+# >
+# > **Time**: 12 min to read, 1 min to run.
+
+# %% tags=["colab"]
+# Google Colab only: install the book's package and keep the installed numpy and torch.
+import sys
+
+if "google.colab" in sys.modules:
+    import subprocess
+    from importlib.metadata import version
+
+    keep = [f"{name}=={version(name)}" for name in ("numpy", "torch")]
+    source = "scstlib @ git+https://github.com/scstlib/scstlib@main"
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", *keep, source], check=True)
+
+# %% tags=["parameters"]
+profile = "fast"
+seed = 0
+
+# %% tags=["hide-input"]
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from IPython.display import display
+
+from scstlib.analysis import sparse_experiments as lab
+from scstlib.audit.experiments import Costs, by_seed, verdict
+from scstlib.datasets import load, simulate_organism
+from scstlib.leakage import check_evaluation, record_fit
+from scstlib.pages import Claims, table
+from scstlib.plots import RED, book_style
+from scstlib.preprocess import confounding, counts
+
+plt.rcParams.update(book_style())
+claim, costs = Claims(profile, seed), Costs()
+few = range(seed, seed + (3 if profile == "fast" else 20))
+more = range(seed, seed + (5 if profile == "fast" else 20))
+
+# %% [markdown]
+# A list of genes with small p-values looks the same whether the genes differ or not. How many of yours would be there if
+# nothing differed? On simulated cells that can be counted: give an analysis cells of which the answer is known, such as
+# cells of *one* true expression, and whatever it finds it has invented. Each mistake of this page is made on purpose, next
+# to the same analysis without it. Each experiment is a function of `scstlib.analysis.sparse_experiments`, here `lab`, and
+# runs on three to five seeds; the text gives medians, the table at the end what each mistake adds, with an interval.
+
+# %%
+organism = simulate_organism(seed=seed, preset="small")
+cells = organism.sample(n_cells=100, seed=seed)  # the series
+equal = organism.identical_cells(200, seed=seed)  # one true expression
+
+# %% [markdown]
+# ## A batch for each time
+#
+# Many series measure each time in a batch of its own. Here two batches catch genes with slightly unequal success, and two
+# times are compared: once each time is one batch, once both batches hold both times.
+
+# %% tags=["hide-input"]
+own, mixed = (
+    by_seed(lab.called_across_batches, few, organism=organism,
+               confounded=confounded) for confounded in (True, False)
+)  # fmt: skip
+costs.add("a batch for each time", "genes called that hardly change",
+          own["false"], mixed["false"])  # fmt: skip
+claim(f"With a batch for each time {own['false'].median():.0f} genes are"
+      " called whose true mean changes by less than 5 %, with both"
+      f" batches at both times {mixed['false'].median():.0f}; about as"
+      " many true ones are found. No correction helps the first design:"
+      " what removes the batch removes the time. A few cells of every"
+      " time in one common batch link the times.",
+      own["false"].min() >= 4, mixed["false"].max() <= 3,
+      0.8 < own["true"].mean() / mixed["true"].mean() < 1.25)  # fmt: skip
+
+# %% [markdown]
+# **How to see it**: count cells by time and batch before anything else. **What refuses it**: `check_confounding`.
+
+# %%
+for batch in (cells.obs["time"].astype(str), np.arange(cells.n_obs) % 2):
+    design = cells.obs[["time"]].assign(batch=batch)
+    print(verdict(confounding.check_confounding, design, "time", "batch"))
+
+# %% [markdown]
+# ## What imputation invents
+#
+# Imputation fills zeros from similar cells. The simplest one, `smooth_cells`, takes the mean of the `k` nearest. First, all
+# cells are equal and no two genes go together. Then genes of two fates have their values dealt out to the cells at random,
+# so that these genes do not differ.
+
+# %% tags=["hide-input"] caption="What a smoother invents from noise. *Left*: gene pairs with a correlation beyond 0.3 among cells that do not differ. *Right*: genes called different between two fates after their values were dealt out. One cell means no smoothing. Lines are seeds." alt="Two panels with rising lines against the number of cells averaged, 1, 5, 15 and 50. On the left from 0 to about 40 percent, on the right from about 1 to 80 percent." name="fig-imputation"
+pairs, genes = (
+    by_seed(invented, few, organism=organism, numbers=[1, 5, 15, 50])
+    for invented in (lab.invented_correlations, lab.invented_genes)
+)  # fmt: skip
+fig, axes = plt.subplots(1, 2, figsize=(5.4, 2.9))
+for ax, what in zip(axes, ["pairs", "genes"], strict=True):
+    rows = {"pairs": pairs, "genes": genes}[what]
+    ax.plot(rows.columns.astype(str), rows.T, ".-", color=RED, lw=1)
+    ax.set(xlabel="cells averaged", ylabel=f"invented {what} (%)")
+plt.show()
+
+# %% tags=["hide-input"]
+costs.add("imputed, correlated", "invented pairs (%)", pairs[15], pairs[1])
+costs.add("imputed, tested", "invented genes (%)", genes[15], genes[1])
+claim(f"With 15 cells averaged {pairs[15].median():.0f} % of the pairs"
+      f" are correlated and {genes[15].median():.0f} % of the genes are"
+      " called; without smoothing next to none. Averaged cells share"
+      " their noise, and the test counts them as if they did not.",
+      pairs[15].min() > 3, genes[15].min() > 40,
+      pairs[1].max() < 0.5, genes[1].max() < 5)  # fmt: skip
+
+# %% [markdown]
+# **How to see it**: deal genes out before you impute
+# ([Andrews and Hemberg 2018](https://doi.org/10.12688/f1000research.16613.2)). **Instead**, test and correlate counts as
+# measured, with a count model; most imputers that were compared did not help what came after
+# ([Hou et al. 2020](https://doi.org/10.1186/s13059-020-02132-x)). A pseudo-bulk is an honest average: it says of how many
+# cells it is. **What refuses it**: whatever needs counts takes nothing else.
+
+# %%
+smooth = equal.copy()
+smooth.X = lab.smooth_cells(equal.X, k=15)
+for given in (smooth, equal):
+    print(verdict(counts.count_split, given, seed=seed))
+
+# %% [markdown]
+# ## Double dipping
+#
+# Cluster the cells, then test which genes differ between the clusters: every gene that moved a cell into a cluster does
+# ([Gao et al. 2024](https://doi.org/10.1080/01621459.2022.2116331)). Below, one population and its 100 most expressed genes,
+# so each called gene is invented. Count splitting ([Neufeld et al. 2024](https://doi.org/10.1093/biostatistics/kxac047))
+# clusters one half of the molecules and tests the other. In the last row the
+# cells are real, malaria parasites ([which](../../book/data.md)), and the counts of each gene were dealt out to them first.
+
+# %% tags=["hide-input"]
+malaria = load("malaria_cell_atlas")
+rows = np.random.default_rng(seed).choice(malaria.n_obs, 600, replace=False)
+malaria = malaria[np.sort(rows)].copy()
+kinds = {
+    "Poisson, equal depth": {"overdispersed": False, "depth_spread": 0.0},
+    "overdispersed, deep": {"depth": 5500.0, "depth_spread": 0.0},
+    "Poisson, unequal depth": {"overdispersed": False},
+    "malaria, dealt out": None,
+}
+
+
+def dip(draw, kind):
+    if kind is None:
+        return lab.called_between_clusters(malaria, draw, deal_out=True)
+    population = organism.identical_cells(300, draw, **kind)
+    return lab.called_between_clusters(population, draw)
+
+
+dips = {name: by_seed(dip, more, kind=kinds[name]) for name in kinds}
+rows = pd.DataFrame({name: d.median() for name, d in dips.items()}).T
+display(table(rows.astype(int)))
+for runs in dips.values():
+    runs.columns = ["double", "split", "random"]
+clean, loose, uneven, dealt = dips.values()
+costs.add("clusters tested on their own cells", "genes called of 100",
+          clean["double"], clean["split"])  # fmt: skip
+costs.add("the same, malaria, dealt out", "genes called of 100",
+          dealt["double"], dealt["random"])  # fmt: skip
+claim("Splitting helps where counts are Poisson and depths equal. With"
+      " overdispersed counts a cell that has much of a gene by chance"
+      " has much in both halves: splitting still calls"
+      f" {loose['split'].median():.0f} genes. With unequal depths the"
+      " clusters are shallow and deep cells, the same in both halves,"
+      " and the logarithm does the rest.",
+      clean["double"].min() > 8, clean["split"].max() <= 2,
+      loose["split"].median() >= 2,
+      uneven["split"].min() > 40, uneven["double"].min() > 30)  # fmt: skip
+
+# %% [markdown]
+# **How to see it**: deal the counts out, then cluster and test as before. (An interval that includes 0, in the table at the
+# end, says that these parasites and so few seeds do not show it.) **Instead**, test in other cells, best of another donor.
+# **What refuses it**: `check_evaluation`, once the clustering says which cells made it.
+
+# %%
+clustered, others = equal[:100].copy(), equal[100:].copy()
+centres = lab.kmeans(lab.log_counts(clustered.X), 2, seed)
+record_fit(centres, clustered)
+for tested in (clustered, others):
+    print(verdict(check_evaluation, centres, tested))
+
+# %% [markdown]
+# ## Empty droplets and genes that are hardly seen
+#
+# A droplet without a cell still holds RNA that floats about, and becomes a row of the matrix. A gene of a few counts becomes
+# a column whose coefficient of variation is large by chance. Here 85 empty droplets are added to some 250 late cells; three
+# clusters are asked for, one a fate, before and after droplets of low depth are removed. The adjusted Rand index is 1 if
+# clusters and fates are the same, and 0 by chance.
+
+# %% tags=["hide-input"]
+drops = by_seed(lab.fates_with_droplets, more, organism=organism)
+drops = drops.iloc[:, :4]
+fates_in, fates_out, rare_in, rare_out = (drops[c] for c in drops)
+costs.add("empty droplets left in", "Rand index, clusters and fates",
+          fates_in, fates_out)  # fmt: skip
+costs.add("rare genes left in", "right genes of 200 (%)", rare_in, rare_out)
+claim("With droplets clusters and fates agree by"
+      f" {fates_in.median():.2f}, without them by"
+      f" {fates_out.median():.2f}: the droplets claim a cluster, and two"
+      " fates share one. Of 200 genes chosen by their coefficient of"
+      f" variation {rare_in.median():.0f} % are right; without genes seen"
+      f" in less than a tenth of the cells it is {rare_out.median():.0f}"
+      " %, and chance is 17 %. It is mostly counting noise, of rare"
+      " genes nothing else; Pearson residuals know the noise and do"
+      " better ([Sparse counts](sparse_counts.ipynb)).",
+      fates_in.max() < 0.95, fates_out.min() > 0.95,
+      rare_in.max() < 10, 12 < rare_out.median() < 40)  # fmt: skip
+
+# %% [markdown]
+# **How to see it**: look at the depth of each cluster, and plot variation against the mean. Look at what a filter takes by
+# time and type, too: small resting cells are shallow. **What refuses it**: `check_depths` on clusters. Rare genes are
+# refused by nothing; the choice is yours.
+
+# %%
+late = organism.sample(organism.times[-1], 300, seed=seed)
+mixed = lab.with_empty_droplets(late, 85, seed)
+for rows in (np.full(mixed.n_obs, True), lab.deep_enough(mixed.X)):
+    x = mixed.X[rows]
+    label = lab.kmeans(lab.log_counts(x), 3, seed).labels_
+    print(verdict(confounding.check_depths, x.sum(axis=1), label, factor=2))
+
+# %% [markdown]
+# ## What it cost
+#
+# Medians of each quantity when the mistake is made and when it is avoided, and the mean difference within a seed with its
+# 95 % interval, which speaks of new seeds and not of other data.
+
+# %% tags=["hide-input"]
+table(costs.table())
+
+# %% [markdown]
+# ## Check yourself
+#
+# <details><summary>1. Three times, three batches. Which method removes the batch?</summary>
+#
+# None. What is removed as batch contains the time. Measure a few cells of all times in one batch.
+#
+# </details>
+#
+# <details><summary>2. May you smooth over 15 cells to find groups, and test the measured counts?</summary>
+#
+# Not in these molecules: the groups were found in what is tested. Split the counts first, or test in other cells.
+#
+# </details>
+#
+# <details><summary>3. Clusters of one half of the molecules have 80 different genes in the other half. Are they real?</summary>
+#
+# Look at depth first. Shallow and deep cells are the same in both halves, and so is whatever else belongs to the cell.
+#
+# </details>
+#
+# <details><summary>4. Without droplets the clusters are the fates. Are there no droplets left?</summary>
+#
+# Nobody said so: right clusters are no proof. Look at depth by cluster, and for rows whose profile is the mean of all cells.
+#
+# </details>
+#
+# ## Key points
+#
+# - A batch for each time is a design that no method mends.
+# - Averaged cells share their noise: do not test or correlate what was imputed.
+# - Do not test in the cells that made the clusters. Splitting counts helps where they are Poisson and depths are equal; what
+#   needs no model of the noise is a test in other cells.
+# - Deal values out at random: what an analysis still finds, it invents.
+# - Remove empty droplets before clustering, and choose genes by a variance that knows the counting noise.
+
+# %% [markdown]
+# ## Exercises
+#
+# > **Exercise** Give empty droplets 100 counts: `depth=100` in `lab.with_empty_droplets`. What does `lab.deep_enough` remove?
+#
+# <details><summary>Solution</summary>
+#
+# Nothing: 100 counts lie within three deviations of the cells. Depth alone does not tell a droplet; its profile, which is
+# that of all cells together, does.
+#
+# </details>
+#
+# > **Exercise** Two clusters of `equal`, whose depths differ: test the other half of the molecules with `share_test` of
+# > `scstlib.analysis.group_differences`, which knows the depth. What is left of the called genes?
+#
+# <details><summary>Solution</summary>
+#
+# `one, other = counts.count_split(equal, seed=seed)`, clusters from
+# `lab.kmeans(lab.log_counts(one.X), 2, seed).labels_`, then `share_test(other.X[labels == 0], other.X[labels == 1])`. Next
+# to nothing: the groups are shallow and deep cells, and the test knows the depth. Two mistakes had met.
+#
+# </details>
+#
+# > **Exercise** Mix the batches unevenly: keep a tenth of the cells that have the wrong batch for their time. Does
+# > `check_confounding` let it pass? Do the false genes go away?
+#
+# <details><summary>Solution</summary>
+#
+# The design passes, because time and batch *can* be told apart; but a test that does not know the batch still calls nearly
+# as many false genes. Subtract each gene's batch effect, estimated within times, or test within batches.
+#
+# </details>
+#
+# ## Further reading
+#
+# - [Andrews and Hemberg 2018](https://doi.org/10.12688/f1000research.16613.2): false signals of imputation.
+# - [Neufeld et al. 2024](https://doi.org/10.1093/biostatistics/kxac047): count splitting.
+# - [Squair et al. 2021](https://doi.org/10.1038/s41467-021-25960-2): cells are not replicates.
