@@ -51,17 +51,15 @@ claim = Claims(profile, seed)
 # %% [markdown]
 # ## One cell is almost empty
 #
-# Hi-C of a single cell lists the pairs of bins that were found joined in it. An empty pixel does not say "no contact". It says
-# "not seen", and mostly because nothing could be seen: a cell has two copies of a place, and few of their contacts are caught.
-# So the maps of cells of one kind are summed. The sum is called a [pseudo-bulk](../../book/glossary.md#pseudo-bulk), and the
-# first question is how many cells it takes.
+# Hi-C of a single cell lists the pairs of bins that were found joined in it. An empty pixel does not say "no contact". It says "not seen", and mostly because
+# nothing could be seen: a cell has two copies of a place, and few of their contacts are caught. So the maps of cells of one kind are summed. The sum is called
+# a [pseudo-bulk](../../book/glossary.md#pseudo-bulk), and the first question is how many cells it takes.
 #
 # ![At the top three contact maps of one cell type, from 1, 20 and 200 cells: the first has a few scattered pixels, the last a clear diagonal with domains. Below, the same 600 cells are shared out in two ways: among 3 cell types with 200 cells each, three clear maps; among 12 cell types with 50 cells each, twelve speckled maps.](../../book/_static/diagrams/pseudo_bulk_size.svg)
 #
 # *Contacts of cells add up to depth; with the number of cells given, more cell types mean shallower maps.*
 #
-# Here are a thousand mature beta cells of the simulated organism, on one chromosome in bins of 50 kb, summed from the first 1,
-# 4, ... of them:
+# Here are a thousand mature beta cells of the simulated organism, on one chromosome in bins of 50 kb, summed from the first 1, 4, ... of them:
 
 # %%
 organism = simulate_organism(seed=seed, preset="small")
@@ -109,9 +107,8 @@ claim(
 # %% [markdown]
 # ## It depends on the question
 #
-# The pseudo-bulks are held against the truth five times: by counts, by [observed over
-# expected](../../book/glossary.md#observed-over-expected) (O/E) in bins of 50 kb and of 500 kb, by insulation and by
-# [compartment](../../book/glossary.md#compartment) score. All are correlations, two bins and more from the diagonal.
+# The pseudo-bulks are held against the truth five times: by counts, by [observed over expected](../../book/glossary.md#observed-over-expected) (O/E) in bins of
+# 50 kb and of 500 kb, by insulation and by [compartment](../../book/glossary.md#compartment) score. All are correlations, two bins and more from the diagonal.
 
 # %% tags=["hide-input"]
 distance = np.abs(np.subtract.outer(np.arange(n_bins), np.arange(n_bins)))
@@ -150,7 +147,8 @@ def agreement(counts):
     }
 
 
-curve = pd.DataFrame({n: agreement(m) for n, m in sums.items()}, dtype=float).T
+rows = {n: agreement(each) for n, each in sums.items()}
+curve = pd.DataFrame(rows, dtype=float).T
 
 # %% tags=["hide-input"] caption="Agreement of a pseudo-bulk with the truth against its number of cells. Insulation and compartments agree with tens of cells. Counts follow, carried by distance decay, with wide bins; single pixels of 50 kb without the decay have not arrived with 1,000." alt="Five rising curves on a logarithmic axis from 1 to 1,000 cells. Insulation starts highest, compartments rise steeply to meet it, counts and 500 kb follow; observed over expected at 50 kb is lowest and still rising at 1,000 cells." name="fig-number"
 fig, ax = plt.subplots(figsize=(5.4, 3.8))
@@ -176,20 +174,19 @@ claim(
 )
 
 # %% [markdown]
-# Insulation and compartments need few cells because each of their values sums many pixels. A pixel of 50 kb sums nothing. The
-# published scGrapHiC ([Murtaza et al. 2024](https://doi.org/10.1093/bioinformatics/btae223)) was trained on pseudo-bulks of at
-# least 190 cells of the co-assay of [Liu et al. 2023](https://doi.org/10.1126/science.adg3797): with cells as deep as these,
-# wide structure is measured well in such a target, and single pixels are mostly noise.
+# Insulation and compartments need few cells because each of their values sums many pixels. A pixel of 50 kb sums nothing. The published scGrapHiC ([Murtaza et
+# al. 2024](https://doi.org/10.1093/bioinformatics/btae223)) was trained on pseudo-bulks of at least 190 cells of the co-assay of [Liu et al.
+# 2023](https://doi.org/10.1126/science.adg3797): with cells as deep as these, wide structure is measured well in such a target, and single pixels are mostly
+# noise.
 #
 # > **Warning** A thousand cells of one donor are one sample of that donor, no replicates ([Squair et al.
 # > 2021](https://doi.org/10.1038/s41467-021-25960-2)): the curve says how well *these* cells are measured, not the cell type.
 #
 # ## Depth decides comparisons
 #
-# Two maps of the same cells, sequenced to unequal [depth](../../book/glossary.md#depth), differ in every pixel. The usual
-# remedy is to scale: the published one takes each map to 25,000 reads, then log(1 + x), then divides by the maximum. Does it
-# help? A pseudo-bulk of 200 beta cells is compared with four others: the same cell type or stem cells, and eight times as deep
-# or thinned to equal depth.
+# Two maps of the same cells, sequenced to unequal [depth](../../book/glossary.md#depth), differ in every pixel. The usual remedy is to scale: the published one
+# takes each map to 25,000 reads, then log(1 + x), then divides by the maximum. Does it help? A pseudo-bulk of 200 beta cells is compared with four others: the
+# same cell type or stem cells, and eight times as deep or thinned to equal depth.
 
 
 # %%
@@ -237,21 +234,19 @@ claim(
 )
 
 # %% [markdown]
-# So compare at equal depth: `downsample` keeps or loses each contact by chance, as a shallower experiment would have done.
-# Thin counts, never balanced values, and thin before you normalise. When a table of scores mixes cell types with many and with
-# few cells, part of what it ranks is their number.
+# So compare at equal depth: `downsample` keeps or loses each contact by chance, as a shallower experiment would have done. Thin counts, never balanced values,
+# and thin before you normalise. When a table of scores mixes cell types with many and with few cells, part of what it ranks is their number.
 #
 # ## Real cells, without a truth
 #
-# In 400 cells of human prefrontal cortex (two donors, bins of 1 Mb; data set `lee2019` of [the data page](../../book/data.md))
-# nobody knows the truth. What takes its place is another donor. The SCC ([Yang et al.
-# 2017](https://doi.org/10.1101/gr.220640.117)) of 1 to 64 oligodendrocytes (ODC) of one donor with the oligodendrocytes of the
-# *other* says how well they are measured: a ceiling. The SCC with other cell types of that donor is what a wrong answer gets:
-# a floor.
+# In 400 cells of human prefrontal cortex (two donors, bins of 1 Mb; data set `lee2019` of [the data page](../../book/data.md)) nobody knows the truth. What
+# takes its place is another donor. The SCC ([Yang et al. 2017](https://doi.org/10.1101/gr.220640.117)) of 1 to 64 oligodendrocytes (ODC) of one donor with the
+# oligodendrocytes of the *other* says how well they are measured: a ceiling. The SCC with other cell types of that donor is what a wrong answer gets: a floor.
 
 # %%
 maps = load("lee2019")
-names = maps.obs["cell_type"].astype(str).str.cat(maps.obs["donor"], sep=" ")
+kinds = maps.obs["cell_type"].astype(str)
+names = kinds.str.cat(maps.obs["donor"], sep=" ")
 groups = {name: list(names.index[names == name]) for name in names.unique()}
 steps = {n: f"{n} ODC" for n in (1, 4, 16, 64)}
 fewer = {name: groups["ODC 29yr"][:n] for n, name in steps.items()}
@@ -297,8 +292,7 @@ claim(
 #
 # <details><summary>You have 600 cells of one tissue. Twelve cell types or three?</summary>
 #
-# That depends on the question. For compartments, 50 cells of each of twelve may do; for single pixels not even 200 of each of
-# three.
+# That depends on the question. For compartments, 50 cells of each of twelve may do; for single pixels not even 200 of each of three.
 #
 # </details>
 #
@@ -310,8 +304,8 @@ claim(
 #
 # <details><summary>Why is another donor a better ceiling than the second half of the same cells?</summary>
 #
-# Two halves of one donor's cells share everything that is particular to the donor and the experiment. They agree better than
-# two measurements of the cell type do.
+# Two halves of one donor's cells share everything that is particular to the donor and the experiment. They agree better than two measurements of the cell type
+# do.
 #
 # </details>
 
@@ -330,9 +324,9 @@ claim(
 #
 # <details><summary>Solution</summary>
 #
-# Call `draw(kind, 50, seed + 1)` and `draw(each, 400, seed + 2)` and set `depth` anew. With so few cells the depth of the
-# partner decides nearly all of the error, and at equal depth the order of the cell types depends on the draw: try several
-# values for `draw_seed`. A comparison of cell types needs enough cells of *both*.
+# Call `draw(kind, 50, seed + 1)` and `draw(each, 400, seed + 2)` and set `depth` anew. With so few cells the depth of the partner decides nearly all of the
+# error, and at equal depth the order of the cell types depends on the draw: try several values for `draw_seed`. A comparison of cell types needs enough cells
+# of *both*.
 #
 # </details>
 #
@@ -340,8 +334,7 @@ claim(
 #
 # <details><summary>Solution</summary>
 #
-# That of 50 kb with about four times the cells: a bin twice as wide has pixels with four times the contacts. Resolution is
-# bought with cells.
+# That of 50 kb with about four times the cells: a bin twice as wide has pixels with four times the contacts. Resolution is bought with cells.
 #
 # </details>
 #

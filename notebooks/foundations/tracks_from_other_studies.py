@@ -60,7 +60,8 @@ claim = Claims(profile, seed)
 maps, rna = load("lee2019"), load("darmanis2015")
 annotation = load("annotation_hg19").set_index("gene")
 real_bins = maps.bins[["chrom", "start", "end"]]
-kinds = {"oligo": "ODC", "astro": "Astro", "microglia": "MG", "neuro": "Sst"}
+kinds = {"oligo": "ODC", "astro": "Astro"}
+kinds |= {"microglia": "MG", "neuro": "Sst"}
 labels = rna.obs["cell_type"]
 sums = {
     ours: np.ravel(rna.X[(labels == theirs).to_numpy()].sum(axis=0))

@@ -77,8 +77,8 @@ seeds = range(seed, seed + (10 if profile == "full" else 5))
 # %%
 def forest(seed, leaf=2):
     """Six randomised trees that grow until a leaf holds few pixels."""
-    how = {"max_features": 0.5, "min_samples_leaf": leaf, "random_state": seed}
-    return task.PixelTrees(ExtraTreesRegressor(6, **how))
+    how = {"max_features": 0.5, "min_samples_leaf": leaf}
+    return task.PixelTrees(ExtraTreesRegressor(6, random_state=seed, **how))
 
 
 def overlapping(pixels, seed, mistake):
@@ -118,7 +118,7 @@ claim(
 
 # %%
 def new_type(table, seed, mistake, new):
-    """Rows of other types that train, and rows of the new type that test."""
+    """Rows of other types to train, and of the new type to test."""
     names = np.random.default_rng(seed).permutation(table["chrom"].unique())
     half = table["chrom"].isin(names[: len(names) // 2])
     other = table["cell_type"] != new
@@ -154,7 +154,7 @@ claim(
 # %%
 @cache
 def validated(pixels, seed, mistake, n=2, n_steps=600):
-    """Skill on validation and test chromosomes at the best step on validation."""
+    """Skill on validation and test at the best step on validation."""
     names = np.random.default_rng(seed).permutation(pixels.chromosomes)
     train = pixels.on(names[: 2 * n if mistake else n])
     validation, test = pixels.on(names[n : 2 * n]), pixels.on(names[-6:])
@@ -182,8 +182,10 @@ pixels, names = pixels_of(seed), pixels_of(seed).chromosomes
 for mistake in (True, False):
     print("With the mistakes" if mistake else "Without")
     cut = overlapping(pixels_of(seed, 16), seed, mistake)
-    kinds = (pixels[r] for r in new_type(pixels.table, seed, mistake, "beta_mature"))
-    trained, watched = pixels.on(names[: 4 if mistake else 2]), pixels.on(names[2:4])
+    rows = new_type(pixels.table, seed, mistake, "beta_mature")
+    kinds = (pixels[r] for r in rows)
+    trained = pixels.on(names[: 4 if mistake else 2])
+    watched = pixels.on(names[2:4])
     print("- windows:", verdict(assert_disjoint, *cut))
     print("- cell types:", verdict(assert_disjoint, *kinds))
     print("- validation:", verdict(assert_disjoint, trained, watched))

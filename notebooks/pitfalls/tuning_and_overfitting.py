@@ -160,7 +160,7 @@ plt.show()
 
 # %%
 def stopped(seed, mistake):
-    """Test skill at the step that the test or the validation part chooses."""
+    """Test skill at the step that test or validation part chooses."""
     decides = "test" if mistake else "validation"
     return watched(seed)["test"][watched(seed)[decides].idxmax()]
 
@@ -219,7 +219,7 @@ table(by_decay, digits=2, best={"validation": "max", "test": "max"})
 
 # %%
 def chosen(seed, mistake):
-    """Test skill of the setting that the test or the validation part chooses."""
+    """Test skill of the setting that test or validation part chooses."""
     decides = "test" if mistake else "validation"
     return skills(seed)["test"][skills(seed)[decides].idxmax()]
 
@@ -253,18 +253,19 @@ for part in (validation, test):
 # %%
 @cache
 def tries(seed, n_tries=20):
-    """Skill of each tree on validation chromosomes and on one test chromosome."""
+    """Skill of each tree for validation and on one test chromosome."""
     train, validation, test = parts(seed, 8)
     one, rows = test.on(test.chromosomes[:1]), []
     for k in range(n_tries):
-        tree = DecisionTreeRegressor(max_depth=5, max_features=3, random_state=k)
+        how = {"max_depth": 5, "max_features": 3, "random_state": k}
+        tree = DecisionTreeRegressor(**how)
         model = PixelTrees(tree).fit(train)
-        rows.append([change_skill(model, part) for part in (validation, one)])
+        rows.append([change_skill(model, p) for p in (validation, one)])
     return np.array(rows)
 
 
 def best_try(seed, mistake):
-    """Test skill of the tree that the test or the validation part chooses."""
+    """Test skill of the tree that test or validation part chooses."""
     return tries(seed)[tries(seed)[:, int(mistake)].argmax(), 1]
 
 

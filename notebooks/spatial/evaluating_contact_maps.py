@@ -51,13 +51,11 @@ plt.rcParams.update(book_style())
 claim = Claims(profile, seed)
 
 # %% [markdown]
-# A model is given a bulk contact map and the expression of a cell type, and predicts the contact map of that cell
-# type. "It works" can mean two things. It works **at places** it has not seen: other chromosomes, of cell types that
-# it was trained on. Or it works for **cell types** it has not seen. The second is what one wants it for, and a new
-# cell type at an old place is no test of it: maps of all cell types are alike at one place, so that a model that
-# remembers the place looks as if it knew the cell type
-# ([Schreiber et al. 2020](https://doi.org/10.1186/s13059-020-02177-y)). A new cell type is therefore scored on new
-# chromosomes.
+# A model is given a bulk contact map and the expression of a cell type, and predicts the contact map of that cell type. "It
+# works" can mean two things. It works **at places** it has not seen: other chromosomes, of cell types that it was trained on. Or
+# it works for **cell types** it has not seen. The second is what one wants it for, and a new cell type at an old place is no test
+# of it: maps of all cell types are alike at one place, so that a model that remembers the place looks as if it knew the cell type
+# ([Schreiber et al. 2020](https://doi.org/10.1186/s13059-020-02177-y)). A new cell type is therefore scored on new chromosomes.
 #
 # ![Rows and grids of squares: filled for training, with a dot for validation, striped for test, empty for not used. Of twelve times, the pattern easy tests times 4, 6 and 8, counted from 0, with training times on both sides; the pattern medium tests the last two. In a grid of cell types by chromosomes, a split by chromosomes tests the last column and validates on the one before, in all cell types. A split by cell types tests only the last cell type on the last chromosome; the other squares of that row and column are not used. Of six donors, one is tested as a whole.](../../book/_static/diagrams/splits.svg)
 #
@@ -65,24 +63,27 @@ claim = Claims(profile, seed)
 #
 # ## The test
 #
-# The cells are those of a simulated organism, because there the truth is known. The
-# [bulk](../../book/glossary.md#bulk) is of stem cells. Five cell types train, with
-# [pseudo-bulks](../../book/glossary.md#pseudo-bulk) of 200 cells as targets. Two are never trained on. Of the first,
-# the precursor of gamma cells, both mother and daughter are training types: it is **near**. Of the second, the mature
-# alpha cell, the mother is left out altogether: it is **far**. The last two chromosomes are held out. Both splits
-# refuse a held-out cell type whose contacts are in the bulk, and leave out what belongs to neither part.
+# The cells are those of a simulated organism, because there the truth is known. The [bulk](../../book/glossary.md#bulk) is of
+# stem cells. Five cell types train, with [pseudo-bulks](../../book/glossary.md#pseudo-bulk) of 200 cells as targets. Two are
+# never trained on. Of the first, the precursor of gamma cells, both mother and daughter are training types: it is **near**. Of
+# the second, the mature alpha cell, the mother is left out altogether: it is **far**. The last two chromosomes are held out. Both
+# splits refuse a held-out cell type whose contacts are in the bulk, and leave out what belongs to neither part.
 
 # %%
-training = ["stem", "bipotent", "beta_precursor", "beta_mature", "gamma_mature"]
+training = ["stem", "bipotent", "beta_precursor"]
+training += ["beta_mature", "gamma_mature"]
 unseen = {"near": "gamma_precursor", "far": "alpha_mature"}
 
 
 def parts_of(windows):
-    """Training windows, and test windows of seen, near and far cell types."""
-    held = hold_out_cell_types(windows, unseen.values(), test_chromosomes=new_places)
+    """Windows for training, and tests of seen, near and far types."""
+    new_types = unseen.values()
+    how = {"test_chromosomes": new_places}
+    held = hold_out_cell_types(windows, new_types, **how)
     known = windows.table["cell_type"].isin(training).to_numpy()
     seen = hold_out_chromosomes(windows[known], new_places).test
-    of = {k: held.test.table["cell_type"] == kind for k, kind in unseen.items()}
+    types = held.test.table["cell_type"]
+    of = {k: types == kind for k, kind in unseen.items()}
     new = {k: held.test[rows.to_numpy()] for k, rows in of.items()}
     return held.train, {"seen": seen} | new
 
@@ -107,10 +108,9 @@ claim(
 # %% [markdown]
 # ## A floor, a ceiling, and what is between
 #
-# No prediction can agree with a noisy target better than the truth does. So the first row of each table is the
-# **truth** itself, scored as if it were a prediction: the ceiling. The floor is the **bulk, copied**: the map that
-# was given, called the map of every cell type. Between them stand methods that one would use if there were no
-# network, from weak to strong:
+# No prediction can agree with a noisy target better than the truth does. So the first row of each table is the **truth** itself,
+# scored as if it were a prediction: the ceiling. The floor is the **bulk, copied**: the map that was given, called the map of
+# every cell type. Between them stand methods that one would use if there were no network, from weak to strong:
 #
 # | row | prediction |
 # |---|---|
@@ -120,9 +120,9 @@ claim(
 # | gradient boosting | the same features, a factor by boosted trees that maximise the likelihood of the counts |
 # | mean of the training types | at the same place. It needs their maps *there*, which no other row sees |
 #
-# The last one is a reference, not a competitor, and the leak guard refuses it among models. Smoothing, ridge and
-# boosting take **one depth for all targets**; the network is told each target's. Here all are equally deep. Where
-# they are not, thin them to one depth before you compare ([Known limits](../../book/limits.md#in-space)).
+# The last one is a reference, not a competitor, and the leak guard refuses it among models. Smoothing, ridge and boosting take
+# **one depth for all targets**; the network is told each target's. Here all are equally deep. Where they are not, thin them to
+# one depth before you compare ([Known limits](../../book/limits.md#in-space)).
 
 # %%
 models = {
@@ -144,13 +144,12 @@ except LeakageError as error:
 # %% [markdown]
 # ## New places
 #
-# Scores of the maps themselves are against the noisy **targets**, as one would have them in real data: SSIM,
-# GenomeDISCO (GD; [Ursu et al. 2018](https://doi.org/10.1093/bioinformatics/bty164)), and the stratum-adjusted
-# correlation (SCC; [Yang et al. 2017](https://doi.org/10.1101/gr.220640.117)) up to 2 Mb. Four more are against the
-# **truth**, which only a simulation has: SCCt; *ins*, the correlation of
-# [insulation](../../book/glossary.md#insulation-score); and two of what is specific to a cell type. **dC** takes from
-# each map the mean over the training types, from the prediction the mean of its own predictions, and correlates what
-# is left. **dIns** does so with insulation. All maps are compared on one scale of depth, and masked bins count
+# Scores of the maps themselves are against the noisy **targets**, as one would have them in real data: SSIM, GenomeDISCO (GD;
+# [Ursu et al. 2018](https://doi.org/10.1093/bioinformatics/bty164)), and the stratum-adjusted correlation (SCC; [Yang et al.
+# 2017](https://doi.org/10.1101/gr.220640.117)) up to 2 Mb. Four more are against the **truth**, which only a simulation has:
+# SCCt; *ins*, the correlation of [insulation](../../book/glossary.md#insulation-score); and two of what is specific to a cell
+# type. **dC** takes from each map the mean over the training types, from the prediction the mean of its own predictions, and
+# correlates what is left. **dIns** does so with insulation. All maps are compared on one scale of depth, and masked bins count
 # nowhere.
 
 # %% tags=["hide-input"]
@@ -195,20 +194,19 @@ claim(
 )  # fmt: skip
 
 # %% [markdown]
-# In SSIM the rows hardly differ, and even the truth is far from 1: it sees mostly the noise of the targets. In SCC
-# the order of the rows begins to show. dC and dIns ask for nothing but the cell type: one map for all types gets
-# exactly 0.
+# In SSIM the rows hardly differ, and even the truth is far from 1: it sees mostly the noise of the targets. In SCC the order of
+# the rows begins to show. dC and dIns ask for nothing but the cell type: one map for all types gets exactly 0.
 #
 # ## What a score does not see
 #
-# Train the same network on the same windows without a single track of expression. It still reads the bulk map, CTCF
-# and CpG. It cannot know which cell type it is asked for. Training anew says what an input is *worth*; exchanging it
-# in a trained model would say what that model leans on, although other inputs could stand in.
+# Train the same network on the same windows without a single track of expression. It still reads the bulk map, CTCF and CpG. It
+# cannot know which cell type it is asked for. Training anew says what an input is *worth*; exchanging it in a trained model would
+# say what that model leans on, although other inputs could stand in.
 
 
 # %%
 def without(part, *words):
-    """Windows without the tracks that have one of these words in their names."""
+    """Windows without the tracks whose names have one of these words."""
     kept = [n for n in part.track_names if not any(w in n for w in words)]
     tracks = part.tracks[..., [part.track_names.index(n) for n in kept]]
     return replace(part, tracks=tracks, track_names=tuple(kept))
@@ -248,13 +246,13 @@ fig.legend(loc="outside upper center", ncols=3, fontsize="small")
 plt.show()
 
 # %% [markdown]
-# [Murtaza et al. 2024](https://doi.org/10.1093/bioinformatics/btae223) report MSE, SSIM, GenomeDISCO, SCC and a score
-# of domains: fair questions, but one can do well by knowing chromatin in general. Ask for *this cell type* separately.
+# [Murtaza et al. 2024](https://doi.org/10.1093/bioinformatics/btae223) report MSE, SSIM, GenomeDISCO, SCC and a score of domains:
+# fair questions, but one can do well by knowing chromatin in general. Ask for *this cell type* separately.
 #
 # ## New cell types
 #
-# Now the two types that no model was trained on, at the same new places. dC still takes the mean over the *training*
-# types away, so a method that falls back on what training types do gets nothing for it.
+# Now the two types that no model was trained on, at the same new places. dC still takes the mean over the *training* types away,
+# so a method that falls back on what training types do gets nothing for it.
 
 # %% tags=["hide-input"]
 chosen = [CEILING, FLOOR, "bulk smoothed", "bulk + ridge", BOOSTING, OURS, OTHERS]
@@ -274,8 +272,8 @@ claim(
 # %% [markdown]
 # ## How sure is it?
 #
-# Windows overlap and lie on two chromosomes, so independent places are few. Take windows that share no bin, average
-# over the cell types of a place, and compare two rows place by place.
+# Windows overlap and lie on two chromosomes, so independent places are few. Take windows that share no bin, average over the cell
+# types of a place, and compare two rows place by place.
 
 # %% tags=["hide-input"]
 per_place = {}
@@ -291,9 +289,9 @@ claim(
 )  # fmt: skip
 
 # %% [markdown]
-# This is one organism, made to let expression shape its maps; in real cells that has to be measured, over donors.
-# [The benchmarks](../../book/reproducibility.md#contact-maps-of-cell-types) repeat this page on three organisms with
-# larger windows and longer training, and train the published model too.
+# This is one organism, made to let expression shape its maps; in real cells that has to be measured, over donors. [The
+# benchmarks](../../book/reproducibility.md#contact-maps-of-cell-types) repeat this page on three organisms with larger windows
+# and longer training, and train the published model too.
 #
 # ## Check yourself
 #
@@ -329,8 +327,8 @@ claim(
 #
 # <details><summary>Solution</summary>
 #
-# `replace(tests["near"], tracks=tests["far"].tracks)`: windows are in one order. SCC loses a few hundredths at most,
-# dC goes to about zero or below. A guide that is *exchanged* is the cheapest control there is: it needs no training.
+# `replace(tests["near"], tracks=tests["far"].tracks)`: windows are in one order. SCC loses a few hundredths at most, dC goes to
+# about zero or below. A guide that is *exchanged* is the cheapest control there is: it needs no training.
 #
 # </details>
 #
@@ -338,8 +336,8 @@ claim(
 #
 # <details><summary>Solution</summary>
 #
-# `contrast_by_distance(maps, truth["seen"], tests["seen"])` of `scstlib.models.spatial.comparison`, for a model's
-# maps and for `tests["seen"].targets`: the target falls fastest with distance, as contacts get few.
+# `contrast_by_distance(maps, truth["seen"], tests["seen"])` of `scstlib.models.spatial.comparison`, for a model's maps and for
+# `tests["seen"].targets`: the target falls fastest with distance, as contacts get few.
 #
 # </details>
 #

@@ -55,29 +55,29 @@ plt.rcParams.update(book_style())
 claim = Claims(profile, seed)
 
 # %% [markdown]
-# Does expression help to predict the contact map of a cell type? On a simulated organism it does, because it was made
-# so. On human cortex, in bins of 1 Mb, the answer of this page is: a little, in what distinguishes cell types; next
-# to nothing in the map as a whole. **The network is no winner here.** Its maps tell the cell types apart best, but
-# mostly because it recognises a cell type and applies what it learned of it everywhere. Its gain from the guide is
-# smaller than that of boosted trees, and as whole maps its predictions agree with the target less well than the bulk
-# map that it was given. Why, is not known ([Known limits](../../book/limits.md#in-space)).
+# Does expression help to predict the contact map of a cell type? On a simulated organism it does, because it was made so. On
+# human cortex, in bins of 1 Mb, the answer of this page is: a little, in what distinguishes cell types; next to nothing in the
+# map as a whole. **The network is no winner here.** Its maps tell the cell types apart best, but mostly because it recognises a
+# cell type and applies what it learned of it everywhere. Its gain from the guide is smaller than that of boosted trees, and as
+# whole maps its predictions agree with the target less well than the bulk map that it was given. Why, is not known ([Known
+# limits](../../book/limits.md#in-space)).
 #
-# The contact maps are of 400 single cells of two donors, four cell types of the prefrontal cortex (`lee2019` of
-# [the data page](../../book/data.md)); expression is from other people (`darmanis2015`). It is not the setting of
-# [Murtaza et al. 2024](https://doi.org/10.1093/bioinformatics/btae223), who had 50 kb and both measured in the same
-# cells, and a small answer here says nothing against theirs.
+# The contact maps are of 400 single cells of two donors, four cell types of the prefrontal cortex (`lee2019` of [the data
+# page](../../book/data.md)); expression is from other people (`darmanis2015`). It is not the setting of [Murtaza et al.
+# 2024](https://doi.org/10.1093/bioinformatics/btae223), who had 50 kb and both measured in the same cells, and a small answer
+# here says nothing against theirs.
 #
 # ## Whose bulk, whose target
 #
 # Cells are summed by cell type and donor: eight [pseudo-bulks](../../book/glossary.md#pseudo-bulk). The
-# [bulk](../../book/glossary.md#bulk) map is the sum of the four types, so it contains the very type that is to be
-# predicted. That is nothing to hide: a bulk of real tissue contains its cell types too. But if bulk and target are
-# sums over the *same cells*, they also share their counting noise, and every method that starts from the bulk is paid
-# for it. Two donors offer a way out.
+# [bulk](../../book/glossary.md#bulk) map is the sum of the four types, so it contains the very type that is to be predicted. That
+# is nothing to hide: a bulk of real tissue contains its cell types too. But if bulk and target are sums over the *same cells*,
+# they also share their counting noise, and every method that starts from the bulk is paid for it. Two donors offer a way out.
 #
 # ![Two boxes at the top, donor A and donor B, each with cells of three types. From donor A an arrow leads to its bulk map, the sum of all types. From donor B an arrow leads to the target, the map of one type. The bulk map and a box for the guide, expression of that type from a third study, lead to the model, and the model to the predicted map. A double arrow joins the predicted map and the target: the score. A dashed red arrow from donor A to the target is crossed out.](../../book/_static/diagrams/two_donors.svg)
 #
-# *The bulk map comes from one donor, the target from the other: they share no count. From the same donor, the target's counts would be in the bulk, noise and all.*
+# *The bulk map comes from one donor, the target from the other: they share no count. From the same donor, the target's counts
+# would be in the bulk, noise and all.*
 
 # %% tags=["hide-input"]
 kinds = {"ODC": "oligo", "Astro": "astro", "MG": "microglia", "Sst": "neuro"}
@@ -104,20 +104,19 @@ claim(
 )  # fmt: skip
 
 # %% [markdown]
-# Most contacts in bins of 1 Mb lie on the main diagonal and say nothing about folding. Each diagonal pixel is
-# therefore replaced by the mean of its neighbours, and no score looks at it.
+# Most contacts in bins of 1 Mb lie on the main diagonal and say nothing about folding. Each diagonal pixel is therefore replaced
+# by the mean of its neighbours, and no score looks at it.
 #
 # ## Two scores, a ceiling and a floor
 #
-# *SCC*, the [stratum-adjusted correlation](../../book/glossary.md#stratum-adjusted-correlation-scc)
-# ([Yang et al. 2017](https://doi.org/10.1101/gr.220640.117)), over 1 to 19 Mb: how much of the map is right. *dC*,
-# the [contrast correlation](../../book/glossary.md#contrast-correlation-dc): how much of what is *specific* to the
-# cell type is right, the map minus the mean of the four types, prediction and target each minus its own mean. Both
-# take depth out, chromosome by chromosome.
+# *SCC*, the [stratum-adjusted correlation](../../book/glossary.md#stratum-adjusted-correlation-scc) ([Yang et al.
+# 2017](https://doi.org/10.1101/gr.220640.117)), over 1 to 19 Mb: how much of the map is right. *dC*, the [contrast
+# correlation](../../book/glossary.md#contrast-correlation-dc): how much of what is *specific* to the cell type is right, the map
+# minus the mean of the four types, prediction and target each minus its own mean. Both take depth out, chromosome by chromosome.
 #
-# The **ceiling** is a replicate: the same cell type of the other donor, a measurement in the place of a prediction.
-# It is noisy too, so that a prediction can pass it. The **floor** is the bulk, copied. Scores are of every second
-# chromosome, which no model is trained on.
+# The **ceiling** is a replicate: the same cell type of the other donor, a measurement in the place of a prediction. It is noisy
+# too, so that a prediction can pass it. The **floor** is the bulk, copied. Scores are of every second chromosome, which no model
+# is trained on.
 
 # %% tags=["hide-input"]
 held_out = chroms[1::2]
@@ -147,14 +146,14 @@ claim(
 # %% [markdown]
 # ## A guide, and one that does not know the place
 #
-# Expression of a cell type, a model's [guide](../../book/glossary.md#guide), goes into the bin of each gene's
-# transcription start, on two strands; beside it stand the mean of the four types and CpG content. `neuro` are all
-# neurons of the expression study, `Sst` one kind of interneurons: a guide is as good as its labels.
+# Expression of a cell type, a model's [guide](../../book/glossary.md#guide), goes into the bin of each gene's transcription
+# start, on two strands; beside it stand the mean of the four types and CpG content. `neuro` are all neurons of the expression
+# study, `Sst` one kind of interneurons: a guide is as good as its labels.
 #
-# A model can use a guide in two ways. It can read that *this gene, here,* is on. Or it can recognise the cell type by
-# its overall level, and apply what it learned of that type everywhere, such as a flatter decay. Only the first is
-# what a guide is for. The control is therefore the same guide **moved half a genome along**: as smooth, as rich, as
-# specific to the cell type, and at the wrong place. What is lost by moving it is what the place tells.
+# A model can use a guide in two ways. It can read that *this gene, here,* is on. Or it can recognise the cell type by its overall
+# level, and apply what it learned of that type everywhere, such as a flatter decay. Only the first is what a guide is for. The
+# control is therefore the same guide **moved half a genome along**: as smooth, as rich, as specific to the cell type, and at the
+# wrong place. What is lost by moving it is what the place tells.
 
 # %% tags=["hide-input"]
 rna = load("darmanis2015")
@@ -175,13 +174,14 @@ def guide(moved=0):
     tracks, names = guide_tracks(
         here, reference=list(kinds), shared=content, shared_names=["CpG"]
     )  # fmt: skip
-    return {kind: by_chromosome(t, bins) for kind, t in tracks.items()}, names
+    tracks = {kind: by_chromosome(t, bins) for kind, t in tracks.items()}
+    return tracks, names
 
 
 # %% [markdown]
-# Windows are 40 bins wide, one every 20. Their table says whose cells are in the bulk, and the leak guard reads it: a
-# held-out chromosome is an honest test here. A held-out cell type is not, since its contacts are in the bulk, and
-# `hold_out_cell_types` of `scstlib.splits` refuses it.
+# Windows are 40 bins wide, one every 20. Their table says whose cells are in the bulk, and the leak guard reads it: a held-out
+# chromosome is an honest test here. A held-out cell type is not, since its contacts are in the bulk, and `hold_out_cell_types` of
+# `scstlib.splits` refuses it.
 
 
 # %% tags=["hide-input"]
@@ -215,12 +215,13 @@ guided = cut_windows(*guide())
 moved = cut_windows(*guide(len(bins) // 2))
 
 # %% [markdown]
-# The smoothed bulk knows nothing of cell types. Ridge regression and boosted trees predict, for each pixel by itself,
-# by what factor it departs from the smoothed bulk. The book's scGrapHiC is smaller here than by default, and trained
-# for a few seconds. No setting of any method was chosen by the scores below.
+# The smoothed bulk knows nothing of cell types. Ridge regression and boosted trees predict, for each pixel by itself, by what
+# factor it departs from the smoothed bulk. The book's scGrapHiC is smaller here than by default, and trained for a few seconds.
+# No setting of any method was chosen by the scores below.
 
 # %%
-size = {"channels": 32, "n_blocks": 1, "pair_channels": 12, "batch_size": 16}
+size = {"channels": 32, "n_blocks": 1, "pair_channels": 12}
+size |= {"batch_size": 16}
 size |= {"n_steps": 150 if profile == "fast" else 800, "seed": seed}
 makers = {
     "ridge": lambda: BulkRidge(n_pixels=50_000, seed=seed),
@@ -236,9 +237,9 @@ scores |= {name: score(m) for name, m in predicted.items()}
 # %% [markdown]
 # ## What the guide adds
 #
-# The gain is the score with the guide minus the score with the guide moved, chromosome by chromosome, in the mean
-# over cell types and donors. Its interval comes from drawing chromosomes with replacement, two thousand times:
-# chromosomes, not pixels or windows, are the independent pieces here.
+# The gain is the score with the guide minus the score with the guide moved, chromosome by chromosome, in the mean over cell types
+# and donors. Its interval comes from drawing chromosomes with replacement, two thousand times: chromosomes, not pixels or
+# windows, are the independent pieces here.
 
 # %% tags=["hide-input"]
 
@@ -284,11 +285,10 @@ claim(
 )  # fmt: skip
 
 # %% [markdown]
-# Ridge, trees and smoothing take **one depth for all targets**, although the eight targets differ in depth; the
-# network is told the depth of each. So part of what the regressions learn to tell from the guide is how deep the map
-# of a cell type is, which no score rewards. The comparison flatters the network
-# ([Known limits](../../book/limits.md#in-space)). And both donors of a type are two tests of one statement, not two
-# statements: there are two people in this study.
+# Ridge, trees and smoothing take **one depth for all targets**, although the eight targets differ in depth; the network is told
+# the depth of each. So part of what the regressions learn to tell from the guide is how deep the map of a cell type is, which no
+# score rewards. The comparison flatters the network ([Known limits](../../book/limits.md#in-space)). And both donors of a type
+# are two tests of one statement, not two statements: there are two people in this study.
 #
 # ## Check yourself
 #
@@ -300,8 +300,7 @@ claim(
 #
 # <details><summary>A replicate and the copied bulk have about one SCC. Does the copy know the cell type?</summary>
 #
-# No. At this depth noise limits SCC, and the copy has four times the cells. dC, of what is specific, tells them
-# apart.
+# No. At this depth noise limits SCC, and the copy has four times the cells. dC, of what is specific, tells them apart.
 #
 # </details>
 #
@@ -326,9 +325,9 @@ claim(
 #
 # <details><summary>Solution</summary>
 #
-# SCC rises by about as much as it does for the bulk copied above. The guard compares chromosomes, cell types and
-# donors of the training part with those of the test part; here bulk and target of *one* window share cells, which is
-# a matter of the experiment, not of the split. No guard replaces thinking about what the input contains.
+# SCC rises by about as much as it does for the bulk copied above. The guard compares chromosomes, cell types and donors of the
+# training part with those of the test part; here bulk and target of *one* window share cells, which is a matter of the
+# experiment, not of the split. No guard replaces thinking about what the input contains.
 #
 # </details>
 #
@@ -336,8 +335,8 @@ claim(
 #
 # <details><summary>Solution</summary>
 #
-# `score(predict_held_out(cut_windows(*guide(1)), makers["ridge"]))["dC"].mean()` and so on. Where the curve has come
-# down to the value of half a genome, the guide has lost its place: a few bins should do.
+# `score(predict_held_out(cut_windows(*guide(1)), makers["ridge"]))["dC"].mean()` and so on. Where the curve has come down to the
+# value of half a genome, the guide has lost its place: a few bins should do.
 #
 # </details>
 #

@@ -101,7 +101,8 @@ late = make_windows(
     bin_size=100_000, bulk_cell_types=("ES",), window=64, stride=8,
     max_masked=0.2, track_names=["CpG"],
 )  # fmt: skip
-region = hold_out_regions(late, test=(40_000_000, 52_000_000), gap=6_400_000)
+test = (40_000_000, 52_000_000)
+region = hold_out_regions(late, test=test, gap=6_400_000)
 print(len(region.train), "windows train,", len(region.test), "test")
 
 # %% [markdown]
@@ -125,7 +126,8 @@ for name, model in models.items():
     predicted[name] = model.predict(region.test)
 # Windows of NPC come first, those of CN after them, at the same places.
 half = len(region.test) // 2
-predicted["the other neural type"] = np.roll(region.test.targets, half, axis=0)
+other = np.roll(region.test.targets, half, axis=0)
+predicted["the other neural type"] = other
 
 
 # %% tags=["hide-input"]

@@ -49,19 +49,17 @@ claim = Claims(profile, seed)
 # %% [markdown]
 # Suppose a model predicts the cells of tomorrow well. Can it also say where *this* cell goes?
 #
-# Such a model has learned a [flow](../../book/glossary.md#flow): from each place, the way that cells take. A flow
-# says more than a population. Each cell in it has a velocity, a path and an end. But the data are
-# [snapshots](../../book/glossary.md#snapshot): each cell is measured once, and then it is dead. So some of what a
-# flow says was seen, and some was not.
+# Such a model has learned a [flow](../../book/glossary.md#flow): from each place, the way that cells take. A flow says more than
+# a population. Each cell in it has a velocity, a path and an end. But the data are [snapshots](../../book/glossary.md#snapshot):
+# each cell is measured once, and then it is dead. So some of what a flow says was seen, and some was not.
 #
 # ![Four measured times on a horizontal axis, expression upwards. At each time a cloud of hollow circles, the measured cells; the cloud splits in two between the second and the third time. At the first time one cell is filled in blue. From it a dashed red line runs through the clouds of the other times and ends in the upper branch.](../../book/_static/diagrams/path_of_a_cell.svg)
 #
 # *A path begins at a measured cell. At later times other cells were measured, and the path through them is the model's.*
 #
-# To tell the two apart, the answer must be known. All cells here come from the simulated organism. Its progenitors
-# choose twice: first between *alpha* and a bipotent state; later, from there, between *beta* and *gamma*. Two pairs
-# of regulators that repress each other make the choices, and every regulator is noisy. The model sees counts and
-# times, never the fates.
+# To tell the two apart, the answer must be known. All cells here come from the simulated organism. Its progenitors choose twice:
+# first between *alpha* and a bipotent state; later, from there, between *beta* and *gamma*. Two pairs of regulators that repress
+# each other make the choices, and every regulator is noisy. The model sees counts and times, never the fates.
 
 # %%
 organism = simulate_organism(seed=seed, preset="small")
@@ -71,9 +69,9 @@ model = ScNODE(seed=seed).fit(adata)
 # %% [markdown]
 # ## Velocity
 #
-# The [velocity](../../book/glossary.md#velocity) of a cell is the [drift](../../book/glossary.md#drift) at its place
-# and time. `add_velocity` puts it beside the cells, in the [latent space](../../book/glossary.md#latent-space) of the
-# model and, sent through its decoder, for each gene.
+# The [velocity](../../book/glossary.md#velocity) of a cell is the [drift](../../book/glossary.md#drift) at its place and time.
+# `add_velocity` puts it beside the cells, in the [latent space](../../book/glossary.md#latent-space) of the model and, sent
+# through its decoder, for each gene.
 
 # %%
 moving = add_velocity(model, adata)
@@ -95,9 +93,8 @@ plt.show()
 # > **Note** This is not *RNA velocity*, which is read from unspliced and spliced counts of one time. Here the
 # > velocity comes from differences between populations of several times.
 #
-# Is it right? Fresh cells can be drawn from the organism at any time, so the true rate of a gene is the difference of
-# its mean between four hours before and four hours after. The model's counterpart is the mean velocity of the
-# measured cells.
+# Is it right? Fresh cells can be drawn from the organism at any time, so the true rate of a gene is the difference of its mean
+# between four hours before and four hours after. The model's counterpart is the mean velocity of the measured cells.
 
 
 # %% tags=["hide-input"]
@@ -138,10 +135,10 @@ claim(
 # %% [markdown]
 # ## The path of a cell
 #
-# A [trajectory](../../book/glossary.md#trajectory) is the path of one cell. `simulate_trajectories` takes measured
-# cells and returns them at any times. To say where a cell has gone, places need names: `fit_fate_classifier` gives a
-# place the labels of its 30 nearest labelled cells. A biologist would have these labels from marker genes. Below, for
-# each fate, the cell of time 0 is followed that goes there most surely.
+# A [trajectory](../../book/glossary.md#trajectory) is the path of one cell. `simulate_trajectories` takes measured cells and
+# returns them at any times. To say where a cell has gone, places need names: `fit_fate_classifier` gives a place the labels of
+# its 30 nearest labelled cells. A biologist would have these labels from marker genes. Below, for each fate, the cell of time 0
+# is followed that goes there most surely.
 
 # %%
 end = float(organism.times[-1])
@@ -169,24 +166,26 @@ fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", nco
 plt.show()
 
 # %% [markdown]
-# No such line was ever measured, because measuring a cell ends its path. Nothing averages out the error of a line,
-# and it has no noise: the model has put all chance into its [observation
-# model](../../book/glossary.md#observation-model) and into the spread of the starts.
+# No such line was ever measured, because measuring a cell ends its path. Nothing averages out the error of a line, and it has no
+# noise: the model has put all chance into its [observation model](../../book/glossary.md#observation-model) and into the spread
+# of the starts.
 #
 # ## The fate of a cell
 #
-# A flow sends each cell to one end. Its fate probabilities are therefore close to 0 or 1, from the first hour on. To
-# stand for the chance that the flow leaves out, the starts can be spread: *jitter* moves them at random, by a share
-# of the spread of the population.
+# A flow sends each cell to one end. Its fate probabilities are therefore close to 0 or 1, from the first hour on. To stand for
+# the chance that the flow leaves out, the starts can be spread: *jitter* moves them at random, by a share of the spread of the
+# population.
 
 # %%
 asked = adata[adata.obs["time"].isin(organism.times[[0, 3, 6, 9]])]
-options = {"no jitter": {}, "half the spread": {"jitter": 0.5, "n_draws": 5}}
+half = {"jitter": 0.5, "n_draws": 5}
+options = {"no jitter": {}, "half the spread": half}
 sure = {}
 for name, option in options.items():
     option["seed"] = seed
     chances = fate_probabilities(model, asked, classifier, end, **option)
-    sure[name] = (chances.max(axis=1) > 0.9).groupby(asked.obs["time"]).mean()
+    clear = chances.max(axis=1) > 0.9
+    sure[name] = clear.groupby(asked.obs["time"]).mean()
 
 # %% tags=["hide-input"]
 sure = (100 * pd.DataFrame(sure)).rename(index="{:.0f}".format).rename_axis("time (hours)")
@@ -206,8 +205,8 @@ claim(
 # %% [markdown]
 # ## Shares of fates
 #
-# The *share* of each fate in the population is a safer reading, because shares are measured. Here the model predicts
-# the population half-way between measured times, and the organism says what is true there.
+# The *share* of each fate in the population is a safer reading, because shares are measured. Here the model predicts the
+# population half-way between measured times, and the organism says what is true there.
 
 # %%
 between = ((organism.times[1:] + organism.times[:-1]) / 2)[::2]
@@ -236,9 +235,9 @@ claim(
 # %% [markdown]
 # ## Growth that passes for conversion
 #
-# Right shares can come from wrong paths. In this organism, beta cells divide faster than they die, and alpha cells
-# die faster than they divide. Where does the flow send cells that carry the label *alpha* already? In truth they
-# stay: a twin of the organism, in which no cell divides or dies, shows it.
+# Right shares can come from wrong paths. In this organism, beta cells divide faster than they die, and alpha cells die faster
+# than they divide. Where does the flow send cells that carry the label *alpha* already? In truth they stay: a twin of the
+# organism, in which no cell divides or dies, shows it.
 
 # %%
 twin = simulate_organism(seed=seed, preset="small", growth=0.0)
@@ -292,8 +291,7 @@ claim(
 #
 # <details><summary>Answer</summary>
 #
-# Its cells turn into others; or the others divide more, or its own die more. Counts of dividing or dying cells can
-# decide.
+# Its cells turn into others; or the others divide more, or its own die more. Counts of dividing or dying cells can decide.
 #
 # </details>
 
@@ -321,8 +319,8 @@ claim(
 # print(pd.DataFrame({"growth=None": stays, "growth=1.0": stays_now}).round(2))
 # ```
 #
-# At most times it keeps more of them, and still far from all: growth is allowed, not known. How fast each type
-# divides has to come from elsewhere, such as counts of cells or of dividing ones.
+# At most times it keeps more of them, and still far from all: growth is allowed, not known. How fast each type divides has to
+# come from elsewhere, such as counts of cells or of dividing ones.
 #
 # </details>
 #
@@ -338,8 +336,8 @@ claim(
 # print((chance.idxmax(axis=1) == other.idxmax(axis=1)).mean())
 # ```
 #
-# For about three of four cells, though the shares of the fates are equal to within 2 %. What populations decide, the
-# fits agree on, and the fate of a cell is not of that kind. Full agreement would only show a shared assumption.
+# For about three of four cells, though the shares of the fates are equal to within 2 %. What populations decide, the fits agree
+# on, and the fate of a cell is not of that kind. Full agreement would only show a shared assumption.
 #
 # </details>
 #

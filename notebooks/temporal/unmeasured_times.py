@@ -55,25 +55,24 @@ MOVED, COPIED = "nearest time, mean moved", "nearest time copied"
 OWN = {SCNODE, PUBLISHED, "OT displacement, 6 components"}  # fitted with other arguments
 
 # %% [markdown]
-# A time course of single cells has gaps, and it ends. What would the cells look like in a gap, or a day after the
-# end? And is a neural network needed to say so?
+# A time course of single cells has gaps, and it ends. What would the cells look like in a gap, or a day after the end? And is a
+# neural network needed to say so?
 #
-# Reading a cell's RNA destroys it. So a time course is a row of [snapshots](../../book/glossary.md#snapshot), other
-# cells at every time, and what can be predicted is a *population*, not what becomes of one cell. The test is simple:
-# hide whole measured times, predict them, and compare.
+# Reading a cell's RNA destroys it. So a time course is a row of [snapshots](../../book/glossary.md#snapshot), other cells at
+# every time, and what can be predicted is a *population*, not what becomes of one cell. The test is simple: hide whole measured
+# times, predict them, and compare.
 #
 # ## Times hidden by a rule
 #
-# In the first series, of [Semrau et al. 2017](https://doi.org/10.1038/s41467-017-01076-4), mouse embryonic stem cells
-# leave pluripotency under retinoic acid; 41 genes were counted from 0 h to 96 h. In the second, of [Guo et al.
-# 2010](https://doi.org/10.1016/j.devcel.2010.02.012), a mouse embryo grows from 1 cell to 64; 48 genes were measured
-# by qPCR, and time is the number of divisions.
+# In the first series, of [Semrau et al. 2017](https://doi.org/10.1038/s41467-017-01076-4), mouse embryonic stem cells leave
+# pluripotency under retinoic acid; 41 genes were counted from 0 h to 96 h. In the second, of [Guo et al.
+# 2010](https://doi.org/10.1016/j.devcel.2010.02.012), a mouse embryo grows from 1 cell to 64; 48 genes were measured by qPCR, and
+# time is the number of divisions.
 #
-# Times are held out by a rule that knows their number and nothing else: every second time from the third on, and the
-# last sixth, after the splits of [Zhang et al. 2024](https://doi.org/10.1093/bioinformatics/btae393). A held-out time
-# is **inner** if training times lie on both sides of it (12 h and 36 h in the first series, 2 and 4 divisions in the
-# second), and **outer** if it lies beyond the last (72 h and 96 h; 6 divisions). No setting of any method was chosen by
-# looking at held-out cells.
+# Times are held out by a rule that knows their number and nothing else: every second time from the third on, and the last sixth,
+# after the splits of [Zhang et al. 2024](https://doi.org/10.1093/bioinformatics/btae393). A held-out time is **inner** if
+# training times lie on both sides of it (12 h and 36 h in the first series, 2 and 4 divisions in the second), and **outer** if it
+# lies beyond the last (72 h and 96 h; 6 divisions). No setting of any method was chosen by looking at held-out cells.
 
 
 # %%
@@ -90,8 +89,8 @@ def series(name):
 cells = {name: series(name) for name in ("semrau2017", "guo2010")}
 
 # %% [markdown]
-# Counts of the first series are not divided by the total of the cell: the genes of a panel were chosen because they
-# change, so their total follows biology as much as [depth](../../book/glossary.md#depth).
+# Counts of the first series are not divided by the total of the cell: the genes of a panel were chosen because they change, so
+# their total follows biology as much as [depth](../../book/glossary.md#depth).
 #
 # ## Two questions, and a scale for the answers
 #
@@ -104,10 +103,10 @@ cells = {name: series(name) for name in ("semrau2017", "guo2010")}
 # - **Divergence**: the [Sinkhorn divergence](../../book/glossary.md#sinkhorn-divergence) in all genes, with the
 #   settings of the scNODE paper.
 #
-# Smaller is better. The scores get a scale from two rows. The **floor** is one half of the measured cells, scored
-# against the other half like a prediction. The **mean profile** repeats one vector, the mean interpolated between the
-# neighbouring training times: it holds no population at all. A method near the floor is as good as measured cells;
-# where the mean profile comes near the floor, the score does not ask for a population.
+# Smaller is better. The scores get a scale from two rows. The **floor** is one half of the measured cells, scored against the
+# other half like a prediction. The **mean profile** repeats one vector, the mean interpolated between the neighbouring training
+# times: it holds no population at all. A method near the floor is as good as measured cells; where the mean profile comes near
+# the floor, the score does not ask for a population.
 
 
 # %%
@@ -118,7 +117,8 @@ def metrics_for(train):
     def place(x, y):
         return wasserstein(pca.transform(x), pca.transform(y), squared=True)
 
-    return {"place": place, "likeness": energy_distance, "divergence": sinkhorn}
+    scores = {"place": place, "likeness": energy_distance}
+    return scores | {"divergence": sinkhorn}
 
 
 # %% [markdown]
@@ -138,12 +138,13 @@ def metrics_for(train):
 #
 # ![A column of boxes from top to bottom. Counts of all training times go into factors of counts, which know the depth of each cell. Cells of neighbouring times are paired by optimal transport and joined by curves. The drift, position and time to velocity, is learned by flow matching. Below, a time axis with measured times 1, 2 and 3 and a new time between 2 and 3: cells of time 2 move forwards to it, cells of time 3 move backwards to it, more of the nearer time. Beyond time 3 an arrow fades. Last, an observation model draws depth and counts of the predicted cells, or leaves the noise out.](../../book/_static/diagrams/scnode_default.svg)
 #
-# *The drift is learned from curves through measured cells, without solving an ODE; a time in between is reached from both neighbouring times.*
+# *The drift is learned from curves through measured cells, without solving an ODE; a time in between is reached from both
+# neighbouring times.*
 
 
 # %%
 def fitted(train, test, n_published):
-    """All fitted methods by name, several seeds of those that are random."""
+    """All fitted methods by name; several seeds of random ones."""
     simple = {n: new for n, new in methods().items() if n not in OWN}
     found = {n: [new(seed).fit(train)] for n, new in simple.items()}
     seeds = range(seed, seed + 3)
@@ -161,14 +162,13 @@ n_published = {"semrau2017": 1, "guo2010": 0}
 models = {name: fitted(*cells[name], n) for name, n in n_published.items()}
 
 # %% [markdown]
-# scNODE is trained with three seeds. The published model takes eight times as long, so it is trained once, on the
-# first series: raise `n_published` for more. It is told all measured times, as its authors do.
+# scNODE is trained with three seeds. The published model takes eight times as long, so it is trained once, on the first series:
+# raise `n_published` for more. It is told all measured times, as its authors do.
 #
 # ## The first series
 #
-# `score_held_out_times` splits the held-out cells of a time at random into two halves and scores each method against
-# one of them. It refuses a model that was fitted on a held-out time. The table shows medians over the seeds of a
-# method and over three splits.
+# `score_held_out_times` splits the held-out cells of a time at random into two halves and scores each method against one of them.
+# It refuses a model that was fitted on a held-out time. The table shows medians over the seeds of a method and over three splits.
 
 
 # %% tags=["hide-input"]
@@ -224,8 +224,8 @@ claim(
 # %% [markdown]
 # ## Look at the cells
 #
-# In the plane of two principal components, distances are distances in expression; in a UMAP they would not be ([Chari
-# and Pachter 2023](https://doi.org/10.1371/journal.pcbi.1011288)).
+# In the plane of two principal components, distances are distances in expression; in a UMAP they would not be ([Chari and Pachter
+# 2023](https://doi.org/10.1371/journal.pcbi.1011288)).
 
 # %% tags=["hide-input"] caption="Cells at the last time of the first series, an outer one: measured (grey) and as many predicted (orange-red), in the first two principal components of the training cells. Copied cells crowd at the lower left; cells of scNODE spread as the measured ones do." alt="Four scatter plots with the same grey cloud of measured cells and, over it, the cells that one method predicts." name="fig-cells"
 train, test = cells["semrau2017"]
@@ -259,9 +259,8 @@ claim(
 # %% [markdown]
 # ## The second series
 #
-# In the embryo of Guo et al. the first times have a dozen cells or two, so that the floor itself is uncertain. At the
-# last time, which is held out, the inner cell mass has parted into two lineages that cannot be told apart at the last
-# training time.
+# In the embryo of Guo et al. the first times have a dozen cells or two, so that the floor itself is uncertain. At the last time,
+# which is held out, the inner cell mass has parted into two lineages that cannot be told apart at the last training time.
 
 # %% tags=["hide-input"]
 embryo = found["guo2010"].rename_axis(index="method")
@@ -288,9 +287,9 @@ claim(
 #   in the second.
 # - **Draw noise** where cells are wanted as they would be measured.
 #
-# These are two series. The benchmark of the package (`benchmarks/results/real_series.json`) has two more, and the
-# published model on all four; at the outer time of the embryo it is behind copied cells. A population can also be
-# right for a wrong reason: see [What snapshots cannot tell](what_snapshots_cannot_tell.ipynb).
+# These are two series. The benchmark of the package (`benchmarks/results/real_series.json`) has two more, and the published model
+# on all four; at the outer time of the embryo it is behind copied cells. A population can also be right for a wrong reason: see
+# [What snapshots cannot tell](what_snapshots_cannot_tell.ipynb).
 #
 # ## Check yourself
 #
@@ -327,9 +326,9 @@ claim(
 #
 # <details><summary>Solution</summary>
 #
-# Change `pattern` in `series`, and leave out what asks for outer times. In the first series a straight line is still
-# lowest, but it is that of OT displacement and no longer that of the mean. The splits into halves show the chance of
-# which cells were scored, not of which times were trained on: a small lead is no finding even where they agree.
+# Change `pattern` in `series`, and leave out what asks for outer times. In the first series a straight line is still lowest, but
+# it is that of OT displacement and no longer that of the mean. The splits into halves show the chance of which cells were scored,
+# not of which times were trained on: a small lead is no finding even where they agree.
 #
 # </details>
 #
@@ -338,9 +337,8 @@ claim(
 #
 # <details><summary>Solution</summary>
 #
-# Replace `time_points=times` by `time="real"`. The change is no larger than the scatter between three seeds. The
-# position in the list is not a poorer clock, it is other knowledge: an experimenter measures often where cells change
-# fast.
+# Replace `time_points=times` by `time="real"`. The change is no larger than the scatter between three seeds. The position in the
+# list is not a poorer clock, it is other knowledge: an experimenter measures often where cells change fast.
 #
 # </details>
 #
