@@ -290,17 +290,17 @@ plt.show()
 first = scores["as published"]
 _, more_times, signed, starts = ((each - first)[:, 1] for each in scores.values())
 gamma = [v[:, 2].mean() for v in (first, scores["starts at all times"])]
+true_gamma = score([truth[i] for i in at])[2]
 claim(
     f"Starts at all times change the squared $W_2$ at 96 h by {interval_text(starts, '+.1f')},"
     f" the signed drift by {interval_text(signed, '+.1f')}, ten more times by"
     f" {interval_text(more_times, '+.1f')} (mean and 95 % interval). The share of *gamma* is"
-    f" {score([truth[i] for i in at])[2]:.2f} in truth, {gamma[0]:.2f} as published and"
-    f" {gamma[1]:.2f} with starts at all times.",
-    np.max(starts) < 0 and np.max(np.abs(more_times)) < 5 and gamma[1] > gamma[0] + 0.1,
+    f" {true_gamma:.2f} in truth, {gamma[0]:.2f} as published, {gamma[1]:.2f} with such starts.",
+    np.max(starts) < 0 and np.max(np.abs(more_times)) < 5 and gamma[0] < 0.6 * true_gamma,
 )
 
 # %% [markdown]
-# The conspicuous finding need not be the expensive one. A drift that cannot be negative sounds like the end of a model, but the latent space is trained together with it, and can turn until forwards is enough. And a switch changes more than it mends: with starts at all times a training step also sees more cells.
+# The share of *gamma* rises on this organism; on two others (seeds 1 and 2) it stays near 0 with either start. The conspicuous finding need not be the expensive one. A drift that cannot be negative sounds like the end of a model, but the latent space is trained together with it, and can turn until forwards is enough. And a switch changes more than it mends: with starts at all times a training step also sees more cells.
 #
 # ## Check yourself
 #
