@@ -57,7 +57,7 @@ def test_minutes_are_those_of_words_visible_code_and_figures() -> None:
         ("markdown", solved, {}),
         ("code", "a = 1\n\nb = 2", {"caption": "A figure."}),
         ("code", "c = 3", {"tags": ["hide-input"]}),
-        ("code", "import numpy", {}),
+        ("code", "import numpy\n\nclaim = Claims(profile, seed)", {}),
         ("code", 'claim(f"It is {c:.2f} or more.", c > 1)', {"tags": ["hide-input"]}),
     )
     assert reading.visible_code(written) == ["a = 1", "b = 2"]
@@ -121,6 +121,7 @@ GOOD = (
         ("<p>the plane of <a>x</a> Figure , and</p>", "raw markup"),
         ("see [Figure](#fig-a)", "raw markup"),
         ("this is **bold", "raw markup"),
+        ("<p>| a | b | | :-- | --: | | 1 | 2 |</p>", "raw markup"),
         (f"<img src='{GIF}' width='1'>", "images without text"),
         (f"<img src='{GIF}' alt='a' width='9' height='9'>", "figures of too few pixels"),
         (WIDE, "tables of more than 7 columns"),

@@ -84,7 +84,7 @@ def _fold(cell: dict[str, Any]) -> None:
 
 
 def only_imports(source: str) -> bool:
-    """Whether code imports, and does nothing more than to set how figures and warnings look."""
+    """Whether code imports, and else only sets how figures, warnings and claims are treated."""
     try:
         statements = ast.parse(source).body
     except SyntaxError:  # a cell with a shell command
@@ -92,9 +92,14 @@ def only_imports(source: str) -> bool:
     imports = (ast.Import, ast.ImportFrom)
     return any(isinstance(s, imports) for s in statements) and all(
         isinstance(s, (*imports, ast.With, ast.Expr))
-        or (isinstance(s, ast.Assign) and all(isinstance(t, ast.Attribute) for t in s.targets))
+        or (isinstance(s, ast.Assign) and all(_is_setting(t) for t in s.targets))
         for s in statements
     )
+
+
+def _is_setting(target: ast.expr) -> bool:
+    """Whether an attribute of a module is assigned to, or the claims of a page are set up."""
+    return isinstance(target, ast.Attribute) or getattr(target, "id", "") == "claim"
 
 
 def _figure(cell: dict[str, Any]) -> None:
