@@ -1,6 +1,7 @@
 """The reading rules of the pages with code, measured in the source and in a browser.
 
-``python -m tests.book.reading_rules`` prints the exceptions that the sources need today.
+``PYTHONPATH=book/_ext python -m tests.book.reading_rules`` prints the exceptions that the sources
+need today.
 """
 
 from __future__ import annotations
@@ -29,7 +30,74 @@ LIMITS = {
 }
 WIDEST = 76
 # What a page may exceed, until it is rewritten. An entry goes when the page keeps the rule.
-KNOWN: dict[str, dict[str, int]] = {}
+KNOWN: dict[str, dict[str, int]] = {
+    "foundations/cells_to_windows": {
+        "lines of source": 903,
+        "lines of code over 76 characters": 73,
+        "minutes to read": 82,
+        "minutes in the learning box": 1,
+    },
+    "spatial/scgraphic_by_hand": {
+        "lines of source": 1061,
+        "lines of code over 76 characters": 90,
+        "minutes to read": 100,
+        "minutes in the learning box": 1,
+    },
+    "spatial/evaluating_contact_maps": {
+        "lines of source": 616,
+        "lines of code over 76 characters": 46,
+        "minutes to read": 50,
+        "minutes in the learning box": 1,
+    },
+    "spatial/human_cortex": {
+        "lines of source": 603,
+        "lines of code over 76 characters": 65,
+        "minutes to read": 60,
+        "minutes in the learning box": 1,
+    },
+    "temporal/neural_odes": {
+        "lines of source": 764,
+        "lines of code over 76 characters": 62,
+        "minutes to read": 75,
+        "minutes in the learning box": 1,
+    },
+    "temporal/scnode_by_hand": {
+        "lines of source": 1033,
+        "lines of code over 76 characters": 71,
+        "minutes to read": 81,
+        "minutes in the learning box": 1,
+    },
+    "temporal/unmeasured_times": {
+        "lines of source": 631,
+        "lines of code over 76 characters": 40,
+        "minutes to read": 45,
+        "minutes in the learning box": 1,
+    },
+    "temporal/trajectories_and_perturbation": {
+        "lines of source": 704,
+        "lines of code over 76 characters": 46,
+        "minutes to read": 60,
+        "minutes in the learning box": 1,
+    },
+    "pitfalls/overfitting_and_leakage": {
+        "lines of source": 1510,
+        "lines of code over 76 characters": 176,
+        "minutes to read": 161,
+        "minutes in the learning box": 1,
+    },
+    "pitfalls/sparsity": {
+        "lines of source": 1211,
+        "lines of code over 76 characters": 154,
+        "minutes to read": 112,
+        "minutes in the learning box": 1,
+    },
+    "pitfalls/auditing_published_code": {
+        "lines of source": 1074,
+        "lines of code over 76 characters": 78,
+        "minutes to read": 76,
+        "minutes in the learning box": 1,
+    },
+}
 MEASURE = """() => {
   const article = document.querySelector("article") || document.body;
   const all = (what) => [...article.querySelectorAll(what)];
