@@ -10,7 +10,7 @@
 # >
 # > **Before**: [Counts of single cells](counts_of_single_cells.ipynb).
 # >
-# > **Time**: 15 min to read, 1 min to run.
+# > **Time**: 14 min to read, 1 min to run.
 
 # %% tags=["colab"]
 # Google Colab only: install the book's package and keep the installed numpy and torch.

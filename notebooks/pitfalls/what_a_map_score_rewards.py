@@ -13,7 +13,7 @@
 # > **Before**: [Contact maps](../foundations/contact_maps.ipynb),
 # > [What a score rewards](what_a_score_rewards.ipynb).
 # >
-# > **Time**: 13 min to read, 1 min to run.
+# > **Time**: 10 min to read, 1 min to run.
 
 # %% tags=["colab"]
 # Google Colab only: install the book's package and keep the installed numpy and torch.

@@ -12,7 +12,7 @@
 # >
 # > **Before**: [Counts of single cells](../foundations/counts_of_single_cells.ipynb).
 # >
-# > **Time**: 12 min to read, 1 min to run.
+# > **Time**: 11 min to read, 1 min to run.
 
 # %% tags=["colab"]
 # Google Colab only: install the book's package and keep the installed numpy and torch.

@@ -36,7 +36,7 @@ MEASURE = """() => {
   const open = (node) => !node.closest("details:not([open])");
   const height = (node) => node.getBoundingClientRect().height;
   const code = all(".cell_input").filter(open).map(height).reduce((a, b) => a + b, 0);
-  const raw = /\\$[^$\\n]+\\$|\\*\\*|\\bFigure ,|\\[Figure\\]\\(/;
+  const raw = /\\$[^$\\n]+\\$|\\*\\*|\\bFigure ,|\\[Figure\\]\\(|\\| ?:?[-–]+:? ?\\|/;
   const notProse = "code, pre, script, style, mjx-container, .math, .MathJax";
   const walker = document.createTreeWalker(article, NodeFilter.SHOW_TEXT);
   const markup = [];

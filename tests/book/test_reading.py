@@ -57,7 +57,7 @@ def test_minutes_are_those_of_words_visible_code_and_figures() -> None:
         ("markdown", solved, {}),
         ("code", "a = 1\n\nb = 2", {"caption": "A figure."}),
         ("code", "c = 3", {"tags": ["hide-input"]}),
-        ("code", "import numpy", {}),
+        ("code", "import numpy\n\nclaim = Claims(profile, seed)", {}),
         ("code", 'claim(f"It is {c:.2f} or more.", c > 1)', {"tags": ["hide-input"]}),
     )
     assert reading.visible_code(written) == ["a = 1", "b = 2"]
@@ -99,13 +99,13 @@ def test_exceptions_may_not_grow_and_go_when_they_are_not_needed() -> None:
     assert "'$a$'" in rules.judge(at_width, {"raw markup at 1280 px": 2})[0]
 
 
-GIF = "data:image/gif;base64,R0lGODlhAQABAAAAACw="
+GIF = "data:image/gif;base64,R0lGODlhAQABAAAAACH5BAEKAAEALAAAAAABAAEAAAICTAEAOw=="  # 1 px
 TALL = "<p style='height:900px'></p>"
 CODE = "<div class='cell_input' style='height:600px'>a = 1</div>"
 WIDE = "<table><tr>" + "<td>1</td>" * 9 + "</tr></table>"
 GOOD = (
     f"<details><summary>s</summary>{CODE}</details><code>**</code> 5 $ <img src='{GIF}' alt='a'"
-    " width='0'><img src='data:image/svg+xml,<svg/>' alt='b' width='90' height='9'>"
+    " width='1'><img src='data:image/svg+xml,<svg/>' alt='b' width='90' height='9'>"
     + WIDE.replace("<td>1</td>", "", 1)
 )
 
@@ -121,7 +121,8 @@ GOOD = (
         ("<p>the plane of <a>x</a> Figure , and</p>", "raw markup"),
         ("see [Figure](#fig-a)", "raw markup"),
         ("this is **bold", "raw markup"),
-        (f"<img src='{GIF}'>", "images without text"),
+        ("<p>| a | b | | :-- | --: | | 1 | 2 |</p>", "raw markup"),
+        (f"<img src='{GIF}' width='1'>", "images without text"),
         (f"<img src='{GIF}' alt='a' width='9' height='9'>", "figures of too few pixels"),
         (WIDE, "tables of more than 7 columns"),
     ],
