@@ -41,6 +41,7 @@ ROOMS = (
     "models",
     "files",
     "analysis",
+    "experiments",
     "commands",
     "__main__",
 )

@@ -35,7 +35,7 @@ import numpy as np
 import pandas as pd
 from IPython.display import display
 
-from scstlib.analysis import sparse_experiments as lab
+from scstlib.experiments import counts as lab
 from scstlib.audit.experiments import Costs, by_seed, verdict
 from scstlib.datasets import load, simulate_organism
 from scstlib.leakage import check_evaluation, record_fit
@@ -52,7 +52,7 @@ more = range(seed, seed + (5 if profile == "fast" else 20))
 # A list of genes with small p-values looks the same whether the genes differ or not. How many of yours would be there if
 # nothing differed? On simulated cells that can be counted: give an analysis cells of which the answer is known, such as
 # cells of *one* true expression, and whatever it finds it has invented. Each mistake of this page is made on purpose, next
-# to the same analysis without it. Each experiment is a function of `scstlib.analysis.sparse_experiments`, here `lab`, and
+# to the same analysis without it. Each experiment is a function of `scstlib.experiments.counts`, here `lab`, and
 # runs on three to five seeds; the text gives medians, the table at the end what each mistake adds, with an interval.
 
 # %%
@@ -290,7 +290,7 @@ table(costs.table())
 # </details>
 #
 # > **Exercise** Two clusters of `equal`, whose depths differ: test the other half of the molecules with `share_test` of
-# > `scstlib.analysis.group_differences`, which knows the depth. What is left of the called genes?
+# > `scstlib.experiments.group_differences`, which knows the depth. What is left of the called genes?
 #
 # <details><summary>Solution</summary>
 #

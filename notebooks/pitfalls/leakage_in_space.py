@@ -40,8 +40,8 @@ from scstlib.datasets import load
 from scstlib.files.track_files import expression_by_type
 from scstlib.leakage import assert_disjoint
 from scstlib.models import PublishedScGrapHiC
-from scstlib.models.spatial import pixel_changes as task
-from scstlib.models.spatial.pixel_changes import organism_pixels as pixels_of
+from scstlib.experiments import pixels as task
+from scstlib.experiments.pixels import organism_pixels as pixels_of
 from scstlib.pages import Claims
 from scstlib.plots import book_style, interval_rows
 from scstlib.preprocess.guides import guide_tracks

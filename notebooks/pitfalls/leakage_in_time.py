@@ -42,9 +42,9 @@ from scstlib.datasets import load
 from scstlib.leakage import assert_disjoint, check_evaluation, record_fit
 from scstlib.models import PublishedScNODE, ScNODE
 from scstlib.models.temporal import DisplacementInterpolation
-from scstlib.models.temporal import forecasts as task
-from scstlib.models.temporal.forecasts import log_values as values
-from scstlib.models.temporal.forecasts import organism_series as series
+from scstlib.experiments import forecasts as task
+from scstlib.experiments.forecasts import log_values as values
+from scstlib.experiments.forecasts import organism_series as series
 from scstlib.pages import Claims
 from scstlib.plots import book_style, interval_rows
 from scstlib.preprocess.reduction import dense

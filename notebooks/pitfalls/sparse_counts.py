@@ -35,7 +35,7 @@ import numpy as np
 import pandas as pd
 from IPython.display import display
 
-from scstlib.analysis import sparse_experiments as lab
+from scstlib.experiments import counts as lab
 from scstlib.audit.experiments import Costs, by_seed, verdict
 from scstlib.datasets import load, simulate_organism
 from scstlib.pages import Claims, table
@@ -51,7 +51,7 @@ more = range(seed, seed + (5 if profile == "fast" else 20))
 # Most entries of a table of single cells are zeros. Is a zero a gene that is off, a molecule that was missed, or one that
 # was lost? Do two samples differ, or is one of them shallow? Is a model good, or are the data poor? This page makes each
 # mistake on purpose, next to the same analysis without it. The cells are simulated, so the truth is known and what a mistake
-# invents can be counted. Each experiment is a function of `scstlib.analysis.sparse_experiments`, here `lab`, and runs on
+# invents can be counted. Each experiment is a function of `scstlib.experiments.counts`, here `lab`, and runs on
 # three to five seeds. The text gives medians; the table at the end says what each mistake adds, with an interval. More of
 # the kind stands in [Invented genes](invented_genes.ipynb).
 #

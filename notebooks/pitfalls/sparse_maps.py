@@ -37,7 +37,7 @@ import pandas as pd
 from IPython.display import display
 
 from scstlib import audit
-from scstlib.analysis import sparse_map_experiments as lab
+from scstlib.experiments import maps as lab
 from scstlib.audit.experiments import Costs, by_seed, verdict
 from scstlib.datasets import simulate_organism
 from scstlib.pages import Claims, table
@@ -60,7 +60,7 @@ few = range(seed, seed + (3 if profile == "fast" else 20))
 # Maps come from the simulated organism, so the truth is known: the contacts that infinitely many cells would show. Every
 # correlation below is one of [observed over expected](../../book/glossary.md#observed-over-expected), the map divided by its
 # mean at each distance, for pixels 1 to 10 Mb apart: that contacts fall with distance is no finding. Each experiment is a
-# function of `scstlib.analysis.sparse_map_experiments`, here `lab`, and runs on three seeds; the text gives medians.
+# function of `scstlib.experiments.maps`, here `lab`, and runs on three seeds; the text gives medians.
 #
 # ## How many cells a pseudo-bulk needs
 #

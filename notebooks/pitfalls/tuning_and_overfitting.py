@@ -37,8 +37,8 @@ from sklearn.tree import DecisionTreeRegressor
 
 from scstlib.audit.experiments import describe, measure, overview, verdict
 from scstlib.leakage import check_evaluation, choose
-from scstlib.models.spatial.pixel_changes import PixelNetwork, PixelTrees, change_skill
-from scstlib.models.spatial.pixel_changes import organism_parts as parts
+from scstlib.experiments.pixels import PixelNetwork, PixelTrees, change_skill
+from scstlib.experiments.pixels import organism_parts as parts
 from scstlib.pages import Claims, table
 from scstlib.plots import GREEN, GREY, ORANGE, PURPLE, SKY, book_style
 

@@ -19,6 +19,7 @@ ROOMS = (
     "analysis",
     "audit",
     "datasets",
+    "experiments",
     "files",
     "leakage",
     "metrics",

@@ -29,7 +29,7 @@ def welch_test(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     Examples
     --------
     >>> import numpy as np
-    >>> from scstlib.analysis.group_differences import welch_test
+    >>> from scstlib.experiments.group_differences import welch_test
     >>> rng = np.random.default_rng(0)
     >>> shifted = rng.normal(size=(200, 2)) + [0.0, 1.0]
     >>> (welch_test(rng.normal(size=(200, 2)), shifted) < 0.01).tolist()
@@ -65,7 +65,7 @@ def share_test(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     Examples
     --------
     >>> import numpy as np
-    >>> from scstlib.analysis.group_differences import share_test
+    >>> from scstlib.experiments.group_differences import share_test
     >>> rng = np.random.default_rng(0)
     >>> deep, shallow = rng.poisson(9.0, (200, 50)), rng.poisson(1.0, (200, 50))
     >>> bool(share_test(deep, shallow).min() > 0.001)
@@ -103,7 +103,7 @@ def called_genes(p: np.ndarray, rate: float = 0.05) -> np.ndarray:
     Examples
     --------
     >>> import numpy as np
-    >>> from scstlib.analysis.group_differences import called_genes
+    >>> from scstlib.experiments.group_differences import called_genes
     >>> called_genes(np.array([0.001, 0.04, 0.04, 0.9])).tolist()
     [True, False, False, False]
     """

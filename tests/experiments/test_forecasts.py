@@ -7,8 +7,7 @@ import pandas as pd
 import pytest
 from anndata import AnnData
 
-from scstlib.leakage import LeakageError, check_evaluation
-from scstlib.models.temporal.forecasts import (
+from scstlib.experiments.forecasts import (
     cells_at,
     cells_before,
     donor_cohort,
@@ -19,6 +18,7 @@ from scstlib.models.temporal.forecasts import (
     organism_series,
     population_skill,
 )
+from scstlib.leakage import LeakageError, check_evaluation
 from scstlib.splits import hold_out_times
 
 

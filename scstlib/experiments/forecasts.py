@@ -34,7 +34,7 @@ def organism_series(seed: int) -> AnnData:
 
     Examples
     --------
-    >>> from scstlib.models.temporal.forecasts import organism_series
+    >>> from scstlib.experiments.forecasts import organism_series
     >>> organism_series(0).shape
     (1350, 400)
     """
@@ -51,7 +51,7 @@ def log_values(cells: AnnData) -> np.ndarray:
     --------
     >>> import numpy as np
     >>> from anndata import AnnData
-    >>> from scstlib.models.temporal.forecasts import log_values
+    >>> from scstlib.experiments.forecasts import log_values
     >>> log_values(AnnData(np.array([[1.0, 3.0]]))).round(2).tolist()
     [[7.82, 8.92]]
     """
@@ -78,7 +78,7 @@ def cells_before(cells: AnnData, time: float) -> AnnData:
 
     Examples
     --------
-    >>> from scstlib.models.temporal.forecasts import cells_before, organism_series
+    >>> from scstlib.experiments.forecasts import cells_before, organism_series
     >>> cells_before(organism_series(0), 40.0).obs["time"].unique().tolist()
     [36.0]
     """
@@ -116,7 +116,7 @@ def population_skill(
 
     Examples
     --------
-    >>> from scstlib.models.temporal.forecasts import log_values, organism_series, population_skill
+    >>> from scstlib.experiments.forecasts import log_values, organism_series, population_skill
     >>> x = log_values(organism_series(0))
     >>> populations = [x[:75]], [x[150:300]], [x[75:150]]  # other cells of a time; the next time
     >>> 0.9 < population_skill(organism_series(0), *populations) < 1.1
@@ -164,7 +164,7 @@ def forecast_skill(
     Examples
     --------
     >>> from scstlib.models.temporal import CopyNearest
-    >>> from scstlib.models.temporal.forecasts import forecast_skill, organism_series
+    >>> from scstlib.experiments.forecasts import forecast_skill, organism_series
     >>> from scstlib.splits import hold_out_times
     >>> split = hold_out_times(organism_series(0), test=48.0)
     >>> copy = CopyNearest().fit(split.train)
@@ -196,7 +196,7 @@ def donor_cohort(seed: int, strength: float = 0.5) -> AnnData:
 
     Examples
     --------
-    >>> from scstlib.models.temporal.forecasts import donor_cohort
+    >>> from scstlib.experiments.forecasts import donor_cohort
     >>> sorted(donor_cohort(0).obs["donor"].unique())
     ['0', '1', '2', '3', '4', '5', '6', '7']
     """
@@ -215,7 +215,7 @@ def four_fifths(cells: AnnData, seed: int) -> AnnData:
 
     Examples
     --------
-    >>> from scstlib.models.temporal.forecasts import four_fifths, organism_series
+    >>> from scstlib.experiments.forecasts import four_fifths, organism_series
     >>> 1000 < four_fifths(organism_series(0), seed=1).n_obs < 1150
     True
     """
@@ -244,7 +244,7 @@ def in_components(
 
     Examples
     --------
-    >>> from scstlib.models.temporal.forecasts import in_components, organism_series
+    >>> from scstlib.experiments.forecasts import in_components, organism_series
     >>> steps, (cells,) = in_components(organism_series(0), organism_series(0))
     >>> len(steps), cells.shape
     (3, (1350, 8))

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from anndata import AnnData
 
-from scstlib.analysis import sparse_experiments as lab
 from scstlib.datasets import Organism, simulate_organism
+from scstlib.experiments import counts as lab
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from scstlib.analysis.group_differences import called_genes, share_test, welch_test
+from scstlib.experiments.group_differences import called_genes, share_test, welch_test
 from scstlib.metrics.expression import energy_distance
 from scstlib.metrics.neighbours import shared_neighbours
 from scstlib.preprocess.counts import count_split, expected_zeros, thin_counts, thin_to_one_depth
@@ -149,7 +149,7 @@ def called_at_unequal_depth(
     dict
         Of the genes seen in more than 5 % of the cells, those called with ``log counts``; with
         ``log counts, thinned`` to one depth; with ``counts, depth as exposure``
-        (:func:`scstlib.analysis.group_differences.share_test`).
+        (:func:`scstlib.experiments.group_differences.share_test`).
     """
     if differ:
         a, b = late_fates(organism, 400, seed, "alpha", "beta")

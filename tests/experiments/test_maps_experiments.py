@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from scstlib.analysis import sparse_map_experiments as lab
 from scstlib.datasets import Organism, simulate_organism
+from scstlib.experiments import maps as lab
 
 
 @pytest.fixture(scope="module")

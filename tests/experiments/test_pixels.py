@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 from sklearn.tree import DecisionTreeRegressor
 
-from scstlib.leakage import LeakageError, assert_disjoint, check_evaluation
-from scstlib.models.spatial.pixel_changes import (
+from scstlib.experiments.pixels import (
     FEATURES,
     PixelChanges,
     PixelNetwork,
@@ -19,6 +18,7 @@ from scstlib.models.spatial.pixel_changes import (
     organism_windows,
     pixel_changes,
 )
+from scstlib.leakage import LeakageError, assert_disjoint, check_evaluation
 from scstlib.preprocess.windows import Windows
 from scstlib.splits import hold_out_chromosomes
 

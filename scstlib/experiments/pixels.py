@@ -4,7 +4,7 @@ For every pixel of a window, the task is to predict the log of its contacts over
 map, from ten features. The copy of the bulk predicts 0. A fit takes a second, so that an experiment
 can be repeated on many organisms.
 
->>> from scstlib.models.spatial.pixel_changes import organism_pixels
+>>> from scstlib.experiments.pixels import organism_pixels
 >>> organism_pixels(seed=0).features.shape  # 3 types x 16 chromosomes x 3 windows
 (144, 496, 10)
 """
@@ -122,7 +122,7 @@ def organism_windows(
 
     Examples
     --------
-    >>> from scstlib.models.spatial.pixel_changes import organism_windows
+    >>> from scstlib.experiments.pixels import organism_windows
     >>> len(organism_windows(0)), len(organism_windows(0, stride=16))
     (144, 240)
     """
@@ -168,7 +168,7 @@ def pixel_changes(windows: Windows) -> PixelChanges:
 
     Examples
     --------
-    >>> from scstlib.models.spatial.pixel_changes import organism_windows, pixel_changes
+    >>> from scstlib.experiments.pixels import organism_windows, pixel_changes
     >>> pixel_changes(organism_windows(0)[:5])
     <PixelChanges: 5 windows of 496 pixels>
     """
@@ -191,7 +191,7 @@ def organism_pixels(
 
     Examples
     --------
-    >>> from scstlib.models.spatial.pixel_changes import organism_pixels
+    >>> from scstlib.experiments.pixels import organism_pixels
     >>> organism_pixels(0)
     <PixelChanges: 144 windows of 496 pixels>
     """
@@ -212,7 +212,7 @@ def organism_parts(seed: int, n_train: int = 2) -> tuple[PixelChanges, PixelChan
 
     Examples
     --------
-    >>> from scstlib.models.spatial.pixel_changes import organism_parts
+    >>> from scstlib.experiments.pixels import organism_parts
     >>> [len(part.chromosomes) for part in organism_parts(0)]
     [2, 2, 6]
     """
@@ -260,7 +260,7 @@ def change_skill(model: PixelModel, pixels: PixelChanges) -> float:
 
     Examples
     --------
-    >>> from scstlib.models.spatial import pixel_changes as task
+    >>> from scstlib.experiments import pixels as task
     >>> pixels = task.pixel_changes(task.organism_windows(0)[:5])
     >>> class Copy:
     ...     def predict(self, pixels):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import chi2_contingency, ttest_ind
 
-from scstlib.analysis.group_differences import called_genes, share_test, welch_test
+from scstlib.experiments.group_differences import called_genes, share_test, welch_test
 
 
 @pytest.fixture
