@@ -114,7 +114,7 @@ claim(
     f"No factor of the {size} has a correlation above {by_factors:.2f} with"
     f" the log of depth. Of as many components of log values, one reaches"
     f" {by_components:.2f}.",
-    by_factors < 0.35 and by_components > 0.5,
+    by_factors < 0.35 and by_components > max(0.4, 2 * by_factors),
 )
 
 # %% [markdown]
