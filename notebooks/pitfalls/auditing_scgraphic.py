@@ -266,7 +266,7 @@ claim(
 )
 
 # %% [markdown]
-# The last two are findings 5 and 6; [What a score rewards](what_a_score_rewards.ipynb) shows them on one pair of maps.
+# The last two are findings 5 and 6; [What a score of maps rewards](what_a_map_score_rewards.ipynb) shows them on one pair of maps.
 #
 # ## The data: what does the preparation throw away?
 #

@@ -10,7 +10,7 @@
 # > - read the score of a spatial model beside the depth of its targets.
 # >
 # > **Before**: [From single cells to windows](../foundations/cells_to_windows.ipynb),
-# > [What a score rewards](what_a_score_rewards.ipynb).
+# > [What a score of maps rewards](what_a_map_score_rewards.ipynb).
 # >
 # > **Time**: 12 min to read, 1 min to run.
 

@@ -10,7 +10,7 @@
 # > - say how far a prediction of an unmeasured cell type can be trusted.
 # >
 # > **Before**: [From single cells to windows](../foundations/cells_to_windows.ipynb);
-# > [What a score rewards](../pitfalls/what_a_score_rewards.ipynb) helps.
+# > [What a score of maps rewards](../pitfalls/what_a_map_score_rewards.ipynb) helps.
 # >
 # > **Time**: 15 min to read, 2 min to run.
 
