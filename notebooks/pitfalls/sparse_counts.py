@@ -221,7 +221,7 @@ print(verdict(confounding.check_depths, depth, hours))
 # %% [markdown]
 # ## A model of time, a hundred times as shallow
 #
-# The model of [scNODE by hand](../temporal/scnode_by_hand.ipynb) is fitted to a deep series with one inner time held out, and
+# The model of [scNODE, the package's](../temporal/scnode_package.ipynb) is fitted to a deep series with one inner time held out, and
 # to the same series at a hundredth of its depth. It is scored as one would without a truth, by the
 # [energy distance](../../book/glossary.md#energy-distance) to the held-out cells, which are as shallow as the training
 # cells; and by its distance to the true expression, which only a simulation can tell.
