@@ -34,6 +34,7 @@ def kernel_environment(build: Path) -> dict[str, str]:
     notebooks.write_if_changed(startup / source.name, source.read_text(encoding="utf-8"))
     # Kernels would share one history file, and log that they use TCP and that they are stopped.
     settings = "c.HistoryManager.enabled = False\nc.IPKernelApp.log_level = 50\n"
+    settings += 'c.InlineBackend.figure_formats = {"retina"}\n'  # sharp on every screen
     notebooks.write_if_changed(startup.parent / "ipython_kernel_config.py", settings)
     return {
         **{f"{name}_NUM_THREADS": "1" for name in THREADS},

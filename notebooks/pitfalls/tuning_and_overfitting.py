@@ -184,8 +184,7 @@ claim(
 # %%
 train, validation, test = parts(seed)
 network = PixelNetwork(seed).fit(train, validation)
-for part in parts(seed):
-    print(verdict(check_evaluation, network, part))
+print("\n".join(verdict(check_evaluation, network, part) for part in parts(seed)))
 
 # %% [markdown]
 # ## Restraint, and who chooses it
@@ -239,9 +238,9 @@ claim(
 # adds the part that chose it to what the winner was fitted on.
 
 # %%
-for part in (validation, test):
-    name, winner = choose(settings(seed), change_skill, part)
-    print(f"decay, width {name}: {verdict(check_evaluation, winner, test)}")
+winners = [choose(settings(seed), change_skill, part) for part in (validation, test)]
+said = [f"decay, width {name}: {verdict(check_evaluation, m, test)}" for name, m in winners]
+print("\n".join(said))
 
 # %% [markdown]
 # ## Many tries and one reported
