@@ -181,23 +181,15 @@ claim(
 pixels, names, said = pixels_of(seed), pixels_of(seed).chromosomes, []
 for mistake in (True, False):
     cut = overlapping(pixels_of(seed, 16), seed, mistake)
-<<<<<<< HEAD
     rows = new_type(pixels.table, seed, mistake, "beta_mature")
     kinds = (pixels[r] for r in rows)
     trained = pixels.on(names[: 4 if mistake else 2])
     watched = pixels.on(names[2:4])
-    print("- windows:", verdict(assert_disjoint, *cut))
-    print("- cell types:", verdict(assert_disjoint, *kinds))
-    print("- validation:", verdict(assert_disjoint, trained, watched))
-=======
-    kinds = (pixels[r] for r in new_type(pixels.table, seed, mistake, "beta_mature"))
-    trained, watched = pixels.on(names[: 4 if mistake else 2]), pixels.on(names[2:4])
     said += ["With the mistakes" if mistake else "Without"]
     said += ["- windows: " + verdict(assert_disjoint, *cut)]
     said += ["- cell types: " + verdict(assert_disjoint, *kinds)]
     said += ["- validation: " + verdict(assert_disjoint, trained, watched)]
 print("\n".join(said))
->>>>>>> h-overfit
 
 # %% [markdown]
 # ## What more cell types are worth

@@ -239,14 +239,9 @@ claim(
 
 # %%
 cells, cohort = series(seed), task.donor_cohort(seed)
-<<<<<<< HEAD
 split = hold_out_times(cells, test=HELD)
 gap = hold_out_times(cells, test=GAP)
-donors = hold_out_donors(cohort, test=["0", "1"])
-=======
-split, gap = hold_out_times(cells, test=HELD), hold_out_times(cells, test=GAP)
 donors, said = hold_out_donors(cohort, test=["0", "1"]), []
->>>>>>> h-overfit
 for mistake in (True, False):
     source = cells if mistake else split.train
     start = task.cells_at(cells, 36.0 if mistake else 24.0)
@@ -254,27 +249,17 @@ for mistake in (True, False):
     people = donors.train, donors.test
     people = (cohort[::2], cohort[1::2]) if mistake else people
     record_fit(genes := SelectKBest(), source)
-<<<<<<< HEAD
-    print("With the mistakes" if mistake else "Without")
-    print("- genes:", verdict(check_evaluation, genes, split.test))
-    steps = task.in_components(source)[0]
-    print("- steps:", verdict(check_evaluation, steps, split.test))
-    print("- times:", verdict(assert_disjoint, *sides, by="time"))
-    model = fitted(seed)
-    seen = verdict(check_evaluation, model, gap.test, given=start)
-    print("- start:", seen)
-    print("- donors:", verdict(assert_disjoint, *people, by="donor"))
-=======
+    steps, model = task.in_components(source)[0], fitted(seed)
+    started = verdict(check_evaluation, model, gap.test, given=start)
     said += [
         "With the mistakes" if mistake else "Without",
         "- genes: " + verdict(check_evaluation, genes, split.test),
-        "- steps: " + verdict(check_evaluation, task.in_components(source)[0], split.test),
+        "- steps: " + verdict(check_evaluation, steps, split.test),
         "- times: " + verdict(assert_disjoint, *sides, by="time"),
-        "- start: " + verdict(check_evaluation, fitted(seed), gap.test, given=start),
+        "- start: " + started,
         "- donors: " + verdict(assert_disjoint, *people, by="donor"),
     ]
 print("\n".join(said))
->>>>>>> h-overfit
 
 # %% [markdown]
 # ## What more times are worth

@@ -97,7 +97,7 @@ costs.add("cells counted, whatever the bins", "r of 100 cells: 1 Mb, 50 kb",
           runs[100]["1 Mb"], runs[100]["50 kb"])  # fmt: skip
 claim(f"A correlation of 0.8 takes about {cells['1 Mb']:.0f} cells in"
       f" bins of 1 Mb, {cells['250 kb']:.0f} in bins of 250 kb and"
-      f" {cells['50 kb']:.0f} in bins of 50 kb: bins twice as wide need"
+      f" {cells['50 kb']:,.0f} in bins of 50 kb: bins twice as wide need"
       f" {fewer:.1f} times fewer. In contacts of a pixel that is"
       f" {min(contacts):.0f} to {max(contacts):.0f}. So count the"
       " contacts of a pixel at the distance that you ask about, and"
@@ -140,7 +140,8 @@ claim(f"{masked:.1%} of the bins are masked, and at 3,000 cells these"
       f" alone make a correlation of {deep['NaN as 0'].median():.2f} with"
       " noise. The deeper the maps, the more the holes count, because"
       " the noise around them falls; in a shallow map they hide.",
-      deep["NaN as 0"].min() > 0.08, deep["NaN left out"].abs().max() < 0.05,
+      deep["NaN as 0"].min() > 0.08,
+      deep["NaN left out"].abs().max() < 0.05,
       depths[30].abs().max().max() < 0.05)  # fmt: skip
 
 # %% [markdown]
@@ -159,8 +160,8 @@ for name, given in {"as 0": np.nan_to_num(pair), "left out": pair}.items():
 #
 # Shallow maps are often smoothed before they are looked at or scored: each pixel becomes the mean of a square around it.
 # Windows of 6.4 Mb from pseudo-bulks of 100 cells are compared with a replicate of the same cell type and with stem cells,
-# and pure noise with pure noise. For noise, the share of pairs is shown whose correlation is significant by a test that
-# takes pixels for independent (p < 0.05); it should be 5 %.
+# and pure noise with pure noise, contacts that depend on distance alone. For noise, the share of pairs is shown whose
+# correlation is significant by a test that takes pixels for independent (p < 0.05); it should be 5 %.
 
 # %% tags=["hide-input"]
 widths = {
@@ -201,17 +202,15 @@ for width in (9, 1):
 # %% [markdown]
 # ## A spatial model and the depth of its targets
 #
-# A model of contact maps learns from pseudo-bulks and is scored on pseudo-bulks. Here the targets are of 10 to 1,000 cells.
-# The model is the ridge regression among the package's baselines, on three chromosomes; the fourth is the test. The score
+# A model of contact maps learns from pseudo-bulks and is scored on pseudo-bulks. Here the targets are of 10 or of 1,000 cells.
+# The model is the ridge regression among the package's baselines, on two chromosomes; the third is the test. The score
 # is the [contrast correlation](../../book/glossary.md#contrast-correlation-dc), what is specific to a cell type: once
 # against the targets, once against the truth.
 
 # %% tags=["hide-input"]
-models = {
-    n: by_seed(lab.spatial_model, few, organism=organism, n_cells=n)
-    for n in (10, 100, 1000)
-}  # fmt: skip
-rows = {f"{n:,}": rows.median() for n, rows in models.items()}
+models = by_seed(lab.spatial_model, few,
+                    organism=organism, numbers=(10, 1000))  # fmt: skip
+rows = {f"{n:,}": models[n].median() for n in (10, 1000)}
 display(table(pd.DataFrame(rows).T.rename_axis(index="cells of a target")))
 growth = models[1000] / models[10]
 seen, ceiling, true = (growth[name] for name in growth)

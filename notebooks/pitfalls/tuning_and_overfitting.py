@@ -184,7 +184,8 @@ claim(
 # %%
 train, validation, test = parts(seed)
 network = PixelNetwork(seed).fit(train, validation)
-print("\n".join(verdict(check_evaluation, network, part) for part in parts(seed)))
+said = [verdict(check_evaluation, network, part) for part in parts(seed)]
+print("\n".join(said))
 
 # %% [markdown]
 # ## Restraint, and who chooses it
@@ -238,8 +239,10 @@ claim(
 # adds the part that chose it to what the winner was fitted on.
 
 # %%
-winners = [choose(settings(seed), change_skill, part) for part in (validation, test)]
-said = [f"decay, width {name}: {verdict(check_evaluation, m, test)}" for name, m in winners]
+said = []
+for part in (validation, test):
+    name, winner = choose(settings(seed), change_skill, part)
+    said += [f"{name}: {verdict(check_evaluation, winner, test)}"]
 print("\n".join(said))
 
 # %% [markdown]

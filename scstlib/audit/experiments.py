@@ -165,7 +165,8 @@ def by_seed(
     Parameters
     ----------
     experiment
-        Called as ``experiment(seed, **settings)``; returns numbers by name.
+        Called as ``experiment(seed, **settings)``; returns numbers by name. Names that are tuples
+        become levels of the columns.
     seeds
         Of data and models.
     settings
@@ -183,7 +184,11 @@ def by_seed(
     {'y': [3, 6]}
     """
     chosen = _distinct(seeds)
-    return pd.DataFrame([experiment(seed, **settings) for seed in chosen], index=chosen)
+    table = pd.DataFrame([experiment(seed, **settings) for seed in chosen], index=chosen)
+    names: list[Any] = list(table)
+    if all(isinstance(name, tuple) for name in names):
+        table.columns = pd.MultiIndex.from_tuples(names)
+    return table
 
 
 class Costs:

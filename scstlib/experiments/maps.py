@@ -6,6 +6,7 @@ An experiment returns numbers by name, with a mistake and without it, for one se
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -101,12 +102,12 @@ def ratios(contacts: np.ndarray, organism: Organism, factor: int = 1) -> np.ndar
     return far(over_expected(coarsen(contacts, factor).astype(float)), factor * mb)
 
 
-def plain_map(organism: Organism) -> np.ndarray:
-    """Return a map of one cell that knows distance and visibility and nothing else."""
+def plain_map(organism: Organism, biased: bool = True) -> np.ndarray:
+    """Return a map of one cell that knows distance and, if biased, visibility, and nothing else."""
     true = organism.expected_contacts(organism.chromosomes[0], "beta_mature")
     decay = expected_by_distance(true)[_apart(len(true))]
     seen = organism.genome.chromosomes[0].visibility
-    plain: np.ndarray = decay * np.outer(seen, seen)
+    plain: np.ndarray = decay * (np.outer(seen, seen) if biased else 1)
     return plain
 
 
@@ -162,14 +163,14 @@ def smoothing(
     Returns
     -------
     dict
-        ``noise called related (%)``: pairs of noise whose correlation has p < 0.05 if pixels are
-        taken for independent; ``r, replicate`` and ``r, stem cells``: of a pseudo-bulk of beta
-        cells with another one, and with one of stem cells.
+        ``noise called related (%)``: pairs of noise, of equal visibility, whose correlation has
+        p < 0.05 if pixels are taken for independent; ``r, replicate`` and ``r, stem cells``: of a
+        pseudo-bulk of beta cells with another one, and with one of stem cells.
     """
     from scipy.ndimage import uniform_filter
     from scipy.stats import pearsonr
 
-    plain, rng = n_cells * plain_map(organism), np.random.default_rng(seed)
+    plain, rng = n_cells * plain_map(organism, biased=False), np.random.default_rng(seed)
     middle = len(plain) // 2
     rows = slice(max(0, middle - SIDE), middle)
 
@@ -191,46 +192,52 @@ def smoothing(
     }
 
 
-def spatial_model(seed: int, organism: Organism, n_cells: int) -> dict[str, float]:
-    """Return how a ridge scores that was trained and is scored on pseudo-bulks of ``n_cells``.
+def spatial_model(
+    seed: int, organism: Organism, numbers: Sequence[int]
+) -> dict[tuple[int, str], float]:
+    """Return how a ridge scores that was trained and is scored on pseudo-bulks of some cells.
 
-    It learns four cell types on three chromosomes from the stem bulk, expression and shared
-    tracks; the fourth chromosome is the test. Scores are contrast correlations.
+    It learns four cell types on two chromosomes from the stem bulk, expression and shared tracks;
+    the third chromosome is the test. Scores are contrast correlations.
 
     Parameters
     ----------
     seed : int
         Of targets and model.
     organism : Organism
-    n_cells : int
+    numbers : sequence of int
         Cells of each target, in training and test.
 
     Returns
     -------
     dict
-        ``model, against targets``; ``truth, against targets``, the ceiling; ``model, against
-        truth``.
+        By number of cells and name: ``model, against targets``; ``truth, against targets``, the
+        ceiling; ``model, against truth``.
     """
     from scstlib.models.spatial import BulkRidge
 
-    four = list(organism.chromosomes[:4])
-    counts = {
-        kind: organism.sample_contacts(kind, n_cells=n_cells, seed=seed, chroms=four)
+    chroms = list(organism.chromosomes[:3])
+    cut = _window_maker(organism, chroms)
+    expected = {
+        kind: {c: organism.expected_contacts(c, kind, biased=True) for c in chroms}
         for kind in TYPES
     }
-    expected = {
-        kind: {c: organism.expected_contacts(c, kind, biased=True) for c in four} for kind in TYPES
-    }
-    split, truth = _windows(organism, counts), _windows(organism, expected).test.targets
-    targets = split.test.targets
-    assert truth is not None
-    assert targets is not None
-    predicted = BulkRidge(n_pixels=60_000, seed=seed).fit(split.train).predict(split.test)
-    return {
-        "model, against targets": contrast(predicted, targets, split.test),
-        "truth, against targets": contrast(truth, targets, split.test),
-        "model, against truth": contrast(predicted, truth, split.test),
-    }
+    truth = cut(expected).test.targets
+    found = {}
+    for n in numbers:
+        counts = {
+            kind: organism.sample_contacts(kind, n_cells=n, seed=seed, chroms=chroms)
+            for kind in TYPES
+        }
+        split = cut(counts)
+        targets = split.test.targets
+        assert truth is not None
+        assert targets is not None
+        predicted = BulkRidge(n_pixels=60_000, seed=seed).fit(split.train).predict(split.test)
+        found[n, "model, against targets"] = contrast(predicted, targets, split.test)
+        found[n, "truth, against targets"] = contrast(truth, targets, split.test)
+        found[n, "model, against truth"] = contrast(predicted, truth, split.test)
+    return found
 
 
 def contrast(maps: np.ndarray, other: np.ndarray, windows: Windows) -> float:
@@ -242,8 +249,10 @@ def contrast(maps: np.ndarray, other: np.ndarray, windows: Windows) -> float:
     return float(np.nanmean(contrast_correlation(a, b, reference, prediction_reference=own)))
 
 
-def _windows(organism: Organism, targets: dict[str, dict[str, np.ndarray]]) -> Split[Windows]:
-    """Windows of four chromosomes, the last of them for the test."""
+def _window_maker(
+    organism: Organism, chromosomes: list[str]
+) -> Callable[[Mapping[str, Mapping[str, np.ndarray]]], Split[Windows]]:
+    """What cuts targets into windows, those of the last chromosome for the test."""
     import pandas as pd
 
     from scstlib.preprocess.guides import guide_tracks
@@ -268,19 +277,24 @@ def _windows(organism: Organism, targets: dict[str, dict[str, np.ndarray]]) -> S
         shared=bins[shared].to_numpy(),
         shared_names=shared,
     )
-    chromosomes = list(organism.chromosomes[:4])
-    windows = make_windows(
-        organism.bulk("stem", seed=seed),
-        {kind: by_chromosome(values, bins) for kind, values in guides.items()},
-        targets,
-        bin_size=organism.settings.bin_size,
-        bulk_cell_types=["stem"],
-        chromosomes=chromosomes,
-        window=SIDE,
-        stride=SIDE,
-        track_names=names,
-    )
-    return hold_out_chromosomes(windows, test=chromosomes[3])
+    bulk = organism.bulk("stem", seed=seed)
+    tracks = {kind: by_chromosome(values, bins) for kind, values in guides.items()}
+
+    def cut(targets: Mapping[str, Mapping[str, np.ndarray]]) -> Split[Windows]:
+        windows = make_windows(
+            bulk,
+            tracks,
+            targets,
+            bin_size=organism.settings.bin_size,
+            bulk_cell_types=["stem"],
+            chromosomes=chromosomes,
+            window=SIDE,
+            stride=SIDE,
+            track_names=names,
+        )
+        return hold_out_chromosomes(windows, test=chromosomes[-1])
+
+    return cut
 
 
 def _apart(n: int) -> np.ndarray:

@@ -27,8 +27,8 @@ LIMITS = {
 WIDEST = 76
 # What a page may exceed, until it is rewritten. An entry goes when the page keeps the rule.
 KNOWN: dict[str, dict[str, int]] = {
-    "pitfalls/leakage_in_space": {"lines of source": 351},
-    "pitfalls/leakage_in_time": {"lines of source": 368},
+    "pitfalls/leakage_in_space": {"lines of source": 352},
+    "pitfalls/leakage_in_time": {"lines of source": 367},
 }
 MEASURE = """() => {
   const article = document.querySelector("article") || document.body;
