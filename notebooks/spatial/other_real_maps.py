@@ -75,14 +75,14 @@ grid = neural.bins.iloc[:last][["chrom", "start", "end"]].astype({"chrom": str})
 content = load("cpg_tracks").query("assembly == 'mm10' and bin_size == 100_000")
 with_cpg = {"chr19": interval_track(content, grid, value="cpg")}
 
-# %% caption="What changes from stem cells to neural cells in the held-out region, as log₂ of the ratio at one depth. Progenitors (NPC) and neurons (CN) change alike." alt="Two square maps of log ratios in red and blue, one below the other. Both show the same checkerboard of patches, stronger in neurons." name="fig-neurons" tags=["hide-input"]
+# %% caption="What changes from stem cells to neural cells in the held-out region, as log₂ of the ratio of contacts at one depth. Progenitors (NPC) and neurons (CN) change in many of the same places." alt="Two square maps of log ratios in red and blue, one below the other. Both have red patches off the diagonal up to 46 Mb and a red block beyond 48 Mb; in neurons a dark red band crosses 48 Mb." name="fig-neurons" tags=["hide-input"]
 part = slice(400, 520)
-scaled = {name: normalise_depth(m[part, part]) for name, m in full.items()}
+shown = {name: m[part, part] * 1e6 / m[part, part].sum() for name, m in full.items()}
 fig, axes = plt.subplots(2, 1, figsize=(4.2, 7.6))
 for ax, name in zip(axes, ("NPC", "CN"), strict=True):
-    change = (scaled[name] - scaled["ES"]) / np.log(2)
+    ratio = np.log2((shown[name] + 1) / (shown["ES"] + 1))
     contact_map(
-        ax, change, start=40e6, end=52e6, label="log₂ ratio to ES", log=False, limits=(-1.5, 1.5)
+        ax, ratio, start=40e6, end=52e6, label="log₂ ratio to ES", log=False, limits=(-2, 2)
     )  # fmt: skip
     ax.set_title(name)
 plt.show()
@@ -253,10 +253,10 @@ claim(
 #
 # </details>
 #
-# <details><summary>The copied map has the highest SCC of the three. Is it the best prediction of a neuron?</summary>
+# <details><summary>The copied map has a higher SCC than ridge. Is it the better prediction of a neuron?</summary>
 #
-# For a map that looks right, yes. Of what makes a neuron differ from a stem cell it says nothing: its correlation
-# with the change is 0.
+# As a picture of the map, yes. Of what makes a neuron differ from a stem cell it says nothing: its correlation with
+# the change is 0.
 #
 # </details>
 
