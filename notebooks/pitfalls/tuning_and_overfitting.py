@@ -47,12 +47,12 @@ claim, found = Claims(profile, seed), {}
 seeds = range(seed, seed + (10 if profile == "full" else 5))
 
 # %% [markdown]
-# You train a network on contact maps, and it explains half of what you show it. A colleague runs it on her chromosomes, and it explains nothing.
-# Nobody has made an arithmetical error. The network has learned what its training chromosomes share with all others, and also what only they have:
-# their noise. This is [overfitting](../../book/glossary.md#overfitting), and only data that had no say in the fit can show it.
+# You train a network on contact maps, and it explains half of what you show it. A colleague runs it on her chromosomes, and it explains nothing. Nobody has made an arithmetical
+# error. The network has learned what its training chromosomes share with all others, and also what only they have: their noise. This is
+# [overfitting](../../book/glossary.md#overfitting), and only data that had no say in the fit can show it.
 #
-# The same happens one level up: whoever tries eight settings and reports the best score has fitted the setting to the test data. So three parts are
-# needed, one to fit, one to decide (**validation**) and one to look at once (**test**).
+# The same happens one level up: whoever tries eight settings and reports the best score has fitted the setting to the test data. So three parts are needed, one to fit, one to
+# decide (**validation**) and one to look at once (**test**).
 #
 # ![Rows and grids of squares: filled for training, with a dot for validation, striped for test, empty for not used. Of twelve times, the pattern easy tests times 4, 6 and 8, counted from 0, with training times on both sides; the pattern medium tests the last two. In a grid of cell types by chromosomes, a split by chromosomes tests the last column and validates on the one before, in all cell types. A split by cell types tests only the last cell type on the last chromosome; the other squares of that row and column are not used. Of six donors, one is tested as a whole.](../../book/_static/diagrams/splits.svg)
 #
@@ -60,18 +60,18 @@ seeds = range(seed, seed + (10 if profile == "full" else 5))
 #
 # ## One small task
 #
-# A simulated organism has 16 short chromosomes. A deep [bulk](../../book/glossary.md#bulk) map of its stem cells is known. For each pixel of the map
-# of another cell type, a model predicts the logarithm of its contacts over those of the bulk map, from ten features: bulk contacts, distance, and
-# expression, CTCF sites and CpG at both ends and in between. The score is a [skill](../../book/glossary.md#skill): the share of the squared change
-# that is explained. A copy of the bulk map has skill 0, and a skill below 0 is worse than the copy.
+# A simulated organism has 16 short chromosomes. A deep [bulk](../../book/glossary.md#bulk) map of its stem cells is known. For each pixel of the map of another cell type, a model
+# predicts the logarithm of its contacts over those of the bulk map, from ten features: bulk contacts, distance, and expression, CTCF sites and CpG at both ends and in between. The
+# score is a [skill](../../book/glossary.md#skill): the share of the squared change that is explained. A copy of the bulk map has skill 0, and a skill below 0 is worse than the
+# copy.
 #
-# Two kinds of model take part: a network with two hidden layers (`PixelNetwork`) and trees of scikit-learn (`PixelTrees`). Unless it says otherwise
-# two chromosomes train, two validate and six test.
+# Two kinds of model take part: a network with two hidden layers (`PixelNetwork`) and trees of scikit-learn (`PixelTrees`). Unless it says otherwise two chromosomes train, two
+# validate and six test.
 #
 # ## More data or more capacity?
 #
-# Networks of two widths learn from one to eight chromosomes. Their skill on their own training pixels says how far they have adapted to these; their
-# skill on the test chromosomes says what of it holds elsewhere.
+# Networks of two widths learn from one to eight chromosomes. Their skill on their own training pixels says how far they have adapted to these; their skill on the test chromosomes
+# says what of it holds elsewhere.
 
 
 # %% tags=["hide-input"] caption="Learning curves: skill on training pixels (dashed) and on test chromosomes (solid) against the number of training chromosomes, for networks of two widths; medians over three seeds. With more data the training skill falls and the test skill rises. The distance between the two is overfitting." alt="Two dashed lines fall and two solid lines rise from left to right, from 1 to 8 training chromosomes." name="fig-learning-curves"
@@ -100,15 +100,15 @@ claim(
 )
 
 # %% [markdown]
-# How to read such curves: where both are low and close, the model lacks capacity or the features lack the answer. Where they are far apart, it lacks
-# data or restraint. More windows of the same chromosomes do not count as more data.
+# How to read such curves: where both are low and close, the model lacks capacity or the features lack the answer. Where they are far apart, it lacks data or restraint. More
+# windows of the same chromosomes do not count as more data.
 #
 # ## The score on the training part
 #
-# The plainest mistake is to report the dashed line. It is rare in print, but every leak lets a part of the dashed line into the solid one. Here and
-# on the next two pages each mistake is made on purpose: the same model is scored with it and without it, on several simulated organisms. What the
-# mistake adds to the score is called the **illusion**. Its 95 % interval is that of the mean difference over the seeds. A seed is another organism
-# and another start of the training, so the interval speaks of other organisms of this kind, and not of other data.
+# The plainest mistake is to report the dashed line. It is rare in print, but every leak lets a part of the dashed line into the solid one. Here and on the next two pages each
+# mistake is made on purpose: the same model is scored with it and without it, on several simulated organisms. What the mistake adds to the score is called the **illusion**. Its 95
+# % interval is that of the mean difference over the seeds. A seed is another organism and another start of the training, so the interval speaks of other organisms of this kind,
+# and not of other data.
 
 
 # %%
@@ -135,13 +135,13 @@ claim(
 )
 
 # %% [markdown]
-# **What refuses it.** Models of the package note what they were fitted on (`record_fit` does this for yours), and `check_evaluation` reads the note
-# before a metric is computed: see the next section.
+# **What refuses it.** Models of the package note what they were fitted on (`record_fit` does this for yours), and `check_evaluation` reads the note before a metric is computed:
+# see the next section.
 #
 # ## When to stop
 #
-# A network first learns what all chromosomes share, and later what only its own have. **Early stopping** keeps the weights that were best on
-# validation chromosomes, which must be other ones. `minimise` of the package does it with `validate` and `patience`.
+# A network first learns what all chromosomes share, and later what only its own have. **Early stopping** keeps the weights that were best on validation chromosomes, which must be
+# other ones. `minimise` of the package does it with `validate` and `patience`.
 
 # %% tags=["hide-input"] caption="Skill of a network of width 32 while it trains on two chromosomes: on these, on two validation chromosomes and on six test chromosomes; first seed. The training skill rises to the end; the other two are best earlier and end lower. Dots mark the best steps." alt="Three lines over training steps. The training line rises to the end; the validation and test lines have their highest points in the first half and end near zero." name="fig-early-stopping"
 curve, (fig, ax) = watched(seed), plt.subplots()
@@ -175,11 +175,11 @@ claim(
 )
 
 # %% [markdown]
-# It can only add: the highest point of a curve is never below another. Where an interval holds 0, five seeds are too few to say how much. The two
-# curves agree on the whole, so what is added is the luck of one step.
+# It can only add: the highest point of a curve is never below another. Where an interval holds 0, five seeds are too few to say how much. The two curves agree on the whole, so
+# what is added is the luck of one step.
 #
-# **How to see it.** The number that is reported is a maximum over the curve of the test part. **What refuses it.** A part that says when to stop is
-# learned from. `check_evaluation` refuses to score there: only the third part passes.
+# **How to see it.** The number that is reported is a maximum over the curve of the test part. **What refuses it.** A part that says when to stop is learned from.
+# `check_evaluation` refuses to score there: only the third part passes.
 
 # %%
 train, validation, test = parts(seed)
@@ -190,8 +190,8 @@ print("\n".join(said))
 # %% [markdown]
 # ## Restraint, and who chooses it
 #
-# **Weight decay** adds the squared weights, times a number, to the loss. A network that pays for large weights bends less to its training pixels. How
-# much should it pay? For each seed eight networks are trained: four strengths of decay, two widths.
+# **Weight decay** adds the squared weights, times a number, to the loss. A network that pays for large weights bends less to its training pixels. How much should it pay? For each
+# seed eight networks are trained: four strengths of decay, two widths.
 
 
 # %% tags=["hide-input"]
@@ -235,21 +235,19 @@ claim(
 )
 
 # %% [markdown]
-# **How to see it.** The methods section names no validation data, or the chosen setting differs between test sets. **What refuses it.** `choose`
-# returns the best candidate, and adds the part that chose it to what the winner was fitted on.
+# **How to see it.** The methods section names no validation data, or the chosen setting differs between test sets. **What refuses it.** `choose` returns the best candidate, and
+# adds the part that chose it to what the winner was fitted on.
 
 # %%
-said = []
-for part in (validation, test):
-    name, winner = choose(settings(seed), change_skill, part)
-    said += [f"{name}: {verdict(check_evaluation, winner, test)}"]
+winners = [choose(settings(seed), change_skill, p) for p in parts(seed)[1:]]
+said = [f"{n}: {verdict(check_evaluation, m, test)}" for n, m in winners]
 print("\n".join(said))
 
 # %% [markdown]
 # ## Many tries and one reported
 #
-# **The mistake.** Nothing is tuned, but a method with some randomness is run again and again, and the best run goes into the table: the winner's
-# curse. Here 20 shallow trees of eight chromosomes differ in nothing but the seed of the features they may look at. One chromosome is the test part.
+# **The mistake.** Nothing is tuned, but a method with some randomness is run again and again, and the best run goes into the table: the winner's curse. Here 20 shallow trees of
+# eight chromosomes differ in nothing but the seed of the features they may look at. One chromosome is the test part.
 
 
 # %%
@@ -289,9 +287,8 @@ plt.show()
 claim(f"The best of twenty equal tries has {describe(row)}.", row["illusion"] > 0.01)
 
 # %% [markdown]
-# **How to see it.** There is one number and no spread, or a method is best on one data set and middling on all others. Ask for the number of runs,
-# and for their median. **What refuses it.** The same `choose`: whoever picks a run on the test part cannot score it there. A table of all runs needs
-# no choice.
+# **How to see it.** There is one number and no spread, or a method is best on one data set and middling on all others. Ask for the number of runs, and for their median. **What
+# refuses it.** The same `choose`: whoever picks a run on the test part cannot score it there. A table of all runs needs no choice.
 #
 # ## All four
 
@@ -342,9 +339,8 @@ claim(
 #
 # <details><summary>Solution</summary>
 #
-# More tries raise it, but ever more slowly: the largest of n values of a bell curve grows about as $\sqrt{2\log n}$. A larger test part makes it
-# smaller, because the scores of the tries then differ less by chance. What is left are true differences between the trees, which a validation part
-# finds too.
+# More tries raise it, but ever more slowly: the largest of n values of a bell curve grows about as $\sqrt{2\log n}$. A larger test part makes it smaller, because the scores of the
+# tries then differ less by chance. What is left are true differences between the trees, which a validation part finds too.
 #
 # </details>
 #

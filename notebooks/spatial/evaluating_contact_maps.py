@@ -214,8 +214,8 @@ def without(part, *words):
 
 blind = ScGrapHiC(seed=seed, n_steps=n_steps, crop=window // 2)
 blind.fit(without(train, "expression"))
-plain = BulkRidge(n_pixels=60_000, seed=seed)
-plain.fit(without(train, "CTCF", "CpG"))
+no_sites = without(train, "CTCF", "CpG")
+plain = BulkRidge(n_pixels=60_000, seed=seed).fit(no_sites)
 
 # %% tags=["hide-input"]
 change = {blind: ("expression",), plain: ("CTCF", "CpG")}

@@ -132,7 +132,7 @@ def test_an_experiment_is_repeated_on_every_seed_with_its_settings() -> None:
     table = by_seed(lambda seed, step: {"a": seed * step, "b": 1}, [2, 5], step=3)
     assert table.index.tolist() == [2, 5]
     assert table.to_dict("list") == {"a": [6, 15], "b": [1, 1]}
-    levels = over_seeds(lambda seed: {(0.1, "a"): seed, (1, "a"): 2 * seed}, [1, 2])
+    levels = by_seed(lambda seed: {(0.1, "a"): seed, (1, "a"): 2 * seed}, [1, 2])
     assert levels[1].to_dict("list") == {"a": [2, 4]}
     with pytest.raises(ValueError, match="repeat"):
         by_seed(lambda seed: {"a": seed}, [1, 1])
