@@ -203,8 +203,9 @@ def donor_cohort(seed: int, strength: float = 0.5) -> AnnData:
     from scstlib.datasets.organism import simulate_organism
 
     organism = simulate_organism(seed, n_genes=400, n_reference=500)
-    how = {"n_batches": 8, "batch_strength": strength, "keep_truth": False}
-    cells = organism.sample([48.0], 320, seed=seed, **how)
+    cells = organism.sample(
+        [48.0], 320, seed=seed, n_batches=8, batch_strength=strength, keep_truth=False
+    )
     cells.obs["donor"] = cells.obs["batch"].astype("category").cat.codes.astype(str)
     return cells
 
