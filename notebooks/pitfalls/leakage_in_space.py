@@ -101,9 +101,9 @@ small = measure(lambda s, m: remembered(pixels_of(s, 16), s, m), seeds)
 large = measure(lambda s, m: remembered(pixels_of(s, 16), s, m, leaf=50), seeds[:3])
 found["overlapping windows"] = small
 claim(
-    f"The forest has a skill of {describe(small)}. With leaves of 50 pixels it has {large['mistake']:.2f} with the mistake and {large['honest']:.2f} without. The forest that remembers more looks better with the mistake and is worse without it: the order of two models turns round.",
+    f"The forest has a skill of {describe(small)}. With leaves of 50 pixels it has {large['mistake']:.2f} with the mistake and {large['honest']:.2f} without. The second forest remembers less and is the better one; the mistake hides that.",
     small["lower"] > 0.03 and large["illusion"] < small["illusion"] - 0.03,
-    small["mistake"] > large["mistake"] + 0.01 and small["honest"] < large["honest"] - 0.01,
+    large["honest"] > small["honest"] + 0.02 and small["mistake"] > large["mistake"] - 0.03,
 )
 
 # %% [markdown]
@@ -322,7 +322,7 @@ claim(
 #
 # - Split chromosomes first; cut windows, scale tracks and sum bulk afterwards.
 # - A new cell type is tested on new chromosomes, beside the mean map of the known types.
-# - A leak favours the model that remembers most, so it can turn round an order of models.
+# - A leak favours the model that remembers most, so it can hide which of two models is better.
 # - Refuse leaks by a check in the code. That one was harmless is known only after it was measured.
 #
 # ## Exercises
