@@ -128,12 +128,9 @@ claim(f"Without any dropout {naive.median():.1f} % of the entries are"
 
 # %% tags=["hide-input"] caption="True neighbours (top) and most variable genes (bottom) found at a share of the depth; medians over three seeds, dotted lines are chance. Count factors know most when counts are deep. At a hundredth of the depth the descriptions hardly differ, and little is left of the neighbours." alt="Two panels, from full depth to a hundredth. At the top four curves fall from between 20 and 35 percent and come together near 15. At the bottom two curves fall from about 65 to 40 percent and stay above the dotted line." name="fig-decades"
 deep = simulate_organism(seed=seed, preset="small", depth=5500.0)
-shares = {"1": 1, "0.1": 0.1, "0.01": 0.01}
-found = {}
-for name, share in shares.items():
-    runs = by_seed(lab.found_at_depth, few, organism=deep, share=share)
-    found[name] = runs.median()
-found = pd.DataFrame(found).T
+shares = 1, 0.1, 0.01
+runs = by_seed(lab.found_at_depths, few, organism=deep, shares=shares)
+found = pd.DataFrame({str(share): runs[share].median() for share in shares}).T
 fig, axes = plt.subplots(2, 1, figsize=(5.4, 6.2), sharex=True)
 colors = [BLUE, ORANGE, GREEN, PURPLE, BLUE, ORANGE]
 for name, color in zip(found, colors, strict=True):
@@ -154,7 +151,7 @@ plt.show()
 log, best, genes = (found.iloc[:, i] for i in (0, 3, 4))
 agree = [
     100 * lab.neighbours_of_halves(malaria, seed, share)
-    for share in shares.values()
+    for share in shares
 ]  # fmt: skip
 claim(f"The logarithm finds {log['1']:.0f} % of the true neighbours at"
       f" full depth and {log['0.01']:.0f} % at a hundredth, count factors"

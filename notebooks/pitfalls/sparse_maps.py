@@ -203,13 +203,15 @@ for width in (9, 1):
 # ## A spatial model and the depth of its targets
 #
 # A model of contact maps learns from pseudo-bulks and is scored on pseudo-bulks. Here the targets are of 10 or of 1,000 cells.
-# The model is the ridge regression among the package's baselines, on two chromosomes; the third is the test. The score
+# The model is the ridge regression among the package's baselines, on one chromosome; another is the test. The score
 # is the [contrast correlation](../../book/glossary.md#contrast-correlation-dc), what is specific to a cell type: once
 # against the targets, once against the truth.
 
 # %% tags=["hide-input"]
-models = by_seed(lab.spatial_model, few,
-                    organism=organism, numbers=(10, 1000))  # fmt: skip
+models = by_seed(
+    lab.spatial_model, few, organism=organism, numbers=(10, 1000),
+    cut=lab.window_maker(organism),
+)  # fmt: skip
 rows = {f"{n:,}": models[n].median() for n in (10, 1000)}
 display(table(pd.DataFrame(rows).T.rename_axis(index="cells of a target")))
 growth = models[1000] / models[10]

@@ -69,8 +69,10 @@ def zeros_beyond_models(cells: AnnData, groups: Any) -> dict[str, float]:
     }
 
 
-def found_at_depth(seed: int, organism: Organism, share: float) -> dict[str, float]:
-    """Return how much of the truth (%) four descriptions find in cells thinned to a share.
+def found_at_depths(
+    seed: int, organism: Organism, shares: Sequence[float]
+) -> dict[tuple[float, str], float]:
+    """Return how much of the truth (%) four descriptions find in cells thinned to shares.
 
     Parameters
     ----------
@@ -78,38 +80,47 @@ def found_at_depth(seed: int, organism: Organism, share: float) -> dict[str, flo
         Of cells and thinning.
     organism : Organism
         100 cells of each of its last three times are drawn.
-    share : float
+    shares : sequence of float
         Of the molecules that are kept.
 
     Returns
     -------
     dict
-        For log counts per 10,000 and per median total, Pearson residuals and count factors, the
-        true neighbours found among 15; for two of them (``genes: ...``) how many of the 200 most
-        variable genes are right.
+        By share and name. For log counts per 10,000 and per median total, Pearson residuals and
+        count factors, the true neighbours found among 15; for two of them (``genes: ...``) how
+        many of the 200 most variable genes are right.
     """
+    full = organism.sample(organism.times[-3:], 100, seed=seed)
+    truth = np.log1p(np.asarray(full.layers["true_mean"]))
+    near, right = components(truth), _most_variable(truth)
+    found = {}
+    for share in shares:
+        values, points = _described(thin_counts(full, seed=seed, fraction=share), seed)
+        for name, p in points.items():
+            found[share, name] = 100 * shared_neighbours(p, near)
+        for name, v in values.items():
+            shared = np.isin(right, _most_variable(v))
+            found[share, f"genes: {name}"] = 100 * float(shared.mean())
+    return found
+
+
+def _described(cells: AnnData, seed: int) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Values of genes by two descriptions, points of cells by four."""
     import torch
 
     from scstlib.models.temporal.scnode.count_factors import fit_count_factors
     from scstlib.preprocess.expression import PearsonResiduals, ShiftedLog
 
-    full = organism.sample(organism.times[-3:], 100, seed=seed)
-    truth = np.log1p(np.asarray(full.layers["true_mean"]))
-    thin = thin_counts(full, seed=seed, fraction=share)
     values = {
-        "log, 10,000": log_counts(thin.X),
-        "Pearson residuals": PearsonResiduals().fit(thin).transform(thin).X,
+        "log, 10,000": log_counts(cells.X),
+        "Pearson residuals": PearsonResiduals().fit(cells).transform(cells).X,
     }
-    median = ShiftedLog("median").fit(thin).transform(thin).X.toarray()
+    median = ShiftedLog("median").fit(cells).transform(cells).X.toarray()
     points = {name: components(v) for name, v in {**values, "log, median": median}.items()}
-    x = torch.tensor(thin.X.toarray(), dtype=torch.float32)
+    x = torch.tensor(cells.X.toarray(), dtype=torch.float32)
     factors = fit_count_factors(x, N_COMPONENTS, 5, x.sum(1).numpy(), seed)
     points["count factors"] = factors.encode(x).numpy()
-    near, right = components(truth), _most_variable(truth)
-    found = {name: 100 * shared_neighbours(p, near) for name, p in points.items()}
-    for name, v in values.items():
-        found[f"genes: {name}"] = 100 * float(np.isin(right, _most_variable(v)).mean())
-    return found
+    return values, points
 
 
 def neighbours_of_halves(cells: AnnData, seed: int, share: float = 1.0) -> float:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from scstlib.preprocess.windows import Windows
     from scstlib.splits import Split
 
+    Cut = Callable[[Mapping[str, Mapping[str, np.ndarray]]], Split[Windows]]
+
 NEAREST, FURTHEST = 1.0, 10.0  # Mb
 SIDE = 128  # bins of a window
 TYPES = ("stem", "bipotent", "beta_mature", "gamma_mature")
@@ -193,12 +195,12 @@ def smoothing(
 
 
 def spatial_model(
-    seed: int, organism: Organism, numbers: Sequence[int]
+    seed: int, organism: Organism, numbers: Sequence[int], cut: Cut
 ) -> dict[tuple[int, str], float]:
     """Return how a ridge scores that was trained and is scored on pseudo-bulks of some cells.
 
-    It learns four cell types on two chromosomes from the stem bulk, expression and shared tracks;
-    the third chromosome is the test. Scores are contrast correlations.
+    It learns four cell types on the first chromosome from the stem bulk, expression and shared
+    tracks; the second is the test. Scores are contrast correlations.
 
     Parameters
     ----------
@@ -207,6 +209,8 @@ def spatial_model(
     organism : Organism
     numbers : sequence of int
         Cells of each target, in training and test.
+    cut : function
+        :func:`window_maker` of the organism, made once for all seeds.
 
     Returns
     -------
@@ -216,8 +220,7 @@ def spatial_model(
     """
     from scstlib.models.spatial import BulkRidge
 
-    chroms = list(organism.chromosomes[:3])
-    cut = _window_maker(organism, chroms)
+    chroms = list(organism.chromosomes[:2])
     expected = {
         kind: {c: organism.expected_contacts(c, kind, biased=True) for c in chroms}
         for kind in TYPES
@@ -233,7 +236,7 @@ def spatial_model(
         targets = split.test.targets
         assert truth is not None
         assert targets is not None
-        predicted = BulkRidge(n_pixels=60_000, seed=seed).fit(split.train).predict(split.test)
+        predicted = BulkRidge(n_pixels=30_000, seed=seed).fit(split.train).predict(split.test)
         found[n, "model, against targets"] = contrast(predicted, targets, split.test)
         found[n, "truth, against targets"] = contrast(truth, targets, split.test)
         found[n, "model, against truth"] = contrast(predicted, truth, split.test)
@@ -249,10 +252,11 @@ def contrast(maps: np.ndarray, other: np.ndarray, windows: Windows) -> float:
     return float(np.nanmean(contrast_correlation(a, b, reference, prediction_reference=own)))
 
 
-def _window_maker(
-    organism: Organism, chromosomes: list[str]
-) -> Callable[[Mapping[str, Mapping[str, np.ndarray]]], Split[Windows]]:
-    """What cuts targets into windows, those of the last chromosome for the test."""
+def window_maker(organism: Organism) -> Cut:
+    """Return what cuts the targets of the first two chromosomes into windows to train and test.
+
+    Targets are maps (bins, bins) by cell type and chromosome; the second chromosome is the test.
+    """
     import pandas as pd
 
     from scstlib.preprocess.guides import guide_tracks
@@ -277,6 +281,7 @@ def _window_maker(
         shared=bins[shared].to_numpy(),
         shared_names=shared,
     )
+    chromosomes = list(organism.chromosomes[:2])
     bulk = organism.bulk("stem", seed=seed)
     tracks = {kind: by_chromosome(values, bins) for kind, values in guides.items()}
 

@@ -40,12 +40,12 @@ def test_zeros_of_two_types_are_explained_by_the_types_and_not_without() -> None
 
 
 def test_less_of_the_truth_is_found_in_fewer_molecules(organism: Organism) -> None:
-    full, few = (lab.found_at_depth(0, organism, share) for share in (1, 0.02))
-    near = [name for name in full if not name.startswith("genes")]
+    found = lab.found_at_depths(0, organism, (1, 0.02))
+    near = [name for share, name in found if share == 1 and not name.startswith("genes")]
     assert len(near) == 4
-    assert len(full) == 6
+    assert len(found) == 12
     for name in near:
-        assert 0 < few[name] < full[name] < 100
+        assert 0 < found[0.02, name] < found[1, name] < 100
 
 
 def test_halves_agree_less_with_fewer_molecules(organism: Organism) -> None:

@@ -64,7 +64,7 @@ def test_smoothing_lifts_every_score(organism: Organism) -> None:
 def test_the_score_of_a_model_rises_more_with_the_targets_than_the_model(
     organism: Organism,
 ) -> None:
-    found = lab.spatial_model(0, organism, (10, 300))
+    found = lab.spatial_model(0, organism, (10, 300), lab.window_maker(organism))
     growth = {name: found[300, name] / found[10, name] for _, name in found}
     assert growth["model, against targets"] > 1.3 * growth["model, against truth"]
     for n in (10, 300):
@@ -77,5 +77,5 @@ def test_the_contrast_of_the_truth_with_itself_is_one(organism: Organism) -> Non
         kind: {c: organism.expected_contacts(c, kind, biased=True) for c in chrom}
         for kind in lab.TYPES
     }
-    test = lab._window_maker(organism, chrom)(maps).test
+    test = lab.window_maker(organism)(maps).test
     assert lab.contrast(test.targets, test.targets, test) == pytest.approx(1)
