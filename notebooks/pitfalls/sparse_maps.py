@@ -188,7 +188,7 @@ claim("With 9 × 9 pixels the *wrong* cell type scores"
       raw[name].mean() < 15)  # fmt: skip
 
 # %% [markdown]
-# Smoothing is no mistake in itself: the right cell type stays ahead, and a model may smooth its input. **The mistake** is to
+# Smoothing is no mistake in itself: the right cell type comes out ahead, and a model may smooth its input. **The mistake** is to
 # compare scores across widths, or to count smoothed pixels as observations. **How to see it**: put the wrong cell type and
 # a map of noise through the same steps. **Instead**, smooth target and every competitor alike, state the width (SCC has one,
 # [Yang et al. 2017](https://doi.org/10.1101/gr.220640.117)), and take intervals over chromosomes or donors. **What refuses
