@@ -130,7 +130,8 @@ claim(f"Without any dropout {naive.median():.1f} % of the entries are"
 deep = simulate_organism(seed=seed, preset="small", depth=5500.0)
 shares = 1, 0.1, 0.01
 runs = over_seeds(lab.found_at_depths, few, organism=deep, shares=shares)
-found = pd.DataFrame({str(share): runs[share].median() for share in shares}).T
+found = {str(share): runs[share].median() for share in shares}
+found = pd.DataFrame(found).T
 fig, axes = plt.subplots(2, 1, figsize=(5.4, 6.2), sharex=True)
 colors = [BLUE, ORANGE, GREEN, PURPLE, BLUE, ORANGE]
 for name, color in zip(found, colors, strict=True):
