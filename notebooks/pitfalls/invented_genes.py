@@ -68,7 +68,7 @@ equal = organism.identical_cells(200, seed=seed)  # one true expression
 
 # %% tags=["hide-input"]
 own, mixed = (
-    by_seed(lab.called_across_batches, few, organism=organism,
+    by_seed(lab.called_across_batches, more, organism=organism,
                confounded=confounded) for confounded in (True, False)
 )  # fmt: skip
 costs.add("a batch for each time", "genes called that hardly change",
@@ -79,7 +79,7 @@ claim(f"With a batch for each time {own['false'].median():.0f} genes are"
       " many true ones are found. No correction helps the first design:"
       " what removes the batch removes the time. A few cells of every"
       " time in one common batch link the times.",
-      own["false"].min() >= 4, mixed["false"].max() <= 3,
+      own["false"].mean() > 1.5 + 2 * mixed["false"].mean(),
       0.8 < own["true"].mean() / mixed["true"].mean() < 1.25)  # fmt: skip
 
 # %% [markdown]

@@ -126,11 +126,12 @@ claim(f"Without any dropout {naive.median():.1f} % of the entries are"
 # cell, two also for the 200 genes that vary most in truth. *Count factors* are components of a negative binomial that
 # knows the depth ([Townes et al. 2019](https://doi.org/10.1186/s13059-019-1861-6)).
 
-# %% tags=["hide-input"] caption="True neighbours (top) and most variable genes (bottom) found at a share of the depth; medians over three seeds, dotted lines are chance. Count factors know most when counts are deep. At a hundredth of the depth the descriptions hardly differ, and little is left of the neighbours." alt="Two panels, from full depth to a hundredth. At the top four curves fall from between 20 and 35 percent and come together near 15. At the bottom two curves fall from about 65 to 40 percent and stay above the dotted line." name="fig-decades"
+# %% tags=["hide-input"] caption="True neighbours (top) and most variable genes (bottom) found at a share of the depth; medians over three seeds, dotted lines are chance. Count factors are somewhat ahead when counts are deep. At a hundredth of the depth the descriptions hardly differ, and little is left of the neighbours." alt="Two panels, from full depth to a hundredth. At the top four curves fall from between 20 and 35 percent and come together near 15. At the bottom two curves fall from about 65 to 40 percent and stay above the dotted line." name="fig-decades"
 deep = simulate_organism(seed=seed, preset="small", depth=5500.0)
 shares = 1, 0.1, 0.01
 runs = by_seed(lab.found_at_depths, few, organism=deep, shares=shares)
-found = pd.DataFrame({str(share): runs[share].median() for share in shares}).T
+found = {str(share): runs[share].median() for share in shares}
+found = pd.DataFrame(found).T
 fig, axes = plt.subplots(2, 1, figsize=(5.4, 6.2), sharex=True)
 colors = [BLUE, ORANGE, GREEN, PURPLE, BLUE, ORANGE]
 for name, color in zip(found, colors, strict=True):
@@ -164,7 +165,7 @@ claim(f"The logarithm finds {log['1']:.0f} % of the true neighbours at"
       f" hundredth {agree[2]:.0f} %. What halves do not share is not"
       " there, at this depth. That they agree is no proof: what they"
       " share may be depth itself.",
-      best["1"] > log["1"] + 3, log["0.01"] < 0.8 * log["1"],
+      best["1"] > log["1"], log["0.01"] < 0.8 * log["1"],
       genes["0.01"] < 0.8 * genes["1"],
       agree[0] > 1.5 * agree[1] > 3 * agree[2])  # fmt: skip
 
@@ -186,12 +187,13 @@ display(table(rows.astype(int).rename_axis(index="genes called")))
 log, thin, exposure = (null[name] for name in null)
 costs.add("unequal depth, log counts", "false genes", log, exposure)
 claim("Scaling makes the means of the *counts* equal; the mean of their"
-      " logarithms still falls with depth, for every gene with zeros,"
-      f" and {log.median():.0f} genes are called. Both remedies call next"
-      " to none. Thinning throws molecules away, so it finds fewer genes"
-      " between the fates than the test of shares; most of what the"
-      " logarithm finds there it calls anyway.",
-      log.min() > 300, thin.max() < 20, exposure.max() < 20,
+      " logarithms still falls with depth, for every gene with zeros, and"
+      f" {log.median():.0f} genes are called. Both remedies call next to"
+      " none. Thinning throws molecules away, so it finds fewer genes"
+      " between the fates than the test of shares. That the logarithm calls"
+      " most there is no merit: it does so where nothing differs.",
+      log.min() > 150, thin.max() < 20, exposure.max() < 20,
+      rows.iloc[0, 0] > 0.4 * rows.iloc[0, 1],
       rows.iloc[2, 1] > 1.4 * rows.iloc[1, 1])  # fmt: skip
 
 # %% [markdown]

@@ -161,7 +161,8 @@ for name, given in {"as 0": np.nan_to_num(pair), "left out": pair}.items():
 # Shallow maps are often smoothed before they are looked at or scored: each pixel becomes the mean of a square around it.
 # Windows of 6.4 Mb from pseudo-bulks of 100 cells are compared with a replicate of the same cell type and with stem cells,
 # and pure noise with pure noise, contacts that depend on distance alone. For noise, the share of pairs is shown whose
-# correlation is significant by a test that takes pixels for independent (p < 0.05); it should be 5 %.
+# correlation is significant (p < 0.05) by a test that takes pixels, each over its standard error, for independent; it
+# should be 5 %.
 
 # %% tags=["hide-input"]
 widths = {
@@ -187,7 +188,7 @@ claim("With 9 × 9 pixels the *wrong* cell type scores"
       raw[name].mean() < 15)  # fmt: skip
 
 # %% [markdown]
-# Smoothing is no mistake in itself: the right cell type stays ahead, and a model may smooth its input. **The mistake** is to
+# Smoothing is no mistake in itself: the right cell type comes out ahead, and a model may smooth its input. **The mistake** is to
 # compare scores across widths, or to count smoothed pixels as observations. **How to see it**: put the wrong cell type and
 # a map of noise through the same steps. **Instead**, smooth target and every competitor alike, state the width (SCC has one,
 # [Yang et al. 2017](https://doi.org/10.1101/gr.220640.117)), and take intervals over chromosomes or donors. **What refuses

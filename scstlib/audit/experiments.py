@@ -228,7 +228,8 @@ class Costs:
             raise ValueError(f"{len(pair[0])} seeds with {mistake!r}, {len(pair[1])} without")
         middle = [f"{np.median(values):.3g}" for values in pair]
         mean, low, high = (f"{end:.3g}" for end in mean_interval(pair[0] - pair[1]))
-        self._rows[mistake] = [quantity, *middle, f"{mean} ({low} to {high})".replace("-", "−")]
+        numbers = [*middle, f"{mean} ({low} to {high})"]
+        self._rows[mistake] = [quantity, *(text.replace("-", "−") for text in numbers)]
 
     def table(self) -> pd.DataFrame:
         """Medians over seeds, and the mean difference within a seed with its 95 % interval."""

@@ -166,8 +166,9 @@ def smoothing(
     -------
     dict
         ``noise called related (%)``: pairs of noise, of equal visibility, whose correlation has
-        p < 0.05 if pixels are taken for independent; ``r, replicate`` and ``r, stem cells``: of a
-        pseudo-bulk of beta cells with another one, and with one of stem cells.
+        p < 0.05 if pixels, each over its standard error, are taken for independent; ``r,
+        replicate`` and ``r, stem cells``: of a pseudo-bulk of beta cells with another one, and
+        with one of stem cells.
     """
     from scipy.ndimage import uniform_filter
     from scipy.stats import pearsonr
@@ -176,13 +177,16 @@ def smoothing(
     middle = len(plain) // 2
     rows = slice(max(0, middle - SIDE), middle)
 
+    mb = organism.settings.bin_size / 1e6
+    spread = far(1 / np.sqrt(plain[rows, rows]), mb)  # of the noise of a ratio, by distance
+
     def smoothed(contacts: np.ndarray) -> np.ndarray:
         window = uniform_filter(contacts[rows, rows].astype(float), width)
-        return far(over_expected(window), organism.settings.bin_size / 1e6)
+        return far(over_expected(window), mb)
 
     called = []
     for _ in range(n_pairs):
-        a, b = (smoothed(sample_map(plain, rng)) for _ in range(2))
+        a, b = ((smoothed(sample_map(plain, rng)) - 1) / spread for _ in range(2))
         both = np.isfinite(a) & np.isfinite(b)
         called.append(pearsonr(a[both], b[both]).pvalue < 0.05)
     one, same = (smoothed(pseudo_bulk(2 * seed + i, organism, n_cells)) for i in (0, 1))
