@@ -120,7 +120,7 @@ for name in ("50 kb", "1 Mb"):
 # %% [markdown]
 # ## Balancing leaves holes
 #
-# [Balancing](../foundations/cells_to_windows.ipynb#balancing-with-the-visibility-known) gives no weight to bins that cannot be
+# [Balancing](../foundations/balancing.ipynb#is-a-balanced-map-right) gives no weight to bins that cannot be
 # seen: their rows are NaN. Many tools cannot read NaN, and `np.nan_to_num` is quickly typed. Then the same rows are 0 in
 # every map, and that is a pattern that all maps share. Below, a pseudo-bulk is compared with a map of *pure counting noise*:
 # contacts that depend on distance and visibility only, drawn at the same depth and balanced. The right answer is 0.
