@@ -129,6 +129,11 @@ def test_prose_is_portable(page: Any) -> None:
     assert ROLE.findall(markdown(page)) == []
 
 
+def test_no_line_of_prose_begins_with_a_percent_sign(page: Any) -> None:
+    # The book takes such a line for a comment and leaves it out.
+    assert re.findall(r"^ *%.*$", markdown(page), flags=re.MULTILINE) == []
+
+
 def test_links_name_files_and_dois_are_in_the_bibliography(page: Any) -> None:
     text = markdown(page)
     bibliography = (ROOT / "book" / "references.bib").read_text(encoding="utf-8")
