@@ -76,8 +76,7 @@ claim = Claims(profile, seed)
 #
 # ![Two boxes at the top, donor A and donor B, each with cells of three types. From donor A an arrow leads to its bulk map, the sum of all types. From donor B an arrow leads to the target, the map of one type. The bulk map and a box for the guide, expression of that type from a third study, lead to the model, and the model to the predicted map. A double arrow joins the predicted map and the target: the score. A dashed red arrow from donor A to the target is crossed out.](../../book/_static/diagrams/two_donors.svg)
 #
-# *The bulk map comes from one donor, the target from the other: they share no count. From the same donor, the target's counts
-# would be in the bulk, noise and all.*
+# *The bulk map comes from one donor, the target from the other: they share no count. From the same donor, the target's counts would be in the bulk, noise and all.*
 
 # %% tags=["hide-input"]
 kinds = {"ODC": "oligo", "Astro": "astro", "MG": "microglia", "Sst": "neuro"}

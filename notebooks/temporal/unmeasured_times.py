@@ -138,8 +138,7 @@ def metrics_for(train):
 #
 # ![A column of boxes from top to bottom. Counts of all training times go into factors of counts, which know the depth of each cell. Cells of neighbouring times are paired by optimal transport and joined by curves. The drift, position and time to velocity, is learned by flow matching. Below, a time axis with measured times 1, 2 and 3 and a new time between 2 and 3: cells of time 2 move forwards to it, cells of time 3 move backwards to it, more of the nearer time. Beyond time 3 an arrow fades. Last, an observation model draws depth and counts of the predicted cells, or leaves the noise out.](../../book/_static/diagrams/scnode_default.svg)
 #
-# *The drift is learned from curves through measured cells, without solving an ODE; a time in between is reached from both
-# neighbouring times.*
+# *The drift is learned from curves through measured cells, without solving an ODE; a time in between is reached from both neighbouring times.*
 
 
 # %%
