@@ -302,7 +302,7 @@ def measure(score: Callable[[int, bool], float], seeds: Iterable[int]) -> pd.Ser
     --------
     >>> from scstlib.audit.experiments import measure
     >>> score = lambda seed, mistake: 0.5 + 0.01 * seed + (0.2 if mistake else 0.0)
-    >>> round(measure(score, seeds=range(3))["illusion"], 2)
+    >>> print(round(measure(score, seeds=range(3))["illusion"], 2))
     0.2
     """
     return illusion(with_and_without(score, seeds))

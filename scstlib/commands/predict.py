@@ -97,16 +97,17 @@ def add(commands: Any) -> None:
 
 def _contacts(options: argparse.Namespace) -> int:
     from scstlib.files import predict_contacts
-    from scstlib.files.fitted_models import fitted_model
+    from scstlib.files.fitted_models import find_model, fitted_model
     from scstlib.files.outputs import check_output
 
     # What is wrong with these shows before the files are read.
     check_output(options.out, overwrite=True)
-    fitted, _ = fitted_model(options.model, options.device, "predict")
+    model = find_model(options.model)
     if options.window is None:
+        fitted, _ = fitted_model(model, options.device, "predict")
         options.window = getattr(fitted, "window_", 128)
     predict_contacts(
-        options.model,
+        model,
         map_inputs(options, cell_types=options.cell_types),
         options.out,
         stride=options.window // 2 if options.stride is None else options.stride,

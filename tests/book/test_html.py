@@ -48,7 +48,7 @@ def test_root_leads_to_the_first_page(html: Path) -> None:
 
 def test_numbers_of_the_pages_show_in_sidebar_and_titles(html: Path) -> None:
     pages = [page for page in contents.read(notebooks.ROOT) if page.number]
-    titles = [f"{page.number} {page.title}" for page in pages]
+    titles = [f"{page.number} {page.title}".replace("'", "’") for page in pages]
     assert [page.number for page in pages] == list(range(1, len(notebooks.names()) + 1))
     links = checks.read(html / f"{PAGES[0]}.html").select(".bd-sidebar-primary .bd-links a")
     assert [t for link in links if (t := link.get_text(" ", strip=True))[0].isdigit()] == titles

@@ -15,11 +15,6 @@ def organism() -> Organism:
     return simulate_organism(seed=0, preset="tiny", depth=2000.0)
 
 
-@pytest.fixture(scope="module")
-def twelve_times() -> Organism:
-    return simulate_organism(seed=0, preset="tiny", n_times=12, depth=2000.0)
-
-
 def poisson(means: np.ndarray, seed: int = 0) -> AnnData:
     return AnnData(np.random.default_rng(seed).poisson(means).astype(float))
 
@@ -71,7 +66,7 @@ def test_a_batch_for_each_time_calls_false_genes() -> None:
     )
     assert own["false"] > mixed["false"] + 3
     assert mixed["true"] > 0
-    without = lab.called_across_batches(0, twelve_times, confounded=True, strength=0.0)
+    without = lab.called_across_batches(0, organism, confounded=True, strength=0.0)
     assert without["false"] < own["false"]
 
 
