@@ -331,13 +331,11 @@ claim(
 #
 # <details><summary>Solution</summary>
 #
-# Less is left, and it differs from seed to seed: no pixel is in two windows any more. What remains comes from the same place in another cell type. `assert_disjoint` refuses the
-# split all the same.
+# Less is left, and it differs from seed to seed: no pixel is in two windows any more. What remains comes from the same place in another cell type. `assert_disjoint` refuses it.
 #
 # </details>
 #
-# > **Exercise** Score the mean of the other cell types' changes at the same place on the windows of `beta_mature`. How does it compare with the forest, with and without the
-# > mistake?
+# > **Exercise** Score the mean of the other cell types' changes at the same place on the windows of `beta_mature`. Is it better than the forest, with the mistake and without?
 #
 # <details><summary>Solution</summary>
 #
