@@ -49,7 +49,10 @@ def temporal_values(new: dict[str, Any]) -> Iterator[tuple[str, np.ndarray]]:
         "values": series([0.0, 1.0, 3.0, 4.0]),
         "counts": series([0.0, 1.0, 3.0, 4.0], 40, 12, True),
     }
-    default = {"matching_steps": 60, "latent_dim": 3, "drift_hidden": (8, 8), "seed": 1}
+    default = {
+        "matching_steps": 60, "latent_dim": 3, "drift_hidden": (8, 8), "seed": 1, "time": "real",
+        "combine": False,
+    }  # fmt: skip
     from_start = {**default, "start_times": "first", "time": "index"}
     short = {
         "pretrain_steps": 5,

@@ -1,15 +1,17 @@
 """scNODE with factors of the counts as latent space and a drift learned by flow matching.
 
-Three parts, in the order in which ``fit`` makes them:
+Four parts, in the order in which ``fit`` makes them:
 
 1. a latent space (:mod:`scstlib.models.temporal.scnode.count_factors`, or
    :mod:`scstlib.models.temporal.scnode.value_factors` for input that is no counts): encoder,
    decoder and observation model of cells;
 2. a drift, a function of position and time (:mod:`scstlib.models.temporal.scnode.flow_matching`);
-3. how fast the drift fades beyond the last training time, chosen by leaving that time out.
+3. how fast the drift fades beyond the last training time, chosen by leaving that time out;
+4. how much the drift is trusted between training times, chosen by leaving these out
+   (:mod:`scstlib.models.temporal.scnode.pool`).
 
-A prediction between two training times moves cells of the earlier one forwards and cells of the
-later one backwards, more of those that are nearer; beyond the last it moves cells of the last.
+The drift moves cells of the earlier of two training times forwards and cells of the later one
+backwards, more of those that are nearer; beyond the last it moves cells of the last.
 """
 
 from __future__ import annotations
@@ -46,21 +48,47 @@ from scstlib.models.temporal.scnode.drift import (
 from scstlib.models.temporal.scnode.flow_matching import DriftSettings, TimedDrift, train_drift
 from scstlib.models.temporal.scnode.latent_cells import (
     LatentCells,
+    StartCells,
+    as_cells,
+    draw_rows,
+    expected_cells,
     population_at,
-    predicted_cells,
     same_share,
+    some_of_each,
     training_rows,
 )
 from scstlib.models.temporal.scnode.model_time import ModelTime, time_points_of
+from scstlib.models.temporal.scnode.pool import (
+    DRIFT,
+    SMOOTHED,
+    WAYS,
+    Pool,
+    Side,
+    between,
+    choose_pool,
+    drawn_cells,
+    log_values,
+    pooled,
+    smoothed,
+    smoothed_cells,
+)
 from scstlib.models.temporal.scnode.published_network import ACTIVATIONS
 from scstlib.models.temporal.scnode.transport_curves import couple_times
 from scstlib.models.temporal.scnode.value_factors import ValueFactors, fit_value_factors
-from scstlib.preprocess.cells import MAX_CELLS_IN_MEMORY, CellReader, ValueReader
+from scstlib.preprocess.cells import (
+    COUNTS_PER_CELL,
+    MAX_CELLS_IN_MEMORY,
+    CellReader,
+    ValueReader,
+)
 from scstlib.training import launch, resolve_device
 
 if TYPE_CHECKING:
+    import pandas as pd
     from anndata import AnnData
     from lightning_fabric import Fabric
+
+KEPT_CELLS = 1000  # Of a time, that combined predictions start from.
 
 
 class ScNODE(FittedOnCells[LatentCells]):
@@ -98,11 +126,16 @@ class ScNODE(FittedOnCells[LatentCells]):
         Step bound of the solver, in mean intervals.
     start_times : "all" or "first"
         Where predicted cells start: at the neighbouring training times, or all at the first.
-    time : "real" or "index"
-        What the drift takes for time: the measured time, in mean intervals, or 0, 1, 2, ... for
-        the times of ``time_points``, with straight lines between them.
+    time : "index" or "real"
+        What the drift takes for time: 0, 1, 2, ... for the times of ``time_points``, with straight
+        lines between them, or the measured time, in mean intervals. In real time a short interval
+        sets velocities that a long one beside it cannot hold.
     time_points : sequence of float, optional
         For ``time="index"``: times of the whole series; None: the training times.
+    combine : bool
+        True: cells between two training times come from several predictions, of which the drift
+        is one, in shares that predict left-out training times best; :meth:`report` shows them.
+        False: all come from the drift. Those that start at the first time always do.
     validate_every, patience : int
         With a validation time: steps between validations, and how many may be no better.
     seed : int
@@ -118,6 +151,10 @@ class ScNODE(FittedOnCells[LatentCells]):
         The training cells in the latent space.
     losses_ : dict of numpy.ndarray
         Loss of each step of ``"matching"`` and ``"transport"``.
+    pool_ : Pool or None
+        What ``combine`` chose; None: the drift alone predicts.
+    start_ : StartCells or None
+        Measured cells that combined predictions start from, at most 1,000 of each time.
 
     Raises
     ------
@@ -139,6 +176,8 @@ class ScNODE(FittedOnCells[LatentCells]):
     factors_: CountFactors | ValueFactors
     field_: DriftField
     losses_: dict[str, np.ndarray]
+    pool_: Pool | None
+    start_: StartCells | None
     _kind_of_cells = LatentCells
 
     @explain_arguments
@@ -157,8 +196,9 @@ class ScNODE(FittedOnCells[LatentCells]):
         damping: float | Literal["auto"] | None = "auto",
         max_step: float = 0.25,
         start_times: Literal["all", "first"] = "all",
-        time: Literal["real", "index"] = "real",
+        time: Literal["real", "index"] = "index",
         time_points: Sequence[float] | None = None,
+        combine: bool = True,
         validate_every: int = 50,
         patience: int = 10,
         seed: int = 0,
@@ -177,6 +217,7 @@ class ScNODE(FittedOnCells[LatentCells]):
         self.start_times = start_times
         self.time = time
         self.time_points = time_points_of(time_points)
+        self.combine = combine
         self.validate_every = validate_every
         self.patience = patience
         self.seed = seed
@@ -188,6 +229,8 @@ class ScNODE(FittedOnCells[LatentCells]):
                 "time": ("real", "index"),
             },
         )
+        if not isinstance(combine, bool):
+            raise ValueError(f"combine must be True or False, not {combine!r}")
         check_whole(
             self.settings,
             "smallest_rank", "matching_steps", "batch_size", "validate_every", "patience",
@@ -279,7 +322,42 @@ class ScNODE(FittedOnCells[LatentCells]):
                 coupled, clock(times), self.drift_settings, self.max_step, fabric
             )
         self.field_ = DriftField(drift, clock, self.max_step, damping)
+        self.pool_ = self.start_ = None
+        if self.combine and self.start_times == "all":
+            self._choose_pool(reader, training)
         return self
+
+    def report(self) -> pd.DataFrame:
+        """Return where predicted cells between two training times come from.
+
+        Returns
+        -------
+        pandas.DataFrame, one row for each way of predicting
+            ``share`` of the cells with ``noise=True``; for each training time that was left out
+            the energy distance to its measured cells, in the unit of the values; the last two
+            rows are the expected populations (``noise=False`` and ``"depth"``), of which the
+            better is used, with the squared Wasserstein distance in principal components.
+
+        Raises
+        ------
+        ValueError
+            If the model is not fitted or does not combine predictions.
+        """
+        import pandas as pd
+
+        self._fitted()
+        if self.pool_ is None:
+            raise ValueError("the drift alone predicts: combine=False, or it starts at one time")
+        pool = self.pool_
+        kinds = [("noise=True", way, "energy") for way in WAYS]
+        kinds += [("expected", way, "place") for way in (DRIFT, SMOOTHED)]
+        shares = [*pool.shares, *(float(way == pool.expected) for way in (DRIFT, SMOOTHED))]
+        index = pd.MultiIndex.from_tuples([k[:2] for k in kinds], names=["cells", "way"])
+        scores = {
+            f"without {row['time']:g}": [row[f"{score}, {way}"] for _, way, score in kinds]
+            for row in pool.left_out
+        }
+        return pd.DataFrame({"share": shares, **scores}, index=index)
 
     @property
     def drift_settings(self) -> DriftSettings:
@@ -305,6 +383,21 @@ class ScNODE(FittedOnCells[LatentCells]):
             )
         else:
             self.factors_ = fit_value_factors(cells, self.latent_dim, self.smallest_rank, self.seed)
+
+    def _choose_pool(self, reader: CellReader, training: np.ndarray) -> None:
+        cells, n_times = self._fitted(), len(self._fitted().times)
+        most = max(min(KEPT_CELLS, reader.max_cells_in_memory // n_times), 2)
+        rows = some_of_each(reader.time, training, most, np.random.default_rng(self.seed))
+        place = np.searchsorted(np.flatnonzero(training), rows)
+        self.start_ = StartCells.of(reader.stored_of(rows), cells.points[place], cells.time[place])
+        self.pool_ = choose_pool(
+            cells,
+            self.start_,
+            self.factors_,
+            self.drift_settings,
+            lambda times: ModelTime(self.time_points or times, self.time),
+            self.max_step,
+        )
 
     def _encode(self, reader: ValueReader) -> np.ndarray:
         device, points = self._device(), np.empty((0, 0), dtype=np.float32)
@@ -371,16 +464,81 @@ class ScNODE(FittedOnCells[LatentCells]):
         cells = self._fitted()
         check_reach(requested, cells.times)
         rng = np.random.default_rng(seed)
-        latent = np.concatenate(
-            [
-                population_at(cells, self.field_, time, n_cells, rng, self.start_times)
-                for time in requested
-            ]
-        )
         generator = torch.Generator(device=self._device()).manual_seed(seed)
-        return predicted_cells(
-            self.factors_, cells, latent, np.repeat(requested, n_cells), noise, generator
-        )
+        if self.pool_ is None:
+            latent = np.concatenate([self._population(time, n_cells, rng) for time in requested])
+            x, values = expected_cells(self.factors_, cells, latent, noise, generator)
+        else:
+            at_times = [self._combined(time, n_cells, noise, rng, generator) for time in requested]
+            x, values, latent = (np.concatenate(parts) for parts in zip(*at_times, strict=True))
+        time = np.repeat(requested, n_cells)
+        return as_cells(cells, time, x, values, latent, drawn=noise is True)
+
+    def _population(self, time: float, n_cells: int, rng: np.random.Generator) -> np.ndarray:
+        """Latent points (n_cells, n_latent) of the drift's population at a time."""
+        return population_at(self._fitted(), self.field_, time, n_cells, rng, self.start_times)
+
+    def _combined(
+        self,
+        time: float,
+        n_cells: int,
+        noise: bool | Literal["depth"],
+        rng: np.random.Generator,
+        generator: torch.Generator,
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """X, values and latent points of the cells at one time."""
+        cells, pool, start = self._fitted(), self.pool_, self.start_
+        assert pool is not None
+        assert start is not None
+        around = between(start, cells.times, time)
+        beyond = time > cells.times[-1]
+        if (noise is True and beyond and self.field_.damping != 0) or (
+            noise is not True and pool.expected == DRIFT
+        ):
+            latent = self._population(time, n_cells, rng)
+            return *expected_cells(self.factors_, cells, latent, noise, generator), latent
+        if noise is not True:
+            return self._smoothed(time, n_cells, rng)
+        if around is None:
+            last = cells.times[cells.times <= time][-1]
+            side = Side(*start.at(last)).some(n_cells, rng)
+        else:
+            side = pooled(
+                pool.shares,
+                self.factors_,
+                around,
+                n_cells,
+                rng,
+                lambda n: self._drawn(time, n, rng),
+            )
+        return side.stored, self._values(side.stored), side.points
+
+    def _drawn(self, time: float, n_cells: int, rng: np.random.Generator) -> Side:
+        """Cells of the drift with noise drawn anew."""
+        points = self._population(time, n_cells, rng)
+        seed = int(rng.integers(2**31))
+        return Side(drawn_cells(self.factors_, self._tensor(points), seed), points)
+
+    def _smoothed(
+        self, time: float, n_cells: int, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """X, values and latent points of smoothed cells at one time."""
+        cells, start = self._fitted(), self.start_
+        assert start is not None
+        around = between(start, cells.times, time)
+        if around is None:
+            last = start.at(cells.times[cells.times <= time][-1])[0]
+            still = smoothed(self._values(last).astype(np.float64))
+            values = still[draw_rows(len(still), n_cells, rng)]
+        else:
+            before, after = self._values(around.left.stored), self._values(around.right.stored)
+            values = smoothed_cells(before, after, around.weight, n_cells, rng)
+        values = values.astype(np.float32)
+        x = values if cells.depth is None else np.expm1(values) * (cells.depth / COUNTS_PER_CELL)
+        return x, values, self.factors_.encode(self._tensor(x)).cpu().numpy()
+
+    def _values(self, stored: np.ndarray) -> np.ndarray:
+        return stored if self._fitted().depth is None else log_values(stored)
 
     def encode(self, adata: AnnData) -> np.ndarray:
         """Return the latent points of cells, (n_cells, n_latent).
@@ -431,6 +589,15 @@ class ScNODE(FittedOnCells[LatentCells]):
         arrays = {name: value for name, value in factors.items() if isinstance(value, Tensor)}
         learned["factors"] = {n: value for n, value in factors.items() if n not in arrays}
         learned["damping"] = self.field_.damping
+        if self.pool_ is not None and self.start_ is not None:
+            pool, start = vars(self.pool_), vars(self.start_)
+            learned["pool"] = {**pool, "shares": pool["shares"].tolist()}
+            learned["start"] = {"n_genes": self.start_.n_genes}
+            tensors |= {
+                f"start.{name}": torch.as_tensor(value)
+                for name, value in start.items()
+                if name != "n_genes"
+            }
         tensors |= {f"factors.{name}": value for name, value in arrays.items()}
         drift = self.field_.drift.state_dict()
         return learned, tensors | {f"drift.{name}": value for name, value in drift.items()}
@@ -444,3 +611,9 @@ class ScNODE(FittedOnCells[LatentCells]):
         drift = TimedDrift(cells.points.shape[1], self.drift_hidden, self.drift_activation)
         drift.load_state_dict(under("drift", tensors))
         self.field_ = DriftField(drift.to(where), self._clock(), self.max_step, learned["damping"])
+        self.pool_ = self.start_ = None
+        if "pool" in learned:  # Older files have none: their drift alone predicts.
+            pool = learned["pool"]
+            self.pool_ = Pool(**{**pool, "shares": np.array(pool["shares"])})
+            start: dict[str, Any] = {n: t.numpy() for n, t in under("start", tensors).items()}
+            self.start_ = StartCells(**start, **learned["start"])

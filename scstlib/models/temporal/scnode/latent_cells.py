@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
 import torch
@@ -35,6 +35,61 @@ class LatentCells(CellFormat):
         """Return the points of the cells measured at ``time``, (n, n_latent)."""
         own: np.ndarray = self.points[self.time == time]
         return own
+
+
+@dataclass(frozen=True)
+class StartCells:
+    """Measured cells that predictions start from, as they are stored, compressed by row.
+
+    Attributes
+    ----------
+    points : numpy.ndarray, shape (n, n_latent), float32
+    time : numpy.ndarray, shape (n,)
+    data, indices, indptr : numpy.ndarray
+        Entries that are not zero, the genes of each, and where each cell begins.
+    """
+
+    points: np.ndarray
+    time: np.ndarray
+    data: np.ndarray
+    indices: np.ndarray
+    indptr: np.ndarray
+    n_genes: int
+
+    @classmethod
+    def of(cls, stored: np.ndarray, points: np.ndarray, time: np.ndarray) -> Self:
+        """Keep cells, ``stored`` of shape (n, genes)."""
+        from scipy.sparse import csr_matrix
+
+        kept = csr_matrix(stored)
+        return cls(points, time, kept.data, kept.indices, kept.indptr, stored.shape[1])
+
+    def stored(self, rows: np.ndarray | slice = slice(None)) -> np.ndarray:
+        """Return cells as they are stored, (n, genes) float32."""
+        from scipy.sparse import csr_matrix
+
+        shape = (len(self.time), self.n_genes)
+        cells = csr_matrix((self.data, self.indices, self.indptr), shape=shape)
+        found: np.ndarray = cells[rows].toarray()
+        return found
+
+    def at(self, time: float) -> tuple[np.ndarray, np.ndarray]:
+        """Return the cells of a time, as stored (n, genes) and in the latent space."""
+        rows = np.flatnonzero(self.time == time)
+        return self.stored(rows), self.points[rows]
+
+    def at_most(self, n: int, rng: np.random.Generator) -> StartCells:
+        """Return at most n cells of each time."""
+        rows = some_of_each(self.time, np.ones(len(self.time), dtype=bool), n, rng)
+        return StartCells.of(self.stored(rows), self.points[rows], self.time[rows])
+
+
+def some_of_each(
+    time: np.ndarray, chosen: np.ndarray, n: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Return rows of at most n of the chosen cells of each time, ascending."""
+    order = rng.permutation(np.flatnonzero(chosen))
+    return np.sort(np.concatenate([order[time[order] == each][:n] for each in np.unique(time)]))
 
 
 def training_rows(reader: CellReader, validation_time: float | None) -> np.ndarray:
@@ -75,6 +130,15 @@ def same_share(
     return np.sort(order[np.linspace(0, len(order) - 1, n).astype(int)])
 
 
+def draw_rows(n_rows: int, n: int, rng: np.random.Generator) -> np.ndarray:
+    """Draw n rows, each as often as any other up to one, as copying cells draws them."""
+    whole, rest = divmod(n, n_rows)
+    rows: np.ndarray = np.r_[
+        np.repeat(np.arange(n_rows), whole), rng.choice(n_rows, rest, replace=False)
+    ]
+    return rows
+
+
 def population_at(
     cells: LatentCells,
     field: DriftField,
@@ -111,52 +175,63 @@ def _moved(
 ) -> np.ndarray:
     """Cells of a training time, each as often as any other up to one, moved to ``time``."""
     points = cells.at(start)
-    whole, rest = divmod(n_cells, len(points))
-    # Drawn as copying draws them: a drift at rest predicts the cells that copying does.
-    drawn = rng.choice(len(points), rest, replace=False)
-    rows = np.r_[np.repeat(np.arange(len(points)), whole), drawn]
+    rows = draw_rows(len(points), n_cells, rng)
     moved: np.ndarray = field.flow(points[rows], start, [time])[0]
     return moved
 
 
-def predicted_cells(
+def expected_cells(
     factors: CountFactors | ValueFactors,
     cells: CellFormat,
     latent: np.ndarray,
-    time: np.ndarray,
     noise: bool | Literal["depth"],
     generator: torch.Generator,
-) -> AnnData:
-    """Return cells at latent points (n, n_latent), as measured or as expected.
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return X and values (n, genes) of cells at latent points (n, n_latent).
 
     Parameters
     ----------
     factors : CountFactors or ValueFactors
         What the latent points stand for.
-    time : numpy.ndarray, shape (n,)
-        What ``obs`` says of each cell.
     noise : bool or "depth"
         True: drawn; False: expected, at the median depth; "depth": expected, at drawn depths.
-    """
-    import pandas as pd
-    from anndata import AnnData
 
+    Returns
+    -------
+    tuple of numpy.ndarray
+        In the unit of the input, and of counts log1p of counts per 10,000, else the same.
+    """
     points = torch.as_tensor(latent, device=generator.device)
-    obs = pd.DataFrame({cells.time_key: time}, index=np.arange(len(time)).astype(str))
-    frame = {"obs": obs, "var": pd.DataFrame(index=list(cells.genes)), "obsm": {"latent": latent}}
     if isinstance(factors, ValueFactors):
         drawn = noise is True
         x = factors.draw(points, generator) if drawn else factors.expected_values(points)
-        return AnnData(x.cpu().numpy(), **frame)
+        return x.cpu().numpy(), x.cpu().numpy()
     assert cells.depth is not None
     if noise is True:
         x = factors.draw(points, factors.draw_totals(len(points), generator), generator)
         found = x.sum(1, keepdim=True).clamp(min=1)
-        values, kind = torch.log1p(x * (COUNTS_PER_CELL / found)), "counts"
-    else:
-        totals = factors.draw_totals(len(points), generator) if noise else None
-        depth = cells.depth if totals is None else totals[:, None]
-        x, kind = factors.log_share(points).exp() * depth, "expected counts"
-        values = factors.expected_values(points, totals)
-    layers = {"log1p_cp10k": values.cpu().numpy()}
-    return AnnData(x.cpu().numpy(), layers=layers, uns={"value_kind": kind}, **frame)
+        return x.cpu().numpy(), torch.log1p(x * (COUNTS_PER_CELL / found)).cpu().numpy()
+    totals = factors.draw_totals(len(points), generator) if noise else None
+    depth = cells.depth if totals is None else totals[:, None]
+    x = factors.log_share(points).exp() * depth
+    return x.cpu().numpy(), factors.expected_values(points, totals).cpu().numpy()
+
+
+def as_cells(
+    cells: CellFormat,
+    time: np.ndarray,
+    x: np.ndarray,
+    values: np.ndarray,
+    latent: np.ndarray,
+    drawn: bool,
+) -> AnnData:
+    """Return predicted cells as AnnData, ``time`` (n,) in ``obs``, ``drawn`` or expected ones."""
+    import pandas as pd
+    from anndata import AnnData
+
+    obs = pd.DataFrame({cells.time_key: time}, index=np.arange(len(time)).astype(str))
+    frame = {"obs": obs, "var": pd.DataFrame(index=list(cells.genes)), "obsm": {"latent": latent}}
+    if cells.depth is None:
+        return AnnData(x, **frame)
+    kind = "counts" if drawn else "expected counts"
+    return AnnData(x, layers={"log1p_cp10k": values}, uns={"value_kind": kind}, **frame)

@@ -1,0 +1,467 @@
+"""Populations between measured times, pooled from several ways of predicting them.
+
+A linear pool (Stone 1961, https://doi.org/10.1214/aoms/1177704873) draws each cell from one of
+several predictions, in fixed shares. The energy distance of a pool to measured cells is a convex
+quadratic function of the shares (Székely & Rizzo 2013, https://doi.org/10.1016/j.jspi.2013.03.018),
+so the shares that predict left-out training times best are the solution of a small programme.
+
+Cells keep what is their own: values keep their residual, and counts are thinned for genes whose
+expected count falls, and receive Poisson counts for genes whose expected count rises. Zeros and
+the correlations between genes stay those of measured cells.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from scstlib.models.temporal.scnode.count_factors import CountFactors
+from scstlib.models.temporal.scnode.drift import DriftField, squared_w2
+from scstlib.models.temporal.scnode.flow_matching import DriftSettings, train_drift
+from scstlib.models.temporal.scnode.latent_cells import (
+    LatentCells,
+    StartCells,
+    draw_rows,
+    population_at,
+)
+from scstlib.models.temporal.scnode.model_time import ModelTime
+from scstlib.models.temporal.scnode.transport_curves import couple, couple_times
+from scstlib.models.temporal.scnode.value_factors import ValueFactors, principal_axes
+from scstlib.preprocess.cells import COUNTS_PER_CELL
+
+Factors = CountFactors | ValueFactors
+
+WAYS = ("cells as measured", "mean moved", "coupled pairs", "drift")
+# What the shares are drawn to: half of the cells stay, half move. In six real series no way alone
+# is as near the left-out times as cells of which half stay.
+PRIOR = np.array([0.5, 0.25, 0.25, 0.0])
+PULL = 0.3  # Of the prior, against the energy distance of the best way.
+MOST_LEFT_OUT = 6
+FOLD_CELLS = 200  # Of a time, when times are left out.
+SHORTER = 3  # Drifts without a time are trained in as many times fewer steps.
+TINY = 1e-9
+LARGEST_CHANGE = 4.0  # Of a log count: a gene that is hardly counted says little of its rate.
+NEAR, HALF = 20, 0.5  # Smoothed cells lie halfway to the mean of so many cells of their time.
+MOST_COMPONENTS = 20  # In which expected populations are compared.
+DRIFT, SMOOTHED = "drift", "smoothed cells"
+
+
+@dataclass(frozen=True)
+class Pool:
+    """How cells between two measured times are predicted.
+
+    Attributes
+    ----------
+    shares : numpy.ndarray, shape (4,)
+        Share of each of ``WAYS`` in cells as they would be measured.
+    expected : str
+        Whose populations are predicted as expected ones: ``DRIFT`` or ``SMOOTHED``.
+    left_out : list of dict
+        For each time left out its energy distance by way, and the squared Wasserstein distances
+        of both expected populations.
+    """
+
+    shares: np.ndarray
+    expected: str
+    left_out: list[dict[str, float]]
+
+
+@dataclass(frozen=True)
+class Side:
+    """Measured cells of one time: as stored (n, genes) and in the latent space (n, rank)."""
+
+    stored: np.ndarray
+    points: np.ndarray
+
+    def some(self, n: int, rng: np.random.Generator) -> Side:
+        """Draw n cells, each as often as any other up to one."""
+        rows = draw_rows(len(self.points), n, rng)
+        return Side(self.stored[rows], self.points[rows])
+
+
+@dataclass(frozen=True)
+class Between:
+    """Measured cells of the two times around a requested one, which lies ``weight`` of the way.
+
+    Attributes
+    ----------
+    left, right : Side
+    weight : float
+        0 at the earlier time, 1 at the later.
+    time : float
+    """
+
+    left: Side
+    right: Side
+    weight: float
+    time: float
+
+    def n_right(self, n: int, rng: np.random.Generator) -> int:
+        """Of n cells, how many come from the later time."""
+        return int(n * self.weight + rng.random())
+
+
+def between(start: StartCells, times: np.ndarray, time: float) -> Between | None:
+    """Return the cells around ``time``; None at a measured time and beyond the last."""
+    after = int(np.searchsorted(times, time, side="right"))
+    if after == len(times) or times[after - 1] == time:
+        return None
+    left, right = times[after - 1], times[after]
+    weight = float((time - left) / (right - left))
+    return Between(Side(*start.at(left)), Side(*start.at(right)), weight, float(time))
+
+
+def log_values(counts: np.ndarray) -> np.ndarray:
+    """Return log1p of counts per 10,000, (n, genes)."""
+    totals = np.maximum(counts.sum(1, keepdims=True), 1)
+    values: np.ndarray = np.log1p(counts * (COUNTS_PER_CELL / totals))
+    return values
+
+
+def carried(
+    factors: Factors,
+    side: Side,
+    goal: np.ndarray,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """Return measured cells moved to latent points ``goal`` (n, rank), each with what is its own.
+
+    Values keep their residual; of counts see :func:`thinned_and_raised`.
+    """
+    start, end = _tensor(side.points), _tensor(goal)
+    if isinstance(factors, ValueFactors):
+        shift = (factors.expected_values(end) - factors.expected_values(start)).cpu().numpy()
+        return _not_below(side.stored + shift, factors.smallest)
+    before = factors.log_share(start)
+    change = (factors.log_share(end) - before).cpu().numpy()
+    return thinned_and_raised(side.stored, before.exp().cpu().numpy(), change, rng)
+
+
+def thinned_and_raised(
+    counts: np.ndarray, share: np.ndarray, change: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
+    """Return counts of cells whose expected shares change, exact where they are Poisson.
+
+    Parameters
+    ----------
+    counts : numpy.ndarray, shape (n, genes)
+    share : numpy.ndarray, shape (n, genes)
+        Expected share of each gene in the counts of its cell.
+    change : numpy.ndarray, shape (n, genes) or (genes,)
+        Of the log of the share. Where it is negative, each count is kept with probability
+        ``exp(change)``; where it is positive, Poisson counts are added.
+    """
+    ratio = np.exp(np.clip(change, -LARGEST_CHANGE, LARGEST_CHANGE))
+    kept = rng.binomial(np.rint(counts).astype(np.int64), np.minimum(ratio, 1.0))
+    expected = share * counts.sum(1, keepdims=True)
+    moved: np.ndarray = kept + rng.poisson(expected * np.maximum(ratio - 1.0, 0.0))
+    return moved.astype(np.float32)
+
+
+def stay(factors: Factors, around: Between, n: int, rng: np.random.Generator) -> Side:
+    """Cells of both times as they were measured, more of the nearer one."""
+    n_right = around.n_right(n, rng)
+    parts = [around.left.some(n - n_right, rng), around.right.some(n_right, rng)]
+    return Side(*(np.concatenate([getattr(p, a) for p in parts]) for a in ("stored", "points")))
+
+
+def mean_moved(factors: Factors, around: Between, n: int, rng: np.random.Generator) -> Side:
+    """Cells of both times, moved so that their mean is the mean between both."""
+    n_right, moved = around.n_right(n, rng), []
+    goal = _mix(around.left.points.mean(0), around.right.points.mean(0), around.weight)
+    before, after = (_profile(factors, side.stored) for side in (around.left, around.right))
+    profile = _mix(before, after, around.weight)
+    for side, own, size in zip(
+        (around.left, around.right), (before, after), (n - n_right, n_right), strict=True
+    ):
+        some = side.some(size, rng)
+        points = some.points + (goal - side.points.mean(0))
+        if isinstance(factors, ValueFactors):
+            stored = _not_below(some.stored + (profile - own), factors.smallest)
+        else:
+            change = np.log(profile + 1e-8) - np.log(own + 1e-8)
+            share = factors.log_share(_tensor(some.points)).exp().cpu().numpy()
+            stored = thinned_and_raised(some.stored, share, change, rng)
+        moved.append(Side(stored, points))
+    return Side(*(np.concatenate([getattr(p, a) for p in moved]) for a in ("stored", "points")))
+
+
+def coupled_pairs(factors: Factors, around: Between, n: int, rng: np.random.Generator) -> Side:
+    """Cells of both times moved along straight lines to their partners by optimal transport."""
+    plan = couple(around.left.points.astype(float), around.right.points.astype(float))
+    drawn = rng.choice(plan.size, n, p=plan.ravel() / plan.sum())
+    rows = np.unravel_index(drawn, plan.shape)
+    goal = _mix(around.left.points[rows[0]], around.right.points[rows[1]], around.weight)
+    later = np.arange(n) < around.n_right(n, rng)
+    stored = np.empty((n, around.left.stored.shape[1]), dtype=np.float32)
+    for side, own, mask in ((around.left, rows[0], ~later), (around.right, rows[1], later)):
+        cells = Side(side.stored[own[mask]], side.points[own[mask]])
+        stored[mask] = carried(factors, cells, goal[mask], rng)
+    return Side(stored, goal.astype(np.float32))
+
+
+def smoothed_cells(
+    left: np.ndarray, right: np.ndarray, weight: float, n: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Return values (n, genes) on the lines between coupled cells that were smoothed before.
+
+    Parameters
+    ----------
+    left, right : numpy.ndarray, shapes (n_left, genes) and (n_right, genes)
+        Values of the cells of both times.
+    """
+    before, after = (smoothed(values.astype(np.float64)) for values in (left, right))
+    plan = couple(before, after)
+    drawn = rng.choice(plan.size, n, p=plan.ravel() / plan.sum())
+    rows = np.unravel_index(drawn, plan.shape)
+    return _mix(before[rows[0]], after[rows[1]], weight)
+
+
+def smoothed(values: np.ndarray) -> np.ndarray:
+    """Return each of (n, genes) halfway to the mean of its nearest cells, itself among them."""
+    from sklearn.neighbors import NearestNeighbors
+
+    near = NearestNeighbors(n_neighbors=min(NEAR, len(values))).fit(values)
+    rows = near.kneighbors(values, return_distance=False)
+    drawn: np.ndarray = (1 - HALF) * values + HALF * values[rows].mean(1)
+    return drawn
+
+
+def pooled(
+    shares: np.ndarray,
+    factors: Factors,
+    around: Between,
+    n: int,
+    rng: np.random.Generator,
+    drift: Callable[[int], Side],
+) -> Side:
+    """Return n cells of a pool, as stored, shuffled.
+
+    Parameters
+    ----------
+    drift : function
+        Returns so many cells as the drift predicts them.
+    """
+    ways = (stay, mean_moved, coupled_pairs)
+    sizes = _rounded(shares * n, rng)
+    parts = [way(factors, around, k, rng) for way, k in zip(ways, sizes[:3], strict=True) if k]
+    if sizes[3]:
+        parts.append(drift(int(sizes[3])))
+    order = rng.permutation(n)
+    return Side(
+        *(np.concatenate([getattr(p, a) for p in parts])[order] for a in ("stored", "points"))
+    )
+
+
+def choose_pool(
+    cells: LatentCells,
+    start: StartCells,
+    factors: Factors,
+    settings: DriftSettings,
+    clock: Callable[[np.ndarray], ModelTime],
+    max_step: float,
+) -> Pool:
+    """Choose the shares by leaving out one inner training time after the other.
+
+    Parameters
+    ----------
+    settings : DriftSettings
+        Of the drift; those without a time are trained in a third of its steps.
+    clock : function
+        Returns the model time of a series of measured times.
+
+    Returns
+    -------
+    Pool
+        With fewer than three times none can be left out: the shares are ``PRIOR`` and expected
+        populations are smoothed cells.
+    """
+    times, rng = cells.times, np.random.default_rng(settings.seed)
+    inner = times[1:-1]
+    if not len(inner):
+        return Pool(PRIOR, SMOOTHED, [])
+    chosen = np.unique(np.linspace(0, len(inner) - 1, min(len(inner), MOST_LEFT_OUT)).astype(int))
+    small = start.at_most(FOLD_CELLS, rng)
+    stored = small.stored()
+    axes = _axes(stored if cells.depth is None else log_values(stored))
+    parts, left_out = [], []
+    for left in inner[chosen]:
+        part = _Fold(cells, small, factors, float(left), settings, clock, max_step)
+        distances = part.distances(rng)
+        parts.append(distances)
+        row = {
+            f"energy, {way}": float(e) for way, e in zip(WAYS, _energies(*distances), strict=True)
+        }
+        for name, predicted in part.expected(rng).items():
+            row[f"place, {name}"] = squared_w2(predicted @ axes, part.measured @ axes)
+        left_out.append({"time": float(left)} | row)
+    gains = [
+        np.log((row[f"place, {SMOOTHED}"] + TINY) / (row[f"place, {DRIFT}"] + TINY))
+        for row in left_out
+    ]
+    return Pool(best_shares(parts), SMOOTHED if np.mean(gains) < 0 else DRIFT, left_out)
+
+
+class _Fold:
+    """One training time left out: its cells, and what every way predicts without it."""
+
+    def __init__(
+        self,
+        cells: LatentCells,
+        small: StartCells,
+        factors: Factors,
+        left_out: float,
+        settings: DriftSettings,
+        clock: Callable[[np.ndarray], ModelTime],
+        max_step: float,
+    ) -> None:
+        times = cells.times[cells.times != left_out]
+        self.factors, self.counts = factors, cells.depth is not None
+        found = between(small, times, left_out)
+        assert found is not None
+        self.around, self.time = found, left_out
+        self.measured = self._values(small.at(left_out)[0])
+        coupled = couple_times(
+            [small.at(time)[1] for time in times], None, np.random.default_rng(settings.seed)
+        )
+        shorter = replace(settings, matching_steps=max(settings.matching_steps // SHORTER, 1))
+        own_clock = clock(times)
+        drift, _ = train_drift(coupled, own_clock(times), shorter, progress=False)
+        self.field = DriftField(drift, own_clock, max_step, 0.0)
+        points = np.concatenate([small.at(time)[1] for time in times])
+        time = np.repeat(times, [len(small.at(t)[1]) for t in times])
+        self.cells = replace(cells, times=times, points=points, time=time)
+
+    def distances(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, float]:
+        """Mean distances: of each way to measured cells, between ways, between measured cells."""
+        n = len(self.measured)
+        found = [way(self.factors, self.around, n, rng).stored
+                 for way in (stay, mean_moved, coupled_pairs)]  # fmt: skip
+        clouds = [_tensor(self._values(x)) for x in (*found, self._drawn(n, rng))]
+        measured = _tensor(self.measured)
+        to_measured = np.array([_mean_distance(x, measured) for x in clouds])
+        among = np.array([[_mean_distance(x, y) for y in clouds] for x in clouds])
+        return to_measured, among, _mean_distance(measured, measured)
+
+    def expected(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        """Expected populations, values (n, genes), of both kinds."""
+        n = len(self.measured)
+        points = _tensor(self._flowed(n, rng))
+        generator = torch.Generator().manual_seed(int(rng.integers(2**31)))
+        if isinstance(self.factors, CountFactors):
+            totals = self.factors.draw_totals(n, generator)
+            values = self.factors.expected_values(points, totals)
+        else:
+            values = self.factors.expected_values(points)
+        around = self.around
+        before, after = self._values(around.left.stored), self._values(around.right.stored)
+        return {
+            DRIFT: values.cpu().numpy(),
+            SMOOTHED: smoothed_cells(before, after, around.weight, n, rng),
+        }
+
+    def _flowed(self, n: int, rng: np.random.Generator) -> np.ndarray:
+        return population_at(self.cells, self.field, self.time, n, rng, "all")
+
+    def _drawn(self, n: int, rng: np.random.Generator) -> np.ndarray:
+        points = _tensor(self._flowed(n, rng))
+        return drawn_cells(self.factors, points, int(rng.integers(2**31)))
+
+    def _values(self, stored: np.ndarray) -> np.ndarray:
+        return log_values(stored) if self.counts else stored
+
+
+def drawn_cells(factors: Factors, points: Tensor, seed: int) -> np.ndarray:
+    """Return cells (n, genes) drawn at latent points, in the unit that is stored."""
+    generator = torch.Generator(device=points.device).manual_seed(seed)
+    if isinstance(factors, ValueFactors):
+        return factors.draw(points, generator).cpu().numpy()
+    totals = factors.draw_totals(len(points), generator)
+    return factors.draw(points, totals, generator).cpu().numpy()
+
+
+def best_shares(parts: list[tuple[np.ndarray, np.ndarray, float]]) -> np.ndarray:
+    """Return the shares with the least energy distance, summed over folds, near the prior.
+
+    Parameters
+    ----------
+    parts : list of (to_measured, among, measured)
+        Mean distances of each way to measured cells (k,), between the ways (k, k) and between
+        measured cells. Each part is divided by the energy distance of its best way.
+    """
+    from scipy.optimize import minimize
+
+    # Cells that are all alike have no distance.
+    best = [max(float(_energies(*part).min()), 0.02 * part[2], TINY) for part in parts]
+    linear = np.mean([2 * part[0] / b for part, b in zip(parts, best, strict=True)], axis=0)
+    square = np.mean([part[1] / b for part, b in zip(parts, best, strict=True)], axis=0)
+
+    def loss(shares: np.ndarray) -> float:
+        off = shares - PRIOR
+        return float(linear @ shares - shares @ square @ shares + PULL * off @ off)
+
+    def slope(shares: np.ndarray) -> np.ndarray:
+        gradient: np.ndarray = linear - 2 * square @ shares + 2 * PULL * (shares - PRIOR)
+        return gradient
+
+    found = minimize(
+        loss, PRIOR, jac=slope, bounds=[(0, 1)] * len(PRIOR), method="SLSQP",
+        constraints={"type": "eq", "fun": lambda s: s.sum() - 1, "jac": lambda s: np.ones(len(s))},
+        options={"maxiter": 300, "ftol": 1e-9},
+    )  # fmt: skip
+    shares: np.ndarray = np.clip(found.x, 0, None).round(3)
+    shares /= shares.sum()
+    return shares
+
+
+def _energies(to_measured: np.ndarray, among: np.ndarray, measured: float) -> np.ndarray:
+    energies: np.ndarray = 2 * to_measured - np.diag(among) - measured
+    return energies
+
+
+def _mean_distance(x: Tensor, y: Tensor) -> float:
+    """Mean distance of two clouds, or of pairs of different cells of one."""
+    total = float(torch.cdist(x, y).sum())
+    return total / (len(x) * (len(y) - (x is y)))
+
+
+def _axes(values: np.ndarray) -> np.ndarray:
+    """Principal axes of values, (genes, at most 20)."""
+    centred = torch.as_tensor(values - values.mean(0))
+    rank = max(min(MOST_COMPONENTS, min(centred.shape) - 1), 1)
+    axes: np.ndarray = principal_axes(centred, rank).numpy().T
+    return axes
+
+
+def _profile(factors: Factors, stored: np.ndarray) -> np.ndarray:
+    """Mean of values, or mean share of each gene in the counts of a cell."""
+    counted = isinstance(factors, CountFactors)
+    share: np.ndarray = (stored / stored.sum(1, keepdims=True) if counted else stored).mean(0)
+    return share
+
+
+def _mix(left: np.ndarray, right: np.ndarray, weight: float) -> np.ndarray:
+    mixed: np.ndarray = (1 - weight) * left + weight * right
+    return mixed
+
+
+def _not_below(values: np.ndarray, smallest: float) -> np.ndarray:
+    """Values without negative ones where the training cells have none."""
+    kept: np.ndarray = values if smallest < 0 else np.maximum(values, 0)
+    return kept.astype(np.float32)
+
+
+def _rounded(sizes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Whole numbers of the same sum, each at most one off; the rest is drawn."""
+    ends = np.floor(np.cumsum(sizes) + rng.random() * (1 - 1e-9))
+    ends[-1] = round(sizes.sum())
+    whole: np.ndarray = np.diff(np.r_[0, np.minimum(ends, ends[-1])]).astype(int)
+    return whole
+
+
+def _tensor(values: np.ndarray) -> Tensor:
+    return torch.as_tensor(np.ascontiguousarray(values), dtype=torch.float32)

@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from anndata import AnnData
+
+from scstlib.metrics.expression import energy_distance
+from scstlib.models import ScNODE, load
+from scstlib.models.temporal import CopyNearest, InterpolatedMean
+from scstlib.models.temporal.cells import measured_cells
+from scstlib.models.temporal.scnode.pool import (
+    PRIOR,
+    SMOOTHED,
+    WAYS,
+    best_shares,
+    thinned_and_raised,
+)
+from tests.conftest import series
+
+SHORT = {"matching_steps": 60, "latent_dim": 3, "drift_hidden": (8, 8), "seed": 1}
+TIMES = [0.0, 1.0, 3.0, 4.0, 6.0]
+
+
+@pytest.fixture(scope="module")
+def counts() -> AnnData:
+    return series(TIMES, 60, 12, True)
+
+
+@pytest.fixture(scope="module")
+def model(counts: AnnData) -> ScNODE:
+    return ScNODE(**SHORT).fit(counts)
+
+
+def test_the_report_says_where_cells_come_from(model: ScNODE):
+    report = model.report()
+    shares = report["share"]
+    assert shares["noise=True"].index.tolist() == list(WAYS)
+    assert shares["noise=True"].sum() == pytest.approx(1, abs=1e-6)
+    assert sorted(shares["expected"]) == [0.0, 1.0]
+    assert report.columns.tolist() == ["share", "without 1", "without 3", "without 4"]
+    assert np.isfinite(report.to_numpy()).all()
+
+
+def test_a_drift_alone_has_no_report(counts: AnnData):
+    alone = ScNODE(**SHORT, combine=False).fit(counts)
+    with pytest.raises(ValueError, match="the drift alone predicts"):
+        alone.report()
+
+
+def test_two_times_leave_none_out_and_take_the_prior():
+    model = ScNODE(**SHORT).fit(series([0.0, 4.0], 60, 12, True))
+    assert model.pool_.shares.tolist() == PRIOR.tolist()
+    assert model.pool_.expected == SMOOTHED
+    assert model.sample([1.0], 20).shape == (20, 12)
+
+
+def test_drawn_counts_are_counts_and_known_by_their_seed(model: ScNODE):
+    one, again, other = (model.sample([2.0, 5.0], 30, seed=s) for s in (0, 0, 1))
+    assert (np.rint(one.X) == one.X).all()
+    assert (one.X >= 0).all()
+    assert (one.X == again.X).all()
+    assert (one.X != other.X).any()
+
+
+def test_a_measured_time_gives_its_measured_cells(model: ScNODE, counts: AnnData):
+    found = model.sample([3.0], 60).X
+    measured = np.asarray(counts[counts.obs["time"] == 3.0].X)
+    assert np.array_equal(np.sort(found, axis=0), np.sort(measured, axis=0))
+
+
+def test_a_saved_pool_predicts_the_same(model: ScNODE, tmp_path):
+    model.save(tmp_path / "model")
+    again = load(tmp_path / "model", device="cpu")
+    for noise in (True, "depth", False):
+        assert (
+            again.sample([2.0, 7.0], 25, noise=noise).X
+            == model.sample([2.0, 7.0], 25, noise=noise).X
+        ).all()
+    assert again.report().equals(model.report())
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e3], ids=["hours", "milliseconds"])
+@pytest.mark.parametrize("times", [[0, 1, 6, 12, 24, 48], [0, 1, 2, 1000], [0, 990, 1000]], ids=str)
+def test_no_spacing_of_times_takes_predictions_out_of_the_data(times: list[float], scale: float):
+    cells = series([scale * t for t in times], 40, 12, False)
+    model = ScNODE(**SHORT).fit(cells)
+    asked = [scale * (a + b) / 2 for a, b in itertools.pairwise(times)]
+    low, high = np.asarray(cells.X).min(0), np.asarray(cells.X).max(0)
+    margin = high - low
+    for noise in (True, False):
+        found = model.sample(asked, 30, noise=noise).X
+        assert (found >= low - margin).all()
+        assert (found <= high + margin).all()
+
+
+def test_a_pool_is_near_the_best_simple_method_where_cells_move():
+    """The time left out is scored by cells that nobody was fitted to."""
+    cells = series(TIMES, 120, 12, False)
+    held_out = cells.obs["time"] == 3.0
+    truth = measured_cells(cells[held_out], "time", min_times=1).values
+    training = cells[~held_out].copy()
+    scores = {}
+    for name, method in {
+        "copy": CopyNearest(),
+        "mean": InterpolatedMean(),
+        "pool": ScNODE(**SHORT),
+    }.items():
+        predicted = method.fit(training).sample([3.0], 120).X
+        scores[name] = energy_distance(predicted, truth)
+    assert scores["pool"] <= 1.1 * min(scores["copy"], scores["mean"])
+
+
+def test_poisson_counts_that_are_thinned_or_raised_are_poisson():
+    rng = np.random.default_rng(0)
+    share, total = np.array([0.6, 0.3, 0.1]), 40.0
+    x = rng.poisson(share * total, size=(40_000, 3)).astype(float)
+    change = np.log([0.5, 2.0, 1.0])
+    rate = share * total * np.exp(change)
+    moved = thinned_and_raised(x, np.tile(share, (len(x), 1)), change, rng)
+    assert moved.mean(0) == pytest.approx(rate, rel=0.02)
+    assert moved.var(0)[[0, 2]] == pytest.approx(rate[[0, 2]], rel=0.05)
+    assert (moved[:, 0] <= x[:, 0]).all()
+    assert (moved[:, 2] == x[:, 2]).all()
+
+
+def test_shares_go_to_the_way_that_is_right():
+    """One dimension: measured cells lie at 0; one way gives them, the others lie at 5."""
+    to_measured = np.array([5.0, 5.0, 5.0, 0.0])
+    among = np.abs(np.subtract.outer(to_measured, to_measured))
+    assert best_shares([(to_measured, among, 0.0)])[3] > 0.9
+
+
+def test_shares_of_equal_ways_are_the_prior():
+    assert best_shares([(np.ones(4), np.ones((4, 4)), 1.0)]) == pytest.approx(PRIOR, abs=1e-3)
