@@ -205,7 +205,7 @@ claim(
 )
 
 # %% [markdown]
-# Whether that is a loss depends on what “contacts of a bin” means. Summed over all partners, on all chromosomes, a piece of
+# Whether that is a loss depends on what "contacts of a bin" means. Summed over all partners, on all chromosomes, a piece of
 # chromatin has only so many ends to join, and equal sums are a fair assumption. Within one chromosome or one window they are
 # not: a bin that faces other chromosomes has fewer contacts there. Balance over as much of the genome as was measured, contacts
 # between chromosomes included where there are any, and do not read the row sums of a balanced map as biology.

@@ -51,7 +51,7 @@ claim = Claims(profile, seed)
 # %% [markdown]
 # ## One cell is almost empty
 #
-# Hi-C of a single cell lists the pairs of bins that were found joined in it. An empty pixel does not say “no contact”. It says “not seen”, mostly because
+# Hi-C of a single cell lists the pairs of bins that were found joined in it. An empty pixel does not say "no contact". It says "not seen", mostly because
 # little can be seen: a cell has two copies of a place, and few of their contacts are caught. So the maps of cells of one kind are summed. The sum is called
 # a [pseudo-bulk](../../book/glossary.md#pseudo-bulk). How many cells does it take?
 #

@@ -106,7 +106,7 @@ claim(
 # ## The score on the training part
 #
 # The plainest mistake is to report the dashed line. It is rare in print, but every leak mixes some of the dashed line into the solid one. Here and on the next two pages each
-# mistake is made on purpose: the same model is scored with it and without it, on several simulated organisms. What the mistake adds to the score is called the **illusion**. Its 95 % interval
+# mistake is made on purpose: the same model is scored with it and without it, on several simulated organisms. What the mistake adds to the score is called the **illusion**. Its 95% interval
 # is that of the mean difference over the seeds. A seed is another organism and another start of the training, so the interval speaks about other organisms of this
 # kind, not about other data.
 

@@ -128,8 +128,8 @@ claim(
     f" chromosomes the copy reaches {scc['mean']:.0%} of the ceiling in"
     f" SCC (95% interval {scc['lower']:.0%} to {scc['upper']:.0%}) and"
     f" {disco['mean']:.0%} in GenomeDISCO, although it knows nothing of"
-    " this cell type. In contrast it reaches none of it: the interval"
-    f" ends at {own['upper']:.0%} of the ceiling.",
+    " this cell type. In contrast correlation it reaches none of it: the"
+    f" interval ends at {own['upper']:.0%} of the ceiling.",
     decay["Pearson"] > 0.7,
     scc["lower"] > 0.5,
     disco["lower"] > 0.8,

@@ -172,7 +172,7 @@ table(apart.rename_axis("constant − truth"))
 won = -apart.loc[genes]
 claim(
     f"Below 0 the constant wins. Over {len(seeds)} organisms the"
-    f" divergence in gene space favours it by {won['mean']:.0f} (95 %"
+    f" divergence in gene space favours it by {won['mean']:.0f} (95%"
     f" interval {won['upper']:.0f} to {won['lower']:.0f}); the divergence"
     " in components and the energy distance favour the truth, with"
     " intervals above 0.",
