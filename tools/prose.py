@@ -49,7 +49,7 @@ CODE = re.compile(
 VALUE = re.compile(r"\{[^{}]*\}")  # of an f-string
 MARKS = re.compile(r"^\s*(?:(?:#+|>)(?= |$) ?)*")
 ITEM = re.compile(r"[-*|] |\d+\. |%%|-+$")
-SEVERAL_WORDS = re.compile(r"^[^rR].*[A-Za-z]\w* \w+ \w+", flags=re.DOTALL)  # no pattern
+SEVERAL_WORDS = re.compile(r"(?![rR]).* .*\w", flags=re.DOTALL)  # and no pattern
 
 
 @dataclass(frozen=True)
