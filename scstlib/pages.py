@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from IPython.display import Markdown
 
 DEFAULT_SETTINGS = ("fast", 0)
+MINUS = re.compile(r"(?<![\w)\]}.-])-(?=\d)")  # before a number, and no range or part of a name
 
 
 class FalseClaimError(AssertionError):
@@ -52,7 +54,7 @@ class Claims:
         Parameters
         ----------
         sentence
-            Markdown.
+            Markdown. The hyphen before a negative number is shown as a minus sign.
         *conditions
             What must be true, one or more. Leave a margin: a claim should hold for other seeds and
             on other processors.
@@ -68,6 +70,7 @@ class Claims:
 
         if not conditions:
             raise ValueError(f"no condition says when this is true: {sentence!r}")
+        sentence = MINUS.sub("−", sentence)
         if all(conditions):
             return Markdown(sentence)
         which = ", ".join(str(i) for i, true in enumerate(conditions, start=1) if not true)

@@ -13,6 +13,12 @@ def test_a_true_claim_is_shown_as_it_stands():
     assert Claims("fast", 0)("It **falls**.", 1 < 2, np.bool_(True)).data == "It **falls**."
 
 
+def test_negative_numbers_have_a_minus_sign_and_other_hyphens_stay():
+    sentence = "It is -0.2 (-0.3 to -0.1), in 10-20 cells of `chr1-2` ([all](a-1.ipynb))."
+    shown = Claims("fast", 0)(sentence, True).data
+    assert shown == "It is −0.2 (−0.3 to −0.1), in 10-20 cells of `chr1-2` ([all](a-1.ipynb))."
+
+
 def test_a_false_claim_fails_with_the_settings_of_the_book():
     with pytest.raises(FalseClaimError, match=r"condition 2 of 2 is false: It falls\."):
         Claims("fast", 0)("It falls.", True, False)

@@ -1,4 +1,4 @@
-"""Quick checks, ``make check``: lint, format, types, drift of derived files, fast tests."""
+"""Quick checks, ``make check``: lint, types, spelling, style, derived files, fast tests."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ CHECKS = (
     ("ruff", "check", "."),
     ("ruff", "format", "--check", "."),
     ("mypy",),
+    ("codespell_lib",),
+    ("tools.prose",),
     ("tools.pair", "--check"),
     ("tools.environment", "--check"),
     ("pytest", "-q", "-n", "2", "-m", "not slow and not book"),

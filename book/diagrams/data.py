@@ -96,7 +96,7 @@ def bulk_mixture() -> Drawing:
         y = 88 + 90 * row
         for i in range(share):
             d.cell(75 + 24 * (i - (share - 1) / 2), y - 12, COLOURS[row], SHAPES[row], radius=7.5)
-        d.text(75, y + 16, f"{10 * share} %")
+        d.text(75, y + 16, f"{10 * share}%")
         _level(d, y, level, COLOURS[row])
         d.matrix(370, y - 36, 72, maps[row])
     d.line((MARGIN, 324), (464, 324))

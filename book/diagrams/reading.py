@@ -12,7 +12,8 @@ def book_map() -> Drawing:
     d = Drawing(
         444,
         title="The book by prerequisite",
-        caption="Time and space can be read without each other; what a score rewards helps both.",
+        caption="An arrow says what to read first, a dashed one what helps. Time and space can be"
+        " read without each other.",
         alt="Six boxes joined by arrows, from top to bottom. At the top left expression, at the top"
         " right contact maps, with an arrow from the first to the second. Below them, in the"
         " middle, what a score rewards, reached from both. Below it time on the left, which is"

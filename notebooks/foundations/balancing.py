@@ -1,11 +1,11 @@
 # %% [markdown]
 # # What balancing takes away
 #
-# Balancing with the visibility known: when it fails, and what it removes beside the bias.
+# When balancing a contact map fails, and what it removes besides the bias of visibility.
 #
 # > **Learning goals**
 # > - see when balancing fails, and why a converged result can still be wrong;
-# > - tell what balancing corrects from what it takes away;
+# > - tell apart what balancing corrects and what it takes away;
 # > - keep three kinds of nothing apart: masked bin, empty pixel, masked pixel of a window.
 # >
 # > **Before**: [Contact maps](contact_maps.ipynb), [Pseudo-bulk: how many cells?](pseudo_bulk.ipynb).
@@ -51,15 +51,15 @@ claim = Claims(profile, seed)
 # %% [markdown]
 # ## Is a balanced map right?
 #
-# Some bins are seen better than others. [Balancing](contact_maps.ipynb#balancing) looks for one weight a bin such that all
+# Some bins are seen better than others. [Balancing](contact_maps.ipynb#balancing) looks for one weight per bin such that all
 # rows of the weighted map have the same sum ([Imakaev et al. 2012](https://doi.org/10.1038/nmeth.2148)). It assumes that a
-# bin with few contacts was badly *seen*. Real data never tell whether that was so. In the simulated organism every bin has a
-# [visibility](../../book/glossary.md#visibility) that is known, and some bins have none. A correction of nothing but
-# visibility would have weights proportional to one over it:
+# bin with few contacts was badly *seen*. Real data cannot tell whether that was so. In the simulated organism every bin has a
+# [visibility](../../book/glossary.md#visibility) that is known, and for some bins it is 0. Weights that correct visibility and
+# nothing else would be proportional to one over it:
 #
 # $$\text{seen}_{ij} = v_i \, v_j \, \text{contacts}_{ij}, \qquad w_i \propto 1 / v_i .$$
 #
-# Two chromosomes of mature beta cells, pseudo-bulks of 2 to 400 cells:
+# Do the weights come out like that? Two chromosomes of mature beta cells, pseudo-bulks of 2 to 400 cells:
 
 # %%
 organism = simulate_organism(seed=seed, preset="small")
@@ -116,7 +116,7 @@ table(summary.assign(converged=["yes" if done else "no" for done in summary["con
 
 # %% [markdown]
 # `balance_matrix` is cooler's balancing with one warning that names the chromosomes where the iteration did not settle;
-# `converged` of its result says the same. Filtering more bins is one way out. What if nothing is filtered?
+# `converged` of its result says the same. Filtering more bins is one way out. What happens without any filter?
 
 # %%
 careless, path = balanced(2, min_nnz=0, mad_max=0)
@@ -151,11 +151,11 @@ claim(
 )
 
 # %% [markdown]
-# ## What the weights hold beside visibility
+# ## What the weights hold besides visibility
 #
-# The correlation stops short of 1 however many cells there are. That is not noise.
+# The correlation stays short of 1 however many cells there are. So counting noise is not the reason.
 
-# %% tags=["hide-input"] caption="Balancing weight against true visibility, 400 cells, one dot a bin, and the line on which a correction of visibility alone would lie. The colour is the bin's true number of contacts: at equal visibility, bins with more contacts get smaller weights." alt="A falling cloud of dots around a straight line on double logarithmic axes. Dark dots, bins with many contacts, lie below the line, light ones above." name="fig-weights"
+# %% tags=["hide-input"] caption="Balancing weight against true visibility, 400 cells, one dot per bin, and the line on which weights that correct visibility alone would lie. The colour is the bin's true number of contacts: at equal visibility, bins with more contacts get smaller weights." alt="A falling cloud of dots around a straight line on double logarithmic axes. Dark dots, bins with many contacts, lie below the line, light ones above." name="fig-weights"
 deep = results[400][0]
 contacts = [organism.expected_contacts(c, kind).astype(float) for c in two]
 row_sums = np.concatenate([m.sum(0) - np.trace(m) / len(m) for m in contacts])
@@ -205,9 +205,9 @@ claim(
 )
 
 # %% [markdown]
-# Whether that is a loss depends on what "contacts of a bin" mean. Summed over all partners, on all chromosomes, a piece of
+# Whether that is a loss depends on what "contacts of a bin" means. Summed over all partners, on all chromosomes, a piece of
 # chromatin has only so many ends to join, and equal sums are a fair assumption. Within one chromosome or one window they are
-# not: a bin that turns outwards has fewer contacts there. Balance over as much of the genome as was measured, contacts
+# not: a bin that faces other chromosomes has fewer contacts there. Balance over as much of the genome as was measured, contacts
 # between chromosomes included where there are any, and do not read the row sums of a balanced map as biology.
 #
 # > **Note** Three kinds of nothing. A *masked bin* could not be measured: its row and column are NaN after balancing. An
@@ -217,7 +217,7 @@ claim(
 # ## On human cortex: a harmless failure
 #
 # Two chromosomes of 64 oligodendrocytes of human cortex (`lee2019` of [the data page](../../book/data.md)) in bins of 1 Mb,
-# balanced each for itself (`cis_only`, the default) and as one genome. Only the main diagonal is left out (`ignore_diags=1`):
+# balanced one by one (`cis_only`, the default) and as one genome. Only the main diagonal is left out (`ignore_diags=1`):
 # cooler's default of two would drop all pairs of neighbouring bins.
 
 # %%
@@ -257,21 +257,21 @@ claim(
 )
 
 # %% [markdown]
-# Empty bins are mostly centromeres and other sequence that cannot be mapped. Look at what `mad_max` takes before you accept
-# it.
+# Empty bins are mostly centromeres and other sequence that cannot be mapped. Look at which bins `mad_max` masks before you
+# accept them.
 #
 # ## Check yourself
 #
 # <details><summary>Balancing converged. May the weights be trusted?</summary>
 #
-# Not for that alone. With few contacts it converges on noise. Look at the number of contacts a bin, at the masked bins, and
-# at the largest weights too.
+# Not for that alone. With few contacts it converges on noise. Look at the number of contacts per bin, at the masked bins,
+# and at the largest weights too.
 #
 # </details>
 #
-# <details><summary>A gene-rich bin has more contacts than its neighbours in truth. What does its balanced row say?</summary>
+# <details><summary>A gene-rich bin truly has more contacts than its neighbours. What does its balanced row say?</summary>
 #
-# That it has as many as any other. The surplus is taken out together with the visibility, and no balanced map can tell.
+# That it has as many as any other. The surplus is taken out together with the visibility, and the balanced map does not show it.
 #
 # </details>
 #
@@ -285,7 +285,7 @@ claim(
 # ## Key points
 #
 # - Balancing takes out visibility and, with it, true differences of row sums.
-# - Look at `converged`, at the masked bins and at the largest weights, and do not trust any of them alone.
+# - Look at `converged`, the masked bins and the largest weights; do not trust any of them alone.
 # - Bins with a single partner make balancing impossible: filter them, or use more cells or wider bins.
 #
 # ## Exercises

@@ -1,12 +1,12 @@
 # %% [markdown]
 # # From single cells to windows
 #
-# Tracks of expression beside contact maps, cut into windows and split without a leak.
+# How expression and contact maps become the windows that a model reads, split without a leak.
 #
 # > **Learning goals**
 # > - bin expression, CTCF and CpG into tracks, and scale them without losing the cell type;
 # > - split chromosomes first and cut windows afterwards;
-# > - fit what is learned on training windows, and let the package refuse the rest.
+# > - fit whatever is learned on training windows, and let the package refuse anything else.
 # >
 # > **Before**: [Pseudo-bulk: how many cells?](pseudo_bulk.ipynb); [What balancing takes away](balancing.ipynb) helps.
 # >
@@ -63,7 +63,7 @@ claim = Claims(profile, seed)
 #
 # *Windows overlap, and a predicted pixel is the weighted mean of those over it; between the dashed lines no pixel is left out.*
 #
-# Each step from cells to windows can ruin the result without an error message. So each is done here on the simulated
+# Each step from cells to windows can ruin the result without an error message. So this page takes each on the simulated
 # organism, where the truth is known; [Tracks from other studies](tracks_from_other_studies.ipynb) does it on human cortex.
 #
 # ## Tracks
@@ -99,7 +99,7 @@ sites = pd.concat([
 ], ignore_index=True)  # fmt: skip
 ctcf = peak_tracks(sites, bins, value="signal")
 
-# %% tags=["hide-input"] caption="Tracks along 6.4 Mb. Expression (counts per 10,000, logarithmic) and CTCF (signal) are drawn upwards on the + strand and downwards on the − strand. Only expression differs between the cell types; CTCF and CpG are the same in all cells." alt="Four rows of bars along 6.4 Mb: expression in stem cells and in beta cells, which differ at several places, CTCF sites upwards and downwards, and a ragged CpG curve." name="fig-tracks"
+# %% tags=["hide-input"] caption="Tracks along 6.4 Mb. Expression (counts per 10,000, logarithmic) and CTCF (signal) point up for the + strand and down for the − strand. Only expression differs between the cell types; CTCF and CpG are the same in all cells." alt="Four rows along 6.4 Mb: bars for expression in stem cells and in beta cells, which differ in height at several places, bars for CTCF sites pointing up and down, and a ragged curve for CpG." name="fig-tracks"
 here = slice(200, 328)
 position = middle[here] / 1e6
 shown = {"stem": tracks["stem"], "beta": tracks["beta_mature"], "CTCF": ctcf}
@@ -142,22 +142,22 @@ plus, minus = (np.flatnonzero(ctcf[:n_bins, strand] > 0.3) for strand in (0, 1))
 facing = np.mean([ratio[a, b] for a in plus for b in minus if 6 <= b - a <= 30])
 turned = np.mean([ratio[b, a] for a in plus for b in minus if 6 <= a - b <= 30])
 claim(
-    "How good a track is depends on the number of cells: the *difference* between the two cell types, which is all that a"
-    f" model can use, has a correlation with the true difference of {right[5]:.2f} with 5 cells of each and {right[80]:.2f}"
-    f" with 80. And the strand matters: pairs of CTCF sites 0.3 to 1.5 Mb apart that face each other have {facing:.1f} times the"
-    f" expected contacts, pairs that turn their backs {turned:.1f} times. One track without strands would show both as the"
-    " same.",
+    "How good a track is depends on the number of cells. What tells a model the cell type is the *difference* between the"
+    f" two tracks: its correlation with the true difference is {right[5]:.2f} with 5 cells of each type and {right[80]:.2f} with"
+    f" 80. And the strand matters: pairs of CTCF sites 0.3 to 1.5 Mb apart that face each other have {facing:.1f} times the"
+    f" expected contacts, pairs that face away from each other {turned:.1f} times. One track without strands would not tell the"
+    " two apart.",
     right[5] < right[80] - 0.1,
     facing > turned + 0.2,
 )
 
 # %% [markdown]
-# In real chromatin too, loops are mostly held by sites that face each other ([Rao et al.
+# In real chromatin, too, most loops are held by sites that face each other ([Rao et al.
 # 2014](https://doi.org/10.1016/j.cell.2014.11.021)).
 #
 # ## Windows: split first
 #
-# Windows here are 128 bins wide and 32 apart. They overlap, and so the order of steps matters: **hold out chromosomes
+# Windows here are 128 bins wide and start 32 bins apart. They overlap, and so the order of steps matters: **hold out chromosomes
 # first**, and fit everything on the windows of the others ([Whalen et al.
 # 2022](https://doi.org/10.1038/s41576-021-00434-9)).
 
@@ -181,7 +181,7 @@ split = hold_out_chromosomes(windows, test=four[3])
 print(len(split.train), "windows to train,", len(split.test), "to test")
 
 # %% [markdown]
-# The tempting way is to cut all windows and to deal them out at random. The package refuses:
+# It is tempting to cut all windows and to deal them out at random. The package refuses the result:
 
 # %%
 dealt = np.random.default_rng(seed).permutation(len(windows))
@@ -203,14 +203,14 @@ for chrom, span in spans["train"]:
 overlap = np.mean([covered[chrom][span, span].mean() for chrom, span in spans["test"]])
 claim(
     f"Dealt out at random, {overlap:.0%} of the pixels of the test windows also lie in a training window of one of the two"
-    " cell types. A model that remembers would be praised for predicting.",
+    " cell types. A model that only remembers them would seem to predict.",
     overlap > 0.7,
 )
 
 # %% [markdown]
-# A bulk that mixes all cell types holds the map of a held-out type as well. `bulk_cell_types` says whose contacts are in
-# it, and holding out one of them is refused with the same error (first exercise). What is *learned* from data comes under
-# the same rule: `fit` on the training windows, then apply.
+# A bulk map that mixes all cell types contains the map of a held-out type as well. `bulk_cell_types` says whose contacts are
+# in it, and holding out one of them is refused with the same error (first exercise). The same rule holds for what is
+# *learned* from data: `fit` on the training windows, then `transform` the others.
 
 # %%
 scaler = TrackScaler(log=True).fit(split.train)
@@ -226,19 +226,19 @@ except LeakageError as error:
 # %% tags=["hide-input"]
 apart = np.abs(means.means_ / distance_means(split.test.targets, split.test.mask) - 1)
 claim(
-    f"Learned on three chromosomes, the means per distance are within {np.median(apart):.0%} of those of the fourth in the"
-    f" median, and within {apart.max():.0%} at worst. That is the price of a chromosome that was never seen, and it belongs in"
-    " the score. Divided by its own means, every test map would have been told its distance decay.",
+    f"Learned on three chromosomes, the mean at a distance is off by {np.median(apart):.0%} on the fourth in the median, and by"
+    f" {apart.max():.0%} at worst. That is the price of a chromosome that was never seen, and it belongs in the score. A test map"
+    " that is divided by its own means has been told its distance decay.",
     np.median(apart) < 0.3,
 )
 
 # %% [markdown]
 # ## Scaling tracks without losing the cell type
 #
-# A network needs tracks in one range. The published model scales each track to [0, 1] *in each window by itself*;
-# `TrackScaler` uses one range for the whole genome, learned in training. What becomes of the level of expression?
+# A network needs tracks in one range. The published model scales each track to [0, 1] *within each window*; `TrackScaler`
+# uses one range for the whole genome, learned in training. What becomes of the level of expression?
 
-# %% tags=["hide-input"] caption="Change of expression level from stem to beta cells, one dot a window: before scaling (across) and after it (up). Scaled by what training holds, the change is kept. Scaled window by window, much of it is gone." alt="Two scatter plots. On the left the dots lie on a rising straight line, on the right they are a loose cloud with a weak trend." name="fig-scaling"
+# %% tags=["hide-input"] caption="Change of expression level from stem to beta cells after scaling against the change before it, one dot per window. With one range learned in training the change is kept; scaled window by window, much of it is gone." alt="Two scatter plots. On the left the dots lie on a rising straight line, on the right they are a loose cloud with a weak trend." name="fig-scaling"
 
 
 def level_change(values):
@@ -267,7 +267,7 @@ kept = {name: np.corrcoef(before, values)[0, 1] for name, values in after.items(
 flipped = np.mean(np.sign(before) != np.sign(after["window by window"]))
 claim(
     f"The correlation between the change before and after is {kept['learned in training']:.2f} with one scale for the"
-    f" genome and {kept['window by window']:.2f} with one for each window; in {flipped:.0%} of the windows the change even turns"
+    f" genome and {kept['window by window']:.2f} with one for each window; in {flipped:.0%} of the windows the change even flips"
     " its sign. Every window then has the same maximum, so a window whose genes are all switched up looks like one where"
     " nothing happened.",
     kept["learned in training"] > 0.95,
@@ -287,14 +287,14 @@ claim(
 #
 # <details><summary>Which track of a window says which cell type it is?</summary>
 #
-# Expression alone. CTCF sites and CpG are the same in all cell types, and so is the bulk map.
+# Only expression. CTCF sites and CpG are the same in all cell types here, and so is the bulk map.
 #
 # </details>
 #
 # <details><summary>A scaler is fitted on all windows, the model on training windows only. Is that a leak?</summary>
 #
 # Yes, a small one: the range of the test windows is in the training features. `check_evaluation` refuses it, because nobody
-# can say beforehand how small.
+# knows beforehand how small it is.
 #
 # </details>
 
@@ -302,12 +302,12 @@ claim(
 # ## Key points
 #
 # - Tracks carry the cell type in the differences of expression: keep the strands, and keep the level.
-# - Chromosomes first, windows afterwards; what is fitted is fitted on training windows.
-# - Scale tracks by what training holds. Window by window, the cell type is scaled away.
+# - Split chromosomes first, cut windows afterwards; fit whatever is fitted on training windows.
+# - Scale tracks by a range learned in training. Window by window, the cell type is scaled away.
 #
 # ## Exercises
 #
-# > **Exercise** The bulk of the page mixes all cell types. Hold out the cell type `beta_mature` with `hold_out_cell_types` of
+# > **Exercise** The bulk map of this page mixes all cell types. Hold out the cell type `beta_mature` with `hold_out_cell_types` of
 # > `scstlib.splits`. What happens, and which bulk may be used?
 #
 # <details><summary>Solution</summary>
@@ -323,7 +323,7 @@ claim(
 #
 # <details><summary>Solution</summary>
 #
-# No. Two windows no longer share pixels of one map, but the other cell type has a window at the same place, and its map is
+# No. Windows no longer share pixels of one map, but the other cell type has a window at the same place, and its map is
 # nearly the same. `assert_disjoint` still refuses: a split by chromosome is what separates places.
 #
 # </details>

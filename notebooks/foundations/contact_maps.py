@@ -56,18 +56,18 @@ warnings.simplefilter("ignore")
 # %% [markdown]
 # Which parts of the genome lie near each other in the nucleus, and is that the same in every kind
 # of cell? This page goes from counted contacts to the three patterns of a mammalian map, largest
-# first: distance, compartments, domains. Most of each is shared by all cells.
+# first: distance, compartments, domains. Most of each pattern is common to all cell types.
 #
 # ## What a pixel counts
 #
 # Hi-C cuts the genome inside fixed nuclei, joins ends that lie near each other in space and
-# sequences the joints. Each joint names two places of the genome that touched ([Lieberman-Aiden et
+# sequences the joints. Each joint names two places in the genome that touched ([Lieberman-Aiden et
 # al. 2009](https://doi.org/10.1126/science.1181369)). Count the joints between bins of equal size
 # and you have a contact map: `count[i, j]` joints between bin *i* and bin *j*.
 #
 # [cooler](https://doi.org/10.1093/bioinformatics/btz540) stores such a map as two tables. `bins`
 # says where each bin lies; `pixels` lists the pairs that were seen, upper triangle only. The first
-# example is yeast at 10 kb; three of its pixels with the places of their two bins:
+# example is yeast at 10 kb. Here are three of its pixels, with the places of their two bins:
 
 # %%
 yeast = load("cooler_examples")["yeast_10kb"].cooler("yeast.10kb")
@@ -79,7 +79,7 @@ yeast.pixels(join=True)[5000:5003]
 #
 # Not all bins are equally visible. Some hold more cut sites, some sequence better, some cannot be
 # mapped at all. *Balancing* ([Imakaev et al. 2012](https://doi.org/10.1038/nmeth.2148)) assumes
-# that this visibility is one factor a bin, and looks for weights $w$ with which every row of
+# that this visibility is one factor per bin, and looks for weights $w$ with which every row of
 # $w_i\, c_{ij}\, w_j$ has the same sum. Bins with too few counts to estimate a weight get none:
 # they are masked (NaN), and stay so in everything that follows.
 
@@ -87,7 +87,7 @@ yeast.pixels(join=True)[5000:5003]
 weights, status = cooler.balance_cooler(yeast, ignore_diags=2, mad_max=5)
 print("converged:", bool(status["converged"]))
 
-# %% tags=["hide-input"] caption="Yeast chromosome IV, counts (left) and balanced (right). White rows are masked bins. Stripes of weak and strong bins on the left are gone on the right; the band along the diagonal and its fading with distance stay." alt="Two square heat maps of chromosome IV with a dark diagonal. The left one has light and dark stripes, the right one is smooth with a few white lines." name="fig-balance"
+# %% tags=["hide-input"] caption="Yeast chromosome IV, counts (left) and balanced (right). White lines are masked bins. The stripes of weak and strong bins on the left are gone on the right; the band along the diagonal, which fades with distance, stays." alt="Two square heat maps of chromosome IV with a dark diagonal. The left one has light and dark stripes; the right one is smooth, with a few white lines." name="fig-balance"
 chrom = "chrIV"
 raw = yeast.matrix(balance=False).fetch(chrom).astype(float)
 w = weights[slice(*yeast.extent(chrom))]
@@ -113,13 +113,13 @@ claim(
 )
 
 # %% [markdown]
-# > **Warning** Balancing divides by visibility, whatever its cause. A bin that is weak because
-# > it was deleted in these cells is lifted like one that maps badly. And a map of few counts has no
-# > weights worth the name: sum cells or widen bins first.
+# > **Warning** Balancing divides by visibility, whatever its cause. A bin that is weak because it
+# > was deleted in these cells is scaled up like one that maps badly. And a map of few counts gives
+# > no reliable weights: sum cells or widen bins first.
 #
 # ## Contacts fall with distance
 #
-# Two neighbours on the chain meet often whatever the cell does. The mean over all pairs at a
+# Two neighbours on the chain meet often, whatever the cell does. The mean over all pairs at a
 # distance *s*, $P(s)$, is the strongest signal in any contact map, and a model that has learned
 # nothing else already looks good. The maps from here on are mouse chromosome 19 at 100 kb in
 # embryonic stem cells (ES) and in cortical neurons (CN) grown from them ([Bonev et al.
@@ -136,7 +136,7 @@ for name in names:  # The cached file stays as it was fetched.
     cooler.balance_cooler(samples[name], cis_only=True, store=True)
     print(f"{names[name]}: {samples[name].info['sum']:,} contacts")
 
-# %% tags=["hide-input"] caption="$P(s)$ of chromosome 19, mean balanced contacts by distance, and the straight line fitted from 100 kb to 10 Mb. Beside stem cells, neurons have fewer contacts at 100 kb, more around 1 Mb and fewer beyond 10 Mb." alt="Two falling curves on double logarithmic axes, one for stem cells and one for neurons, nearly parallel, each with a dotted straight line through it." name="fig-decay"
+# %% tags=["hide-input"] caption="$P(s)$ of chromosome 19, mean balanced contacts by distance, and the straight line fitted from 100 kb to 10 Mb. Compared with stem cells, neurons have fewer contacts at 100 kb, more around 1 Mb and fewer beyond 10 Mb." alt="Two falling curves on double logarithmic axes, one for stem cells and one for neurons, nearly parallel up to 10 Mb, each with a dotted straight line through it." name="fig-decay"
 decay, slopes = {}, {}
 fig, ax = plt.subplots()
 expected = partial(cooltools.expected_cis, ignore_diags=1, nproc=1)
@@ -164,9 +164,9 @@ claim(
 # %% [markdown]
 # A power near 1 is what Hi-C of mammalian cells has shown from the start ([Lieberman-Aiden et al.
 # 2009](https://doi.org/10.1126/science.1181369)). Dividing each pixel by the mean at its distance
-# gives *observed over expected* (O/E): what is left when the chain has been taken out.
+# gives *observed over expected* (O/E): what is left when the effect of distance is taken out.
 
-# %% tags=["hide-input"] caption="Observed over expected contacts, log2, on chromosome 19. Red pairs meet more often than their distance suggests. The checkerboard is the compartments; it has other squares in neurons than in stem cells." alt="Two square heat maps in red and blue with a plaid pattern. The plaid differs between stem cells and neurons." name="fig-oe"
+# %% tags=["hide-input"] caption="Observed over expected contacts, log2, on chromosome 19. Red pairs meet more often than their distance suggests. The checkerboard shows the compartments; its squares differ between neurons and stem cells." alt="Two square heat maps in red and blue with a plaid pattern. The plaid differs between stem cells and neurons." name="fig-oe"
 oe, end = {}, maps.chromsizes["chr19"]
 for name, sample in samples.items():
     matrix = sample.matrix(balance=True).fetch("chr19")
@@ -183,12 +183,12 @@ plt.show()
 # ## Compartments
 #
 # The checkerboard says that bins come in two kinds, A and B, and that each kind prefers its own.
-# An eigenvector of the O/E map gives each bin a number for it: its *compartment score*. Two things
-# are left open by the algebra. An eigenvector has no sign of its own; by convention A is the side
-# with more genes or GC. And the *first* eigenvector is the largest pattern of the map, which need
-# not be the compartments: on a single chromosome a slow drift along it can be larger. A track that
-# goes with compartments settles both. Here it is the CpG content of the bins. (That track stands
-# on bins shifted by half a bin, a trap that its manifest names, so it is averaged by overlap.)
+# An eigenvector of the O/E map gives each bin a number that tells them apart, its *compartment
+# score*. The algebra leaves two things open. An eigenvector has no sign of its own; by convention
+# A is the side with more genes or GC. And the *first* eigenvector is the largest pattern of the map, which
+# need not be the compartments: on a single chromosome a slow drift along it can be larger. A track
+# that correlates with compartments settles both: here, the CpG content of the bins. (That track is
+# shifted by half a bin, a trap that its manifest names, so it is averaged by overlap.)
 # `cis_eigenvectors` gives what `cooltools.eigs_cis` gives, but the same digits at every call.
 
 # %%
@@ -216,16 +216,16 @@ table(pd.DataFrame(columns).rename_axis("correlation with"), digits=2)
 
 # %% tags=["hide-input"]
 claim(
-    f"For the stem cells the track picks {chosen['ES']}, for the neurons"
-    f" {chosen['CN']}, and the stem cells agree: their score goes with E2"
-    f" of the neurons (r = {with_es['E2']:.2f}) far better than with E1"
-    f" ({with_es['E1']:.2f}).",
+    f"For stem cells the track picks {chosen['ES']}, for neurons"
+    f" {chosen['CN']}. The stem cells confirm it: their score correlates"
+    f" with E2 of the neurons (r = {with_es['E2']:.2f}) far better than"
+    f" with E1 ({with_es['E1']:.2f}).",
     chosen["ES"] == "E1",
     chosen["CN"] == "E2",
     with_es["E2"] > with_es["E1"] + 0.3,
 )
 
-# %% tags=["hide-input"] caption="Compartment score along chromosome 19: positive is A. Stem cells and neurons agree over most of the chromosome and differ in blocks." alt="Two rows of filled curves along 61 Mb, orange above and blue below zero, alike in most places and of opposite sign in some blocks." name="fig-compartments"
+# %% tags=["hide-input"] caption="Compartment score along chromosome 19: positive is A. Stem cells and neurons agree over most of the chromosome and differ in blocks." alt="Two rows of filled curves along 61 Mb, orange above and blue below zero, alike in most places, of opposite sign in some blocks." name="fig-compartments"
 position = maps.bins["start"].to_numpy() / 1e6
 fig, axes = plt.subplots(2, 1, figsize=(5.4, 3.2), sharex=True, sharey=True)
 for ax, name in zip(axes, names, strict=True):
@@ -245,11 +245,11 @@ switched = (sign != np.sign(scores["CN"][both])).mean()
 first = (sign != np.sign(vectors["CN"]["E1"][both])).mean()
 claim(
     f"{switched:.0%} of the {both.sum()} bins with a score in both change"
-    " their compartment between stem cells and neurons; with the first"
+    " compartment between stem cells and neurons; with the first"
     f" eigenvectors it would have been {first:.0%}. The score of stem"
     " cells and CpG content have a rank correlation of"
-    f" {with_cpg[names['ES']].max():.2f}: a track that knows nothing of"
-    " the cell type already predicts much of a compartment profile.",
+    f" {with_cpg[names['ES']].max():.2f}: a track that is the same in all"
+    " cell types already predicts much of a compartment profile.",
     switched < 0.3,
     first > switched + 0.1,
     with_cpg[names["ES"]].max() > 0.5,
@@ -259,11 +259,11 @@ claim(
 # ## Insulation and domains
 #
 # Slide a square along the diagonal, with its corner between two bins, and average the contacts
-# that cross that point. Where few cross, something insulates: a boundary between two domains
+# that cross that point. Where few cross, there is a boundary between two domains
 # ([Crane et al. 2015](https://doi.org/10.1038/nature14450)). The *insulation score* is the
 # logarithm of that average over its median along the chromosome.
 
-# %% tags=["hide-input"] caption="Insulation score with a square of 500 kb, 20 to 40 Mb of chromosome 19. Minima are boundaries; dots mark those that cooltools calls. Many boundaries are shared, their depths differ." alt="Two jagged curves over 20 Mb, mostly parallel, with dots at their minima; the neuron curve is deeper at several of them." name="fig-insulation"
+# %% tags=["hide-input"] caption="Insulation score with a square of 500 kb, 20 to 40 Mb of chromosome 19. Minima are boundaries; dots mark those that cooltools calls. Many boundaries are shared, but their depths differ." alt="Two jagged curves over 20 Mb, mostly parallel, with dots at their minima; the neuron curve is deeper at several of them." name="fig-insulation"
 window = 500_000
 column = f"log2_insulation_score_{window}"
 insulation, found = {}, {}
@@ -286,10 +286,10 @@ near = (apart <= 1).sum()
 r = insulation["ES"].corr(insulation["CN"])
 claim(
     f"{len(found['ES'])} boundaries are called in stem cells and"
-    f" {len(found['CN'])} in neurons; {near} of the first have one of the"
-    " second within a bin. The two insulation profiles correlate with r ="
-    f" {r:.2f}: a copy of another cell type's map is a strong baseline,"
-    " and what is *different* is the hard part.",
+    f" {len(found['CN'])} in neurons; {near} of those in stem cells have one"
+    " in neurons within a bin. The two insulation profiles correlate with"
+    f" r = {r:.2f}: a copy of another cell type's map is a strong baseline,"
+    " and what *differs* is the hard part.",
     near > 0.5 * len(apart),
     r > 0.7,
 )
@@ -305,21 +305,21 @@ claim(
 # ## Check yourself
 #
 # <details><summary>Why can balancing not tell a deletion from a bin that maps badly?</summary>
-# Both show as few counts in a whole row, and balancing divides by that, whatever its cause.
+# Both show as few counts in a whole row, and balancing corrects for that, whatever its cause.
 # </details>
 # <details><summary>Maps of two cell types have a Pearson correlation of 0.95. Are they alike?</summary>
-# Nobody can tell: most of it is the decay with distance, which all cell types share. Compare
-# observed over expected, or what is left after the mean of cell types is subtracted.
+# This number cannot tell: most of it is the decay with distance, which all cell types share.
+# Compare observed over expected, or what is left after the mean of cell types is subtracted.
 # </details>
 # <details><summary>The first eigenvector of a chromosome drifts slowly along it. What do you do?</summary>
-# Choose the eigenvector that goes with genes, GC or CpG, and check it with a second cell type.
+# Choose the eigenvector that correlates with genes, GC or CpG, and check it with a second cell type.
 # </details>
 
 # %% [markdown]
 # ## Key points
 #
-# - A pixel counts joints of two bins: depth, visibility and distance come before the cell type.
-# - Balancing assumes one visibility factor a bin; masked bins stay masked in every later step.
+# - A pixel counts joints of two bins. Depth, visibility and distance shape it more than cell type.
+# - Balancing assumes one visibility factor per bin; masked bins stay masked in every later step.
 # - $P(s)$, compartments and insulation are mostly shared. Judge a model by the differences.
 #
 # ## Exercises
@@ -328,8 +328,8 @@ claim(
 #
 # <details><summary>Solution</summary>
 #
-# With a larger square neighbouring boundaries merge and fewer are called; the agreement of the
-# profiles hardly changes. A boundary count without its window is not a result.
+# With a larger square, neighbouring boundaries merge and fewer are called; the agreement of the
+# profiles hardly changes. A number of boundaries means nothing without its window.
 #
 # </details>
 #
@@ -339,7 +339,7 @@ claim(
 # <details><summary>Solution</summary>
 #
 # `cooltools.eigs_cis(samples["CN"], phasing_track=track.assign(cpg=-track["cpg"]), n_eigs=3)`
-# gives the same profiles with the other sign. A comparison between cell types whose signs were set
+# gives the same profiles with the opposite sign. A comparison between cell types whose signs were set
 # by different tracks would report switches that are not there.
 #
 # </details>

@@ -48,14 +48,14 @@ claim = Claims(profile, seed)
 # %% [markdown]
 # ## What a bulk measurement hides
 #
-# A bulk measurement grinds up a tissue and reports one number a gene: the mean over all cells. A
-# bulk contact map is such a mean too; [Contact maps](contact_maps.ipynb) follow later.
+# A bulk measurement grinds up a tissue and reports one number per gene: the mean over all cells. A
+# bulk contact map is such a mean too: [Contact maps](contact_maps.ipynb) is about those.
 #
 # ![A table of three cell types, drawn as five circles, three triangles and two squares: 50, 30 and 20 percent of the cells. One gene has 0, 4 and 20 counts in them, drawn as bars. Their contact maps have domains with different borders. A last row, below a line, is the bulk: all ten cells together, 5.2 counts of the gene, and a blurred contact map in which no border is sharp.](../../book/_static/diagrams/bulk_mixture.svg)
 #
 # *A bulk measurement is the mean over cell types, weighted by their shares: no cell has 5.2 counts of this gene, and no cell has this contact map.*
 #
-# The data set below has single blood cells instead, 700 of the 68,000 peripheral blood cells of
+# The data set below holds single cells instead: 700 of the 68,000 peripheral blood cells of
 # [Zheng et al. 2017](https://doi.org/10.1038/ncomms14049). It comes with
 # [scanpy](https://doi.org/10.1186/s13059-017-1382-0), so this part of the page runs without any
 # download.
@@ -68,8 +68,8 @@ blood
 
 # %% [markdown]
 # This is an [AnnData](https://doi.org/10.21105/joss.04371) object: a matrix `X` of cells by genes,
-# a table `obs` with a row for each cell, a table `var` with a row for each gene, and boxes for
-# everything else that is aligned with them (`obsm`, `varm`, `obsp`) or not (`uns`).
+# a table `obs` with a row for each cell, a table `var` with a row for each gene, and slots for
+# everything else, aligned with cells or genes (`obsm`, `varm`, `obsp`) or not (`uns`).
 #
 # Take the gene *CD79A*. Its mean over all cells is what a bulk measurement would report.
 
@@ -78,7 +78,7 @@ gene = "CD79A"
 expression = blood.raw[:, gene].X.toarray().ravel()
 is_b_cell = (blood.obs["bulk_labels"] == "CD19+ B").to_numpy()
 
-# %% tags=["hide-input"] caption="Expression of *CD79A*, part of the B-cell receptor, in 700 blood cells, beside the mean that a bulk measurement would report. Most cells have none of it; B cells have much. Almost no cell is like the mean." alt="A histogram with a tall peak of non-B cells at zero and a separate low hill of B cells between 2 and 4. A vertical line for the mean stands between the two where there are few cells." name="fig-bulk"
+# %% tags=["hide-input"] caption="Expression of *CD79A*, part of the B-cell receptor, in 700 blood cells, beside the mean that a bulk measurement would report. Most cells show none of it, and B cells a lot. Almost no cell is like the mean." alt="A histogram with a tall peak of non-B cells at zero and a separate low hill of B cells between 2 and 4. A vertical line for the mean stands between the two, where there are hardly any cells." name="fig-bulk"
 fig, ax = plt.subplots()
 bins = np.linspace(0, 5, 41)
 ax.hist(expression[~is_b_cell], bins, color=GREY, label="other cells")
@@ -109,7 +109,7 @@ claim(
 #
 # ## Which numbers are in the matrix?
 #
-# The same AnnData layout carries raw counts, logarithms or standardised values, and nothing in the
+# The same AnnData layout can hold raw counts, logarithms or standardised values, and nothing in the
 # file format says which. Look before you compute.
 
 # %%
@@ -126,8 +126,8 @@ table(pd.DataFrame(rows, index=columns).T)
 # %% [markdown]
 # `X` has negative entries: each gene was standardised to mean 0 and variance 1, so a zero count is
 # no longer a zero. `raw.X` holds $\log(1 + 10^4\, c / n)$, with $c$ the count of the gene and $n$
-# the total of the cell, which `obs["n_counts"]` still has. Both steps can be undone, and the
-# counts come back.
+# the total of the cell, which `obs["n_counts"]` still has. Undo both steps, and the counts come
+# back.
 
 # %%
 total = blood.obs["n_counts"].to_numpy()
@@ -140,16 +140,16 @@ counts[:4, :12]
 # %% [markdown]
 # > **Note** These are [UMI](../../book/glossary.md#umi) counts: molecules, not reads. Counts are small
 # > whole numbers, most of them 0, 1 or 2, and methods that model counts start from here. The
-# > models of this book take raw counts by default and normalise by themselves, on training cells
-# > only.
+# > models of this book take raw counts by default and normalise them internally, using training
+# > cells only.
 #
 # ## Depth
 #
 # The total of a cell is its [depth](../../book/glossary.md#depth). It depends on how many
-# molecules the cell has *and* on how many of them were caught and sequenced. Cells of one depth
-# are compared directly; otherwise the depth comes first.
+# molecules the cell has *and* on how many of them were caught and sequenced. Cells of equal depth
+# can be compared directly; others only after a correction for depth.
 
-# %% tags=["hide-input"] caption="Depth of 700 blood cells, by label. Depth differs more than twofold between cells of one label; its centre differs between labels, too." alt="Box plots of total counts per cell for the six commonest labels on a logarithmic axis, from about 2,000 to 10,000 counts." name="fig-depth"
+# %% tags=["hide-input"] caption="Depth of the blood cells with the six commonest labels. It differs more than twofold between cells of one label, and its median differs between labels." alt="Box plots of total counts per cell for the six commonest labels on a logarithmic axis, from about 2,000 to 10,000 counts." name="fig-depth"
 labels = blood.obs["bulk_labels"].value_counts().index[:6]
 fig, ax = plt.subplots()
 depths = [total[blood.obs["bulk_labels"] == label] for label in labels]
@@ -177,7 +177,7 @@ expected = np.exp(-share[:, None] * total[None, :]).mean(1)
 observed = (counts == 0).mean(0)
 mean_count = counts.mean(0)
 
-# %% tags=["hide-input"] caption="Share of cells with a zero against the mean count, one dot a gene, and what Poisson counting of one common level predicts (line). Genes above the line vary between cells more than counting does." alt="A scatter plot on a logarithmic x axis. Genes form a band that falls from near 1 to near 0 as their mean count grows; most lie on or above the Poisson curve, marker genes far above." name="fig-zeros"
+# %% tags=["hide-input"] caption="Share of cells with a zero against the mean count, one dot per gene. The line is what Poisson counting predicts if all cells have the gene at one level. Genes above the line vary more between cells than counting explains." alt="A scatter plot on a logarithmic x axis. Genes form a band that falls from near 1 to near 0 as their mean count grows; most lie on or above the Poisson curve, marker genes far above." name="fig-zeros"
 order = np.argsort(mean_count)
 fig, ax = plt.subplots()
 ax.plot(mean_count, observed, ".", color=GREY, ms=4, label="genes")
@@ -205,17 +205,17 @@ claim(
 
 # %% [markdown]
 # No extra process that deletes molecules is needed for such data: counts from droplets are not
-# zero-inflated once the level may differ between cells ([Svensson
-# 2020](https://doi.org/10.1038/s41587-019-0379-5)). It helps to keep the two models apart, one of
-# how molecules are measured and one of how expression varies ([Sarkar and Stephens
+# zero-inflated once the level is allowed to differ between cells ([Svensson
+# 2020](https://doi.org/10.1038/s41587-019-0379-5)). It helps to keep two models apart: one of how
+# molecules are measured, and one of how expression varies ([Sarkar and Stephens
 # 2021](https://doi.org/10.1038/s41588-021-00873-4)).
 #
 # ## A time course
 #
 # Now a series of snapshots: mouse embryonic stem cells under retinoic acid ([Semrau et al.
 # 2017](https://doi.org/10.1038/s41467-017-01076-4)), 41 genes, nine times. It is fetched on first
-# use; its entry on [the data page](../../book/data.md) says from where, under which terms, and
-# with which traps.
+# use; its entry on [the data page](../../book/data.md) lists its source, its terms and its known
+# traps.
 
 # %%
 from scstlib.datasets import load
@@ -232,7 +232,7 @@ table(sizes.rename_axis("hours").to_frame("cells"))
 # `obs["time"]` is a real number in the unit that `uns["time_unit"]` names. Cells of different
 # times are different cells: each was destroyed when it was measured.
 
-# %% tags=["hide-input"] caption="*Left*: mean count of *Sparc* at each time. *Right*: share of cells that have at least ten molecules of it. The mean rises late because few cells turn it on strongly, not because all cells rise a little." alt="Two line charts over 96 hours. Both stay near zero up to 36 hours and rise steeply from 48 hours on." name="fig-series"
+# %% tags=["hide-input"] caption="*Left*: mean count of *Sparc* at each time. *Right*: share of cells that have at least ten molecules of it. Both rise together: the mean grows because more and more cells turn the gene on strongly, not because all cells rise a little." alt="Two line charts over 96 hours. Both stay near zero up to 48 hours, rise slowly until 72 hours and steeply until 96 hours." name="fig-series"
 values = series.to_df()
 hours = series.obs["time"]
 sparc = values["Sparc"]
@@ -244,7 +244,7 @@ axes[1].set(xlabel="hours", ylabel="cells with 10 or more")
 axes[1].yaxis.set_major_formatter("{x:.0%}")
 plt.show()
 
-# %% tags=["hide-input"] caption="Variance against mean of each gene, over the cells of one time, for all nine times. Poisson counts would lie on the black line; the dashed curve is a negative binomial with one dispersion for all genes." alt="A scatter plot on logarithmic axes. At low means the dots lie near the line of equal mean and variance; at high means they rise above it, along a dashed curve." name="fig-variance"
+# %% tags=["hide-input"] caption="Variance against mean of each gene, over the cells of one time, for all nine times. Poisson counts would lie on the solid line; the dashed curve is a negative binomial with one dispersion for all genes." alt="A scatter plot on logarithmic axes. At low means the dots lie near the line of equal mean and variance; at high means they rise above it, along a dashed curve." name="fig-variance"
 fig, ax = plt.subplots()
 means, variances = values.groupby(hours).mean(), values.groupby(hours).var()
 for color, time in zip([*PALETTE, "black"], means.index, strict=True):
@@ -263,38 +263,38 @@ plt.show()
 # %% tags=["hide-input"]
 zeros = np.mean(values.to_numpy() == 0)
 claim(
-    f"The dashed curve is mean + {dispersion:.1f} × mean², with the median"
-    f" over genes and times. {zeros:.0%} of the entries of this panel are"
-    " zero, although its genes were chosen for this very process.",
+    f"The dashed curve is mean + {dispersion:.1f} × mean², where the factor"
+    f" is the median over genes and times. {zeros:.0%} of the entries are"
+    " zero, although the genes of this panel were chosen for this process.",
     dispersion > 0.2,
     zeros > 0.3,
 )
 
 # %% [markdown]
-# Counting noise decides at low means, differences between cells at high means. A model of such
+# Counting noise dominates at low means, differences between cells at high means. A model of such
 # counts needs both terms, which is why the negative binomial is the usual choice for them.
 #
 # ## Check yourself
 #
 # <details><summary>A bulk measurement of a gene doubles. What may have happened in the cells?</summary>
 # Every cell may express twice as much, or twice as many cells may express it. The mean cannot
-# tell.
+# tell which.
 # </details>
 # <details><summary>A matrix has negative entries. Can it hold counts or logarithms of counts?</summary>
 # No: log(1 + x) of a count is 0 or more. It was standardised or is a residual, and a zero count is
 # no longer a zero.
 # </details>
 # <details><summary>A gene has no count in a cell. Is it off?</summary>
-# Not necessarily. With a mean of 0.1 molecules counting alone leaves 90 % zeros. Ask how many
+# Not necessarily. With a mean of 0.1 molecules, counting alone leaves 90% zeros. Ask how many
 # zeros are expected at this mean and depth.
 # </details>
 
 # %% [markdown]
 # ## Key points
 #
-# - A mean over cells mixes how many cells there are of a kind with what each of them expresses.
+# - A mean over cells mixes how many cells of a kind there are with what each of them expresses.
 # - Ask of every matrix: counts, logarithms or standardised values? Which total was divided out?
-# - Depth is partly technique and partly biology.
+# - Depth is partly technical and partly biological.
 # - Most zeros come from counting few molecules; the surplus comes from differences between cells.
 #
 # ## Exercises
@@ -322,8 +322,8 @@ claim(
 #
 # </details>
 #
-# > **Exercise** Which of the 41 genes of the series has the largest share of zeros at 96 h in spite of
-# > a mean count above 1? What does that say about the cells?
+# > **Exercise** Among the genes of the series with a mean count above 1 at 96 h, which has the largest
+# > share of zeros? What does that say about the cells?
 #
 # <details><summary>Solution</summary>
 #

@@ -1,14 +1,14 @@
 # %% [markdown]
 # # Preprocessing expression
 #
-# How to filter cells, remove depth and choose genes, tested where the true expression is known.
+# How to filter cells, correct for depth and choose genes, tested where the true expression is known.
 #
 # > **Learning goals**
 # > - filter cells by quality without throwing a cell type away;
 # > - normalise counts in four ways, and say what each does to distances between cells whose truth
 # >   is known;
 # > - split first, and choose genes and components inside the training part;
-# > - say in what a simulated organism is like real data, and in what it is not.
+# > - say where a simulated organism resembles real data, and where it does not.
 # >
 # > **Before**: [Counts of single cells](counts_of_single_cells.ipynb).
 # >
@@ -55,11 +55,11 @@ claim = Claims(profile, seed)
 # ## An organism whose truth is known
 #
 # A matrix of counts mixes the expression of a cell with how much of it was measured, and holds
-# some broken cells. Preprocessing is meant to leave the expression alone. Whether it does cannot
-# be seen on real data, where nobody knows the expression behind the counts. The simulated organism
-# has a regulatory network whose cells start as progenitors, commit to three fates in two
-# decisions, cycle and grow. Counts are drawn from its true expression, with a depth of its own for
-# each cell.
+# some broken cells. Preprocessing should remove both and leave the expression alone. Real data
+# cannot show whether it does, because nobody knows the expression behind the counts. So this page
+# uses a simulated organism: its cells share one regulatory network, start as progenitors, commit
+# to three fates in two decisions, cycle and grow. Counts are drawn from their true expression,
+# with a depth of its own for each cell.
 #
 # ![At the top a box: in every cell one network of 32 regulators, with a tree that forks twice, into three fates. Arrows lead from it to two boxes of noise-free truth: expression, and contacts. A third arrow leads from expression to contacts. Below, what is measured: from expression, counts of single cells at each time, a sparse table of cells by genes; from contacts, maps of one cell, of a cell type and of the bulk, each fuller than the one before.](../../book/_static/diagrams/organism.svg)
 #
@@ -73,8 +73,8 @@ print(f"{cells.n_obs:,} cells of {cells.n_vars:,} genes")
 # %% [markdown]
 # Is it like real data? The table compares it with the range over real sets of [the data
 # page](../../book/data.md), measured by the same functions. Read it as a calibration and not as a
-# test: depth, dispersion and the strength of compartments and boundaries were set on the organism
-# of seed 0 until its rows fell inside.
+# test: depth, dispersion and the strength of compartments and boundaries were tuned on the
+# organism of seed 0 until its values fell inside the range.
 
 # %% tags=["hide-input"]
 realism = realism_table(organism).set_index("quantity")
@@ -93,14 +93,14 @@ claim(
 
 # %% [markdown]
 # The real sets have limits of their own (the column `reason` of `realism_table`): three of the
-# five pairs of replicates are thinned copies of deep maps, which carry counting noise alone, and
-# the organism is noisier than the two real pairs.
+# five pairs of replicates are thinned copies of deep maps, which differ by counting noise alone,
+# and the organism is noisier than the two real pairs.
 #
 # ## Quality of cells
 #
-# A droplet can hold a broken cell that has lost most of its RNA, or no cell at all. They show as
-# barcodes with few counts. Two hundred are planted here: cells whose counts are thinned to a
-# twentieth.
+# A droplet can hold a broken cell that has lost most of its RNA, or no cell at all. Both show up
+# as barcodes with few counts. Two hundred are planted here: cells that keep only a twentieth of
+# their counts.
 
 # %% tags=["hide-input"]
 rng = np.random.default_rng(seed)
@@ -116,7 +116,7 @@ log_total = np.log10(quality["total_counts"])
 deviation = 1.4826 * np.median(np.abs(log_total - log_total.median()))
 threshold = log_total.median() - 3 * deviation
 
-# %% tags=["hide-input"] caption="Counts per cell with 200 planted broken cells. On a logarithmic axis the broken cells (red) stand apart; the threshold, three median absolute deviations below the median of the logarithm, falls into the gap." alt="A histogram of log counts with a large hill of intact cells and a small hill of broken cells further left; a vertical line separates them." name="fig-quality"
+# %% tags=["hide-input"] caption="Counts per cell with 200 planted broken cells. On a logarithmic axis the broken cells (red) stand apart; the threshold, three scaled median absolute deviations below the median of the logarithm, falls into the gap." alt="A histogram of log counts with a large hill of intact cells and a small hill of broken cells further left; a vertical line separates them." name="fig-quality"
 fig, ax = plt.subplots()
 bins = np.linspace(log_total.min(), log_total.max(), 60)
 ax.hist(log_total[~broken], bins, color=GREY, label="intact")
@@ -142,14 +142,14 @@ claim(
 )
 
 # %% [markdown]
-# On real data there is no colour in the histogram. Use several measures together (counts, genes,
+# On real data nobody colours the histogram for you. Use several measures together (counts, genes,
 # share of mitochondrial counts) and thresholds that adapt to the sample ([Heumos et al.
 # 2023](https://doi.org/10.1038/s41576-023-00586-w)). `expression.qc_metrics` gives them.
 #
 # ## Split first
 #
-# Everything below learns from cells: totals, fractions, variances, components. So the split comes
-# first. The pattern `"easy"` holds out inner times.
+# Everything below is learned from cells: totals, fractions, variances, components. So the split
+# comes first. The pattern `"easy"` holds out times between others.
 
 # %%
 split = hold_out_times(cells, pattern="easy")
@@ -161,14 +161,14 @@ print("held out:", split.test.obs["time"].unique().round(1), "hours")
 # | name | what it does | assumes |
 # |---|---|---|
 # | none | keeps counts | all cells have one depth |
-# | shifted log | scales each cell to 10,000 counts, takes $\log(1+x)$ | the total is technique |
+# | shifted log | scales each cell to 10,000 counts, takes $\log(1+x)$ | totals differ for technical reasons only |
 # | pooled size factors | estimates the depth from pools of cells by ratios of genes ([Lun et al. 2016](https://doi.org/10.1186/s13059-016-0947-7)), then the logarithm | most genes do not differ between cells |
 # | Pearson residuals | $(x-\mu)/\sqrt{\mu+\mu^2/\theta}$ with $\mu$ from the total and the gene's fraction ([Lause et al. 2021](https://doi.org/10.1186/s13059-021-02451-7)) | counts are negative binomial |
 #
-# Each is a transformer with `fit` and `transform`. They are judged on the late training cells by
-# three questions with known answers, all in ten principal components:
+# Each is a transformer with `fit` and `transform`. Three questions with known answers judge them, on
+# the late training cells and in ten principal components:
 #
-# 1. Are the 15 nearest neighbours of a cell its true neighbours, those by noise-free expression?
+# 1. Are the 15 nearest neighbours of a cell also its nearest by noise-free expression?
 # 2. Do distances between cells rank as the true distances do?
 # 3. How much of the depth of a cell can be read off its coordinates? Ideally little.
 
@@ -205,7 +205,7 @@ comparison = pd.DataFrame(rows).T
 found, ranks, depth = comparison.columns
 table(comparison, best={found: "max", ranks: "max", depth: "min"})
 
-# %% tags=["hide-input"] caption="The late cells in the first two components after each normalisation, coloured by the logarithm of their depth. Without normalisation the deep cells lie at the ends of the arms, and so they do, weaker, in Pearson residuals. After both logarithms the plane looks mixed: two components do not show what the table reads off ten." alt="Four scatter plots with three arms each. Without normalisation and for Pearson residuals colours turn lighter towards the ends of the arms; for both logarithms they are mixed." name="fig-normalised"
+# %% tags=["hide-input"] caption="The late cells in the first two components after each normalisation, coloured by the logarithm of their depth. Without normalisation the deep cells lie at the ends of the arms, and less clearly so in Pearson residuals. After either logarithm the colours look mixed: two components do not show what the table finds in ten." alt="Four scatter plots. Without normalisation cells form a V whose two arms turn lighter towards their ends. The others show a long bent group and a separate one: for Pearson residuals colours turn lighter towards the ends, for both logarithms they are mixed." name="fig-normalised"
 fig, axes = plt.subplots(2, 2, figsize=(5.4, 5.0))
 for ax, (name, p) in zip(axes.flat, points.items(), strict=True):
     drawn = ax.scatter(*p[:, :2].T, c=log_depth / np.log(10), s=6)
@@ -241,7 +241,7 @@ claim(
 # ## Genes are chosen inside the training part
 #
 # Choosing variable genes on all cells lets the held-out times vote on which genes are kept. The
-# leak is small to look at and easy to avoid.
+# leak is easy to overlook, and easy to avoid.
 
 # %%
 log = expression.ShiftedLog().fit(split.train)
@@ -262,19 +262,19 @@ print(len(reduced.components_), "components stand out")
 
 # %% [markdown]
 # Every transformer of `scstlib.preprocess` records which cells it was fitted on, and
-# `check_evaluation` refuses test data that overlap them. Transforming test data is allowed, since
-# it is what a fitted transformer is for. Leaks of this family have been found in hundreds of
+# `check_evaluation` refuses test data that overlap them. Transforming test data is allowed: that
+# is what a fitted transformer is for. Leaks of this family have been found in hundreds of
 # papers of many fields ([Kapoor and Narayanan
 # 2023](https://doi.org/10.1016/j.patter.2023.100804)).
 #
-# The last line asks how many components to keep: *parallel analysis* permutes each gene over the
-# cells, which destroys everything that genes do together, and counts the components that stand out
-# from that.
+# The last lines ask how many components to keep: *parallel analysis* permutes each gene over the
+# cells, which destroys all correlation between genes, and counts the components that stand out
+# from what is left.
 #
 # ## A real series
 #
-# Human stem cells on their way to heart muscle, 15,724 genes, five times. The paper behind the set
-# is not confirmed ([its entry](../../book/data.md) says so); its counts are real.
+# Human stem cells on their way to heart muscle, 15,724 genes, five times. Which paper published the
+# set is not confirmed ([its entry](../../book/data.md) says so); its counts are real.
 
 # %%
 heart = load("ipsc_cardiomyocyte")
@@ -302,34 +302,34 @@ claim(
 # ## Check yourself
 #
 # <details><summary>Why must a filter be looked at by fate, or by time, before it is applied?</summary>
-# Cell types differ in how much RNA they have. A threshold on the total can take one of them away,
-# and a model of time would learn its disappearance.
+# Cell types differ in how much RNA they have. A threshold on the total can remove one of them, and
+# a model of time would learn that it disappears.
 # </details>
 # <details><summary>The first two components look mixed by depth. Is depth gone?</summary>
 # No. After the shifted logarithm most of it can still be read off ten components.
 # </details>
 # <details><summary>Is it a leak to transform test cells with a fitted transformer?</summary>
-# No, that is what it is for. The leak is to fit on them: to let them vote on genes, means or
+# No, that is what it is for. The leak would be to fit on them: to let them vote on genes, means or
 # components.
 # </details>
 
 # %% [markdown]
 # ## Key points
 #
-# - Look at quality measures together and by group before you filter.
-# - No normalisation wins every question. Ask which one yours depends on; test where truth is known.
-# - Depth survives the shifted logarithm through the zeros, and goes with time if depth does.
+# - Before you filter, look at several quality measures together, and group by group.
+# - No normalisation is best for every question. Ask what yours needs, and test where truth is known.
+# - Depth survives the shifted logarithm through the zeros, and passes for time where depth changes with time.
 # - Split first; fit everything that learns on the training part; let the guard check it.
 #
 # ## Exercises
 #
 # > **Exercise** Give `ShiftedLog` the argument `"median"`, which scales to the median total and not to
-# > 10,000. What happens to the depth that can be read off?
+# > 10,000. How much depth is left in the components?
 #
 # <details><summary>Solution</summary>
 #
-# Less of it is left. Counts here are far below 10,000 a cell, so scaling up to it spreads the gap
-# between 0 and the smallest positive value, which is where the depth hides. The constant inside
+# Less. Counts here are far below 10,000 per cell, so scaling up to it widens the gap between 0 and
+# the smallest positive value, which is where the depth hides. The constant inside
 # the logarithm is a choice like any other.
 #
 # </details>

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Pseudo-bulk: how many cells?
 #
-# One cell is almost empty; what a sum of cells shows, and from how many on.
+# The contact map of one cell is almost empty: how many cells to sum for which question.
 #
 # > **Learning goals**
 # > - sum the contact maps of single cells, and say how many cells a question needs;
@@ -51,15 +51,15 @@ claim = Claims(profile, seed)
 # %% [markdown]
 # ## One cell is almost empty
 #
-# Hi-C of a single cell lists the pairs of bins that were found joined in it. An empty pixel does not say "no contact". It says "not seen", and mostly because
-# nothing could be seen: a cell has two copies of a place, and few of their contacts are caught. So the maps of cells of one kind are summed. The sum is called
-# a [pseudo-bulk](../../book/glossary.md#pseudo-bulk), and the first question is how many cells it takes.
+# Hi-C of a single cell lists the pairs of bins that were found joined in it. An empty pixel does not say "no contact". It says "not seen", mostly because
+# little can be seen: a cell has two copies of a place, and few of their contacts are caught. So the maps of cells of one kind are summed. The sum is called
+# a [pseudo-bulk](../../book/glossary.md#pseudo-bulk). How many cells does it take?
 #
 # ![At the top three contact maps of one cell type, from 1, 20 and 200 cells: the first has a few scattered pixels, the last a clear diagonal with domains. Below, the same 600 cells are shared out in two ways: among 3 cell types with 200 cells each, three clear maps; among 12 cell types with 50 cells each, twelve speckled maps.](../../book/_static/diagrams/pseudo_bulk_size.svg)
 #
 # *Contacts of cells add up to depth; with the number of cells given, more cell types mean shallower maps.*
 #
-# Here are a thousand mature beta cells of the simulated organism, on one chromosome in bins of 50 kb, summed from the first 1, 4, ... of them:
+# Below, a thousand mature beta cells of the simulated organism, on one chromosome in bins of 50 kb; the sums hold the first 1, 4, 16, … of them.
 
 # %%
 organism = simulate_organism(seed=seed, preset="small")
@@ -78,7 +78,7 @@ def summed(n):
 
 sums = {n: summed(n) for n in (1, 4, 16, 64, 256, 1000)}
 
-# %% tags=["hide-input"] caption="The same 6.4 Mb of one cell, of two pseudo-bulks, and of the truth: the contacts to be expected from infinitely many cells. The first cell shows the diagonal and little else; with 64 cells domains stand out as squares; what lies between them needs more." alt="Four square heat maps. One cell: a thin broken diagonal with few dots. 64 cells: dark squares along the diagonal and scattered dots. 1,000 cells and the truth: the same squares on a graded background with white stripes at masked bins." name="fig-sums"
+# %% tags=["hide-input"] caption="The same 6.4 Mb of one cell, of two pseudo-bulks, and of the truth: the contacts to be expected from infinitely many cells. One cell shows the diagonal and little else. With 64 cells domains stand out as squares. The contacts between domains need more." alt="Four square heat maps. One cell: a thin broken diagonal with few dots. 64 cells: dark squares along the diagonal and scattered dots. 1,000 cells and the truth: the same squares on a graded background with white stripes at masked bins." name="fig-sums"
 truth = organism.expected_contacts(chrom, kind, biased=True).astype(float)
 first, last = 200, 328
 place = {"start": first * bin_size, "end": last * bin_size}
@@ -107,8 +107,8 @@ claim(
 # %% [markdown]
 # ## It depends on the question
 #
-# The pseudo-bulks are held against the truth five times: by counts, by [observed over expected](../../book/glossary.md#observed-over-expected) (O/E) in bins of
-# 50 kb and of 500 kb, by insulation and by [compartment](../../book/glossary.md#compartment) score. All are correlations, two bins and more from the diagonal.
+# The pseudo-bulks are compared with the truth in five ways: by counts, by [observed over expected](../../book/glossary.md#observed-over-expected) (O/E) in bins of
+# 50 kb and of 500 kb, by insulation and by [compartment](../../book/glossary.md#compartment) score. All are correlations; those of pixels leave out the first two diagonals.
 
 # %% tags=["hide-input"]
 distance = np.abs(np.subtract.outer(np.arange(n_bins), np.arange(n_bins)))
@@ -136,7 +136,7 @@ def correlation(a, b):
 
 # %%
 def agreement(counts):
-    """Correlation of a map with the truth by five questions."""
+    """Correlation of a map with the truth, in five ways."""
     by = {f: [coarser(m, f) for m in (counts, truth)] for f in (1, 5, 10)}
     return {
         "counts, 50 kb": correlation(*by[1]),
@@ -150,7 +150,7 @@ def agreement(counts):
 rows = {n: agreement(each) for n, each in sums.items()}
 curve = pd.DataFrame(rows, dtype=float).T
 
-# %% tags=["hide-input"] caption="Agreement of a pseudo-bulk with the truth against its number of cells. Insulation and compartments agree with tens of cells. Counts follow, carried by distance decay, with wide bins; single pixels of 50 kb without the decay have not arrived with 1,000." alt="Five rising curves on a logarithmic axis from 1 to 1,000 cells. Insulation starts highest, compartments rise steeply to meet it, counts and 500 kb follow; observed over expected at 50 kb is lowest and still rising at 1,000 cells." name="fig-number"
+# %% tags=["hide-input"] caption="Agreement of a pseudo-bulk with the truth against its number of cells. Insulation and compartments agree from tens of cells on. Counts, which distance decay dominates, and O/E in wide bins follow. O/E in single pixels of 50 kb is far from the truth even with 1,000 cells." alt="Five rising curves on a logarithmic axis from 1 to 1,000 cells. Insulation starts highest and compartments rise steeply to meet it; counts and observed over expected at 500 kb follow; observed over expected at 50 kb is lowest and still rising at 1,000 cells." name="fig-number"
 fig, ax = plt.subplots(figsize=(5.4, 3.8))
 for color, name in zip([GREY, ORANGE, PURPLE, GREEN, BLUE], curve, strict=True):
     ax.plot(curve.index, curve[name], "o-", color=color, label=name, ms=4)
@@ -174,12 +174,12 @@ claim(
 )
 
 # %% [markdown]
-# Insulation and compartments need few cells because each of their values sums many pixels. A pixel of 50 kb sums nothing. The published scGrapHiC ([Murtaza et
+# Insulation and compartments need few cells because each of their values sums many pixels; a pixel of 50 kb is not averaged at all. The published scGrapHiC ([Murtaza et
 # al. 2024](https://doi.org/10.1093/bioinformatics/btae223)) was trained on pseudo-bulks of at least 190 cells of the co-assay of [Liu et al.
-# 2023](https://doi.org/10.1126/science.adg3797): with cells as deep as these, wide structure is measured well in such a target, and single pixels are mostly
+# 2023](https://doi.org/10.1126/science.adg3797): if its cells are as deep as these, such a target measures wide structure well, and its single pixels are mostly
 # noise.
 #
-# > **Warning** A thousand cells of one donor are one sample of that donor, no replicates ([Squair et al.
+# > **Warning** A thousand cells of one donor are one sample of that donor, not replicates ([Squair et al.
 # > 2021](https://doi.org/10.1038/s41467-021-25960-2)): the curve says how well *these* cells are measured, not the cell type.
 #
 # ## Depth decides comparisons
@@ -223,9 +223,9 @@ counts, scaled, scc = (compared[c] for c in ("MSE, counts", "MSE, scaled × 10�
 claim(
     "In counts depth is everything: the same cell type eight times as deep is"
     f" {counts[same_deep] / counts[other_thin]:,.0f} times as far away as stem cells of equal depth. Scaling removes the"
-    " level but not the noise, and the error turns round: stem cells measured deeply are now nearer than beta cells of"
-    " equal depth. The stratum-adjusted correlation (SCC), an agreement, has it the same way round. At one depth, either"
-    " of them, the same cell type wins.",
+    " level but not the noise, and the error is reversed: stem cells measured deeply are now nearer than beta cells of"
+    " equal depth. The stratum-adjusted correlation (SCC), for which higher is better, makes the same mistake. Where both"
+    " partners have one depth, deep or thinned, the same cell type is nearer.",
     counts[same_deep] > 3 * counts[other_thin],
     scaled[other_deep] < scaled[same_thin],
     scc[other_deep] > scc[same_thin],
@@ -235,7 +235,7 @@ claim(
 
 # %% [markdown]
 # So compare at equal depth: `downsample` keeps or loses each contact by chance, as a shallower experiment would have done. Thin counts, never balanced values,
-# and thin before you normalise. When a table of scores mixes cell types with many and with few cells, part of what it ranks is their number.
+# and thin before you normalise. A table of scores that mixes cell types with many and with few cells partly ranks their numbers of cells.
 #
 # ## Real cells, without a truth
 #
@@ -252,7 +252,7 @@ steps = {n: f"{n} ODC" for n in (1, 4, 16, 64)}
 fewer = {name: groups["ODC 29yr"][:n] for n, name in steps.items()}
 real = maps.pseudobulk(groups | fewer)
 
-# %% tags=["hide-input"] caption="Agreement of 1 to 64 oligodendrocytes of one donor with pseudo-bulks of the other donor: mean SCC of the autosomes over 1 to 19 Mb. Even 64 cells have not levelled off. A wrong cell type reaches most of what the right one does." alt="Four rising curves on a logarithmic axis. The curve of oligodendrocytes is highest, those of astrocytes, microglia and interneurons run below it in parallel." name="fig-donors"
+# %% tags=["hide-input"] caption="Agreement of 1 to 64 oligodendrocytes of one donor with pseudo-bulks of the other donor: mean SCC of the autosomes over 1 to 19 Mb. Even 64 cells have not levelled off. A wrong cell type reaches most of the SCC of the right one." alt="Four rising curves on a logarithmic axis. The curve of oligodendrocytes is highest, those of astrocytes, microglia and interneurons run below it in parallel." name="fig-donors"
 others = {"ODC": "same type", "Astro": "astrocytes", "MG": "microglia", "Sst": "interneurons"}
 agreed = {name: np.zeros(len(steps)) for name in others}
 autosomes = [f"chr{number}" for number in range(1, 23)]
@@ -278,9 +278,9 @@ itself = pixels.loc[pixels["bin1_id"] == pixels["bin2_id"], "count"].sum() / pix
 spread = maps.obs["depth"].max() / maps.obs["depth"].min()
 claim(
     f"With 64 cells the same type reaches {agreed['ODC'][-1]:.2f} and the best of the wrong types {wrong[-1]:.2f}; with one"
-    f" cell it is {agreed['ODC'][0]:.2f} and {wrong[0]:.2f}. Depth per cell varies {spread:.0f}-fold, so a sum over cells is"
-    f" first of all a sum over its deepest. And {itself:.0%} of the contacts lie on the main diagonal: in bins of 1 Mb most"
-    " pairs fall into one bin. Left in a loss or a score they are most of it.",
+    f" cell it is {agreed['ODC'][0]:.2f} and {wrong[0]:.2f}. Depth per cell varies {spread:.0f}-fold, so the deepest cells dominate"
+    f" a sum. And {itself:.0%} of the contacts lie on the main diagonal: in bins of 1 Mb most pairs fall into one bin. A loss"
+    " or a score that keeps them measures little else.",
     agreed["ODC"][-1] > wrong[-1] + 0.02,
     agreed["ODC"][-1] > agreed["ODC"][-2] + 0.01,
     spread > 3,
@@ -292,7 +292,7 @@ claim(
 #
 # <details><summary>You have 600 cells of one tissue. Twelve cell types or three?</summary>
 #
-# That depends on the question. For compartments, 50 cells of each of twelve may do; for single pixels not even 200 of each of three.
+# That depends on the question. For compartments, 50 cells of each of twelve types may do; for single pixels not even 200 of each of three.
 #
 # </details>
 #
@@ -304,17 +304,17 @@ claim(
 #
 # <details><summary>Why is another donor a better ceiling than the second half of the same cells?</summary>
 #
-# Two halves of one donor's cells share everything that is particular to the donor and the experiment. They agree better than two measurements of the cell type
-# do.
+# Two halves of one donor's cells share everything that is particular to the donor and the experiment, so they agree better than two independent measurements
+# of the cell type.
 #
 # </details>
 
 # %% [markdown]
 # ## Key points
 #
-# - How many cells a pseudo-bulk needs depends on the question: few for insulation and compartments, very many for pixels
-#   without their decay.
-# - Normalised maps of unequal depth are still maps of unequal noise. Thin to equal depth to compare.
+# - How many cells a pseudo-bulk needs depends on the question: few for insulation and compartments, many for O/E in
+#   single pixels.
+# - Normalised maps of unequal depth still have unequal noise. Thin them to equal depth before you compare.
 # - Without a truth, another donor gives a ceiling, and other cell types give a floor.
 #
 # ## Exercises
@@ -330,11 +330,11 @@ claim(
 #
 # </details>
 #
-# > **Exercise** Add O/E in bins of 100 kb to `agreement`, with `coarser(each, 2)`. Which curve of 50 kb does it follow?
+# > **Exercise** Add O/E in bins of 100 kb to `agreement`, with `coarser(each, 2)`. To how many cells at 50 kb does it correspond?
 #
 # <details><summary>Solution</summary>
 #
-# That of 50 kb with about four times the cells: a bin twice as wide has pixels with four times the contacts. Resolution is bought with cells.
+# It follows the curve of 50 kb with about four times the cells: bins twice as wide have pixels with four times the contacts. Resolution is paid for in cells.
 #
 # </details>
 #

@@ -1,11 +1,11 @@
 # %% [markdown]
 # # Tracks from other studies
 #
-# A guide for the maps of one study from the cells of another, and coordinates that are silently wrong.
+# Expression of one study beside the contact maps of another, and coordinates that are silently wrong.
 #
 # > **Learning goals**
 # > - make tracks for contact maps from the expression of another study;
-# > - read what a warning about lost genes costs;
+# > - find out what a warning about lost genes costs;
 # > - check the coordinates of a file before you believe them.
 # >
 # > **Before**: [From single cells to windows](cells_to_windows.ipynb).
@@ -48,13 +48,13 @@ claim = Claims(profile, seed)
 # %% [markdown]
 # ## Where does the expression come from?
 #
-# Your contact maps come from one study and without expression. Another study measured expression of the same tissue, and a
+# Your contact maps come from one study, without expression. Another study measured expression of the same tissue, and a
 # third provides CpG content or binding sites. Nothing in these files says that they belong together. Names of genes, the
-# assembly, the meaning of a column, and the labels of cell types all have to fit, and most mistakes raise no error.
+# assembly, the meaning of a column, and the labels of cell types all have to match, and most mistakes raise no error.
 #
-# Contact maps of human cortex (`lee2019` of [the data page](../../book/data.md), bins of 1 Mb) come without expression. The
-# [guide](../../book/glossary.md#guide) is from another study: single-cell RNA sequencing of cortex (`darmanis2015`), other people and other cells. Its
-# genes are named by symbol and get their places from `annotation_hg19`.
+# Contact maps of human cortex (`lee2019` of [the data page](../../book/data.md), bins of 1 Mb) are such a case. Their
+# [guide](../../book/glossary.md#guide), the expression that tells a model the cell type, is from another study: single-cell RNA sequencing of cortex
+# (`darmanis2015`), with other people and other cells. Its genes are named by symbol and get their places from `annotation_hg19`.
 
 # %%
 maps, rna = load("lee2019"), load("darmanis2015")
@@ -87,13 +87,13 @@ claim(
 )
 
 # %% [markdown]
-# CTCF peaks of a lymphoblastoid line are at hand too (`ctcf_gm12878_hg19`). They have no strand, and they say where CTCF
+# CTCF peaks of a lymphoblastoid line are available too (`ctcf_gm12878_hg19`). They have no strand, and they say where CTCF
 # can bind, not where it does in cortex.
 #
 # ## Half a bin
 #
-# The CpG file lists positions. They look like starts of bins; they are the *middles* (its [manifest](../../book/data.md)
-# says how that was found). The loader gives true intervals, half a bin off the grid of the maps, and `interval_track`
+# The CpG file lists positions. They look like starts of bins, but they are the *middles* (its [manifest](../../book/data.md)
+# says how that was found). The loader returns the true intervals, half a bin off the grid of the maps, and `interval_track`
 # averages them by overlap. Reading positions as starts raises no error at all:
 
 # %%
@@ -145,14 +145,14 @@ claim(
 # %% [markdown]
 # ## Check yourself
 #
-# <details><summary>How would you notice that a gene annotation is of the wrong assembly?</summary>
+# <details><summary>How would you notice that a gene annotation belongs to the wrong assembly?</summary>
 #
 # Not by an error. Look at tracks and a map of the same place together, and at the correlation with a track that must agree,
 # such as CpG content with the number of genes.
 #
 # </details>
 #
-# <details><summary>The expression is of other people than the maps. What does that limit?</summary>
+# <details><summary>Expression and maps come from different people. What does that limit?</summary>
 #
 # What is particular to a person cannot be predicted from it. What differs between cell types in both people can.
 #
@@ -160,32 +160,30 @@ claim(
 #
 # <details><summary>Why does a shift of half a bin hardly change the correlation?</summary>
 #
-# CpG content changes slowly along the genome, so that a bin and its neighbour are alike. Sharp tracks, such as CTCF, lose
-# more.
+# CpG content changes slowly along the genome, so a bin and its neighbour are alike. Sharp tracks, such as CTCF, lose more.
 #
 # </details>
 
 # %% [markdown]
 # ## Key points
 #
-# - Names, assembly and labels of two studies have to be matched by hand; a lost gene gives a warning, a shifted one none.
+# - Names, assembly and labels of two studies have to be matched by hand. A lost gene raises a warning, a shifted one does not.
 # - Check the coordinates of every file against a track that must agree with it: half a bin raises no error.
-# - A guide is as good as its labels.
+# - A guide is only as good as its labels.
 #
 # ## Exercises
 #
 # > **Exercise** Move the CpG track by five bins instead of half a bin. How far must a track be off before its correlation with
-# > the number of genes tells?
+# > the number of genes shows it?
 #
 # <details><summary>Solution</summary>
 #
 # Add `5_000_000` in place of `500_000`; then try 1, 2 and 3 Mb. CpG content changes slowly along the genome, so a shift of
-# one bin costs only some of the correlation: no summary number warns of it. What does is a look at both tracks, one above
-# the other.
+# one bin costs only some of the correlation: no summary number warns of it. Plot both tracks, one above the other, to see it.
 #
 # </details>
 #
-# > **Exercise** `expression_tracks` warns of genes without a place. Print the ten of them with the highest expression in
+# > **Exercise** `expression_tracks` warns about genes without a place. Print the ten with the highest expression in
 # > oligodendrocytes. Are they real genes?
 #
 # <details><summary>Solution</summary>
@@ -195,8 +193,8 @@ claim(
 # print(missing["ODC"].nlargest(10))
 # ```
 #
-# Mostly: old symbols of genes that were renamed since, and controls that were added to the experiment. The former can be
-# rescued with a table of symbols.
+# Mostly. They are old symbols of genes that have been renamed since, and controls that were added to the experiment. The
+# former can be rescued with a table of symbols.
 #
 # </details>
 #

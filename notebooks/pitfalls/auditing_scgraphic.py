@@ -178,7 +178,7 @@ claim(
 )
 
 # %% [markdown]
-# Means and 95 % intervals are over three seeds. After so short a training no version comes near the copy, and the differences say little about models that are fully trained.
+# Means and 95% intervals are over three seeds. After so short a training no version comes near the copy, and the differences say little about models that are fully trained.
 #
 # ## The split: do its parts share anything?
 #

@@ -294,7 +294,7 @@ true_gamma = score([truth[i] for i in at])[2]
 claim(
     f"Starts at all times change the squared $W_2$ at 96 h by {interval_text(starts, '+.1f')},"
     f" the signed drift by {interval_text(signed, '+.1f')}, ten more times by"
-    f" {interval_text(more_times, '+.1f')} (mean and 95 % interval). The share of *gamma* is"
+    f" {interval_text(more_times, '+.1f')} (mean and 95% interval). The share of *gamma* is"
     f" {true_gamma:.2f} in truth, {gamma[0]:.2f} as published, {gamma[1]:.2f} with such starts.",
     np.max(starts) < 0 and np.max(np.abs(more_times)) < 5 and gamma[0] < 0.6 * true_gamma,
 )

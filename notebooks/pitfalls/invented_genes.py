@@ -74,7 +74,7 @@ own, mixed = (
 costs.add("a batch for each time", "genes called that hardly change",
           own["false"], mixed["false"])  # fmt: skip
 claim(f"With a batch for each time {own['false'].median():.0f} genes are"
-      " called whose true mean changes by less than 5 %, with both"
+      " called whose true mean changes by less than 5%, with both"
       f" batches at both times {mixed['false'].median():.0f}; about as"
       " many true ones are found. No correction helps the first design:"
       " what removes the batch removes the time. A few cells of every"
@@ -112,8 +112,8 @@ plt.show()
 # %% tags=["hide-input"]
 costs.add("imputed, correlated", "invented pairs (%)", pairs[15], pairs[1])
 costs.add("imputed, tested", "invented genes (%)", genes[15], genes[1])
-claim(f"With 15 cells averaged {pairs[15].median():.0f} % of the pairs"
-      f" are correlated and {genes[15].median():.0f} % of the genes are"
+claim(f"With 15 cells averaged {pairs[15].median():.0f}% of the pairs"
+      f" are correlated and {genes[15].median():.0f}% of the genes are"
       " called; without smoothing next to none. Averaged cells share"
       " their noise, and the test counts them as if they did not.",
       pairs[15].min() > 3, genes[15].min() > 40,
@@ -211,9 +211,9 @@ claim("With droplets clusters and fates agree by"
       f" {fates_in.median():.2f}, without them by"
       f" {fates_out.median():.2f}: the droplets claim a cluster, and two"
       " fates share one. Of 200 genes chosen by their coefficient of"
-      f" variation {rare_in.median():.0f} % are right; without genes seen"
+      f" variation {rare_in.median():.0f}% are right; without genes seen"
       f" in less than a tenth of the cells it is {rare_out.median():.0f}"
-      " %, and chance is 17 %. It is mostly counting noise, of rare"
+      " %, and chance is 17%. It is mostly counting noise, of rare"
       " genes nothing else; Pearson residuals know the noise and do"
       " better ([Sparse counts](sparse_counts.ipynb)).",
       fates_in.max() < 0.95, fates_out.min() > 0.95,
@@ -236,7 +236,7 @@ for rows in (np.full(mixed.n_obs, True), lab.deep_enough(mixed.X)):
 # ## What it cost
 #
 # Medians of each quantity when the mistake is made and when it is avoided, and the mean difference within a seed with its
-# 95 % interval, which speaks of new seeds and not of other data.
+# 95% interval, which speaks of new seeds and not of other data.
 
 # %% tags=["hide-input"]
 table(costs.table())

@@ -66,7 +66,7 @@ seeds = range(seed, seed + (10 if profile == "full" else 5))
 #
 # The task is that of [Tuning and overfitting](tuning_and_overfitting.ipynb): for every pixel of a cell type, the change from a bulk map, in simulated organisms with 16
 # chromosomes. The score is a [skill](../../book/glossary.md#skill): 0 for the bulk map itself, 1 for a perfect prediction. Each mistake is made on purpose; the **illusion** is
-# what it adds, with the 95 % interval of the mean over five organisms (three for side questions).
+# what it adds, with the 95% interval of the mean over five organisms (three for side questions).
 #
 # ## Windows that overlap
 #
@@ -288,7 +288,7 @@ real = {
 }
 real = {f"real maps: {name}": measure(score, seeds[:3]) for name, score in real.items()}
 
-# %% tags=["hide-input"] caption="What each mistake adds to the skill, with its 95 % interval. Orange: the interval lies above 0. The published model is left out: its interval is too wide for this axis. On real maps overlap is worth as much as on simulated ones; known places are not." alt="Seven horizontal intervals with a dot each, one for each mistake, beside a vertical line at 0." name="fig-illusions-in-space"
+# %% tags=["hide-input"] caption="What each mistake adds to the skill, with its 95% interval. Orange: the interval lies above 0. The published model is left out: its interval is too wide for this axis. On real maps overlap is worth as much as on simulated ones; known places are not." alt="Seven horizontal intervals with a dot each, one for each mistake, beside a vertical line at 0." name="fig-illusions-in-space"
 fig, ax = plt.subplots(figsize=(5.4, 5.0))
 interval_rows(ax, found | real, value="illusion", label="skill that the mistake adds")
 plt.show()

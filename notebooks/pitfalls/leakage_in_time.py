@@ -66,7 +66,7 @@ seeds = range(seed, seed + (10 if profile == "full" else 5))
 # *Each crossed arrow carries something of the test part into the work that it is to judge; the one arrow that may touch it is the score.*
 #
 # Each mistake is made on purpose: the same model is scored with it and without it, on simulated organisms of nine times with 150 cells each. The **illusion** is what the mistake
-# adds, with the 95 % interval of the mean over organisms (five, or three for side questions). The cells of held-out times are compared by the [energy
+# adds, with the 95% interval of the mean over organisms (five, or three for side questions). The cells of held-out times are compared by the [energy
 # distance](../../book/glossary.md#energy-distance); where predicted cells come without noise, by the squared [Wasserstein distance](../../book/glossary.md#wasserstein-distance) in
 # eight principal components of the training cells. The score is the [skill](../../book/glossary.md#skill): the share of the error of copying the previous measured time that a
 # model takes away.
@@ -305,7 +305,7 @@ for name, kind, score, held in [
     of_seed = partial(lambda f, c, h, s, m: f(s, m, c(s), h), score, some, held)
     outside[f"{name}: {kind}"] = measure(of_seed, seeds[:3])
 
-# %% tags=["hide-input"] caption="What each mistake adds to the score, with its 95 % interval: skill, or accuracy where genes or donors are the question. Orange: the interval lies above 0. On measured series the leaks are worth as much as on simulated ones." alt="Ten horizontal intervals with a dot each, one for each mistake, beside a vertical line at 0. All but that of genes, scaling and components lie to the right of the line." name="fig-illusions-in-time"
+# %% tags=["hide-input"] caption="What each mistake adds to the score, with its 95% interval: skill, or accuracy where genes or donors are the question. Orange: the interval lies above 0. On measured series the leaks are worth as much as on simulated ones." alt="Ten horizontal intervals with a dot each, one for each mistake, beside a vertical line at 0. All but that of genes, scaling and components lie to the right of the line." name="fig-illusions-in-time"
 fig, ax = plt.subplots(figsize=(5.4, 6.6))
 interval_rows(
     ax, found | outside, value="illusion", label="added by the mistake (skill or accuracy)"

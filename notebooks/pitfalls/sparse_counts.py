@@ -79,7 +79,7 @@ print("molecules:", *(f"{part.X.sum():,.0f}" for part in parts))
 # ([Counts of single cells](../foundations/counts_of_single_cells.ipynb#zeros)). It is tempting to speak of *dropout*:
 # molecules lost by some further process. `expected_zeros` asks more carefully: it knows the depth of every cell, and may be
 # given the cell types (or stages) and a dispersion for each gene. In the second row a true dropout is planted: genes with
-# few molecules are lost with a probability of 30 %. The third row is real, 600 malaria parasites ([which](../../book/data.md)).
+# few molecules are lost with a probability of 30%. The third row is real, 600 malaria parasites ([which](../../book/data.md)).
 
 
 # %% tags=["hide-input"]
@@ -94,20 +94,20 @@ rows = np.random.default_rng(seed).choice(malaria.n_obs, 600, replace=False)
 malaria = malaria[np.sort(rows)].copy()
 real = lab.zeros_beyond_models(malaria, malaria.obs["stage_pred"])
 none, lost = (by_seed(zeros, few, dropout=d) for d in (0, 0.3))
-rows = {"no dropout": none.median(), "30 % dropout": lost.median()}
+rows = {"no dropout": none.median(), "30% dropout": lost.median()}
 display(table(pd.DataFrame(rows | {"malaria": real}).T))
 naive, careful = none["beyond Poisson (%)"], none["and dispersion (%)"]
 rise = (lost - none).median()
 added, seen = rise["zeros (%)"], rise["and dispersion (%)"]
 costs.add("surplus over Poisson read as dropout",
           "dropout where there is none (%)", naive, careful)  # fmt: skip
-claim(f"Without any dropout {naive.median():.1f} % of the entries are"
+claim(f"Without any dropout {naive.median():.1f}% of the entries are"
       " zeros beyond the Poisson line, because cells differ; types and"
       " dispersion explain nearly all of them. The true dropout adds"
-      f" {added:.1f} % of zeros, and the careful model sees {seen:.1f} %:"
+      f" {added:.1f}% of zeros, and the careful model sees {seen:.1f}%:"
       " the rest hides in a larger dispersion. For the parasites,"
-      f" {real['beyond Poisson (%)']:.1f} % shrink to"
-      f" {real['and dispersion (%)']:.1f} %.",
+      f" {real['beyond Poisson (%)']:.1f}% shrink to"
+      f" {real['and dispersion (%)']:.1f}%.",
       naive.min() > 2, careful.abs().max() < 0.3,
       added > 2, 0 < seen < 0.3 * added,
       real["beyond Poisson (%)"] > 2,
@@ -154,15 +154,15 @@ agree = [
     100 * lab.neighbours_of_halves(malaria, seed, share)
     for share in shares
 ]  # fmt: skip
-claim(f"The logarithm finds {log['1']:.0f} % of the true neighbours at"
-      f" full depth and {log['0.01']:.0f} % at a hundredth, count factors"
-      f" {best['1']:.0f} % and {best['0.01']:.0f} %; of the genes,"
-      f" {genes['1']:.0f} % are right, then {genes['0.01']:.0f} %."
+claim(f"The logarithm finds {log['1']:.0f}% of the true neighbours at"
+      f" full depth and {log['0.01']:.0f}% at a hundredth, count factors"
+      f" {best['1']:.0f}% and {best['0.01']:.0f}%; of the genes,"
+      f" {genes['1']:.0f}% are right, then {genes['0.01']:.0f}%."
       " Nothing on a plot of such cells says how deep they are. Real"
       " cells have no truth, but two halves of their molecules, which"
-      f" should agree: halves of the parasites share {agree[0]:.0f} % of"
-      f" their neighbours, at a tenth of the depth {agree[1]:.0f} %, at a"
-      f" hundredth {agree[2]:.0f} %. What halves do not share is not"
+      f" should agree: halves of the parasites share {agree[0]:.0f}% of"
+      f" their neighbours, at a tenth of the depth {agree[1]:.0f}%, at a"
+      f" hundredth {agree[2]:.0f}%. What halves do not share is not"
       " there, at this depth. That they agree is no proof: what they"
       " share may be depth itself.",
       best["1"] > log["1"], log["0.01"] < 0.8 * log["1"],
@@ -251,7 +251,7 @@ claim(f"At a hundredth of the depth the score is {score.median():.1f}"
 # ## What it cost
 #
 # Medians of each quantity when the mistake is made and when it is avoided, and the mean difference within a seed with its
-# 95 % interval, which speaks of new seeds and not of other data.
+# 95% interval, which speaks of new seeds and not of other data.
 
 # %% tags=["hide-input"]
 table(costs.table())
@@ -297,7 +297,7 @@ table(costs.table())
 # %% [markdown]
 # ## Exercises
 #
-# > **Exercise** Let the second sample keep 90 % of its molecules: `fraction=0.9` in `lab.called_at_unequal_depth`. How many
+# > **Exercise** Let the second sample keep 90% of its molecules: `fraction=0.9` in `lab.called_at_unequal_depth`. How many
 # > genes does the logarithm call? Which difference of depth is harmless?
 #
 # <details><summary>Solution</summary>
@@ -311,7 +311,7 @@ table(costs.table())
 #
 # <details><summary>Solution</summary>
 #
-# With `by_seed(zeros, few, dropout=0.6)` zeros rise by 5.5 % of all entries, and 0.6 % are seen: a tenth, as with half
+# With `by_seed(zeros, few, dropout=0.6)` zeros rise by 5.5% of all entries, and 0.6% are seen: a tenth, as with half
 # the dropout. More dropout is not easier to recognise.
 #
 # </details>

@@ -162,7 +162,7 @@ for name, given in {"as 0": np.nan_to_num(pair), "left out": pair}.items():
 # Windows of 6.4 Mb from pseudo-bulks of 100 cells are compared with a replicate of the same cell type and with stem cells,
 # and pure noise with pure noise, contacts that depend on distance alone. For noise, the share of pairs is shown whose
 # correlation is significant (p < 0.05) by a test that takes pixels, each over its standard error, for independent; it
-# should be 5 %.
+# should be 5%.
 
 # %% tags=["hide-input"]
 widths = {
@@ -179,7 +179,7 @@ costs.add("smoothing read as agreement", "r with the wrong cell type",
 claim("With 9 × 9 pixels the *wrong* cell type scores"
       f" {wide['r, stem cells'].median():.2f}, more than the right one"
       f" without smoothing ({raw['r, replicate'].median():.2f}), and"
-      f" {wide[name].median():.0f} % of the pairs"
+      f" {wide[name].median():.0f}% of the pairs"
       " of noise are called related. Smoothing lets through what"
       " neighbouring pixels share, the wide pattern that cell types have"
       " in common, and leaves fewer independent values than pixels.",
@@ -192,7 +192,7 @@ claim("With 9 × 9 pixels the *wrong* cell type scores"
 # compare scores across widths, or to count smoothed pixels as observations. **How to see it**: put the wrong cell type and
 # a map of noise through the same steps. **Instead**, smooth target and every competitor alike, state the width (SCC has one,
 # [Yang et al. 2017](https://doi.org/10.1101/gr.220640.117)), and take intervals over chromosomes or donors. **What refuses
-# it**: a known answer, that noise is called in 5 % of cases.
+# it**: a known answer, that noise is called in 5% of cases.
 
 # %%
 for width in (9, 1):
@@ -243,7 +243,7 @@ for sizes in ((10, 1000), (100, 100)):
 # ## What it cost
 #
 # Medians of each quantity when the mistake is made and when it is avoided, and the mean difference within a seed with its
-# 95 % interval, which speaks of new seeds and not of other data.
+# 95% interval, which speaks of new seeds and not of other data.
 
 # %% tags=["hide-input"]
 table(costs.table())

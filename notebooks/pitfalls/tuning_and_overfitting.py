@@ -1,12 +1,13 @@
 # %% [markdown]
 # # Tuning and overfitting
 #
-# A good score on the data that a model was fitted to, stopped by or chosen on says little about new data.
+# Why a score on data that fitted, stopped or chose a model says little about new data.
 #
 # > **Learning goals**
 # > - read from a curve whether a model lacks data, capacity or restraint;
 # > - use validation data to decide when training stops, and which setting or run is kept;
-# > - measure how much a score gains when the test data decide instead, and have a function refuse it. >
+# > - measure how much a score gains when the test data decide instead, and let a function refuse it.
+# >
 # > **Before**: [From single cells to windows](../foundations/cells_to_windows.ipynb).
 # >
 # > **Time**: 18 min to read, 1 min to run.
@@ -48,7 +49,7 @@ seeds = range(seed, seed + (10 if profile == "full" else 5))
 
 # %% [markdown]
 # You train a network on contact maps, and it explains half of what you show it. A colleague runs it on her chromosomes, and it explains nothing. Nobody has made an arithmetical
-# error. The network has learned what its training chromosomes share with all others, and also what only they have: their noise. This is
+# error. The network has learned what its training chromosomes share with all others, and also what is theirs alone: their noise. This is
 # [overfitting](../../book/glossary.md#overfitting), and only data that had no say in the fit can show it.
 #
 # The same happens one level up: whoever tries eight settings and reports the best score has fitted the setting to the test data. So three parts are needed, one to fit, one to
@@ -60,21 +61,20 @@ seeds = range(seed, seed + (10 if profile == "full" else 5))
 #
 # ## One small task
 #
-# A simulated organism has 16 short chromosomes. A deep [bulk](../../book/glossary.md#bulk) map of its stem cells is known. For each pixel of the map of another cell type, a model
+# A simulated organism has 16 short chromosomes and a deep [bulk](../../book/glossary.md#bulk) map of its stem cells. For each pixel of the map of another cell type, a model
 # predicts the logarithm of its contacts over those of the bulk map, from ten features: bulk contacts, distance, and expression, CTCF sites and CpG at both ends and in between. The
-# score is a [skill](../../book/glossary.md#skill): the share of the squared change that is explained. A copy of the bulk map has skill 0, and a skill below 0 is worse than the
-# copy.
+# score is a [skill](../../book/glossary.md#skill): the share of the squared change that is explained. A copy of the bulk map has skill 0; a model below 0 is worse than the copy.
 #
-# Two kinds of model take part: a network with two hidden layers (`PixelNetwork`) and trees of scikit-learn (`PixelTrees`). Unless it says otherwise two chromosomes train, two
+# Two kinds of model take part: a network with two hidden layers (`PixelNetwork`) and trees of scikit-learn (`PixelTrees`). Unless stated otherwise, two chromosomes train, two
 # validate and six test.
 #
 # ## More data or more capacity?
 #
-# Networks of two widths learn from one to eight chromosomes. Their skill on their own training pixels says how far they have adapted to these; their skill on the test chromosomes
-# says what of it holds elsewhere.
+# Networks of two widths learn from one to eight chromosomes. Their skill on their own training pixels says how closely they fit these; their skill on the test chromosomes
+# says how much of that holds elsewhere.
 
 
-# %% tags=["hide-input"] caption="Learning curves: skill on training pixels (dashed) and on test chromosomes (solid) against the number of training chromosomes, for networks of two widths; medians over three seeds. With more data the training skill falls and the test skill rises. The distance between the two is overfitting." alt="Two dashed lines fall and two solid lines rise from left to right, from 1 to 8 training chromosomes." name="fig-learning-curves"
+# %% tags=["hide-input"] caption="Learning curves: skill on training pixels (dashed) and on test chromosomes (solid) against the number of training chromosomes, for networks of two widths; medians over three seeds. With more data the training skill falls and the test skill rises. The gap between the two is overfitting." alt="Two dashed lines fall and two solid lines rise from left to right, from 1 to 8 training chromosomes." name="fig-learning-curves"
 def both_skills(s, n, hidden):
     """Skill on training and on test pixels."""
     model = PixelNetwork(s, hidden).fit(parts(s, n)[0])
@@ -100,15 +100,15 @@ claim(
 )
 
 # %% [markdown]
-# How to read such curves: where both are low and close, the model lacks capacity or the features lack the answer. Where they are far apart, it lacks data or restraint. More
-# windows of the same chromosomes do not count as more data.
+# How to read such curves: where both are low and close, the model lacks capacity or the features lack the answer. Where they are far apart, it lacks data or restraint
+# (regularisation). More windows of the same chromosomes do not count as more data.
 #
 # ## The score on the training part
 #
-# The plainest mistake is to report the dashed line. It is rare in print, but every leak lets a part of the dashed line into the solid one. Here and on the next two pages each
-# mistake is made on purpose: the same model is scored with it and without it, on several simulated organisms. What the mistake adds to the score is called the **illusion**. Its 95 % interval
-# is that of the mean difference over the seeds. A seed is another organism and another start of the training, so the interval speaks of other organisms of this kind,
-# and not of other data.
+# The plainest mistake is to report the dashed line. It is rare in print, but every leak mixes some of the dashed line into the solid one. Here and on the next two pages each
+# mistake is made on purpose: the same model is scored with it and without it, on several simulated organisms. What the mistake adds to the score is called the **illusion**. Its 95% interval
+# is that of the mean difference over the seeds. A seed is another organism and another start of the training, so the interval speaks about other organisms of this
+# kind, not about other data.
 
 
 # %%
@@ -135,15 +135,15 @@ claim(
 )
 
 # %% [markdown]
-# **What refuses it.** Models of the package note what they were fitted on (`record_fit` does this for yours), and `check_evaluation` reads the note before a metric is computed:
-# see the next section.
+# **What refuses it.** Models of the package record what they were fitted on (`record_fit` does this for yours), and `check_evaluation` reads the record before a metric is
+# computed: see the next section.
 #
 # ## When to stop
 #
-# A network first learns what all chromosomes share, and later what only its own have. **Early stopping** keeps the weights that were best on validation chromosomes, which must be
-# other ones. `minimise` of the package does it with `validate` and `patience`.
+# A network first learns what all chromosomes share, and later what is particular to its own. **Early stopping** keeps the weights that were best on validation chromosomes, which
+# must be other ones. `minimise` of the package does it with `validate` and `patience`.
 
-# %% tags=["hide-input"] caption="Skill of a network of width 32 while it trains on two chromosomes: on these, on two validation chromosomes and on six test chromosomes; first seed. The training skill rises to the end; the other two are best earlier and end lower. Dots mark the best steps." alt="Three lines over training steps. The training line rises to the end; the validation and test lines have their highest points in the first half and end near zero." name="fig-early-stopping"
+# %% tags=["hide-input"] caption="Skill of a network of width 32 while it trains on two chromosomes: on these, on two validation chromosomes and on six test chromosomes; first seed. The training skill rises to the end; the other two peak earlier and end lower. Dots mark their peaks." alt="Three lines over training steps. The training line rises to the end; the validation and test lines have their highest points in the first half and end near zero." name="fig-early-stopping"
 curve, (fig, ax) = watched(seed), plt.subplots()
 steps = 25 * np.arange(1, len(curve) + 1)
 for name, color in {"training": GREY, "validation": GREEN, "test": ORANGE}.items():
@@ -175,10 +175,10 @@ claim(
 )
 
 # %% [markdown]
-# It can only add: the highest point of a curve is never below another. Where an interval holds 0, five seeds are too few to say how much. The two curves agree on the whole, so
+# It can only add: the highest point of a curve is never below another. Where the interval contains 0, five seeds are too few to say how much. The two curves roughly agree, so
 # what is added is the luck of one step.
 #
-# **How to see it.** The number that is reported is a maximum over the curve of the test part. **What refuses it.** A part that says when to stop is learned from.
+# **How to see it.** The reported number is a maximum over the curve of the test part. **What refuses it.** A part that says when to stop is learned from.
 # `check_evaluation` refuses to score there: only the third part passes.
 
 # %%
@@ -190,7 +190,7 @@ print("\n".join(said))
 # %% [markdown]
 # ## Restraint, and who chooses it
 #
-# **Weight decay** adds the squared weights, times a number, to the loss. A network that pays for large weights bends less to its training pixels. How much should it pay? For each
+# **Weight decay** adds the squared weights, times a number, to the loss. A network that pays for large weights follows the noise of its training pixels less. How much should it pay? For each
 # seed eight networks are trained: four strengths of decay, two widths.
 
 
@@ -235,8 +235,8 @@ claim(
 )
 
 # %% [markdown]
-# **How to see it.** The methods section names no validation data, or the chosen setting differs between test sets. **What refuses it.** `choose` returns the best candidate, and
-# adds the part that chose it to what the winner was fitted on.
+# **How to see it.** The methods section names no validation data, or the chosen setting differs between test sets. **What refuses it.** `choose` returns the best candidate and
+# adds the part that chose it to the record of what the winner was fitted on.
 
 # %%
 winners = [choose(settings(seed), change_skill, p) for p in parts(seed)[1:]]
@@ -246,8 +246,8 @@ print("\n".join(said))
 # %% [markdown]
 # ## Many tries and one reported
 #
-# **The mistake.** Nothing is tuned, but a method with some randomness is run again and again, and the best run goes into the table: the winner's curse. Here 20 shallow trees of
-# eight chromosomes differ in nothing but the seed of the features they may look at. One chromosome is the test part.
+# **The mistake.** Nothing is tuned, but a method with some randomness is run again and again, and the best run goes into the table: the winner's curse. Here 20 shallow trees,
+# fitted to eight chromosomes, differ in nothing but the random choice of features at each split. One chromosome is the test part.
 
 
 # %%
@@ -271,7 +271,7 @@ def best_try(seed, mistake):
 
 found["best of many tries"] = row = measure(best_try, seeds)
 
-# %% tags=["hide-input"] caption="Skill on the test chromosome of the best of n tries, chosen there or on validation chromosomes; mean over the seeds and over 200 orders of the tries. Chosen on the test chromosome, the score rises for as long as one goes on trying." alt="Two curves over the number of tries from 1 to 20. The curve chosen on the test chromosome rises steadily above that chosen on validation chromosomes." name="fig-winners-curse"
+# %% tags=["hide-input"] caption="Skill on the test chromosome of the best of n tries, chosen there or on validation chromosomes; mean over the seeds and over 200 orders of the tries. Chosen on the test chromosome, the score keeps rising with the number of tries." alt="Two curves over the number of tries from 1 to 20. The curve chosen on the test chromosome rises steadily above that chosen on validation chromosomes." name="fig-winners-curse"
 rng, (fig, ax) = np.random.default_rng(seed), plt.subplots()
 orders = [rng.permutation(20) for _ in range(200)]
 shuffled = np.array([tries(s)[o] for s in seeds for o in orders])
@@ -288,7 +288,7 @@ claim(f"The best of twenty equal tries has {describe(row)}.", row["illusion"] > 
 
 # %% [markdown]
 # **How to see it.** There is one number and no spread, or a method is best on one data set and middling on all others. Ask for the number of runs, and for their median. **What
-# refuses it.** The same `choose`: whoever picks a run on the test part cannot score it there. A table of all runs needs no choice.
+# refuses it.** `choose` again: a run that was picked on the test part cannot be scored there. A table of all runs needs no choice.
 #
 # ## All four
 
@@ -308,10 +308,10 @@ claim(
 # ## Check yourself
 #
 # <details><summary>Training and test skill are both 0.1 and close together. Will more chromosomes help?</summary>
-# Hardly. Where the two curves have met, more data move neither. The model lacks capacity, or the features do not hold the answer.</details>
+# Hardly. Where the two curves have met, more data move neither. The model lacks capacity, or the features do not contain the answer.</details>
 #
 # <details><summary>Why may the part that stops training not test it? It is never used for gradients.</summary>
-# The step that is kept was picked for its score there. The highest of several scores is too high on the data that picked it.</details>
+# The step that is kept was picked for its score there, and the highest of several scores is partly luck.</details>
 #
 # <details><summary>A paper reports one run on one data set. What do you ask for?</summary>
 # The number of runs and settings that were tried, the median and spread of the runs, and which data chose.</details>
@@ -319,7 +319,7 @@ claim(
 # %% [markdown]
 # ## Key points
 #
-# - The distance between training and test skill is overfitting. Data and restraint close it.
+# - The gap between training and test skill is overfitting. More data and restraint close it.
 # - Whatever is decided by looking at data is learned from them: the step, the setting, the run.
 # - Three disjoint parts: one to fit, one to decide, one to look at once.
 # - `choose` and `check_evaluation` keep the record, so that nobody has to remember.

@@ -1,12 +1,12 @@
 # %% [markdown]
 # # What a score of maps rewards
 #
-# Which scores of contact maps a copy of another cell type wins, and how noisy targets limit all of
-# them.
+# Which scores reward a copy of another cell type's contact map, and how noisy targets limit all
+# scores.
 #
 # > **Learning goals**
-# > - name the scores that a copy of another cell type wins, and the one that it cannot;
-# > - measure how much a variant of a score changes it;
+# > - name the scores that reward a copy of another cell type's map, and one that does not;
+# > - measure how much the variant of a score matters;
 # > - find the noise floor of a target with a replicate;
 # > - catch a metric that changes its input.
 # >
@@ -54,16 +54,16 @@ claim = Claims(profile, seed)
 # A model predicts the contact map of a cell type and reaches a correlation of 0.95. Maps of all
 # cell types have the same bright diagonal and mostly the same domains, so even a map of *other*
 # cells looks right. Does the score ask whether the model knows this cell type? To find out, score
-# maps whose worth is known; a check that *refuses* a score reports a finding.
+# maps whose worth is known. A check of the package *refuses* a score when it reports a finding.
 #
 # ## What a copy scores
 #
 # The task is the contact map of one mature cell type from a pseudo-bulk of 200 of its cells. The
 # prediction is a copy of the stem cells' map, as a bulk experiment would measure it. The *ceiling*
-# beside it is the noise-free truth, scored against the same target. Below it stands pure distance
-# decay, which has forgotten every position on the chromosome. The [contrast
-# correlation](../../book/glossary.md#contrast-correlation-dc) is taken after the mean of the other
-# cell types is subtracted from both maps, so that only what is specific to the cell type is left.
+# beside it is the noise-free truth, scored against the same target. The last row is pure distance
+# decay, which knows no position on the chromosome. The [contrast
+# correlation](../../book/glossary.md#contrast-correlation-dc) first subtracts the mean of the other
+# cell types from both maps, so that only what is specific to the cell type is left.
 # SCC is the stratum-adjusted correlation ([Yang et al.
 # 2017](https://doi.org/10.1101/gr.220640.117)), undefined for decay, whose strata do not vary;
 # GenomeDISCO compares maps after random walks on them ([Ursu et al.
@@ -123,13 +123,13 @@ share = over_seeds(lambda s: {n: s[0][n] / s[1][n] for n in s[0]}, both)
 scc, disco, own = (share.loc[n] for n in ("SCC", "GenomeDISCO", "contrast"))
 decay = compared.loc["distance decay"]
 claim(
-    f"Decay alone reaches a Pearson correlation of {decay['Pearson']:.2f}:"
-    f" it hardly asks about positions. Over {len(maps)} draws of cells and"
+    f"Decay alone has a Pearson correlation of {decay['Pearson']:.2f}: that"
+    f" score hardly asks about positions. Over {len(maps)} draws of cells and"
     f" chromosomes the copy reaches {scc['mean']:.0%} of the ceiling in"
-    f" SCC (95 % interval {scc['lower']:.0%} to {scc['upper']:.0%}) and"
+    f" SCC (95% interval {scc['lower']:.0%} to {scc['upper']:.0%}) and"
     f" {disco['mean']:.0%} in GenomeDISCO, although it knows nothing of"
-    " this cell type. In contrast it reaches none of it: the interval"
-    f" ends at {own['upper']:.0%} of the ceiling.",
+    " this cell type. In contrast correlation it reaches none of it: the"
+    f" interval ends at {own['upper']:.0%} of the ceiling.",
     decay["Pearson"] > 0.7,
     scc["lower"] > 0.5,
     disco["lower"] > 0.8,
@@ -138,7 +138,7 @@ claim(
 
 # %% [markdown]
 # **How to see it**: score the copy. **How to avoid it**: subtract what cell types share; it is
-# what a spatial model has to show first. **What refuses it**: `audit.prefers_truth` again. With
+# what is left is what a spatial model has to get right. **What refuses it**: `audit.prefers_truth` again. With
 # `margin=0.5` a worse prediction has to fall behind the truth by half of its score.
 
 # %%
@@ -149,10 +149,10 @@ for name, score in {"SCC": whole, "contrast": specific}.items():
     print(f"{name}: {check(higher_is_better=True, margin=0.5)}")
 
 # %% [markdown]
-# > **Note** Names hide variants. The published code of scGrapHiC (`rsinghlab/scGrapHiC` at commit
-# > `8019e1f`) takes `argsort` for ranks when it weights the strata, so its weights depend on the
-# > length of a diagonal alone; it reads 40 diagonals and leaves out the main one; and it gives SSIM a
-# > data range of 2 for maps between 0 and 1.
+# > **Note** One name can stand for several variants. The published code of scGrapHiC
+# > (`rsinghlab/scGrapHiC` at commit `8019e1f`) takes `argsort` for ranks when it weights the strata,
+# > so its weights depend on the length of a diagonal alone; it reads 40 diagonals and leaves out the
+# > main one; and it gives SSIM a data range of 2 for maps between 0 and 1.
 #
 # How much does each variant change the score of the same prediction?
 
@@ -177,17 +177,17 @@ table(variants.rename_axis("what changes the score"))
 # %% tags=["hide-input"]
 size, low = variants["mean"], variants["lower"]
 claim(
-    f"Where SCC reads moves it by {size.iloc[0]:.2f} for the same"
-    f" prediction, the data range moves SSIM by {size.iloc[2]:.2f}; the"
-    " weights of the published code move SCC by less than 0.05.",
+    "For the same prediction, the choice of diagonals changes SCC by"
+    f" {size.iloc[0]:.2f} and the data range changes SSIM by"
+    f" {size.iloc[2]:.2f}; the published weights change SCC by less than 0.05.",
     min(low.iloc[0], low.iloc[2]) > 0.05,
     abs(size.iloc[1]) < 0.05,
 )
 
 # %% [markdown]
 # **How to see it**: compute a published score anew with your own function before you compare with
-# it. **How to avoid it**: name the variant. **What refuses it**: `contacts.ssim` has no data range
-# of its own, because each would be wrong for somebody.
+# it. **How to avoid it**: name the variant. **What refuses it**: `contacts.ssim` has no default data
+# range, because any default would be wrong for somebody.
 
 # %%
 try:
@@ -199,10 +199,10 @@ except TypeError as error:
 # ## The noise floor of a target
 #
 # Two pseudo-bulks of one cell type from different cells would agree perfectly if there were no
-# counting noise. How far they agree is the *replicate ceiling*. A prediction without noise can
-# pass it, since only the target is noisy then; another measurement cannot.
+# counting noise. How well they do agree is the *replicate ceiling*. Another measurement cannot
+# exceed it; a prediction without noise can, since then only the target is noisy.
 
-# %% tags=["hide-input"] caption="Agreement of two pseudo-bulks of one cell type, drawn from different cells, against the number of cells in each; bands are 95 % intervals over seeds. The ceiling of every score rises with depth and depends on the score. SCC leaves out pixels that are empty in both maps, and what remains of two sparse maps is anti-correlated." alt="Three rising curves with narrow bands on a logarithmic axis from 25 to 1600 cells. GenomeDISCO is highest, SSIM in the middle, SCC lowest and below zero for the fewest cells." name="fig-ceiling"
+# %% tags=["hide-input"] caption="Agreement of two pseudo-bulks of one cell type, drawn from different cells, against the number of cells in each; 95% intervals over seeds are about as narrow as the lines. The ceiling rises with depth and differs from score to score. SCC leaves out pixels that are empty in both maps, and what remains of two sparse maps is anti-correlated." alt="Three rising curves on a logarithmic axis from 25 to 1600 cells. GenomeDISCO is highest, SSIM in the middle, SCC lowest and below zero for the fewest cells." name="fig-ceiling"
 numbers = [25, 100, 400, 1600]
 colors = {"SCC": BLUE, "GenomeDISCO": ORANGE, "SSIM": GREY}
 
@@ -231,17 +231,17 @@ plt.show()
 # %% tags=["hide-input"]
 few = ceilings[25].loc["SCC"]
 claim(
-    f"Two pseudo-bulks of 25 cells have an SCC of {few['mean']:.2f} (95 %"
+    f"Two pseudo-bulks of 25 cells have an SCC of {few['mean']:.2f} (95%"
     f" interval {few['lower']:.2f} to {few['upper']:.2f}): such a target"
-    " cannot tell one prediction from another.",
+    " cannot tell a good prediction from a poor one.",
     few["upper"] < 0.2,
     ceilings[1600].loc["SCC", "lower"] > 0.6,
 )
 
 # %% [markdown]
 # **How to see it**: score a replicate as if it were a prediction. **How to avoid it**: draw no
-# conclusions where it does not beat a copy. **What refuses it**: `audit.prefers_truth`, with the
-# replicate for the truth.
+# conclusions where the replicate does not beat a copy. **What refuses it**: `audit.prefers_truth`,
+# with the replicate in place of the truth.
 
 # %%
 for n_cells in (25, 1600):
@@ -253,8 +253,8 @@ for n_cells in (25, 1600):
 # ## A metric must leave its input alone
 #
 # An insulation score looks at one half of the map. If the function zeroes the other half *in the
-# array it was given*, its own result is right, and every metric computed after it is wrong, but
-# only the first time: on the second run the half is already gone. The function below has this
+# array it was given*, its own result is right, and every metric computed after it is wrong. A second
+# run hides the fault: by then the half is gone from the start. The function below has this
 # fault. One line catches it: freeze the array.
 
 
@@ -284,14 +284,14 @@ def change_in_place(drawn):
 fault = over_seeds(change_in_place, maps).loc["SSIM"]
 claim(
     f"The same prediction gains {fault['mean']:.2f} in SSIM when the"
-    f" faulty function runs before it (95 % interval {fault['lower']:.2f}"
+    f" faulty function runs before it (95% interval {fault['lower']:.2f}"
     f" to {fault['upper']:.2f}).",
     fault["lower"] > 0.05,
 )
 
 # %% [markdown]
 # **How to see it** and **how to avoid it**: freeze the arrays that you pass. **What refuses it**:
-# `audit.leaves_inputs`, for inputs that cannot be frozen, too.
+# `audit.leaves_inputs`, which also works for inputs that cannot be frozen.
 
 # %%
 pure = partial(contacts.insulation_score, window=5)
@@ -305,12 +305,12 @@ print("package: ", audit.leaves_inputs(pure, bulk))
 # What the copy shares with the target is shared by all cell types, and their mean is subtracted.
 # What is left of the copy is specific to stem cells, not to the target.
 # </details>
-# <details><summary>A model has a higher SCC than a replicate has. Is it too good to be true?</summary>
+# <details><summary>A model has a higher SCC than a replicate. Is that too good to be true?</summary>
 # No. A replicate carries noise of its own, a smooth prediction does not, and only the target's
 # noise is left. It would be too good if it passed the ceiling, the noise-free truth.
 # </details>
 # <details><summary>Paper A reports an SSIM of 0.7, paper B one of 0.5. Which model is better?</summary>
-# Nobody can say before the data range, the window and the normalisation are known: on this page
+# Nobody can tell before the data range, the window and the normalisation are known: on this page
 # the range alone moves SSIM by nearly as much.
 # </details>
 
@@ -319,7 +319,7 @@ print("package: ", audit.leaves_inputs(pure, bulk))
 #
 # - Scores of whole contact maps are dominated by what all cell types share. Subtract it.
 # - A copy of another cell type's map and a replicate belong in every table of scores.
-# - Names hide variants: say range, distances and weights, or compute the score anew.
+# - One name stands for several variants: state range, distances and weights, or recompute the score.
 # - A metric is a pure function; a frozen input proves it.
 #
 # ## Exercises

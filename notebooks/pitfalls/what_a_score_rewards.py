@@ -1,14 +1,14 @@
 # %% [markdown]
 # # What a score rewards
 #
-# How a constant, true cells and known answers show what a score really asks for.
+# How to find out what a score of predicted cells asks for: score a constant and true cells.
 #
 # > **Learning goals**
 # > - put a [floor](../../book/glossary.md#floor) and a constant beside any score, and read off what it
 # >   asks for;
 # > - say why a score of many noisy genes can prefer one constant to true cells;
 # > - tell $W_2$, $W_2^2$ and the Sinkhorn divergence apart by a known answer;
-# > - have a check of the package refuse each mistake, before a model is scored.
+# > - let a check of the package refuse each mistake before a model is scored.
 # >
 # > **Before**: [Counts of single cells](../foundations/counts_of_single_cells.ipynb).
 # >
@@ -54,22 +54,22 @@ plt.rcParams.update(book_style())
 claim = Claims(profile, seed)
 
 # %% [markdown]
-# Your model scores 0.83. Is that good? The number cannot say. A score can be computed wrongly,
-# which a test with a known answer finds. It can also be computed rightly and ask another question
-# than you do, which no test of the code finds. For the second there is a simple method: *score
-# things whose worth you know*. If the score puts a prediction that you know to be poor before one
+# Your model scores 0.83. Is that good? The number alone cannot say. A score can be computed
+# wrongly, which a test with a known answer finds. It can also be computed rightly but ask another
+# question than you do, which no test of the code finds. For that there is a simple method: *score
+# things whose worth you know*. If the score ranks a prediction that you know to be poor above one
 # that you know to be right, a model that is trained or chosen by it will learn to be poor.
 #
 # A simulated organism is good for this: its truth is known, and fresh cells can be drawn at will.
 # Each section shows one mistake, its size over several seeds, how to see it, and a check of the
-# package that *refuses* it, which means that it reports a finding.
+# package that *refuses* it: that reports a finding.
 #
 # ## A table whose right answer is known
 #
 # Four "predictions" of 200 cells at a held-out time are scored against 200 measured cells. The
 # best possible prediction is **fresh true cells**: other cells of the same time from the same
-# organism. Their score is the floor. The worst that still knows the mean is **one constant
-# vector**, a population without any cells in it.
+# organism. Their score is the floor. The worst prediction that still has the right mean is **one
+# constant vector**, repeated 200 times: a population in which all cells are equal.
 
 # %% tags=["hide-input"]
 organism = simulate_organism(seed=seed, preset="small")
@@ -124,7 +124,7 @@ claim(
     "All four are errors: low is good. In gene space the Sinkhorn"
     f" divergence gives {true[genes]:,.0f} to fresh true cells and"
     f" {constant[genes]:,.0f} to the constant: it prefers a population"
-    " without cells to the truth. In ten principal components (PCs) the"
+    " of equal cells to the truth. In ten principal components (PCs) the"
     " same divergence puts the truth first, and so does the energy"
     " distance in all genes.",
     true[genes] > 1.3 * constant[genes],
@@ -135,17 +135,17 @@ claim(
 
 # %% [markdown]
 # The reason is noise in many genes. Two cells of one kind differ by counting noise in each of
-# 1,200 genes, and among 200 cells there is none near enough to pair with: even a fresh cell pays
-# for its own noise and for that of its partner. A prediction without noise pays only once. This
+# 1,200 genes, and none of 200 cells is near enough to pair with: even a fresh cell pays for its
+# own noise and for that of its partner. A prediction without noise pays only once. This
 # divergence in gene space is the score of the scNODE paper ([Zhang et al.
 # 2024](https://doi.org/10.1093/bioinformatics/btae393)) and of comparisons after it.
 #
-# The row without noise holds another trap: its mean error is the largest, because the logarithm of
+# The row without noise shows another trap: its mean error is the largest, because the logarithm of
 # a mean is not the mean of logarithms. De-noised predictions and log counts of single cells are
-# not in one unit.
+# not in the same unit.
 #
-# One draw of cells could be luck. Below every seed has an organism of its own, and the constant is
-# the mean of its nearest earlier time.
+# One draw of cells could be luck. So each seed below has an organism of its own, with the mean of
+# its nearest earlier time for the constant.
 
 
 # %% tags=["hide-input"]
@@ -172,7 +172,7 @@ table(apart.rename_axis("constant − truth"))
 won = -apart.loc[genes]
 claim(
     f"Below 0 the constant wins. Over {len(seeds)} organisms the"
-    f" divergence in gene space favours it by {won['mean']:.0f} (95 %"
+    f" divergence in gene space favours it by {won['mean']:.0f} (95%"
     f" interval {won['upper']:.0f} to {won['lower']:.0f}); the divergence"
     " in components and the energy distance favour the truth, with"
     " intervals above 0.",
@@ -183,8 +183,8 @@ claim(
 
 # %% [markdown]
 # **How to see it**: score fresh true cells (on real data, one half of the cells) and a constant
-# beside the model. **How to avoid it**: take a score that is lowest at the truth, such as the
-# energy distance, or few components. **What refuses it**: `audit.prefers_truth` asks any score
+# beside the model. **How to avoid it**: use a score that is lowest at the truth, such as the
+# energy distance, or a few components. **What refuses it**: `audit.prefers_truth` asks any score
 # whether it puts predictions that are known to be worse behind the truth.
 
 # %%
@@ -201,9 +201,10 @@ for name in ("divergence, genes", "divergence, 10 PCs"):
     print(f"{name}: {found}")
 
 # %% [markdown]
-# How much less noise does it want? Pull fresh true cells towards their mean, step by step.
+# How much less noise than the truth does it prefer? Pull fresh true cells towards their mean, step
+# by step.
 
-# %% tags=["hide-input"] caption="Fresh true cells pulled towards their mean: at 0 the true cells, at 1 one constant vector. Each score is divided by its largest value; dots mark the minima. The energy distance is lowest where nothing is pulled, the divergence in gene space far from the truth." alt="Three curves against the pull from 0 to 1. Energy distance rises all the way from 0. The divergence in ten components has its minimum near the left end, the divergence in gene space falls until far to the right." name="fig-pull"
+# %% tags=["hide-input"] caption="Fresh true cells pulled towards their mean: at 0 the true cells, at 1 one constant vector. Each score is divided by its largest value; dots mark the minima. The energy distance is lowest at the true cells, the divergence in gene space far from them." alt="Three curves against the pull from 0 to 1. Energy distance rises all the way from 0. The divergence in ten components has its minimum near the left end, the divergence in gene space falls almost to the right end." name="fig-pull"
 pulls, start = np.linspace(0, 1, 11), predictions["fresh true cells"]
 pulled = [start + pull * (start.mean(0) - start) for pull in pulls]
 lowest = dict.fromkeys([genes, few, energy])
@@ -222,10 +223,10 @@ plt.show()
 claim(
     "The divergence in gene space is lowest when cells have gone"
     f" {lowest[genes]:.0%} of the way to their mean. A score with such a"
-    " minimum can rank methods of equal noise. It cannot be trained"
-    " against, nor compare methods of different noise. State apart"
-    " *where* a prediction lies (de-noised, in components) and whether"
-    " its cells *look* like cells (energy distance in all genes).",
+    " minimum can rank methods of equal noise. It cannot serve as a loss,"
+    " nor compare methods of different noise. Report separately *where* a"
+    " prediction lies (de-noised, in components) and whether its cells"
+    " *look* like measured cells (energy distance in all genes).",
     lowest[genes] > 0.5,
     lowest[energy] == 0,
 )
@@ -236,8 +237,8 @@ claim(
 # Move a population by a vector of length 3. The optimal transport moves every cell by 3, so
 # $W_1=W_2=3$ and $W_2^2=9$. The Sinkhorn divergence with the cost $\tfrac12\lVert x-y\rVert^2$ is
 # about half of the last. A column headed "Wasserstein distance" may hold any of these, so
-# published numbers are compared only when cost, blur, scaling, space and number of cells are the
-# same.
+# published numbers can be compared only when cost, blur, scaling, space and number of cells are
+# the same.
 #
 # **How to see it**: give the function a pair whose answer is known. **How to avoid it**: write the
 # formula beside the number. **What refuses it**: `audit.known_answers`.
@@ -256,7 +257,7 @@ for distance in (squared, sinkhorn):
 #
 # <details><summary>A model beats fresh true cells. Is the model good?</summary>
 # Perhaps it is only less noisy. A score that a noise-free or constant prediction can win says
-# little about cells. Ask where the constant stands.
+# little about cells. Look at the score of the constant.
 # </details>
 # <details><summary>Why does the divergence behave in ten components and not in 1,200 genes?</summary>
 # Noise adds up over dimensions. In a few components that collect what genes do together, most
@@ -272,10 +273,10 @@ for distance in (squared, sinkhorn):
 # ## Key points
 #
 # - Score fresh true data and a constant before you score a model.
-# - In many dimensions with noise, an optimal-transport score prefers too little scatter.
+# - In many noisy dimensions, an optimal-transport score prefers too little scatter.
 # - $W_1$, $W_2$, $W_2^2$ and the Sinkhorn divergence are four numbers. Say which, in which space, with
 #   how many cells.
-# - A check with a known answer finds what is computed wrongly; a known order finds what is asked wrongly.
+# - A known answer finds a score that is computed wrongly, a known order one that asks the wrong question.
 #
 # ## Exercises
 #
@@ -296,7 +297,7 @@ for distance in (squared, sinkhorn):
 # <details><summary>Solution</summary>
 #
 # Every cell moves by $3\sqrt2$: $W_1=W_2=4.243$, $W_2^2=18$, and the divergence is about 9.
-# It is neither 4.2 nor 18, so one such line tells which of the four a function computes.
+# One such test tells which of the four a function computes.
 #
 # </details>
 #

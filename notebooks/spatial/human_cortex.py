@@ -244,7 +244,7 @@ scores |= {name: score(m) for name, m in predicted.items()}
 
 
 def interval(values):
-    """95 % interval of the mean, by bootstrap."""
+    """95% interval of the mean, by bootstrap."""
     draws = np.random.default_rng(seed).integers(len(values), size=(2000, len(values)))
     return np.quantile(values.to_numpy()[draws].mean(axis=1), [0.025, 0.975])
 
@@ -255,7 +255,7 @@ means = pd.DataFrame({name: values.mean() for name, values in by_chrom.items()})
 no_candidates = ("replicate", "bulk copied", *(f"{name}, moved" for name in makers))
 table(means, best={"dC": "max", "SCC": "max"}, apart=no_candidates)
 
-# %% caption="Gain by the guide: one dot a held-out chromosome, the mean as a diamond with its 95 % interval. Above the contrast between cell types (dC), below the whole map (SCC). Zero is a guide of no use." alt="Two panels, one above the other, with three rows each for ridge, boosted trees and scGrapHiC. Dots of 11 chromosomes scatter around a mean with a short interval; a vertical line marks zero. In dC most dots lie right of it, in SCC they crowd around it." name="fig-cortex-gain" tags=["hide-input"]
+# %% caption="Gain by the guide: one dot a held-out chromosome, the mean as a diamond with its 95% interval. Above the contrast between cell types (dC), below the whole map (SCC). Zero is a guide of no use." alt="Two panels, one above the other, with three rows each for ridge, boosted trees and scGrapHiC. Dots of 11 chromosomes scatter around a mean with a short interval; a vertical line marks zero. In dC most dots lie right of it, in SCC they crowd around it." name="fig-cortex-gain" tags=["hide-input"]
 fig, axes = plt.subplots(2, 1, figsize=(5.4, 4.6))
 for ax, metric in zip(axes, ["dC", "SCC"], strict=True):
     for row, (name, color) in enumerate(zip(makers, [ORANGE, GREEN, BLUE], strict=True)):

@@ -94,7 +94,7 @@ found = ensemble.interval(
     seed=seed,
 )
 
-# %% tags=["hide-input"] caption="Mean expression of four genes. Filled dots: means of training cells; open dots: means of held-out cells, which no member saw. Line and band: mean and 90 % interval of the ensemble; dotted: the last training time. Many open dots lie outside the band." alt="Four line charts, one for each gene, with a line, a band around it that widens to the right, and filled and open dots." name="fig-genes"
+# %% tags=["hide-input"] caption="Mean expression of four genes. Filled dots: means of training cells; open dots: means of held-out cells, which no member saw. Line and band: mean and 90% interval of the ensemble; dotted: the last training time. Many open dots lie outside the band." alt="Four line charts, one for each gene, with a line, a band around it that widens to the right, and filled and open dots." name="fig-genes"
 means = [part.to_df().groupby(part.obs["time"]).mean() for part in (train, test)]
 last = train.obs["time"].max()
 fig, axes = plt.subplots(2, 2, figsize=(5.4, 4.6), sharex=True)
@@ -113,7 +113,7 @@ plt.show()
 # %% [markdown]
 # ## Do they hold what they promise?
 #
-# A 90 % interval should hold nine of ten measured means. The table counts over all 41 genes. A measured mean has an
+# A 90% interval should hold nine of ten measured means. The table counts over all 41 genes. A measured mean has an
 # error of its own, so the intervals are also widened by it (*widened*).
 
 # %% tags=["hide-input"]
@@ -123,7 +123,7 @@ for time in np.unique(test.obs["time"]):
     band = found[found["time"] == time].set_index("name").loc[values.columns]
     off = (values.mean() - band["mean"]).abs()
     half = (band["upper"] - band["lower"]) / 2
-    wide = np.hypot(half, 1.645 * values.sem())  # 1.645: 90 % of a normal distribution.
+    wide = np.hypot(half, 1.645 * values.sem())  # 1.645: 90% of a normal distribution.
     rows[f"{time:.0f}" + (" (outer)" if time > last else "")] = {
         "held (%)": 100 * (off <= half).mean(),
         "held, widened (%)": 100 * (off <= wide).mean(),
@@ -137,8 +137,8 @@ table(coverage)
 outer = coverage.index.str.contains("outer")
 within, beyond = coverage[~outer].mean(), coverage[outer].mean()
 claim(
-    f"They do not. Widened, the intervals hold {within.iloc[1]:.0f} % of the means at inner times and {beyond.iloc[1]:.0f} % at outer"
-    f" times, not 90 %. They know that the future is less certain: at outer times they are {beyond.iloc[2] / within.iloc[2]:.1f} times"
+    f"They do not. Widened, the intervals hold {within.iloc[1]:.0f}% of the means at inner times and {beyond.iloc[1]:.0f}% at outer"
+    f" times, not 90%. They know that the future is less certain: at outer times they are {beyond.iloc[2] / within.iloc[2]:.1f} times"
     f" as wide, and the prediction is {beyond.iloc[3] / within.iloc[3]:.1f} times as far off.",
     max(within.iloc[1], beyond.iloc[1]) < 80,
     beyond.iloc[2] > 1.5 * within.iloc[2],
@@ -178,7 +178,7 @@ claim(
 # ## Key points
 #
 # - The interval of an ensemble holds what its members disagree about, and nothing that all of them get wrong.
-# - Test intervals on held-out times: here 90 % intervals hold far fewer means.
+# - Test intervals on held-out times: here 90% intervals hold far fewer means.
 # - Far beyond the last training time a model extrapolates, and says so in a warning.
 #
 # ## Exercises

@@ -284,7 +284,7 @@ off_by = {key: float((vector - exact).norm() / exact.norm()) for key, (vector, _
 claim(
     f"With 8 steps of `rk4` backpropagation keeps {kb['back', 8]:,.0f} kB and with 128 steps {kb['back', 128]:,.0f} kB; the adjoint"
     f" keeps {kb['adjoint', 8]:.1f} kB in both cases. With 8 steps backpropagation is off by {off_by['back', 8]:.0%} and the adjoint"
-    f" by {off_by['adjoint', 8]:.0%} from the derivative with 512 steps; with 128 steps both are right to less than 0.01 %.",
+    f" by {off_by['adjoint', 8]:.0%} from the derivative with 512 steps; with 128 steps both are right to less than 0.01%.",
     kb["back", 128] > 10 * kb["back", 8] and kb["adjoint", 128] == kb["adjoint", 8],
     max(off_by["back", 128], off_by["adjoint", 128]) < 1e-4,
 )

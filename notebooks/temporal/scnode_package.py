@@ -168,7 +168,7 @@ with torch.no_grad():
     left = (by_loop - velocity).square().mean() / velocity.var(0).mean()
 gap = float((by_loop - by_package).norm() / by_package.norm())
 claim(
-    "This drift and the package's differ by less than 0.1 %. It explains"
+    "This drift and the package's differ by less than 0.1%. It explains"
     f" {1 - float(left):.0%} of the variance of the velocities. The rest is"
     " not all error: curves through one place differ; this is their mean.",
     gap < 1e-3 and 0.05 < float(left) < 0.7,
@@ -291,7 +291,7 @@ claim(
 #
 # - **One drift for all cells of a place.** Cells with equal latent points at one time have one future. Chance, or what was not measured, is not in it.
 # - **Predictions start at measured cells.** There are as many different latent points as start cells, however many cells are asked for.
-# - **Beyond the last time, one sample decides the composition.** Committed cells keep their fate, so that the shares at 96 h are those of the 60 cells that happened to be measured at 72 h. A share of one third among 60 cells has a standard error of 6 % at least, and no model of these cells can take it back.
+# - **Beyond the last time, one sample decides the composition.** Committed cells keep their fate, so that the shares at 96 h are those of the 60 cells that happened to be measured at 72 h. A share of one third among 60 cells has a standard error of 6% at least, and no model of these cells can take it back.
 #
 # ## Check yourself
 #
@@ -340,7 +340,7 @@ claim(
 #
 # <details><summary>Solution</summary>
 #
-# Growth ([Schiebinger et al. 2019](https://doi.org/10.1016/j.cell.2019.01.006)) acts on the pairs between two measured times, so that the drift between them changes a little. The composition at 96 h cannot change: all cells there start at 72 h. Growth is for series whose fates divide at very different rates; on others it is one more thing that can go wrong, which is why it is off.
+# Growth ([Schiebinger et al. 2019](https://doi.org/10.1016/j.cell.2019.01.006)) acts on the pairs between two measured times, so that the drift between them changes a little. The composition at 96 h cannot change: all cells there start at 72 h. Growth is for series whose fates divide at different rates; on others it is one more thing that can go wrong, which is why it is off.
 #
 # </details>
 #

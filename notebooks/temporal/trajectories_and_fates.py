@@ -194,10 +194,10 @@ table(sure.add_prefix("certain cells (%), "))
 # %% tags=["hide-input"]
 switches = organism.commitment_times
 claim(
-    f"The flow is certain of the fate of {sure.iloc[0, 0]:.0f} % of the cells of time 0. Yet in the organism the first"
+    f"The flow is certain of the fate of {sure.iloc[0, 0]:.0f}% of the cells of time 0. Yet in the organism the first"
     f" switch gets its two resting states at {switches['first']:.0f} h and the second at {switches['second']:.0f} h, and"
     " before that, noise still to come takes part in the choice. The certainty is a property of flows, not of cells. With"
-    f" jitter of half the spread, {sure.iloc[0, 1]:.0f} % of the cells of time 0 stay certain. How much jitter is right,"
+    f" jitter of half the spread, {sure.iloc[0, 1]:.0f}% of the cells of time 0 stay certain. How much jitter is right,"
     " snapshots do not say.",
     sure.iloc[:, 0].min() > 90 and sure.iloc[0, 1] < 60,
 )
@@ -336,7 +336,7 @@ claim(
 # print((chance.idxmax(axis=1) == other.idxmax(axis=1)).mean())
 # ```
 #
-# For about three of four cells, though the shares of the fates are equal to within 2 %. What populations decide, the fits agree
+# For about three of four cells, though the shares of the fates are equal to within 2%. What populations decide, the fits agree
 # on, and the fate of a cell is not of that kind. Full agreement would only show a shared assumption.
 #
 # </details>

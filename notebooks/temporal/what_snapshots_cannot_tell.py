@@ -132,9 +132,9 @@ table(answers, digits=2)
 apart, kept, plain, pushed = answers.to_numpy().T
 claim(
     f"No snapshot of the three worlds lies further than {apart.max():.3f} from fresh cells of *stay*, which is luck: no number of"
-    f" cells would tell the worlds apart. Yet of the cells that start on the right {kept[0]:.0f} %, {kept[1]:.0f} % and"
-    f" {kept[2]:.0f} % end there. And the push sends {pushed[0]:.0f} % of all cells to the right in *stay*, {pushed[1]:.0f} % in"
-    f" *turn*, and in *forget* {pushed[2]:.0f} %, as without it. A fate map, or a perturbation, read off one world is wrong in the others.",
+    f" cells would tell the worlds apart. Yet of the cells that start on the right {kept[0]:.0f}%, {kept[1]:.0f}% and"
+    f" {kept[2]:.0f}% end there. And the push sends {pushed[0]:.0f}% of all cells to the right in *stay*, {pushed[1]:.0f}% in"
+    f" *turn*, and in *forget* {pushed[2]:.0f}%, as without it. A fate map, or a perturbation, read off one world is wrong in the others.",
     apart.max() < 0.02,
     kept[0] > 99 and kept[1] < 1 and 45 < kept[2] < 56,
     pushed[0] > 75 and pushed[1] < 25 and 45 < pushed[2] < 56,

@@ -201,7 +201,7 @@ def _answer(case: Case) -> Finding:
     if set(expected) != set(found):
         return Finding(case.name, "differs in structure from the answer", np.inf)
     apart = max((largest_difference(expected[n], found[n]) for n in expected), default=0.0)
-    what = "differs from the answer by"
+    what = "off the right answer by"
     return Finding(case.name, what, apart, "holds" if apart <= case.tolerance else "finding")
 
 
@@ -263,7 +263,7 @@ def prefers_truth(
     for name, prediction in worse.items():
         found = float(score(copied(prediction), copied(target)))
         behind = best - found if higher_is_better else found - best
-        what = f"scored where the truth has {shown(best)}"
+        what = f"its score, where the truth scores {shown(best)}"
         if np.isnan(found):
             rows.append(Finding(name, what, found, "open"))
         else:

@@ -232,8 +232,8 @@ class Costs:
         self._rows[mistake] = [quantity, *(text.replace("-", "−") for text in numbers)]
 
     def table(self) -> pd.DataFrame:
-        """Medians over seeds, and the mean difference within a seed with its 95 % interval."""
-        columns = ["quantity", "made", "avoided", "added (95 % interval)"]
+        """Medians over seeds, and the mean difference within a seed with its 95% interval."""
+        columns = ["quantity", "made", "avoided", "added (95% interval)"]
         table = pd.DataFrame.from_dict(self._rows, orient="index", columns=columns)
         return table.rename_axis(index="mistake")
 
@@ -321,11 +321,11 @@ def describe(row: pd.Series) -> str:
     >>> from scstlib.audit.experiments import describe, illusion, with_and_without
     >>> score = lambda seed, mistake: 0.5 + 0.01 * seed + (0.2 if mistake else 0.0)
     >>> describe(illusion(with_and_without(score, seeds=range(3))))
-    '0.71 with the mistake and 0.51 without: +0.20 (95 % interval +0.20 to +0.20, 3 seeds)'
+    '0.71 with the mistake and 0.51 without: +0.20 (95% interval +0.20 to +0.20, 3 seeds)'
     """
     text = (
         f"{row['mistake']:.2f} with the mistake and {row['honest']:.2f} without:"
-        f" {row['illusion']:+.2f} (95 % interval {row['lower']:+.2f} to {row['upper']:+.2f},"
+        f" {row['illusion']:+.2f} (95% interval {row['lower']:+.2f} to {row['upper']:+.2f},"
         f" {row['seeds']:.0f} seeds)"
     )
     return text.replace("-", "−")
@@ -342,20 +342,20 @@ def overview(found: Mapping[str, pd.Series]) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        Columns ``honest``, ``mistake``, ``illusion``, ``95 % interval`` (text), ``seeds`` (int).
+        Columns ``honest``, ``mistake``, ``illusion``, ``95% interval`` (text), ``seeds`` (int).
 
     Examples
     --------
     >>> from scstlib.audit.experiments import illusion, overview, with_and_without
     >>> score = lambda seed, mistake: 0.5 + 0.01 * seed + (0.2 if mistake else 0.0)
-    >>> overview({"a leak": illusion(with_and_without(score, range(3)))})["95 % interval"].item()
+    >>> overview({"a leak": illusion(with_and_without(score, range(3)))})["95% interval"].item()
     '+0.20 to +0.20'
     """
     table = pd.DataFrame(found).T
     ends = zip(table["lower"], table["upper"], strict=True)
     interval = [f"{low:+.2f} to {high:+.2f}".replace("-", "−") for low, high in ends]
     kept = table[["honest", "mistake", "illusion"]].astype(float)
-    return kept.assign(**{"95 % interval": interval}, seeds=table["seeds"].astype(int))
+    return kept.assign(**{"95% interval": interval}, seeds=table["seeds"].astype(int))
 
 
 def verdict(check: Callable[..., object], *arguments: Any, **options: Any) -> str:

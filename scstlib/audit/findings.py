@@ -84,10 +84,11 @@ class Audit:
 
 
 def shown(evidence: float | str) -> str:
-    """Evidence as text, numbers to three digits."""
+    """Evidence as text, numbers to three digits; those of a thousand or more whole."""
     if isinstance(evidence, str):
         return evidence
-    return f"{evidence:,.0f}" if evidence == int_or_none(evidence) else f"{evidence:.3g}"
+    whole = evidence == int_or_none(evidence) or 1e3 <= abs(evidence) < 1e6
+    return f"{evidence:,.0f}" if whole else f"{evidence:.3g}"
 
 
 def int_or_none(value: float) -> int | None:

@@ -158,7 +158,7 @@ def called_at_unequal_depth(
     Returns
     -------
     dict
-        Of the genes seen in more than 5 % of the cells, those called with ``log counts``; with
+        Of the genes seen in more than 5% of the cells, those called with ``log counts``; with
         ``log counts, thinned`` to one depth; with ``counts, depth as exposure``
         (:func:`scstlib.experiments.group_differences.share_test`).
     """
@@ -202,7 +202,7 @@ def called_across_batches(
     Returns
     -------
     dict
-        Genes called whose true mean changes by less than 5 % (``false``), and by more than
+        Genes called whose true mean changes by less than 5% (``false``), and by more than
         exp(0.5) (``true``).
     """
     both = organism.times[[2, 5]]
@@ -249,7 +249,7 @@ def invented_correlations(
     seed : int
         Of the cells.
     organism : Organism
-        400 cells that do not differ are drawn; genes seen in more than 10 % of them are taken.
+        400 cells that do not differ are drawn; genes seen in more than 10% of them are taken.
     numbers : sequence of int
         The k.
     """
@@ -270,7 +270,7 @@ def invented_genes(seed: int, organism: Organism, numbers: Sequence[int]) -> dic
     seed : int
         Of the cells, and of the dealing.
     organism : Organism
-        100 cells of two fates are taken, with the genes seen in more than 5 % of them.
+        100 cells of two fates are taken, with the genes seen in more than 5% of them.
     numbers : sequence of int
         Cells to smooth over.
     """

@@ -72,7 +72,7 @@ def test_bad_experiments_are_refused() -> None:
 
 
 def test_the_interval_of_a_mean_by_hand() -> None:
-    # Mean 2, standard error 1/sqrt(3), Student's 97.5 % point with two degrees of freedom 4.3027.
+    # Mean 2, standard error 1/sqrt(3), Student's 97.5% point with two degrees of freedom 4.3027.
     found = mean_interval([1.0, 2.0, 3.0])
     assert found == pytest.approx((2.0, 2 - 4.30265 / 3**0.5, 2 + 4.30265 / 3**0.5), abs=1e-4)
     assert mean_interval([5.0, 5.0]) == (5.0, 5.0, 5.0)
@@ -107,12 +107,12 @@ def test_what_an_experiment_found_is_said_with_true_minus_signs() -> None:
         {"honest": -0.2, "mistake": 0.5, "illusion": 0.7, "lower": -0.1, "upper": 1.5, "seeds": 3}
     )
     expected = (
-        "0.50 with the mistake and −0.20 without: +0.70 (95 % interval −0.10 to +1.50, 3 seeds)"
+        "0.50 with the mistake and −0.20 without: +0.70 (95% interval −0.10 to +1.50, 3 seeds)"
     )
     assert describe(row) == expected
     table = overview({"first": row, "second": row + 1})
     assert list(table.index) == ["first", "second"]
-    assert table.loc["first", "95 % interval"] == "−0.10 to +1.50"
+    assert table.loc["first", "95% interval"] == "−0.10 to +1.50"
     assert table["seeds"].tolist() == [3, 4]
 
 
@@ -145,6 +145,6 @@ def test_costs_are_medians_and_the_interval_of_the_differences() -> None:
     table = costs.table()
     mean, low, high = mean_interval([1.0, 2.0, 3.0])
     assert table.loc["one"].tolist() == ["r", "4", "2", f"{mean:.3g} (−{-low:.3g} to {high:.3g})"]
-    assert table.loc["two", "added (95 % interval)"] == "−1 (−1 to −1)"
+    assert table.loc["two", "added (95% interval)"] == "−1 (−1 to −1)"
     with pytest.raises(ValueError, match="3 seeds with 'x', 2 without"):
         costs.add("x", "r", [1, 2, 3], [1, 2])

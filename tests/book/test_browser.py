@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import functools
 import http.server
+import re
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.book import reading_rules
+from tests.book import checks, reading_rules
 from tests.book.conftest import Quiet
 from tools import notebooks
 
@@ -76,14 +77,23 @@ def test_page_in_the_browser(browser: Browser, address: str, page: str, width: i
     assert look(browser, address, page, width) == []
 
 
-def test_search_finds_text_and_shows_it(browser: Browser, address: str) -> None:
+@pytest.mark.parametrize("query", ["reproducibility", "import numpy", "insulation"])
+def test_search_says_what_the_pages_are_about(
+    browser: Browser, address: str, html: Path, query: str
+) -> None:
     view = browser.new_page()
-    view.goto(f"{address}/search.html?q=reproducibility")
+    view.goto(f"{address}/search.html?q={query}")
     view.wait_for_selector("#search-results p.context")
-    summaries = view.locator("#search-results p.context").all_inner_texts()
+    results = view.locator("#search-results li:has(p.context)").evaluate_all(
+        "all => all.map(li => [li.querySelector('a').getAttribute('href'), li.innerText])"
+    )
     view.close()
-    assert summaries
-    assert not any("Repository" in text or "Suggest edit" in text for text in summaries)
+    assert results
+    for link, text in results:
+        assert not re.search(r"Repository|Suggest edit|^(import|from \S+ import) ", text, re.M)
+        if ".html#" not in link:
+            about = checks.read(html / link.partition("?")[0]).select_one("meta[name=description]")
+            assert about["content"] in " ".join(text.split())
 
 
 @pytest.mark.parametrize(

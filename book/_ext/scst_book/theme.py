@@ -1,22 +1,26 @@
-"""Mends of the pages: offline reading, roles and links that the theme does not get right.
+"""Mends of the pages: offline reading, descriptions, roles and links that the theme lacks.
 
 Markup that the theme keeps in templates is mended in ``book/_templates``, colours in
-``book/_static/book.css``, summaries of the search in ``book/_static/book.js``.
+``book/_static/book.css``; ``book/_static/book.js`` shows the descriptions in the search.
 """
 
 from __future__ import annotations
 
+import html
 import importlib.util
 import re
 import shutil
 from pathlib import Path
 from typing import Any
 
+from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 
 MATHJAX = ("tex-mml-chtml.js", "output/chtml/fonts")
 THEBE = re.compile(r'<script type="text/x-thebe-config">.*?</script>', flags=re.DOTALL)
+DESCRIPTION = 160  # characters
+SENTENCE = re.compile(r"(?<=[.?!]) (?=[A-Z])")
 # Roles deprecated or on elements that do not take them; a name that hides the visible text.
 WRONG = (' role="doc-biblioentry"', ' role="list"', ' aria-label="Toggle hidden content"')
 # Sphinx lists the parameters of a long signature as definitions without a term.
@@ -60,10 +64,31 @@ def edit_source(buttons: list[dict[str, Any]], docname: str) -> None:
         edit_source(button.get("buttons", []), docname)
 
 
+def description(doctree: nodes.document | None) -> str:
+    """The opening of a page as plain text: whole sentences, as many as search engines show.
+
+    The opening is the first paragraph below the title; one that is in a list, a table or an
+    admonition does not count. Empty without one.
+    """
+    section = doctree.next_node(nodes.section) if doctree is not None else None
+    blocks = section.children if section is not None else []
+    opening = next((block for block in blocks if isinstance(block, nodes.paragraph)), None)
+    if opening is None:
+        return ""
+    first, *others = SENTENCE.split(" ".join(opening.astext().split()))
+    for sentence in others:
+        if len(first) + 1 + len(sentence) > DESCRIPTION:
+            break
+        first = f"{first} {sentence}"
+    return first.rstrip(":")
+
+
 def mend_page(
     app: Sphinx, docname: str, template: str, context: dict[str, Any], doctree: Any
 ) -> None:
     """Mend one page before it is written."""
+    if about := description(doctree):
+        context["metatags"] += f'<meta name="description" content="{html.escape(about)}" />\n'
     context["script_files"] = [s for s in context["script_files"] if not is_thebe(s)]
     edit_source(context.get("header_buttons", []), docname)
     body = THEBE.sub("", context.get("body", ""))

@@ -46,7 +46,7 @@ def _moments(counts: np.ndarray | sparse.spmatrix) -> tuple[np.ndarray, np.ndarr
 
 
 def zero_fraction(counts: np.ndarray | sparse.spmatrix) -> float:
-    """Return the share of zeros of counts (cells, genes) among genes seen in 1 % of the cells."""
+    """Return the share of zeros of counts (cells, genes) among genes seen in 1% of the cells."""
     matrix = sparse.csr_matrix(counts)
     seen = matrix.getnnz(axis=0) / matrix.shape[0]
     return float(1.0 - seen[seen >= 0.01].mean())

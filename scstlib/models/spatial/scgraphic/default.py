@@ -108,7 +108,7 @@ class ScGrapHiC(SavedModel):
     crop_steps : float, default 0.85
         Share of the steps that see ``crop`` bins.
     learning_rate : float, default 3e-3
-        Of AdamW; it falls to 2 % of that.
+        Of AdamW; it falls to 2% of that.
     weight_decay : float, default 0.02
         Of AdamW.
     max_gradient_norm : float, default 1.0

@@ -1,0 +1,264 @@
+"""Numbers in the prose of the book are those of the committed benchmark results and manifests.
+
+Each phrase is made from the results and has to stand on its page. After a new measurement a test
+that fails names the phrase that the page has to say.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from scstlib.datasets import read_manifest
+from tools import notebooks
+
+RESULTS = notebooks.ROOT / "benchmarks" / "results"
+LINK = re.compile(r"\[([^\]]*)\]\([^)]*\)")
+WORDS = ("none", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+METRICS = ("SCC", "dC", "dIns")
+BATCH, EPOCHS, WINDOWS = 8, 300, 850
+FLOOR = "split half of the measured cells"
+DEFAULT = ("default, noise=True", 'default, noise="depth"')
+NEAREST = ("nearest time copied", "nearest time, mean moved")
+
+
+@cache
+def results(name: str) -> dict[str, Any]:
+    """What a benchmark wrote."""
+    found: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+    return found
+
+
+@cache
+def page(name: str) -> str:
+    """Text of a page on one line; links are their words."""
+    text = (notebooks.ROOT / "book" / f"{name}.md").read_text(encoding="utf-8")
+    unquoted = re.sub(r"^> ?", "", text, flags=re.MULTILINE)
+    return " ".join(LINK.sub(r"\1", unquoted).split())
+
+
+def row(rows: list[dict[str, Any]], **wanted: Any) -> dict[str, Any]:
+    """The only row with these values."""
+    (found,) = [each for each in rows if wanted.items() <= each.items()]
+    return found
+
+
+def digits(values: list[float], form: str) -> tuple[str, str]:
+    """The smallest and the largest of several numbers."""
+    return format(min(values), form), format(max(values), form)
+
+
+# Maps
+
+
+def scores(name: str, part: str) -> dict[str, Any]:
+    """Medians of one row of the comparison of maps."""
+    return row(results("spatial")["summary"]["scores"], row=name, part=part)
+
+
+def maps() -> Iterator[tuple[str, str]]:
+    """What the pages say of ``spatial.json``."""
+    summary = results("spatial")["summary"]
+    names = ("bulk copied", "gradient boosting", "default")
+    bulk, trees, default = (scores(name, "seen") for name in names)
+    yield (
+        "faq",
+        f"SCC of {bulk['SCC']:.3f}, gradient boosting {trees['SCC']:.3f} and `ScGrapHiC`"
+        f" {default['SCC']:.3f}; in what is specific to the cell type (dC) they have"
+        f" {bulk['dC']:.0f}, {trees['dC']:.3f} and {default['dC']:.3f}",
+    )
+    pairs = [f"{metric} {default[metric]:.3f} and {trees[metric]:.3f}" for metric in METRICS]
+    yield "limits", ", ".join(pairs) + ", for trained cell types"
+    aims = [*summary["targets"], *summary["cost_targets"]]
+    missed = sum(not aim["met"] for aim in aims)
+    yield "limits", f"Of {len(aims)} aims that were set before the default was built, {missed} are"
+    steps = max(each["step"] for each in summary["validation"])
+    yield "limits", f"It stops after {steps} steps on one organism"
+    yield "ledger", f"stops after {steps} steps, as many as"
+    runs = {name: scores(name, "seen")["runs"] for name in ("default", "truth", "published")}
+    assert runs["published"] == 1
+    yield (
+        "ledger",
+        f"medians over {WORDS[runs['default']]} runs of the default and"
+        f" {WORDS[runs['truth']]} organisms, and one run of the published model",
+    )
+    shown = {
+        f"published, {steps} steps": "published",
+        "bulk map copied": "bulk copied",
+        "default of this book": "default",
+        "truth against target (ceiling)": "truth",
+    }
+    for label, name in shown.items():
+        cells = [f"{scores(name, part)['SCC']:.3f}" for part in ("seen", "near", "far")]
+        yield "ledger", f"| {label} | {' | '.join(cells)} |"
+
+
+def cost() -> Iterator[tuple[str, str]]:
+    """What the FAQ says of time and memory."""
+    summary = results("spatial")["summary"]
+    case = {each["case"]: each for each in summary["cost"]}
+    minutes = summary["cpu_minutes"]
+    default, published = (case[f"step {name} fp32"]["seconds"] for name in ("default", "published"))
+    yield (
+        "faq",
+        f"fit scGrapHiC to {WINDOWS} windows of 128 bins | {minutes['default']:.1f} min | not run",
+    )
+    yield "faq", f"one step of scGrapHiC, {BATCH} windows | {default:.2f} s | {published:.1f} s |"
+    memory = [case[f"memory {name} fp32"]["megabytes"] for name in ("default", "published")]
+    yield "faq", f"batch of 16 windows adds | {memory[0]:,.0f} MB | {memory[1]:,.0f} MB |"
+    genome = case["genome"]
+    yield (
+        "faq",
+        f"predict a genome of {genome['bins']:,} bins | {genome['seconds']:.0f} s,"
+        f" {genome['peak_megabytes']:.0f} MB |",
+    )
+    steps = summary["validation"][0]["step"]  # of one epoch
+    assert steps == -(-WINDOWS // BATCH)
+    hours = published * EPOCHS * steps / 3600
+    yield (
+        "faq",
+        f"At {published:.1f} s a step, the {EPOCHS} epochs of the published scGrapHiC would be"
+        f" about {hours:.0f} hours",
+    )
+    trees, ridge = (60 * minutes[name] for name in ("gradient boosting", "bulk + ridge"))
+    yield "faq", f"gradient boosting {trees:.0f} s, ridge regression {ridge:.0f} s"
+    seconds = [each["seconds"] for each in results("temporal")["summary"]["cpu"]]
+    ours = digits([each["default"] for each in seconds], ".1f")
+    theirs = digits([each["published"] for each in seconds], ".0f")
+    yield "faq", f"simulated cells | {' to '.join(ours)} s | {' to '.join(theirs)} s |"
+
+
+# Cells in time
+
+
+def ratios(against: str) -> str:
+    """Smallest and largest ratio of squared W2 to the truth, over the patterns of times."""
+    rows = results("temporal")["summary"]["ratios"]
+    found = [r["ratio"] for r in rows if r["metric"] == "wt" and r["against"] == against]
+    return " to ".join(digits(found, ".2f"))
+
+
+def times() -> Iterator[tuple[str, str]]:
+    """What the pages say of ``temporal.json``."""
+    summary = results("temporal")["summary"]
+    displacement = ratios("OT displacement, rank of the default")
+    yield "faq", f"to the truth is {displacement} of that of optimal-transport displacement"
+    yield "limits", f"is {ratios('published')} of the published model's (`temporal.json`)"
+    right = {
+        kind: "{right} of {cases}".format(**row(summary["perturbations"], kind=kind))
+        for kind in ("master", "niche")
+    }
+    yield "limits", f"the direction is right in {right['master']} cases on the organism"
+    yield "limits", f"for regulators that tilt a switch in {right['niche']} (`temporal.json`)"
+    yield "ledger", f"drivers in {right['master']} cases, for niche factors in {right['niche']} |"
+    for part in ("easy", "medium"):
+        names = ("OT displacement, 6 components", "mean profile", "fresh true cells, measured")
+        values = [row(summary["place"], row=name, part=part)["W"] for name in names]
+        published = row(summary["place"], row="published", part=part)["W"]
+        yield (
+            "ledger",
+            f"| {published:.0f} | optimal transport {values[0]:.0f}; one constant"
+            f" {values[1]:.0f}; true cells, measured anew {values[2]:.0f} |",
+        )
+
+
+def tasks(metric: str) -> pd.DataFrame:
+    """Scores of the real series, a row for each task and a column for each method."""
+    frame = pd.DataFrame(results("real_series")["scores"])
+    wide = frame.pivot(index=["set", "kind"], columns="row", values=metric)
+    return wide.drop(columns=FLOOR)
+
+
+def contest(metric: str) -> dict[str, int]:
+    """In how many tasks the default is ahead of every simple method, level with, or behind."""
+    scored = tasks(metric)
+    ours = scored[list(DEFAULT)].min(axis=1)
+    best = scored.drop(columns=[*DEFAULT, "published"]).min(axis=1)
+    return {
+        "ahead": int((ours < best).sum()),
+        "level": int((ours == best).sum()),
+        "behind": int((ours > best).sum()),
+        "most": round(100 * float((ours / best).max() - 1)),
+    }
+
+
+def lowest(metric: str) -> dict[str, int]:
+    """How many tasks each kind of method wins alone, and how many are shared."""
+    scored = tasks(metric)
+    groups = {name: "default" if name in DEFAULT else name for name in scored}
+    groups = {n: g if g in ("default", "published") else "simple" for n, g in groups.items()}
+    by_kind = scored.T.groupby(groups).min().T
+    winners = by_kind.eq(by_kind.min(axis=1), axis=0)
+    alone = winners[winners.sum(axis=1) == 1]
+    found = {kind: int(alone[kind].sum()) for kind in by_kind}
+    return found | {"level": len(winners) - len(alone)}
+
+
+def series() -> Iterator[tuple[str, str]]:
+    """What the pages say of ``real_series.json``."""
+    n = len(tasks("energy"))
+    place, likeness = contest("W2**2"), contest("energy")
+    yield "limits", f"are {WORDS[n]} tasks (`real_series.json`)"
+    yield (
+        "limits",
+        f"In place the default is ahead on {WORDS[place['ahead']]}, level on"
+        f" {WORDS[place['level']]} and behind on {WORDS[place['behind']]}",
+    )
+    yield (
+        "limits",
+        f"In likeness it is ahead on {WORDS[likeness['ahead']]} and behind on"
+        f" {WORDS[likeness['behind']]}, by {likeness['most']}% at most",
+    )
+    yield (
+        "faq",
+        f"a simple method is ahead of it in {place['behind']} of {n} tasks by place and in"
+        f" {likeness['behind']} of {n} by likeness",
+    )
+    near = tasks("energy")[list(NEAREST)].min(axis=1) == tasks("energy").min(axis=1)
+    yield "faq", f"have the lowest energy distance in {near.sum()} of {n} tasks"
+    won = lowest("W2**2")
+    yield (
+        "ledger",
+        f"lowest of all on {won['published']} of {n} | a simple method lowest on"
+        f" {won['simple']}, the default of this book on {won['default']}, both level on"
+        f" {won['level']} |",
+    )
+    won = lowest("energy")
+    yield (
+        "ledger",
+        f"lowest of all on {won['published']} of {n} | a simple method lowest on"
+        f" {won['simple']}, the default on {won['default']} |",
+    )
+
+
+# Data
+
+
+def data() -> Iterator[tuple[str, str]]:
+    """What the FAQ and the ledger say of data that are fetched by hand."""
+    scnode, hires = read_manifest("scNODE"), read_manifest("HiRES")
+    assert hires.by_hand
+    assert scnode.accession
+    size = hires.by_hand["approximate_size"]
+    yield "faq", f"figshare record {scnode.accession.split()[-1]}"
+    yield "faq", f"GEO series {hires.accession}, HiRES: {size}, and as much again to process"
+    yield "ledger", f"those of scGrapHiC take {size}"
+
+
+PHRASES = [*maps(), *cost(), *times(), *series(), *data()]
+
+
+@pytest.mark.parametrize(("name", "phrase"), PHRASES)
+def test_the_page_says_what_was_measured(name: str, phrase: str) -> None:
+    assert phrase in page(name), f"book/{name}.md should say: {phrase}"
+
+
+def test_the_lists_above_are_not_empty() -> None:
+    assert {name for name, _ in PHRASES} == {"faq", "ledger", "limits"}
+    assert len(PHRASES) > 30
