@@ -62,7 +62,7 @@ claim = Claims(profile, seed)
 #
 # ## What was found
 #
-# The code is `rsinghlab/scGrapHiC` at commit [`8019e1f`](https://github.com/rsinghlab/scGrapHiC/tree/8019e1f860d51b780259da02edf919499092b853). What *runs* on this page is `PublishedScGrapHiC`, whose network, prepared maps and scores are tested against values of that code; findings 4, 8 and 9 are shown by a few lines that do what was read. Files and lines were *read*.
+# The code is `rsinghlab/scGrapHiC` at commit [`8019e1f`](https://github.com/rsinghlab/scGrapHiC/tree/8019e1f860d51b780259da02edf919499092b853). What *runs* on this page is `PublishedScGrapHiC`, whose network, prepared maps and scores are tested against values of that code; findings 4, 8 and 9 are shown by a few lines that do what was read. Files and lines were *read*. Run through the list, and come back to it: *The network* below shows 1 and 2, *The split* 3, *The scores* 4 to 6 and *The data* 7 to 9.
 #
 # 1. **The graph convolution has no path to the loss.** `src/models/Encoder.py`, `GraphConvolution.forward`, lines 197 to 199: the results of the convolution and of the linear layer after it are overwritten before they are used. *Established*: 3,264 parameters have no gradient, and the graph has no influence. *Not established*: the effect after full training, on real data.
 # 2. **The head saturates.** `src/models/HiCDecoder.py`, lines 61 and 81: a sigmoid after a convolution that starts at random weights; `src/model.py`, line 208: AdamW at its default rate. *Established*: within the first steps, more pixels stick near 0 than the targets have there. *Not established*: whether longer training recovers from it.

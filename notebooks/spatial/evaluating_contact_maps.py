@@ -51,11 +51,11 @@ plt.rcParams.update(book_style())
 claim = Claims(profile, seed)
 
 # %% [markdown]
-# A model is given a bulk contact map and the expression of a cell type, and predicts the contact map of that cell type. "It works"
-# can mean two things. It works **at places** it has not seen: on other chromosomes, in cell types that it was trained on. Or it
-# works for **cell types** it has not seen. The second is what one wants a model for, but a new cell type at an old place does not
-# test it: at any one place the maps of all cell types are alike, so a model that remembers the place seems to know the cell type
-# ([Schreiber et al. 2020](https://doi.org/10.1186/s13059-020-02177-y)). A new cell type is therefore scored on new chromosomes.
+# A model is given a bulk contact map and the expression of a cell type, and predicts its contact map. "It works" can mean two
+# things. It works **at places** it has not seen: on other chromosomes, in cell types that it was trained on. Or it works for
+# **cell types** it has not seen. The second is what a model is for, but a new cell type at an old place does not test it: at one
+# place the maps of all cell types are alike, so a model that remembers the place seems to know the type ([Schreiber et al.
+# 2020](https://doi.org/10.1186/s13059-020-02177-y)). So a new cell type is scored on new chromosomes (the middle of the diagram).
 #
 # ![Rows and grids of squares: filled for training, with a dot for validation, striped for test, empty for not used. Of twelve times, the pattern easy tests times 4, 6 and 8, counted from 0, with training times on both sides; the pattern medium tests the last two. In a grid of cell types by chromosomes, a split by chromosomes tests the last column and validates on the one before, in all cell types. A split by cell types tests only the last cell type on the last chromosome; the other squares of that row and column are not used. Of six donors, one is tested as a whole.](../../book/_static/diagrams/splits.svg)
 #
