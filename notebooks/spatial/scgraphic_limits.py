@@ -159,11 +159,11 @@ claim(
 # %% [markdown]
 # ## The head saturates
 #
-# The head is the last convolution and the sigmoid after it. Before training it gives about one half everywhere, and
-# most pixels of the targets are lower. So the first steps push all pixels down together: AdamW moves each of the 1,568
-# weights of the last convolution by about the learning rate, however small its gradient. Near 0 the sigmoid is flat,
-# and hardly any gradient is left to bring a pixel back. The mended head (`head_init="mended"`) starts at the mean of
-# the targets, with the last convolution at 0.
+# The head is the last convolution and the sigmoid after it. Before training its pixels spread over the whole range from
+# 0 to 1, while those of the targets are mostly low. So the first steps push all pixels down together: AdamW moves each
+# of the 1,568 weights of the last convolution by about the learning rate, however small its gradient. Near 0 the
+# sigmoid is flat, and hardly any gradient is left to bring a pixel back. The mended head (`head_init="mended"`) starts
+# at the mean of the targets, with the last convolution at 0.
 
 # %%
 
@@ -286,8 +286,8 @@ claim(
 #
 # <details><summary>Why does the loss not show that the head has saturated?</summary>
 #
-# Targets are low on average, so a map of zeros has about the squared error of the untrained map, one half everywhere;
-# where targets are emptier, it has less. Look at what is predicted, not at the loss alone.
+# Targets are low on average, so a map of zeros has a smaller squared error than the map of an untrained network. Look
+# at what is predicted, not at the loss alone.
 #
 # </details>
 #
