@@ -81,8 +81,8 @@ print("molecules:", *(f"{part.X.sum():,.0f}" for part in parts))
 # some further process. `expected_zeros` asks more carefully: it knows the depth of every cell, and may be given the
 # cell types (or stages) and a dispersion for each gene. The table gives the zeros, as a share of all entries, then
 # those that are left over from Poisson counts, from these with groups, and from these with dispersion too. In the
-# second row a true dropout is planted: where few molecules are expected of a gene, it is lost with a probability of 30
-# %. The third row is real: 600 malaria parasites ([the data](../../book/data.md)).
+# second row a true dropout is planted: where few molecules are expected of a gene, it is lost with a probability of
+# 30 %. The third row is real: 600 malaria parasites ([the data](../../book/data.md)).
 
 
 # %% tags=["hide-input"]

@@ -107,7 +107,7 @@ tracks = scale_per_window(published_tracks(test).tracks)
 #
 # Bins are nodes, contacts are weights of edges. Eigenvectors of the graph's Laplacian tell where in it a bin lies:
 #
-# $$L = I - D^{-1/2} A D^{-1/2}, \qquad D_{ii} = \textstyle\sum_j A_{ij},$$
+# $$\begin{aligned}L &= I - D^{-1/2} A D^{-1/2},\\ D_{ii} &= \textstyle\sum_j A_{ij},\end{aligned}$$
 #
 # where $A$ is the scaled map without its diagonal. Eigenvectors with small eigenvalues change little between bins in
 # contact; the first after the trivial one cuts the window in two. Sixteen of them are the **positional encodings**.
@@ -165,10 +165,10 @@ def attention_block(name, x):
 # ### Bins that look along the graph
 #
 # A **graph convolution** (GATv2) is attention too, but bin $i$ looks only at bins $j$ with which it has contacts, and
-# their scaled number $A_{ij}$ enters the weight:
+# their scaled number $A_{ij}$ enters the weight ($\sigma$ is a leaky ReLU):
 #
-# $$\begin{aligned}e_{ij} &= a^\top \text{LeakyReLU}(W_r x_i + W_l x_j + w_e A_{ij}),\\
-# \alpha_{ij} &= \text{softmax}_j\, e_{ij}, \qquad x_i' = \textstyle\sum_j \alpha_{ij} W_l x_j + b .\end{aligned}$$
+# $$\begin{aligned}e_{ij} &= a^\top \sigma(W_r x_i + W_l x_j + w_e A_{ij}),\\ \alpha_{ij} &= \text{softmax}_j\, e_{ij},\\
+# x_i' &= \textstyle\sum_j \alpha_{ij} W_l x_j + b .\end{aligned}$$
 #
 # In the public code, the line after the convolution goes on with its *input* instead of its output
 # (`GraphConvolution.forward` in `src/models/Encoder.py`). The switch `fix` chooses between the two.

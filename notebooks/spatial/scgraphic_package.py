@@ -66,7 +66,7 @@ claim = Claims(profile, seed)
 #
 # In logarithms, the expected number of contacts of bins $i$ and $j$ is a sum:
 #
-# $$\log \mu_{ij} = \log \text{depth} + \text{base}_{ij} + \text{shift}_{|i-j|} + \text{residual}_{ij} .$$
+# $$\begin{aligned}\log \mu_{ij} = {}& \log \text{depth} + \text{base}_{ij} \\ &+ \text{shift}_{|i-j|} + \text{residual}_{ij} .\end{aligned}$$
 #
 # | part | as published | default |
 # |---|---|---|
