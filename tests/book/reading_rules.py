@@ -23,7 +23,6 @@ LIMITS = {
     "images without text": 0,
     "tables of more than 7 columns": 0,
     "figures of too few pixels": 0,
-    "figures out of proportion": 0,
 }
 WIDEST = 76
 # What a page may exceed, until it is rewritten. An entry goes when the page keeps the rule.
@@ -59,10 +58,6 @@ MEASURE = """() => {
     "figures of too few pixels": [0, images
       .filter((i) => !vector(i) && i.naturalWidth < 2 * i.clientWidth - 2)
       .map((i) => `${i.naturalWidth} px shown ${i.clientWidth} px wide: ${i.alt.slice(0, 40)}`)],
-    "figures out of proportion": [0, images
-      .map((i) => [i.clientWidth / i.clientHeight / (i.naturalWidth / i.naturalHeight), i])
-      .filter(([stretch]) => Math.abs(stretch - 1) > 0.03)
-      .map(([stretch, i]) => `${stretch.toFixed(2)} times as wide: ${i.alt.slice(0, 40)}`)],
   };
 }"""
 
