@@ -260,7 +260,7 @@ claim(
     scc["default, mean guide"] > scc["floor: bulk copied"],
 )
 
-# %% tags=["hide-input"] caption="What is specific to a mature beta cell in one window: its map over the mean of the five types (log₂). The lower colour scales span a quarter of the upper ones: after so short a training, the predictions get part of the direction and little of the size." alt="Four square heat maps. Truth shows coloured patches along two edges of a square; the target is noise with the same patches in it; ridge regression and the default show wider patches of the same sign." name="fig-space-contrast"
+# %% tags=["hide-input"] caption="What is specific to a mature beta cell in one window: map over the mean of the five types (log₂). The lower colours span a quarter of the upper: after a short training the predictions have some of the direction and little of the size." alt="Four square heat maps. Truth shows coloured patches along two edges of a square; the target is noise with the same patches in it; ridge regression and the default show wider patches of the same sign." name="fig-space-contrast"
 share = test.targets.sum() / test.bulk.sum()  # as deep as the targets
 here = test.table["start"] == test.table["start"][one]  # all types
 shown = {
