@@ -62,23 +62,23 @@ claim = Claims(profile, seed)
 #
 # ## What was found
 #
-# The code is `rsinghlab/scGrapHiC` at commit [`8019e1f`](https://github.com/rsinghlab/scGrapHiC/tree/8019e1f860d51b780259da02edf919499092b853). What *runs* on this page is `PublishedScGrapHiC`, whose network, prepared maps and scores are tested against values of that code; findings 4, 8 and 9 run in a few lines that do what was read. Files and lines were *read*.
+# The code is `rsinghlab/scGrapHiC` at commit [`8019e1f`](https://github.com/rsinghlab/scGrapHiC/tree/8019e1f860d51b780259da02edf919499092b853). What *runs* on this page is `PublishedScGrapHiC`, whose network, prepared maps and scores are tested against values of that code; findings 4, 8 and 9 are shown by a few lines that do what was read. Files and lines were *read*. Run through the list, and come back to it: *The network* below shows 1 and 2, *The split* 3, *The scores* 4 to 6 and *The data* 7 to 9.
 #
 # 1. **The graph convolution has no path to the loss.** `src/models/Encoder.py`, `GraphConvolution.forward`, lines 197 to 199: the results of the convolution and of the linear layer after it are overwritten before they are used. *Established*: 3,264 parameters have no gradient, and the graph has no influence. *Not established*: the effect after full training, on real data.
-# 2. **The head saturates.** `src/models/HiCDecoder.py`, lines 61 and 81: a sigmoid after a convolution that starts at random weights; `src/model.py`, line 208: AdamW at its default rate. *Established*: more pixels stick to 0 within the first steps than the targets have there. *Not established*: whether longer training comes back from it.
-# 3. **The validation chromosome is in the training set.** `src/dataset_creator.py`, lines 112 and 113: 19 is in both lists; `main.py`, line 76, keeps the models with the best SCC on it. *Established*: the overlap; with trees, that the choice suffers. *Not established*: which model the paper chose, and how.
+# 2. **The head saturates.** `src/models/HiCDecoder.py`, lines 61 and 81: a sigmoid after a convolution that starts at random weights; `src/model.py`, line 208: AdamW at its default rate. *Established*: within the first steps, more pixels stick near 0 than the targets have there. *Not established*: whether longer training recovers from it.
+# 3. **The validation chromosome is in the training set.** `src/dataset_creator.py`, lines 112 and 113: 19 is in both lists; `main.py`, line 76, keeps the models with the best SCC on it. *Established*: the overlap; in an experiment with trees, that the choice of a model suffers. *Not established*: which model the paper chose, and how.
 # 4. **A score changes the maps it is given.** `src/TADs.py`, lines 158 and 159, sets one half of a map to 0, in place; `src/evaluations.py`, line 333, calls it before the other scores (lines 353 to 358); `inference.py`, line 58, runs this. Once its file is written, a second run skips it (`src/TADs.py`, lines 205 and 206). `genome_disco` (`src/evaluations.py`, lines 222 and 223) sets the main diagonals to 0 in the same way; this was only read. *Established*: scores after it change, and not on a second run. *Not established*: by how much a reported score would differ.
 # 5. **The weights of the SCC depend on the length of a diagonal alone.** `src/evaluations.py`, lines 120 and 121: `argsort` gives an order, not ranks. Line 171 leaves zeros of both maps in. *Established*: the package's variant gives the values of this code. *Not established*: by how much a reported score would differ.
-# 6. **SSIM takes 2 for the range of maps between 0 and 1.** `src/evaluations.py`, line 66. *Established*: the same maps score higher with the wider range. *Not established*: by how much a reported score would differ.
+# 6. **SSIM is given a range of 2 for maps between 0 and 1.** `src/evaluations.py`, line 66. *Established*: the same maps score higher with the wider range. *Not established*: by how much a reported score would differ.
 # 7. **The level of expression is scaled away.** `src/model.py`, lines 45 to 47: in each window by itself, each track is brought to the range from 0 to 1. *Established*: windows that differ by a factor become the same. *Not established*: what the level is worth to the model.
-# 8. **The last full window is not cut.** `src/utils.py`, lines 110 and 149: `<`, where `<=` would let it in. *Established*: the rule leaves it out. *Not established*: the effect on a score. At this commit maps are padded before (lines 102 to 104 and 140 to 142), and the outer four windows on each side dropped afterwards (`src/dataset_creator.py`, line 228).
+# 8. **The last full window is not cut.** `src/utils.py`, lines 110 and 149: `<`, where `<=` would let it in. *Established*: the rule leaves it out. *Not established*: the effect on a score. At this commit maps are padded before (lines 102 to 104 and 140 to 142), and the outer four windows on each side are dropped afterwards (`src/dataset_creator.py`, line 228).
 # 9. **Models share their settings.** `src/model.py`, lines 98 to 103: a model keeps the dictionary that it is given, and adds to it; `src/models/Encoder.py`, lines 170, 243 and 247, reads it in every call. *Established*: a second model from one dictionary gets other settings, and changes those of the first. *Not established*: whether any published run made two models in one process; `main.py` and `inference.py` make one.
 #
 # > **Important** A finding is about a program at one commit, not about the numbers of a paper. Nothing here was run on the paper's data, and whether that commit made the paper's tables is not known. Effects are measured on a simulated organism, after short training.
 #
 # ## The network: does everything learn?
 #
-# The windows have 64 bins of 50 kb, half of the published width; three cell types, four chromosomes to train on and two to test.
+# The windows have 64 bins of 50 kb, half of the published width. There are three cell types, four chromosomes to train on and two to test.
 
 # %% tags=["hide-input"]
 organism = simulate_organism(seed=seed, preset="small")
@@ -112,7 +112,7 @@ batches = [read(split.train[i : i + 4]) for i in (0, 4)]
 given = dict(zip(("tracks", "encodings", "graph"), batches[0][:3], strict=True))
 
 # %% [markdown]
-# `gradient_flow` takes the gradient of the loss on several batches, and names the parameters that it does not reach. `input_use` shuffles each input, zeroes it and replaces it by random numbers. The network has its published size and is not trained: whether a parameter has a path to the loss does not depend on its value. `graph_fix=True` uses the result of the convolution.
+# `gradient_flow` takes the gradient of the loss on several batches, and names the parameters that it does not reach. `input_use` shuffles each input, zeroes it and replaces it by random numbers, and looks whether the output changes. The network has its published size and is not trained: whether a parameter has a path to the loss does not depend on its value. `graph_fix=True` uses the result of the convolution.
 
 # %%
 flow, use = {}, {}
@@ -142,7 +142,7 @@ claim(
 # %% [markdown]
 # The parameters are those of the graph convolution and of the linear layer after it. The bulk map still enters, through the positional encodings. Mended, every parameter is reached, and the graph matters.
 #
-# **Does the head stick?** The sigmoid at the end is a function and no module, so `saturation` is told the bounds of what the network returns. It is asked after eight steps of training on windows of the published width.
+# **Does the head stick?** The sigmoid at the end is a function, not a module, so `saturation` has to be told the bounds of what the network returns. It is called after eight steps of training on windows of the published width.
 
 # %%
 stuck, some = {}, [read(wide[:2]), read(wide[2:4])]
@@ -157,7 +157,7 @@ for head in ("published", "mended"):
     print(f"{head} head: {row.evidence:.0%} of the pixels near 0 or 1")
 
 # %% [markdown]
-# **What do both do to a score?** A smaller network (half of the channels, fewer blocks) is trained for two epochs instead of 300, with three seeds, and scored by the [SCC](../../book/glossary.md#stratum-adjusted-correlation-scc) with the measured maps of the test chromosomes.
+# **What do these two faults do to a score?** A smaller network (half of the channels, fewer blocks) is trained for two epochs instead of 300, with three seeds, and scored by the [SCC](../../book/glossary.md#stratum-adjusted-correlation-scc) with the measured maps of the test chromosomes.
 
 # %% tags=["hide-input"]
 blocks = dict.fromkeys(("node_blocks", "attention_blocks", "residual_blocks"), 1)
@@ -182,7 +182,7 @@ claim(
 #
 # ## The split: do its parts share anything?
 #
-# Of a published split often only the record is left, and that is enough.
+# Often only the record of a published split is left. That is enough.
 
 # %%
 training = [chrom for chrom in range(1, 20) if chrom not in (7, 11)]
@@ -190,10 +190,10 @@ record = {"training": training, "validation": [19], "test": [7, 11]}
 print(audit.split_overlap(record))
 
 # %% [markdown]
-# What does it do to a result? The simplest model that can be chosen badly is a decision tree for pixels, which predicts contacts from the bulk map, the distance and the expression at both bins. A validation chromosome chooses how deep it may grow: once that chromosome is apart, once it is in the training set. The tree that is kept is scored on the test chromosomes.
+# What does the overlap do to a result? The simplest model that can be chosen badly is a decision tree for pixels, which predicts contacts from the bulk map, the distance and the expression at both bins. A validation chromosome decides how deep the tree may grow: once that chromosome is kept apart, once it is in the training set. The chosen tree is scored on the test chromosomes.
 
 
-# %% tags=["hide-input"] caption="Squared error that validation reports and that on the test chromosomes, of the tree that was chosen; one dot a draw of pixels. On the dashed line validation tells the truth. With the validation chromosome in the training set (orange) it reports far too small an error, and the tree that it chooses is worse." alt="Scatter plot. Blue dots lie near the dashed diagonal; orange dots lie at the left edge and higher up." name="fig-audit-validation"
+# %% tags=["hide-input"] caption="Squared error of the chosen tree, as validation reports it and on the test chromosomes; one dot for each of five draws of pixels. On the dashed line validation tells the truth. With the validation chromosome in the training set (orange) it reports far too small an error, and the tree that it chooses is worse." alt="Scatter plot. Blue dots lie near the dashed diagonal; orange dots lie at the left edge and higher up." name="fig-audit-validation"
 def pixels(part, n, rng):
     window = rng.integers(len(part), size=n)
     i, j = np.sort(rng.integers(64, size=(2, n)), axis=0)
@@ -266,11 +266,11 @@ claim(
 )
 
 # %% [markdown]
-# The last two are findings 5 and 6; [What a score of maps rewards](what_a_map_score_rewards.ipynb) shows them on one pair of maps.
+# The last two numbers belong to findings 6 and 5; [What a score of maps rewards](what_a_map_score_rewards.ipynb) shows them on one pair of maps.
 #
 # ## The data: what does the preparation throw away?
 #
-# Any function can be audited. Here the level of expression is an input of its own, one factor for each window. Is it still there after scaling? And is the difference of two cell types in the mean expression of a window still there (three pairs of types), beside a scaling of all windows at once?
+# Any function can be audited, also a step of the preparation. Here the level of expression is an input of its own, one factor for each window. Is it still there after scaling? And are the differences between two cell types in the mean expression of a window still there (three pairs of types), and after a scaling of all windows at once?
 
 # %%
 shape = np.asarray(split.test.tracks[:20, :, :2], dtype=float)
@@ -298,7 +298,7 @@ claim(
 )
 
 # %% [markdown]
-# **Two small rules** do what findings 8 and 9 describe. A chromosome of 8 bins has two windows of 4; a model leaves the settings alone that it is given. Only lengths that end with a full window show the first fault, which is why a test wants both cases.
+# **Two small functions** do what findings 8 and 9 describe. The right answers are known: a chromosome of 8 bins has two windows of 4, and so has one of 10; a model leaves the settings alone that it is given. Only a chromosome that ends with a full window shows the first fault, which is why a test needs both lengths.
 
 
 # %%
@@ -317,7 +317,7 @@ print(audit.isolation(lambda: model_of(shared), lambda m: m["tracks"]))
 # ## Check yourself
 #
 # <details><summary>The graph has no influence. Does the model ignore the bulk map?</summary><p>No. The bulk map also gives the positional encodings, and the output changes with those. An audit of inputs judges each way in by itself.</p></details>
-# <details><summary>Validation and training share a chromosome. Is the reported test score too good?</summary><p>Not for that reason: the test chromosomes are in neither. It is rather too low, since validation chose a worse model.</p></details>
+# <details><summary>Validation and training share a chromosome. Is the reported test score too good?</summary><p>Not for that reason: the test chromosomes are in neither. If anything it is too low, since validation chose a worse model.</p></details>
 # <details><summary>The SSIM rises when half of both maps is set to 0. Why?</summary><p>Where both maps are 0 they agree perfectly, and half of all pixels now do.</p></details>
 
 # %% [markdown]
@@ -347,4 +347,4 @@ print(audit.isolation(lambda: model_of(shared), lambda m: m["tracks"]))
 # ## Further reading
 #
 # - [Kapoor and Narayanan 2023](https://doi.org/10.1016/j.patter.2023.100804): leakage in 17 fields, with a checklist.
-# - [Schreiber et al. 2020](https://doi.org/10.1186/s13059-020-02177-y): a baseline that should have been asked first.
+# - [Schreiber et al. 2020](https://doi.org/10.1186/s13059-020-02177-y): the baseline to ask first.

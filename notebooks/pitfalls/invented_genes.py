@@ -7,7 +7,7 @@
 # > - keep batch apart from time, or notice that nobody can;
 # > - know what imputation and double dipping invent, by how much, and what to do instead;
 # > - say where count splitting helps and where it does not;
-# > - find empty droplets and genes that are hardly seen before they find you.
+# > - find empty droplets and genes that are hardly seen before they mislead you.
 # >
 # > **Before**: [Sparse counts](sparse_counts.ipynb).
 # >
@@ -49,11 +49,12 @@ few = range(seed, seed + (3 if profile == "fast" else 20))
 more = range(seed, seed + (5 if profile == "fast" else 20))
 
 # %% [markdown]
-# A list of genes with small p-values looks the same whether the genes differ or not. How many of yours would be there if
-# nothing differed? On simulated cells that can be counted: give an analysis cells of which the answer is known, such as
-# cells of *one* true expression, and whatever it finds it has invented. Each mistake of this page is made on purpose, next
-# to the same analysis without it. Each experiment is a function of `scstlib.experiments.counts`, here `lab`, and
-# runs on three to five seeds; the text gives medians, the table at the end what each mistake adds, with an interval.
+# A list of genes with small p-values looks the same whether the genes differ or not. How many of yours would be there
+# if nothing differed? On simulated cells that can be counted: give an analysis cells for which the answer is known,
+# such as cells that share *one* true expression, and whatever it finds it has invented. Each mistake of this page is
+# made on purpose, next to the same analysis without it. Each experiment is a function of `scstlib.experiments.counts`,
+# here `lab`, and runs on three to five seeds; the text gives medians, the table at the end what each mistake adds, with
+# an interval.
 
 # %%
 organism = simulate_organism(seed=seed, preset="small")
@@ -63,8 +64,8 @@ equal = organism.identical_cells(200, seed=seed)  # one true expression
 # %% [markdown]
 # ## A batch for each time
 #
-# Many series measure each time in a batch of its own. Here two batches catch genes with slightly unequal success, and two
-# times are compared: once each time is one batch, once both batches hold both times.
+# Many series measure each time in a batch of its own. Here two batches capture genes with slightly unequal success, and
+# two times are compared: once with each time in a batch of its own, once with both times in both batches.
 
 # %% tags=["hide-input"]
 own, mixed = (
@@ -73,9 +74,9 @@ own, mixed = (
 )  # fmt: skip
 costs.add("a batch for each time", "genes called that hardly change",
           own["false"], mixed["false"])  # fmt: skip
-claim(f"With a batch for each time {own['false'].median():.0f} genes are"
-      " called whose true mean changes by less than 5%, with both"
-      f" batches at both times {mixed['false'].median():.0f}; about as"
+claim(f"With a batch for each time, {own['false'].median():.0f} genes are"
+      " called whose true mean changes by less than 5 %; with both batches"
+      f" at both times it is {mixed['false'].median():.0f}, and about as"
       " many true ones are found. No correction helps the first design:"
       " what removes the batch removes the time. A few cells of every"
       " time in one common batch link the times.",
@@ -93,11 +94,12 @@ for batch in (cells.obs["time"].astype(str), np.arange(cells.n_obs) % 2):
 # %% [markdown]
 # ## What imputation invents
 #
-# Imputation fills zeros from similar cells. The simplest one, `smooth_cells`, takes the mean of the `k` nearest. First, all
-# cells are equal and no two genes go together. Then genes of two fates have their values dealt out to the cells at random,
-# so that these genes do not differ.
+# Imputation fills in zeros from similar cells. The simplest kind, `smooth_cells`, takes the mean of the `k` nearest. It
+# is given two data sets. In the first, cells do not differ, and no two genes are correlated. In the second, cells are
+# of two fates, but the values of half of the genes are dealt out among them at random, so that these genes do not
+# differ.
 
-# %% tags=["hide-input"] caption="What a smoother invents from noise. *Left*: gene pairs with a correlation beyond 0.3 among cells that do not differ. *Right*: genes called different between two fates after their values were dealt out. One cell means no smoothing. Lines are seeds." alt="Two panels with rising lines against the number of cells averaged, 1, 5, 15 and 50. On the left from 0 to about 40 percent, on the right from about 1 to 80 percent." name="fig-imputation"
+# %% tags=["hide-input"] caption="What a smoother invents from noise. *Left*: gene pairs with a correlation beyond 0.3 among cells that do not differ. *Right*: genes called different between two fates after their values were dealt out at random. One cell means no smoothing; each line is a seed." alt="Two panels with rising lines against the number of cells averaged, 1, 5, 15 and 50. On the left from 0 to about 40 percent, on the right from about 1 to 80 percent." name="fig-imputation"
 pairs, genes = (
     by_seed(invented, few, organism=organism, numbers=[1, 5, 15, 50])
     for invented in (lab.invented_correlations, lab.invented_genes)
@@ -112,19 +114,19 @@ plt.show()
 # %% tags=["hide-input"]
 costs.add("imputed, correlated", "invented pairs (%)", pairs[15], pairs[1])
 costs.add("imputed, tested", "invented genes (%)", genes[15], genes[1])
-claim(f"With 15 cells averaged {pairs[15].median():.0f}% of the pairs"
-      f" are correlated and {genes[15].median():.0f}% of the genes are"
-      " called; without smoothing next to none. Averaged cells share"
+claim(f"With 15 cells averaged, {pairs[15].median():.0f} % of the pairs"
+      f" are correlated and {genes[15].median():.0f} % of the genes are"
+      " called; without smoothing, next to none. Averaged cells share"
       " their noise, and the test counts them as if they did not.",
       pairs[15].min() > 3, genes[15].min() > 40,
       pairs[1].max() < 0.5, genes[1].max() < 5)  # fmt: skip
 
 # %% [markdown]
-# **How to see it**: deal genes out before you impute
-# ([Andrews and Hemberg 2018](https://doi.org/10.12688/f1000research.16613.2)). **Instead**, test and correlate counts as
-# measured, with a count model; most imputers that were compared did not help what came after
-# ([Hou et al. 2020](https://doi.org/10.1186/s13059-020-02132-x)). A pseudo-bulk is an honest average: it says of how many
-# cells it is. **What refuses it**: whatever needs counts takes nothing else.
+# **How to see it**: deal out the values of each gene among the cells before you impute ([Andrews and Hemberg
+# 2018](https://doi.org/10.12688/f1000research.16613.2)). **Instead**, test and correlate counts as measured, with a
+# count model; most of the methods that were compared did not help the analyses that followed ([Hou et al.
+# 2020](https://doi.org/10.1186/s13059-020-02132-x)). A pseudo-bulk is an honest average: it says how many cells it
+# sums. **What refuses it**: functions that need counts take nothing else.
 
 # %%
 smooth = equal.copy()
@@ -135,11 +137,12 @@ for given in (smooth, equal):
 # %% [markdown]
 # ## Double dipping
 #
-# Cluster the cells, then test which genes differ between the clusters: every gene that moved a cell into a cluster does
-# ([Gao et al. 2024](https://doi.org/10.1080/01621459.2022.2116331)). Below, one population and its 100 most expressed genes,
-# so each called gene is invented. Count splitting ([Neufeld et al. 2024](https://doi.org/10.1093/biostatistics/kxac047))
-# clusters one half of the molecules and tests the other. In the last row the
-# cells are real, malaria parasites ([which](../../book/data.md)), and the counts of each gene were dealt out to them first.
+# Cluster the cells, then test which genes differ between the clusters: every gene that helped to make the clusters does
+# ([Gao et al. 2024](https://doi.org/10.1080/01621459.2022.2116331)). Below, the 100 most expressed genes of one
+# population are tested, so each called gene is invented. Count splitting ([Neufeld et al.
+# 2024](https://doi.org/10.1093/biostatistics/kxac047)) clusters one half of the molecules and tests the other. In the
+# last row the cells are real malaria parasites ([the data](../../book/data.md)), among which the counts of each gene
+# were first dealt out at random.
 
 # %% tags=["hide-input"]
 malaria = load("malaria_cell_atlas")
@@ -171,8 +174,8 @@ costs.add("clusters tested on their own cells", "genes called of 100",
 costs.add("the same, malaria, dealt out", "genes called of 100",
           dealt["double"], dealt["random"])  # fmt: skip
 claim("Splitting helps where counts are Poisson and depths equal. With"
-      " overdispersed counts a cell that has much of a gene by chance"
-      " has much in both halves: splitting still calls"
+      " overdispersed counts, a cell that happens to hold much of a gene"
+      " holds much in both halves: splitting still calls"
       f" {loose['split'].median():.0f} genes. With unequal depths the"
       " clusters are shallow and deep cells, the same in both halves,"
       " and the logarithm does the rest.",
@@ -181,9 +184,8 @@ claim("Splitting helps where counts are Poisson and depths equal. With"
       uneven["split"].min() > 40, uneven["double"].min() > 30)  # fmt: skip
 
 # %% [markdown]
-# **How to see it**: deal the counts out, then cluster and test as before. (An interval that includes 0, in the table at the
-# end, says that these parasites and so few seeds do not show it.) **Instead**, test in other cells, best of another donor.
-# **What refuses it**: `check_evaluation`, once the clustering says which cells made it.
+# **How to see it**: deal the counts out, then cluster and test as before. **Instead**, test in other cells, best of
+# another donor. **What refuses it**: `check_evaluation`, once the clustering says which cells made it.
 
 # %%
 clustered, others = equal[:100].copy(), equal[100:].copy()
@@ -195,10 +197,11 @@ for tested in (clustered, others):
 # %% [markdown]
 # ## Empty droplets and genes that are hardly seen
 #
-# A droplet without a cell still holds RNA that floats about, and becomes a row of the matrix. A gene of a few counts becomes
-# a column whose coefficient of variation is large by chance. Here 85 empty droplets are added to some 250 late cells; three
-# clusters are asked for, one a fate, before and after droplets of low depth are removed. The adjusted Rand index is 1 if
-# clusters and fates are the same, and 0 by chance.
+# A droplet without a cell still holds ambient RNA, which floats about freely, and becomes a row of the matrix. A gene
+# of a few counts becomes a column whose coefficient of variation is large by chance. Here 85 empty droplets are added
+# to some 250 late cells; three clusters are asked for, one for each fate, before and after droplets of low depth are
+# removed. The adjusted Rand index compares clusters with fates: it is 1 if they are the same, and 0 on average by
+# chance.
 
 # %% tags=["hide-input"]
 drops = by_seed(lab.fates_with_droplets, more, organism=organism)
@@ -207,22 +210,22 @@ fates_in, fates_out, rare_in, rare_out = (drops[c] for c in drops)
 costs.add("empty droplets left in", "Rand index, clusters and fates",
           fates_in, fates_out)  # fmt: skip
 costs.add("rare genes left in", "right genes of 200 (%)", rare_in, rare_out)
-claim("With droplets clusters and fates agree by"
-      f" {fates_in.median():.2f}, without them by"
+claim("With the droplets the index is"
+      f" {fates_in.median():.2f}, without them"
       f" {fates_out.median():.2f}: the droplets claim a cluster, and two"
       " fates share one. Of 200 genes chosen by their coefficient of"
-      f" variation {rare_in.median():.0f}% are right; without genes seen"
+      f" variation, {rare_in.median():.0f} % are right; without genes seen"
       f" in less than a tenth of the cells it is {rare_out.median():.0f}"
-      " %, and chance is 17%. It is mostly counting noise, of rare"
-      " genes nothing else; Pearson residuals know the noise and do"
-      " better ([Sparse counts](sparse_counts.ipynb)).",
+      " %, and chance is 17 %. The coefficient is mostly counting noise,"
+      " in rare genes nothing else; Pearson residuals allow for the noise"
+      " and do better ([Sparse counts](sparse_counts.ipynb)).",
       fates_in.max() < 0.95, fates_out.min() > 0.95,
       rare_in.max() < 10, 12 < rare_out.median() < 40)  # fmt: skip
 
 # %% [markdown]
-# **How to see it**: look at the depth of each cluster, and plot variation against the mean. Look at what a filter takes by
-# time and type, too: small resting cells are shallow. **What refuses it**: `check_depths` on clusters. Rare genes are
-# refused by nothing; the choice is yours.
+# **How to see it**: look at the depth of each cluster, and plot variation against the mean. Look at what a filter
+# removes of each time and type, too: small resting cells are shallow. **What refuses it**: `check_depths` on clusters.
+# Nothing refuses rare genes; the choice is yours.
 
 # %%
 late = organism.sample(organism.times[-1], 300, seed=seed)
@@ -235,8 +238,8 @@ for rows in (np.full(mixed.n_obs, True), lab.deep_enough(mixed.X)):
 # %% [markdown]
 # ## What it cost
 #
-# Medians of each quantity when the mistake is made and when it is avoided, and the mean difference within a seed with its
-# 95% interval, which speaks of new seeds and not of other data.
+# Each row gives the median of a quantity when the mistake is made and when it is avoided, and the mean difference
+# within a seed. Its 95 % interval speaks of new seeds, not of other data.
 
 # %% tags=["hide-input"]
 table(costs.table())
@@ -262,15 +265,16 @@ table(costs.table())
 #
 # </details>
 #
-# <details><summary>4. Without droplets the clusters are the fates. Are there no droplets left?</summary>
+# <details><summary>4. After the filter the clusters are the fates. Are no empty droplets left?</summary>
 #
-# Nobody said so: right clusters are no proof. Look at depth by cluster, and for rows whose profile is the mean of all cells.
+# That does not follow: right clusters are no proof. Look at depth by cluster, and for rows whose profile is the mean of
+# all cells.
 #
 # </details>
 #
 # ## Key points
 #
-# - A batch for each time is a design that no method mends.
+# - A batch for each time is a design that no method can mend.
 # - Averaged cells share their noise: do not test or correlate what was imputed.
 # - Do not test in the cells that made the clusters. Splitting counts helps where they are Poisson and depths are equal; what
 #   needs no model of the noise is a test in other cells.
@@ -289,8 +293,9 @@ table(costs.table())
 #
 # </details>
 #
-# > **Exercise** Two clusters of `equal`, whose depths differ: test the other half of the molecules with `share_test` of
-# > `scstlib.experiments.group_differences`, which knows the depth. What is left of the called genes?
+# > **Exercise** Cluster the cells of `equal`, whose depths differ, by one half of their molecules, and test the other
+# > half of the molecules with `share_test` of `scstlib.experiments.group_differences`, which knows the depth. How many
+# > of the called genes are left?
 #
 # <details><summary>Solution</summary>
 #

@@ -6,8 +6,10 @@
 # > **Learning goals**
 # > - say why windows are cut after the split, and why a new cell type is tested on new chromosomes;
 # > - recognise a model that remembers places instead of predicting maps;
-# > - say what more cell types are worth, and what the same mistakes do to real maps. >
-# > **Before**: [Tuning and overfitting](tuning_and_overfitting.ipynb) and [From single cells to windows](../foundations/cells_to_windows.ipynb). >
+# > - say what more cell types are worth, and what the same mistakes do to real maps.
+# >
+# > **Before**: [Tuning and overfitting](tuning_and_overfitting.ipynb) and [From single cells to windows](../foundations/cells_to_windows.ipynb).
+# >
 # > **Time**: 17 min to read, 1 min to run.
 
 # %% tags=["colab"]
@@ -53,25 +55,23 @@ claim, found = Claims(profile, seed), {}
 seeds = range(seed, seed + (10 if profile == "full" else 5))
 
 # %% [markdown]
-# Your model has never seen the maps of a cell type, and draws them well. Is it good, or has it seen the place? A place on the genome looks much the same in all cells of a species:
-# the same genes, the same CTCF sites, the same domains. A model that keeps in mind what lies where needs to understand nothing. It fails on the first chromosome that it has not
-# met.
+# Your model has never seen a map of this cell type, and draws it well. Is it good, or has it seen the place? A place on the genome looks much the same in all cells of a species:
+# the same genes, the same CTCF sites, the same domains. A model that remembers what lies where needs to understand nothing, and fails on the first chromosome it has not met.
 #
-# So whole chromosomes are held out, first of all. Leaks of genomics have been listed before ([Whalen et al. 2022](https://doi.org/10.1038/s41576-021-00434-9)); here they are
-# measured.
+# So hold out whole chromosomes, first of all. Leaks in genomics have been listed before ([Whalen et al. 2022](https://doi.org/10.1038/s41576-021-00434-9)); here they are measured.
 #
 # ![On the left five steps from top to bottom. On the right a tall striped box: the test part, chromosomes and cell types that are held out. Red arrows with a cross lead from it to four steps: the bulk map holds the test type; tracks are scaled by all windows; windows are cut before the split, so that they overlap; the model is trained on held-out places, the same chromosome in another cell type. A small box with the validation part stands beside the fifth step, stop training: a dark arrow to that step is allowed, a red arrow to the step train is not. Below, a dark arrow leads from the box score the maps to the test part: that is allowed.](../../book/_static/diagrams/leaks_in_space.svg)
 #
 # *Each crossed arrow carries something of a held-out part into the work that it is to judge: so chromosomes are split first, then come bulk, scales and windows.*
 #
-# The task is that of [Tuning and overfitting](tuning_and_overfitting.ipynb): for every pixel of a cell type, the change from a bulk map, in simulated organisms with 16
-# chromosomes. The score is a [skill](../../book/glossary.md#skill): 0 for the bulk map itself, 1 for a perfect prediction. Each mistake is made on purpose; the **illusion** is
-# what it adds, with the 95% interval of the mean over five organisms (three for side questions).
+# The task is that of [Tuning and overfitting](tuning_and_overfitting.ipynb): to predict, for every pixel of a cell type, the change from a bulk map, in simulated organisms with 16
+# chromosomes. The score is a [skill](../../book/glossary.md#skill): 0 for the bulk map itself, 1 for a perfect prediction. Each mistake is made on purpose. What it adds to the
+# skill is the **illusion**, given with the 95 % interval of its mean over five organisms (three for side questions).
 #
 # ## Windows that overlap
 #
 # **The mistake.** Windows are cut with a stride of half their length, and then split at random. Many pixels of a test window then lie in a training window too, with the same
-# counting noise. The model is a forest of trees whose leaves hold two pixels, so that it remembers much.
+# counting noise. The model is a forest of trees whose leaves hold two pixels, so it can remember a lot.
 
 
 # %%
@@ -107,13 +107,13 @@ claim(
 )
 
 # %% [markdown]
-# **How to see it.** The score rises with capacity without end, and predictions repeat the noise of the target. **What refuses it.** `hold_out_chromosomes` splits first, and
-# windows come after. `assert_disjoint` compares places.
+# **How to see it.** The score keeps rising with capacity, and predictions repeat the noise of the target. **What refuses it.** `hold_out_chromosomes` keeps each chromosome in one
+# part, windows and all. `assert_disjoint` compares the places of two parts.
 #
 # ## The same chromosome in another cell type
 #
-# **The mistake.** The maps of one cell type are held out on all chromosomes, and the other types train with all of theirs. The honest test holds out chromosomes as well. Here both
-# score the same windows of a new type, on half of the chromosomes. The other types train on the same half or on the other one.
+# **The mistake.** The maps of one cell type are held out on all chromosomes, and the model is trained on all maps of the other types. The honest test holds out chromosomes as
+# well. Here both score the same windows of a new type, on half of the chromosomes. The other types are trained on in that same half (the mistake) or in the other one.
 
 
 # %%
@@ -141,14 +141,14 @@ claim(
 )
 
 # %% [markdown]
-# **How to see it.** Score the mean map of the other cell types on the same windows: what it reaches needs no model ([Schreiber et al.
+# **How to see it.** Score the mean map of the other cell types on the same windows: what it reaches takes no model ([Schreiber et al.
 # 2020](https://doi.org/10.1186/s13059-020-02177-y)). **What refuses it.** `hold_out_cell_types` asks for test chromosomes, and `assert_disjoint` compares chromosomes whatever the
 # cell type.
 #
 # ## A validation chromosome inside the training set
 #
-# **The mistake.** The chromosomes that decide when to stop are trained on as well. The score here is what the validation chromosomes report at the best step, for a network that
-# trains on two chromosomes of its own.
+# **The mistake.** The chromosomes that decide when to stop training are trained on as well. The score here is what the validation chromosomes report at the best step, for a
+# network that trains on two chromosomes of its own.
 
 
 # %%
@@ -194,8 +194,8 @@ print("\n".join(said))
 # %% [markdown]
 # ## What more cell types are worth
 #
-# For what is new, *which* data were seen may count beside how many. A forest with large leaves predicts the type `alpha_mature` on new chromosomes, from 24 windows of one other
-# cell type or of four.
+# For a new cell type it may matter not only how many data a model has seen but *which*. A forest with large leaves predicts the type `alpha_mature` on new chromosomes, trained on
+# 24 windows of one other cell type or of four.
 
 
 # %% tags=["hide-input"]
@@ -217,8 +217,8 @@ claim(f"The skill is {words}: no gain is seen here.", row["lower"] < 0 < row["up
 # %% [markdown]
 # ## The published model, and real maps
 #
-# Does scGrapHiC as it was published ([Murtaza et al. 2024](https://doi.org/10.1093/bioinformatics/btae223)) gain from known places as well? It is small and trained for seconds
-# here, so its skill says nothing about the paper.
+# Does scGrapHiC as it was published ([Murtaza et al. 2024](https://doi.org/10.1093/bioinformatics/btae223)) gain from known places as well? Here it is small and trained for
+# seconds, so its skill says nothing about the paper.
 
 
 # %% tags=["hide-input"]
@@ -241,9 +241,9 @@ claim(
 )
 
 # %% [markdown]
-# The same mistakes on 400 cells of human cortex from two donors, measured by single-cell Hi-C (`lee2019` of [the data page](../../book/data.md)). Bulk is the sum of four cell
-# types of one donor, in bins of 1 Mb without the main diagonal; targets are the cell types of the other donor; expression is that of another study (`darmanis2015`). A seed draws
-# which of chromosomes 7 to 18 are held out and starts the model: these intervals speak of other splits of these maps.
+# Now the same mistakes on real maps: 400 cells of human cortex from two donors, measured by single-cell Hi-C (`lee2019` of [the data page](../../book/data.md)). The bulk is the
+# sum of four cell types of one donor, in bins of 1 Mb without the main diagonal; targets are the cell types of the other donor; expression is that of another study
+# (`darmanis2015`). A seed decides which of chromosomes 7 to 18 are held out and how the model starts, so these intervals speak of other splits, not of other people.
 
 # %% tags=["hide-input"]
 maps, rna, genes = load("lee2019"), load("darmanis2015"), load("annotation_hg19")
@@ -323,7 +323,7 @@ claim(
 # - Split chromosomes first; cut windows, scale tracks and sum bulk afterwards.
 # - A new cell type is tested on new chromosomes, beside the mean map of the known types.
 # - A leak favours the model that remembers most, so it can hide which of two models is better.
-# - Refuse leaks by a check in the code. That one was harmless is known only after it was measured.
+# - Refuse leaks by a check in the code. Whether one was harmless is known only after it was measured.
 #
 # ## Exercises
 #

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Sparse counts
 #
-# Zeros, depth and what they pretend: dropout, unequal samples, halves of molecules, models of time.
+# How zeros and depth mislead: dropout, unequal samples, halves of molecules, models of time.
 #
 # > **Learning goals**
 # > - say of a zero whether counting, cell types or dropout explains it, and when nobody can tell;
@@ -48,12 +48,12 @@ few = range(seed, seed + (3 if profile == "fast" else 20))
 more = range(seed, seed + (5 if profile == "fast" else 20))
 
 # %% [markdown]
-# Most entries of a table of single cells are zeros. Is a zero a gene that is off, a molecule that was missed, or one that
-# was lost? Do two samples differ, or is one of them shallow? Is a model good, or are the data poor? This page makes each
-# mistake on purpose, next to the same analysis without it. The cells are simulated, so the truth is known and what a mistake
-# invents can be counted. Each experiment is a function of `scstlib.experiments.counts`, here `lab`, and runs on
-# three to five seeds. The text gives medians; the table at the end says what each mistake adds, with an interval. More of
-# the kind stands in [Invented genes](invented_genes.ipynb).
+# Most entries of a count matrix of single cells are zeros. Is a zero a gene that is off, a molecule that counting
+# missed by chance, or a loss beyond chance, a *dropout*? Do two samples differ, or is one of them shallow? Is a model
+# good, or are the data poor? This page makes each mistake on purpose, next to the same analysis without it. The cells
+# are simulated, so the truth is known and what a mistake invents can be counted. Each experiment is a function of
+# `scstlib.experiments.counts`, here `lab`, and runs on three to five seeds. The text gives medians; the table at the
+# end says what each mistake adds, with an interval. [Invented genes](invented_genes.ipynb) goes on from here.
 #
 # ## A coin for each molecule
 #
@@ -61,8 +61,9 @@ more = range(seed, seed + (5 if profile == "fast" else 20))
 #
 # *A coin decides for each molecule into which part it falls; both parts are the same cells, and what is found in one can be tested in the other.*
 #
-# One tool serves the whole page. Keep each molecule by chance, and you have what a shallower experiment would have seen.
-# Keep both parts, and you have the same cells twice. So nobody needs to guess what a result is worth at a tenth of the depth.
+# One tool serves the whole page. Keep each molecule with a chance of one in ten, say, and you have what an experiment
+# of a tenth of the depth would have seen. Keep both parts, and you have the same cells twice. So nobody needs to guess
+# what a result is worth at a tenth of the depth.
 
 # %%
 organism = simulate_organism(seed=seed, preset="small")
@@ -75,11 +76,13 @@ print("molecules:", *(f"{part.X.sum():,.0f}" for part in parts))
 # %% [markdown]
 # ## Zeros: counting, cell types, dropout
 #
-# Some genes are zero more often than Poisson counting of one level makes them
-# ([Counts of single cells](../foundations/counts_of_single_cells.ipynb#zeros)). It is tempting to speak of *dropout*:
-# molecules lost by some further process. `expected_zeros` asks more carefully: it knows the depth of every cell, and may be
-# given the cell types (or stages) and a dispersion for each gene. In the second row a true dropout is planted: genes with
-# few molecules are lost with a probability of 30%. The third row is real, 600 malaria parasites ([which](../../book/data.md)).
+# Some genes are zero more often than Poisson counts about one level would be ([Counts of single
+# cells](../foundations/counts_of_single_cells.ipynb#zeros)). It is tempting to speak of *dropout*: molecules lost by
+# some further process. `expected_zeros` asks more carefully: it knows the depth of every cell, and may be given the
+# cell types (or stages) and a dispersion for each gene. The table gives the zeros, as a share of all entries, then
+# those that are left over from Poisson counts, from these with groups, and from these with dispersion too. In the
+# second row a true dropout is planted: where few molecules are expected of a gene, it is lost with a probability of
+# 30 %. The third row is real: 600 malaria parasites ([the data](../../book/data.md)).
 
 
 # %% tags=["hide-input"]
@@ -114,19 +117,21 @@ claim(f"Without any dropout {naive.median():.1f}% of the entries are"
       0 < real["and dispersion (%)"] < 0.6)  # fmt: skip
 
 # %% [markdown]
-# Two lessons. A surplus over Poisson is no evidence of dropout until differences between cells are in the model; counts of
-# droplets show none beyond that ([Svensson 2020](https://doi.org/10.1038/s41587-019-0379-5)). And a moderate dropout and a
-# larger dispersion make the same zeros: a fitted zero-inflated model gives *some* number, whichever is true. How the assay
-# was done says more ([Jiang et al. 2022](https://doi.org/10.1186/s13059-022-02601-5)). **How to see it**: give
-# `expected_zeros` the groups and watch the surplus go. **What refuses it**: nothing can; both make the same counts.
+# Two lessons. A surplus over Poisson is no evidence of dropout until differences between cells are in the model; counts
+# from droplets show none beyond that ([Svensson 2020](https://doi.org/10.1038/s41587-019-0379-5)). And a moderate
+# dropout and a larger dispersion make the same zeros: a fitted zero-inflated model gives *some* number, whichever is
+# true. How the assay was done says more ([Jiang et al. 2022](https://doi.org/10.1186/s13059-022-02601-5)). **How to see
+# it**: give `expected_zeros` the groups and watch the surplus go. **What refuses it**: nothing can; both make the same
+# counts.
 #
 # ## Two decades of depth
 #
-# Cells of 5,500 counts are thinned to 550 and to 55. Four descriptions of them are asked for the 15 true neighbours of each
-# cell, two also for the 200 genes that vary most in truth. *Count factors* are components of a negative binomial that
-# knows the depth ([Townes et al. 2019](https://doi.org/10.1186/s13059-019-1861-6)).
+# Cells of 5,500 counts are thinned to 550 and to 55. Four descriptions of them are asked for the 15 true neighbours of
+# each cell, and two also for the 200 genes that truly vary most: logarithms of counts scaled to 10,000 or to the
+# median, Pearson residuals, and *count factors*, the components of a negative binomial that knows the depth ([Townes et
+# al. 2019](https://doi.org/10.1186/s13059-019-1861-6)).
 
-# %% tags=["hide-input"] caption="True neighbours (top) and most variable genes (bottom) found at a share of the depth; medians over three seeds, dotted lines are chance. Count factors are somewhat ahead when counts are deep. At a hundredth of the depth the descriptions hardly differ, and little is left of the neighbours." alt="Two panels, from full depth to a hundredth. At the top four curves fall from between 20 and 35 percent and come together near 15. At the bottom two curves fall from about 65 to 40 percent and stay above the dotted line." name="fig-decades"
+# %% tags=["hide-input"] caption="True neighbours (top) and truly variable genes (bottom) that are found as the depth falls; medians over three seeds, dotted lines are chance. Count factors are somewhat ahead when counts are deep. At a hundredth of the depth the descriptions hardly differ, and little is left of the neighbours." alt="Two panels, from full depth to a hundredth. At the top four curves fall from between 20 and 35 percent and come together near 15. At the bottom two curves fall from about 65 to 40 percent and stay above the dotted line." name="fig-decades"
 deep = simulate_organism(seed=seed, preset="small", depth=5500.0)
 shares = 1, 0.1, 0.01
 runs = by_seed(lab.found_at_depths, few, organism=deep, shares=shares)
@@ -172,9 +177,10 @@ claim(f"The logarithm finds {log['1']:.0f}% of the true neighbours at"
 # %% [markdown]
 # ## Unequal depth makes differential genes
 #
-# Two samples of *one* population: all cells have the same true expression, so no gene differs. The second is a third as
-# deep. Three tests: logarithms of scaled counts; the same, after both were thinned to one depth; and the counts, as shares
-# of all counts with the depth as exposure. Two fates that do differ, one made shallower, show what the remedies cost.
+# Take two samples of *one* population: all cells have the same true expression, so no gene differs. The second sample
+# is a third as deep. Three tests compare them: one on logarithms of scaled counts; the same after both were thinned to
+# one depth; and one on the counts as shares of all counts, with the depth as exposure. Two fates that do differ, one
+# made shallower, show what the remedies cost.
 
 # %% tags=["hide-input"]
 null, true = (
@@ -197,9 +203,9 @@ claim("Scaling makes the means of the *counts* equal; the mean of their"
       rows.iloc[2, 1] > 1.4 * rows.iloc[1, 1])  # fmt: skip
 
 # %% [markdown]
-# **How to see it**: set depth against the groups that you compare. **What refuses it**: `check_depths`, before any test. It
-# also refuses the times of the real series `semrau2017`, and these stay refused: in a panel of few genes the total of a cell
-# *is* expression, and without spike-ins or housekeeping genes nobody can tell it from depth.
+# **How to see it**: plot depth for the groups that you compare. **What refuses it**: `check_depths`, before any test.
+# It also refuses the times of the real series `semrau2017`, and these stay refused: in a panel of few genes the total
+# of a cell *is* expression, and without spike-ins or housekeeping genes nobody can tell it from depth.
 
 # %%
 a, b = (organism.identical_cells(200, seed=seed + k) for k in (0, 1))
@@ -220,10 +226,10 @@ print(verdict(confounding.check_depths, depth, hours))
 # %% [markdown]
 # ## A model of time, a hundred times as shallow
 #
-# The model of [scNODE, the package's](../temporal/scnode_package.ipynb) is fitted to a deep series with one inner time held out, and
-# to the same series at a hundredth of its depth. It is scored as one would without a truth, by the
+# The model of [scNODE, the package's](../temporal/scnode_package.ipynb) is fitted to a deep series with one inner time
+# held out, and to the same series at a hundredth of its depth. It is scored in two ways. One is open to anybody: the
 # [energy distance](../../book/glossary.md#energy-distance) to the held-out cells, which are as shallow as the training
-# cells; and by its distance to the true expression, which only a simulation can tell.
+# cells. The other is the distance to the true expression, which only a simulation knows.
 
 # %% tags=["hide-input"]
 settings = {"preset": "small", "n_genes": 150, "depth": 5500.0}
@@ -250,8 +256,8 @@ claim(f"At a hundredth of the depth the score is {score.median():.1f}"
 #
 # ## What it cost
 #
-# Medians of each quantity when the mistake is made and when it is avoided, and the mean difference within a seed with its
-# 95% interval, which speaks of new seeds and not of other data.
+# Each row gives the median of a quantity when the mistake is made and when it is avoided, and the mean difference
+# within a seed. Its 95 % interval speaks of new seeds, not of other data.
 
 # %% tags=["hide-input"]
 table(costs.table())
@@ -268,14 +274,15 @@ table(costs.table())
 #
 # <details><summary>2. You scale all cells to 10,000 counts. Is depth out of the comparison?</summary>
 #
-# No. The means of counts are equal then, not those of logarithms: a shallow cell has more zeros, and no factor moves a zero.
+# No. The means of the counts are then equal, but not those of their logarithms: a shallow cell has more zeros, and no
+# factor moves a zero.
 #
 # </details>
 #
 # <details><summary>3. Two halves of the molecules give the same neighbours. Are these real?</summary>
 #
-# They may be cells of like depth, or of one batch: whatever belongs to a cell is in both halves. Only what counting made is
-# not.
+# They may just be cells of similar depth, or of one batch: whatever belongs to a cell is in both halves. Only counting
+# noise is not.
 #
 # </details>
 #
@@ -302,8 +309,8 @@ table(costs.table())
 #
 # <details><summary>Solution</summary>
 #
-# With 200 cells next to none. The bias is there all the same, and a test of more cells finds more of it: no difference is
-# harmless by itself, what matters is its size beside the noise.
+# Next to none, with 200 cells. The bias is there all the same, and a test of more cells finds more of it: no difference
+# is harmless by itself, what matters is its size beside the noise.
 #
 # </details>
 #
@@ -321,13 +328,15 @@ table(costs.table())
 #
 # <details><summary>Solution</summary>
 #
-# No. At a tenth the score is some 1.3 times that at full depth and the distance to the truth 1.6 times; at a hundredth it is
-# 1.4 and 4.8 times. The score sees the first decade and hardly the second; the truth sees both.
+# No. At a tenth of the depth the score is some 1.3 times what it is at full depth, and the distance to the truth 1.6
+# times; at a hundredth they are 1.4 and 4.8 times. The score sees the first decade and hardly the second; the truth
+# sees both.
 #
 # </details>
 #
 # ## Further reading
 #
 # - [Jiang et al. 2022](https://doi.org/10.1186/s13059-022-02601-5): zeros by protocol and by definition.
-# - [Sarkar and Stephens 2021](https://doi.org/10.1038/s41588-021-00873-4): measuring apart from expression.
+# - [Sarkar and Stephens 2021](https://doi.org/10.1038/s41588-021-00873-4): models of measurement apart from models of
+#   expression.
 # - [Squair et al. 2021](https://doi.org/10.1038/s41467-021-25960-2): cells are not replicates.

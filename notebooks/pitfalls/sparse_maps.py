@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Sparse maps
 #
-# Contacts per pixel, balancing, smoothing and the depth of targets: what shallow contact maps pretend.
+# Contacts per pixel, balancing, smoothing and the depth of targets: how shallow contact maps mislead.
 #
 # > **Learning goals**
 # > - work out how many cells a pseudo-bulk needs for the bins you want;
@@ -49,24 +49,26 @@ claim, costs = Claims(profile, seed), Costs()
 few = range(seed, seed + (3 if profile == "fast" else 20))
 
 # %% [markdown]
-# "Is a hundred cells enough for a contact map?" Enough for what? A map is a table of counts, and a pixel without contacts is
-# a zero like those of [Sparse counts](sparse_counts.ipynb): a small mean, counted. But maps have bins that can be made
-# wider, holes that balancing leaves, and neighbours to smooth over, and each of the three has its own way to pretend.
+# "Is a hundred cells enough for a contact map?" Enough for what? A map is a table of counts, and a pixel without
+# contacts is a zero like those of [Sparse counts](sparse_counts.ipynb): a small mean, counted. But maps have bins that
+# can be made wider, holes that balancing leaves, and neighbours to smooth over, and each of the three misleads in its
+# own way.
 #
 # ![At the top three contact maps of one cell type, from 1, 20 and 200 cells: the first has a few scattered pixels, the last a clear diagonal with domains. Below, the same 600 cells are shared out in two ways: among 3 cell types with 200 cells each, three clear maps; among 12 cell types with 50 cells each, twelve speckled maps.](../../book/_static/diagrams/pseudo_bulk_size.svg)
 #
 # *Contacts of cells add up to depth; with the number of cells given, more cell types mean shallower maps.*
 #
-# Maps come from the simulated organism, so the truth is known: the contacts that infinitely many cells would show. Every
-# correlation below is one of [observed over expected](../../book/glossary.md#observed-over-expected), the map divided by its
-# mean at each distance, for pixels 1 to 10 Mb apart: that contacts fall with distance is no finding. Each experiment is a
-# function of `scstlib.experiments.maps`, here `lab`, and runs on three seeds; the text gives medians.
+# Maps come from the simulated organism, so the truth is known: the contacts that infinitely many cells would show. That
+# contacts fall with distance is no finding, so every correlation below is one of [observed over
+# expected](../../book/glossary.md#observed-over-expected), the map divided by its mean at each distance, for bins 1 to
+# 10 Mb apart. Each experiment is a function of `scstlib.experiments.maps`, here `lab`, and runs on three seeds; the
+# text gives medians.
 #
 # ## How many cells a pseudo-bulk needs
 #
 # [Pseudo-bulks](../../book/glossary.md#pseudo-bulk) of 3 to 3,000 cells are compared with the truth, in bins of five sizes.
 
-# %% tags=["hide-input"] caption="Agreement of a pseudo-bulk with the truth. *Top*: against the number of cells, one curve a bin size, medians over three seeds. *Bottom*: the same against the mean number of contacts of a pixel; the curves come near to one. What counts is contacts, not cells." alt="Top: five S-shaped curves on a logarithmic axis from 3 to 3,000 cells, 1 Mb highest and 50 kb lowest. Bottom: dots of the five sizes on nearly one rising curve against contacts per pixel." name="fig-pseudo-bulk"
+# %% tags=["hide-input"] caption="Agreement of a pseudo-bulk with the truth. *Top*: against the number of cells, one curve for each bin size, medians over three seeds. *Bottom*: the same values against the mean number of contacts of a pixel; they nearly fall on one curve. What counts is contacts, not cells." alt="Top: five S-shaped curves on a logarithmic axis from 3 to 3,000 cells, 1 Mb highest and 50 kb lowest. Bottom: dots of the five sizes on nearly one rising curve against contacts per pixel." name="fig-pseudo-bulk"
 organism = simulate_organism(seed=seed, preset="small")
 bin_mb = organism.settings.bin_size / 1e6
 sizes = {"50 kb": 1, "100 kb": 2, "250 kb": 5, "500 kb": 10, "1 Mb": 20}
@@ -106,9 +108,9 @@ claim(f"A correlation of 0.8 takes about {cells['1 Mb']:.0f} cells in"
       max(contacts) < 5 * min(contacts))  # fmt: skip
 
 # %% [markdown]
-# **The mistake** is to read "a hundred cells are enough" at one bin size and use it at another. **How to see it**: draw the
-# pseudo-bulk twice, from different cells. **What refuses it**: `audit.known_answers`, for two pseudo-bulks of one cell type
-# have a known agreement if cells are enough: 1, here with a tolerance of 0.2.
+# **The mistake** is to read "a hundred cells are enough" at one bin size and use it at another. **How to see it**: draw
+# the pseudo-bulk twice, from different cells. **What refuses it**: `audit.known_answers`: with enough cells, two
+# pseudo-bulks of one cell type have a known agreement of 1, here with a tolerance of 0.2.
 
 # %%
 two = [lab.pseudo_bulk(seed + k, organism, n_cells=100) for k in (0, 1)]
@@ -145,9 +147,9 @@ claim(f"{masked:.1%} of the bins are masked, and at 3,000 cells these"
       depths[30].abs().max().max() < 0.05)  # fmt: skip
 
 # %% [markdown]
-# **How to see it**: score a map of noise. **Instead**, keep the mask and leave its bins out of every mean, loss and score,
-# as `Windows.mask` and `contact_scores` do. `balance_matrix` warns when few contacts keep it from settling, and models
-# refuse NaN. **What refuses the 0**: again an answer that is known.
+# **How to see it**: score a map of noise. **Instead**, keep the mask and leave its bins out of every mean, loss and
+# score, as `Windows.mask` and `contact_scores` do. `balance_matrix` warns when contacts are too few for it to converge,
+# and models refuse NaN. **What refuses the 0**: again an answer that is known.
 
 # %%
 pair = lab.balanced_pair(seed, organism, n_cells=3000)
@@ -158,11 +160,11 @@ for name, given in {"as 0": np.nan_to_num(pair), "left out": pair}.items():
 # %% [markdown]
 # ## Smoothing makes everything agree
 #
-# Shallow maps are often smoothed before they are looked at or scored: each pixel becomes the mean of a square around it.
-# Windows of 6.4 Mb from pseudo-bulks of 100 cells are compared with a replicate of the same cell type and with stem cells,
-# and pure noise with pure noise, contacts that depend on distance alone. For noise, the share of pairs is shown whose
-# correlation is significant (p < 0.05) by a test that takes pixels, each over its standard error, for independent; it
-# should be 5%.
+# Shallow maps are often smoothed before they are looked at or scored: each pixel becomes the mean of a square around
+# it. Windows of 6.4 Mb from pseudo-bulks of 100 cells are compared with a replicate of the same cell type and with stem
+# cells. Windows of pure noise, whose expected contacts depend on distance alone, are compared with one another. For
+# these the table shows the share of pairs with a significant correlation (p < 0.05), by a test that takes pixels, each
+# divided by its standard error, for independent. It should be 5 %.
 
 # %% tags=["hide-input"]
 widths = {
@@ -188,11 +190,11 @@ claim("With 9 × 9 pixels the *wrong* cell type scores"
       raw[name].mean() < 15)  # fmt: skip
 
 # %% [markdown]
-# Smoothing is no mistake in itself: the right cell type comes out ahead, and a model may smooth its input. **The mistake** is to
-# compare scores across widths, or to count smoothed pixels as observations. **How to see it**: put the wrong cell type and
-# a map of noise through the same steps. **Instead**, smooth target and every competitor alike, state the width (SCC has one,
-# [Yang et al. 2017](https://doi.org/10.1101/gr.220640.117)), and take intervals over chromosomes or donors. **What refuses
-# it**: a known answer, that noise is called in 5% of cases.
+# Smoothing is no mistake in itself: the right cell type comes out ahead, and a model may smooth its input. **The
+# mistake** is to compare scores across widths, or to count smoothed pixels as observations. **How to see it**: put the
+# wrong cell type and a map of noise through the same steps. **Instead**, smooth target and every competitor alike,
+# state the width (SCC has one, [Yang et al. 2017](https://doi.org/10.1101/gr.220640.117)), and take intervals over
+# chromosomes or donors. **What refuses it**: a known answer, that noise is called related in 5 % of cases.
 
 # %%
 for width in (9, 1):
@@ -203,10 +205,10 @@ for width in (9, 1):
 # %% [markdown]
 # ## A spatial model and the depth of its targets
 #
-# A model of contact maps learns from pseudo-bulks and is scored on pseudo-bulks. Here the targets are of 10 or of 1,000 cells.
-# The model is the ridge regression among the package's baselines, on one chromosome; another is the test. The score
-# is the [contrast correlation](../../book/glossary.md#contrast-correlation-dc), what is specific to a cell type: once
-# against the targets, once against the truth.
+# A model of contact maps learns from pseudo-bulks and is scored on pseudo-bulks. Here each target sums 10 or 1,000
+# cells. The model is ridge regression, one of the package's baselines, fitted on one chromosome and tested on another.
+# The score is the [contrast correlation](../../book/glossary.md#contrast-correlation-dc), the agreement of what is
+# specific to a cell type, once with the targets and once with the truth.
 
 # %% tags=["hide-input"]
 models = by_seed(
@@ -228,9 +230,9 @@ claim("With targets of a thousand cells the model seems"
       models[10].iloc[:, 1].max() < 0.5)  # fmt: skip
 
 # %% [markdown]
-# **How to see it**: put the ceiling beside every score, a replicate where there is no truth. **Instead**, compare cell types
-# only after `downsample` brought their targets to one depth; and keep rare cell types for training, for a regression
-# averages over pixels, so shallow targets teach more than they can test. **What refuses it**: `check_depths`.
+# **How to see it**: put the ceiling beside every score, a replicate where there is no truth. **Instead**, compare cell
+# types only after `downsample` has brought their targets to one depth. But do train on rare cell types: a regression
+# averages over pixels, so shallow targets can teach more than they can test. **What refuses it**: `check_depths`.
 
 # %%
 for sizes in ((10, 1000), (100, 100)):
@@ -242,8 +244,8 @@ for sizes in ((10, 1000), (100, 100)):
 # %% [markdown]
 # ## What it cost
 #
-# Medians of each quantity when the mistake is made and when it is avoided, and the mean difference within a seed with its
-# 95% interval, which speaks of new seeds and not of other data.
+# Each row gives the median of a quantity when the mistake is made and when it is avoided, and the mean difference
+# within a seed. Its 95 % interval speaks of new seeds, not of other data.
 
 # %% tags=["hide-input"]
 table(costs.table())
@@ -253,7 +255,8 @@ table(costs.table())
 #
 # <details><summary>1. Forty cells gave good compartments at 1 Mb. Will they do for loops at 10 kb?</summary>
 #
-# Hardly. At the same distance, bins a hundred times as narrow have ten thousand times fewer contacts of a pixel. Count them.
+# Hardly. At the same distance, with bins a hundred times narrower, a pixel has ten thousand times fewer contacts. Count
+# them.
 #
 # </details>
 #
@@ -289,7 +292,7 @@ table(costs.table())
 #
 # <details><summary>Solution</summary>
 #
-# Put 0.9 for 0.8 in `np.interp`: about 2.5 times as many, whatever the bins. The last part of the way is the dear one.
+# Put 0.9 for 0.8 in `np.interp`: about 2.5 times as many, whatever the bins. The last part of the way costs most.
 #
 # </details>
 #
@@ -297,7 +300,7 @@ table(costs.table())
 #
 # <details><summary>Solution</summary>
 #
-# The holes are still there, but counting noise is a hundred times as large as their pattern and hides it. A test that a
+# The holes are still there, but counting noise is many times as large as their pattern and hides it. A test that a
 # shallow map passes says little.
 #
 # </details>

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Evaluating contact maps
 #
-# Held-out chromosomes and cell types against every baseline, and what a score sees of the expression.
+# A model beside every baseline, on held-out chromosomes and cell types, and which scores notice expression.
 #
 # > **Learning goals**
 # > - hold out places and cell types, and say what each of the two tests;
@@ -51,11 +51,11 @@ plt.rcParams.update(book_style())
 claim = Claims(profile, seed)
 
 # %% [markdown]
-# A model is given a bulk contact map and the expression of a cell type, and predicts the contact map of that cell type. "It
-# works" can mean two things. It works **at places** it has not seen: other chromosomes, of cell types that it was trained on. Or
-# it works for **cell types** it has not seen. The second is what one wants it for, and a new cell type at an old place is no test
-# of it: maps of all cell types are alike at one place, so that a model that remembers the place looks as if it knew the cell type
-# ([Schreiber et al. 2020](https://doi.org/10.1186/s13059-020-02177-y)). A new cell type is therefore scored on new chromosomes.
+# A model is given a bulk contact map and the expression of a cell type, and predicts its contact map. "It works" can mean two
+# things. It works **at places** it has not seen: on other chromosomes, in cell types that it was trained on. Or it works for
+# **cell types** it has not seen. The second is what a model is for, but a new cell type at an old place does not test it: at one
+# place the maps of all cell types are alike, so a model that remembers the place seems to know the type ([Schreiber et al.
+# 2020](https://doi.org/10.1186/s13059-020-02177-y)). So a new cell type is scored on new chromosomes (the middle of the diagram).
 #
 # ![Rows and grids of squares: filled for training, with a dot for validation, striped for test, empty for not used. Of twelve times, the pattern easy tests times 4, 6 and 8, counted from 0, with training times on both sides; the pattern medium tests the last two. In a grid of cell types by chromosomes, a split by chromosomes tests the last column and validates on the one before, in all cell types. A split by cell types tests only the last cell type on the last chromosome; the other squares of that row and column are not used. Of six donors, one is tested as a whole.](../../book/_static/diagrams/splits.svg)
 #
@@ -63,11 +63,12 @@ claim = Claims(profile, seed)
 #
 # ## The test
 #
-# The cells are those of a simulated organism, because there the truth is known. The [bulk](../../book/glossary.md#bulk) is of
-# stem cells. Five cell types train, with [pseudo-bulks](../../book/glossary.md#pseudo-bulk) of 200 cells as targets. Two are
-# never trained on. Of the first, the precursor of gamma cells, both mother and daughter are training types: it is **near**. Of
-# the second, the mature alpha cell, the mother is left out altogether: it is **far**. The last two chromosomes are held out. Both
-# splits refuse a held-out cell type whose contacts are in the bulk, and leave out what belongs to neither part.
+# The cells come from a simulated organism, because there the truth is known. The [bulk](../../book/glossary.md#bulk) is of stem
+# cells. Models are trained on five cell types, with [pseudo-bulks](../../book/glossary.md#pseudo-bulk) of 200 cells as targets,
+# and never on two others. The first, the precursor of gamma cells, is **near**: the types before and after it on the tree of
+# development are training types. The second, the mature alpha cell, is **far**: the type before it is left out altogether. The
+# last two chromosomes are held out. Both functions that split refuse a held-out cell type whose contacts are in the bulk, and
+# leave out what belongs to neither part.
 
 # %%
 training = ["stem", "bipotent", "beta_precursor"]
@@ -108,9 +109,9 @@ claim(
 # %% [markdown]
 # ## A floor, a ceiling, and what is between
 #
-# No prediction can agree with a noisy target better than the truth does. So the first row of each table is the **truth** itself,
-# scored as if it were a prediction: the ceiling. The floor is the **bulk, copied**: the map that was given, called the map of
-# every cell type. Between them stand methods that one would use if there were no network, from weak to strong:
+# No prediction can be expected to agree with a noisy target better than the truth does. So the first row of each table is the
+# **truth** itself, scored as if it were a prediction: the ceiling. The floor is the **bulk, copied**: the map that was given,
+# passed off as the map of every cell type. Between them stand methods that do without a network, from weak to strong:
 #
 # | row | prediction |
 # |---|---|
@@ -118,7 +119,7 @@ claim(
 # | bulk smoothed | the bulk over what distance and visibility make of it, blurred; the width suits the training targets |
 # | bulk + ridge | smoothed bulk × a factor linear in the features of a pixel: bulk around it, distance, tracks at both bins and between them |
 # | gradient boosting | the same features, a factor by boosted trees that maximise the likelihood of the counts |
-# | mean of the training types | at the same place. It needs their maps *there*, which no other row sees |
+# | mean of the training types | their mean map at the same place; needs their maps *there*, which no other row sees |
 #
 # The last one is a reference, not a competitor, and the leak guard refuses it among models. Smoothing, ridge and boosting take
 # **one depth for all targets**; the network is told each target's. Here all are equally deep. Where they are not, thin them to
@@ -144,13 +145,14 @@ except LeakageError as error:
 # %% [markdown]
 # ## New places
 #
-# Scores of the maps themselves are against the noisy **targets**, as one would have them in real data: SSIM, GenomeDISCO (GD;
-# [Ursu et al. 2018](https://doi.org/10.1093/bioinformatics/bty164)), and the stratum-adjusted correlation (SCC; [Yang et al.
-# 2017](https://doi.org/10.1101/gr.220640.117)) up to 2 Mb. Four more are against the **truth**, which only a simulation has:
-# SCCt; *ins*, the correlation of [insulation](../../book/glossary.md#insulation-score); and two of what is specific to a cell
-# type. **dC** takes from each map the mean over the training types, from the prediction the mean of its own predictions, and
-# correlates what is left. **dIns** does so with insulation. All maps are compared on one scale of depth, and masked bins count
-# nowhere.
+# Three scores compare predictions with the noisy **targets**, as one would with real data:
+# [SSIM](../../book/glossary.md#structural-similarity-ssim), GenomeDISCO (GD; [Ursu et al.
+# 2018](https://doi.org/10.1093/bioinformatics/bty164)), and the stratum-adjusted correlation (SCC; [Yang et al.
+# 2017](https://doi.org/10.1101/gr.220640.117)) up to 2 Mb. Four more compare with the **truth**, which only a simulation has:
+# SCCt, which is SCC; *ins*, the correlation of [insulation](../../book/glossary.md#insulation-score); and two of what is specific
+# to a cell type. **dC** subtracts from each true map the mean over the training types, from each prediction the mean of the
+# method's own predictions for these, and correlates what is left. **dIns** does the same with insulation. All maps are scaled to
+# one depth, and masked bins are left out.
 
 # %% tags=["hide-input"]
 FLOOR, BOOSTING, OURS = "bulk copied", "gradient boosting", "scGrapHiC"
@@ -194,14 +196,14 @@ claim(
 )  # fmt: skip
 
 # %% [markdown]
-# In SSIM the rows hardly differ, and even the truth is far from 1: it sees mostly the noise of the targets. In SCC the order of
-# the rows begins to show. dC and dIns ask for nothing but the cell type: one map for all types gets exactly 0.
+# SSIM hardly tells the rows apart, and even the truth is far from 1: it sees mostly the noise of the targets. SCC begins to show
+# their order. dC and dIns ask for nothing but the cell type: one map for all types gets exactly 0.
 #
 # ## What a score does not see
 #
-# Train the same network on the same windows without a single track of expression. It still reads the bulk map, CTCF and CpG. It
-# cannot know which cell type it is asked for. Training anew says what an input is *worth*; exchanging it in a trained model would
-# say what that model leans on, although other inputs could stand in.
+# Train the same network on the same windows without a single track of expression. It still reads the bulk map, CTCF and CpG, but
+# it cannot know which cell type it is asked for. Training anew says what an input is *worth*; exchanging the input of a trained
+# model would only say what that model leans on, even where other inputs could stand in.
 
 
 # %%
@@ -232,7 +234,7 @@ claim(
     0 < lost["SCC"] < 0.05, lost["SSIM"] < 0.03, abs(no_expression["dC"]) < 0.02, abs(lost_sites["dC"]) < 0.05,
 )  # fmt: skip
 
-# %% caption="What each score has left, as a share of the way from the copied bulk (0) to the truth (1), on seen cell types at new places. On this scale every score falls without expression; insulation and its contrast, and dC, lose all." alt="Dot plot with a row for each of six scores and a coloured dot for each of three methods. In each row the dot of the network without expression lies to the left of the other two; in ins, dC and dIns it lies at zero." name="fig-what-scores-see" tags=["hide-input"]
+# %% caption="How far each method gets from the copied bulk (0) to the truth (1), score by score, for seen cell types at new places. On this scale every score falls without expression (orange); ins, dC and dIns fall to 0." alt="Dot plot with a row for each of six scores and a coloured dot for each of three methods. In each row the dot of the network without expression lies to the left of the other two; in ins, dC and dIns it lies at zero." name="fig-what-scores-see" tags=["hide-input"]
 rows = {"without expression": no_expression, BOOSTING: seen.loc[BOOSTING], OURS: seen.loc[OURS]}
 fig, ax = plt.subplots(figsize=(5.4, 3.6))
 for (name, row), color in zip(rows.items(), [ORANGE, GREEN, BLUE], strict=True):
@@ -246,13 +248,13 @@ fig.legend(loc="outside upper center", ncols=3, fontsize="small")
 plt.show()
 
 # %% [markdown]
-# [Murtaza et al. 2024](https://doi.org/10.1093/bioinformatics/btae223) report MSE, SSIM, GenomeDISCO, SCC and a score of domains:
-# fair questions, but one can do well by knowing chromatin in general. Ask for *this cell type* separately.
+# [Murtaza et al. 2024](https://doi.org/10.1093/bioinformatics/btae223) report MSE, SSIM, GenomeDISCO, SCC and a score of domains.
+# Fair questions, but a model can answer them well by knowing chromatin in general. Ask about *this cell type* separately.
 #
 # ## New cell types
 #
-# Now the two types that no model was trained on, at the same new places. dC still takes the mean over the *training* types away,
-# so a method that falls back on what training types do gets nothing for it.
+# Now the two types that no model was trained on, at the same new places. dC still subtracts the mean over the *training* types, so
+# a method that falls back on that mean gains nothing by it.
 
 # %% tags=["hide-input"]
 chosen = [CEILING, FLOOR, "bulk smoothed", "bulk + ridge", BOOSTING, OURS, OTHERS]
@@ -273,7 +275,7 @@ claim(
 # ## How sure is it?
 #
 # Windows overlap and lie on two chromosomes, so independent places are few. Take windows that share no bin, average over the cell
-# types of a place, and compare two rows place by place.
+# types at each place, and compare scGrapHiC with boosting place by place.
 
 # %% tags=["hide-input"]
 per_place = {}
@@ -289,9 +291,9 @@ claim(
 )  # fmt: skip
 
 # %% [markdown]
-# This is one organism, made to let expression shape its maps; in real cells that has to be measured, over donors. [The
-# benchmarks](../../book/reproducibility.md#contact-maps-of-cell-types) repeat this page on three organisms with larger windows
-# and longer training, and train the published model too.
+# This is one organism, built so that expression goes with its maps; in real cells that has to be measured, across donors. [The
+# benchmarks](../../book/reproducibility.md#contact-maps-of-cell-types) repeat this page on three organisms with larger windows and
+# longer training, and train the published model too.
 #
 # ## Check yourself
 #
@@ -303,13 +305,13 @@ claim(
 #
 # <details><summary>A paper reports SCC 0.75. Is that good?</summary>
 #
-# Nobody can say without a ceiling and a floor: here copying the bulk has about as much.
+# Nobody can say without a ceiling and a floor: here the copied bulk reaches about as much.
 #
 # </details>
 #
 # <details><summary>Why is dC of the copied bulk exactly 0?</summary>
 #
-# It is one map for all cell types. Minus the mean of its own predictions nothing is left to correlate.
+# It is one map for all cell types. Once the mean of its own predictions is subtracted, nothing is left to correlate.
 #
 # </details>
 
@@ -319,16 +321,16 @@ claim(
 # - Hold out chromosomes for new places; hold out cell types on held-out chromosomes for new types.
 # - Put the truth (or a replicate) above the table, the copied bulk below it, and boosted trees beside the model.
 # - Ordinary scores of maps are won by knowing chromatin in general. dC and dIns ask for what is specific to a type.
-# - A relative's map is a good guess for a new type where there is a relative, and needs its map there.
+# - The map of a close relative is a good guess for a new type, but it has to be measured at the same place.
 #
 # ## Exercises
 #
-# > **Exercise** Give the network the tracks of the far type for the near one. Which scores notice?
+# > **Exercise** Predict the near type from the tracks of the far one. Which scores notice?
 #
 # <details><summary>Solution</summary>
 #
-# `replace(tests["near"], tracks=tests["far"].tracks)`: windows are in one order. SCC loses a few hundredths at most, dC goes to
-# about zero or below. A guide that is *exchanged* is the cheapest control there is: it needs no training.
+# Predict `replace(tests["near"], tracks=tests["far"].tracks)`; the windows of both are in one order. SCC loses a few hundredths at
+# most, dC goes to about zero or below. To *exchange* the guide is the cheapest control there is: it needs no training.
 #
 # </details>
 #

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Human cortex
 #
-# Single-cell Hi-C of two donors, and how much expression of another study adds at 1 Mb.
+# Single-cell Hi-C of two donors, and how much expression from another study adds at 1 Mb.
 #
 # > **Learning goals**
 # > - set up a fair test where nobody knows the truth: held-out chromosomes, another donor as target;
@@ -62,17 +62,17 @@ claim = Claims(profile, seed)
 # whole maps its predictions agree with the target less well than the bulk map that it was given. Why, is not known ([Known
 # limits](../../book/limits.md#in-space)).
 #
-# The contact maps are of 400 single cells of two donors, four cell types of the prefrontal cortex (`lee2019` of [the data
-# page](../../book/data.md)); expression is from other people (`darmanis2015`). It is not the setting of [Murtaza et al.
-# 2024](https://doi.org/10.1093/bioinformatics/btae223), who had 50 kb and both measured in the same cells, and a small answer
+# The contact maps come from 400 single cells of two donors, of four cell types of the prefrontal cortex (`lee2019` of [the data
+# page](../../book/data.md)); expression is from other people (`darmanis2015`). This is not the setting of [Murtaza et al.
+# 2024](https://doi.org/10.1093/bioinformatics/btae223), who worked at 50 kb with both measured in the same cells: a small answer
 # here says nothing against theirs.
 #
 # ## Whose bulk, whose target
 #
 # Cells are summed by cell type and donor: eight [pseudo-bulks](../../book/glossary.md#pseudo-bulk). The
 # [bulk](../../book/glossary.md#bulk) map is the sum of the four types, so it contains the very type that is to be predicted. That
-# is nothing to hide: a bulk of real tissue contains its cell types too. But if bulk and target are sums over the *same cells*,
-# they also share their counting noise, and every method that starts from the bulk is paid for it. Two donors offer a way out.
+# in itself is no fault: a bulk of real tissue contains its cell types too. But if bulk and target are sums over the *same cells*,
+# they also share their counting noise, and every method that starts from the bulk is rewarded for it. Two donors offer a way out.
 #
 # ![Two boxes at the top, donor A and donor B, each with cells of three types. From donor A an arrow leads to its bulk map, the sum of all types. From donor B an arrow leads to the target, the map of one type. The bulk map and a box for the guide, expression of that type from a third study, lead to the model, and the model to the predicted map. A double arrow joins the predicted map and the target: the score. A dashed red arrow from donor A to the target is crossed out.](../../book/_static/diagrams/two_donors.svg)
 #
@@ -103,19 +103,20 @@ claim(
 )  # fmt: skip
 
 # %% [markdown]
-# Most contacts in bins of 1 Mb lie on the main diagonal and say nothing about folding. Each diagonal pixel is therefore replaced
-# by the mean of its neighbours, and no score looks at it.
+# At 1 Mb most contacts lie within a bin, on the main diagonal, and say nothing about folding between bins. Each diagonal pixel is
+# therefore replaced by the mean of its neighbours, and no score looks at it.
 #
 # ## Two scores, a ceiling and a floor
 #
 # *SCC*, the [stratum-adjusted correlation](../../book/glossary.md#stratum-adjusted-correlation-scc) ([Yang et al.
-# 2017](https://doi.org/10.1101/gr.220640.117)), over 1 to 19 Mb: how much of the map is right. *dC*, the [contrast
-# correlation](../../book/glossary.md#contrast-correlation-dc): how much of what is *specific* to the cell type is right, the map
-# minus the mean of the four types, prediction and target each minus its own mean. Both take depth out, chromosome by chromosome.
+# 2017](https://doi.org/10.1101/gr.220640.117)), over 1 to 19 Mb, says how much of the map is right. *dC*, the [contrast
+# correlation](../../book/glossary.md#contrast-correlation-dc), says how much of what is *specific* to the cell type is right: from
+# prediction and target the mean of the four types is subtracted first, from each its own. Both take depth out, chromosome by
+# chromosome.
 #
 # The **ceiling** is a replicate: the same cell type of the other donor, a measurement in the place of a prediction. It is noisy
-# too, so that a prediction can pass it. The **floor** is the bulk, copied. Scores are of every second chromosome, which no model
-# is trained on.
+# too, so a prediction can exceed it. The **floor** is the bulk, copied. Scores are taken on every second chromosome; no model is
+# trained on these.
 
 # %% tags=["hide-input"]
 held_out = chroms[1::2]
@@ -145,14 +146,14 @@ claim(
 # %% [markdown]
 # ## A guide, and one that does not know the place
 #
-# Expression of a cell type, a model's [guide](../../book/glossary.md#guide), goes into the bin of each gene's transcription
-# start, on two strands; beside it stand the mean of the four types and CpG content. `neuro` are all neurons of the expression
-# study, `Sst` one kind of interneurons: a guide is as good as its labels.
+# The expression of a cell type is the model's [guide](../../book/glossary.md#guide). Each gene's expression goes into the bin of
+# its transcription start, one track for each strand; the mean of the four types and CpG content are given as well. `neuro` are all
+# neurons of the expression study, `Sst` one kind of interneuron: a guide is only as good as its labels.
 #
 # A model can use a guide in two ways. It can read that *this gene, here,* is on. Or it can recognise the cell type by its overall
-# level, and apply what it learned of that type everywhere, such as a flatter decay. Only the first is what a guide is for. The
-# control is therefore the same guide **moved half a genome along**: as smooth, as rich, as specific to the cell type, and at the
-# wrong place. What is lost by moving it is what the place tells.
+# level, and apply everywhere what it learned of that type, such as a flatter decay with distance. A guide is meant for the first.
+# The control is therefore the same guide **moved along by half a genome**: just as smooth, as rich and as specific to the cell
+# type, but at the wrong place. What is lost by moving it is what the place tells.
 
 # %% tags=["hide-input"]
 rna = load("darmanis2015")
@@ -178,9 +179,9 @@ def guide(moved=0):
 
 
 # %% [markdown]
-# Windows are 40 bins wide, one every 20. Their table says whose cells are in the bulk, and the leak guard reads it: a held-out
-# chromosome is an honest test here. A held-out cell type is not, since its contacts are in the bulk, and `hold_out_cell_types` of
-# `scstlib.splits` refuses it.
+# Windows are 40 bins wide and start every 20 bins. Their table says whose cells are in the bulk, and the leak guard reads it: a
+# held-out chromosome is an honest test here. A held-out cell type is not, since its contacts are in the bulk, and
+# `hold_out_cell_types` of `scstlib.splits` refuses it.
 
 
 # %% tags=["hide-input"]
@@ -236,9 +237,9 @@ scores |= {name: score(m) for name, m in predicted.items()}
 # %% [markdown]
 # ## What the guide adds
 #
-# The gain is the score with the guide minus the score with the guide moved, chromosome by chromosome, in the mean over cell types
-# and donors. Its interval comes from drawing chromosomes with replacement, two thousand times: chromosomes, not pixels or
-# windows, are the independent pieces here.
+# The gain is the score with the guide minus the score with the guide moved, chromosome by chromosome, averaged over cell types and
+# donors. Its interval comes from drawing chromosomes with replacement, two thousand times: chromosomes, not pixels or windows, are
+# the independent pieces here.
 
 # %% tags=["hide-input"]
 
@@ -255,7 +256,7 @@ means = pd.DataFrame({name: values.mean() for name, values in by_chrom.items()})
 no_candidates = ("replicate", "bulk copied", *(f"{name}, moved" for name in makers))
 table(means, best={"dC": "max", "SCC": "max"}, apart=no_candidates)
 
-# %% caption="Gain by the guide: one dot a held-out chromosome, the mean as a diamond with its 95% interval. Above the contrast between cell types (dC), below the whole map (SCC). Zero is a guide of no use." alt="Two panels, one above the other, with three rows each for ridge, boosted trees and scGrapHiC. Dots of 11 chromosomes scatter around a mean with a short interval; a vertical line marks zero. In dC most dots lie right of it, in SCC they crowd around it." name="fig-cortex-gain" tags=["hide-input"]
+# %% caption="What the guide adds: one dot for each held-out chromosome, the mean as a diamond with its 95 % interval. *Top*: the contrast between cell types (dC). *Bottom*: the whole map (SCC), on a finer scale. At zero the guide is of no use." alt="Two panels, one above the other, with three rows each for ridge, boosted trees and scGrapHiC. Dots of 11 chromosomes scatter around a mean with a short interval; a vertical line marks zero. In dC most dots lie right of it, in SCC they crowd around it." name="fig-cortex-gain" tags=["hide-input"]
 fig, axes = plt.subplots(2, 1, figsize=(5.4, 4.6))
 for ax, metric in zip(axes, ["dC", "SCC"], strict=True):
     for row, (name, color) in enumerate(zip(makers, [ORANGE, GREEN, BLUE], strict=True)):
@@ -293,11 +294,11 @@ claim(
 #
 # <details><summary>Why not take bulk and target from the same donor?</summary>
 #
-# The bulk would contain the target's counts, noise and all, and every model that starts from it would be paid for it.
+# The bulk would contain the target's counts, noise and all, and every model that starts from it would be rewarded for it.
 #
 # </details>
 #
-# <details><summary>A replicate and the copied bulk have about one SCC. Does the copy know the cell type?</summary>
+# <details><summary>A replicate and the copied bulk have about the same SCC. Does the copy know the cell type?</summary>
 #
 # No. At this depth noise limits SCC, and the copy has four times the cells. dC, of what is specific, tells them apart.
 #
@@ -305,7 +306,8 @@ claim(
 #
 # <details><summary>A model has the highest dC. Has it read the guide best?</summary>
 #
-# Not by that alone: it may keep most of its dC with the guide in the wrong place. Only the difference is the place's.
+# Not by that alone: it may keep most of its dC with the guide in the wrong place. Only the difference comes from reading the
+# place.
 #
 # </details>
 
@@ -324,9 +326,9 @@ claim(
 #
 # <details><summary>Solution</summary>
 #
-# SCC rises by about as much as it does for the bulk copied above. The guard compares chromosomes, cell types and donors of the
-# training part with those of the test part; here bulk and target of *one* window share cells, which is a matter of the
-# experiment, not of the split. No guard replaces thinking about what the input contains.
+# SCC rises by about as much as it does for the copied bulk above. The guard compares chromosomes, cell types and donors of the
+# training part with those of the test part; here bulk and target of *one* window share cells, which is a matter of the experiment,
+# not of the split. No guard replaces thinking about what the input contains.
 #
 # </details>
 #

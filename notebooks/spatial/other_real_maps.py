@@ -54,18 +54,18 @@ plt.rcParams.update(book_style())
 claim = Claims(profile, seed)
 
 # %% [markdown]
-# Many contact maps come without expression of the same cells. Are they of any use to a model that predicts the map of
-# a cell type? For one question they are: how much of a *change of cell type* can be predicted from the map before it,
-# with no guide at all. That is the control which any gain by a guide has to be compared with.
+# Many contact maps come without expression of the same cells. Are they of any use to a model that predicts the map of a
+# cell type? For one question they are: how much of a *change of cell type* can be predicted from the map before it,
+# with no [guide](../../book/glossary.md#guide) at all? Any gain from a guide has to be compared with that.
 #
 # ## Stem cells and neurons
 #
-# Three deep maps of chromosome 19 at 100 kb, of mouse embryonic stem cells (ES), neural progenitors (NPC) and
-# cortical neurons (CN): `bonev2017_chr19` of [the data page](../../book/data.md) ([Bonev et al.
-# 2017](https://doi.org/10.1016/j.cell.2017.09.043)). The ES map is the one that is given. With CpG content as the
-# only track, whatever is predicted for NPC is predicted for CN as well, and the contrast between the two is 0 by
-# construction. So the question of [Human cortex](human_cortex.ipynb) cannot be asked. The change from ES to neural
-# cells can.
+# The data are three deep maps of chromosome 19 at 100 kb, of mouse embryonic stem cells (ES), neural progenitors (NPC)
+# and cortical neurons (CN): `bonev2017_chr19` of [the data page](../../book/data.md) ([Bonev et al.
+# 2017](https://doi.org/10.1016/j.cell.2017.09.043)). A model is given the ES map. With CpG content as the only track,
+# it predicts for CN whatever it predicts for NPC, and the contrast between the two is 0 by construction. So the
+# question of [Human cortex](human_cortex.ipynb), what tells cell types apart, cannot be asked here. How the map changes
+# from ES to neural cells can.
 
 # %% tags=["hide-input"]
 neural = load("bonev2017_chr19")
@@ -90,8 +90,8 @@ plt.show()
 # %% [markdown]
 # ## One chromosome: hold out a region
 #
-# There is one chromosome, so a region of it is held out. Windows overlap, and neighbouring windows of 64 bins share
-# bins; a **gap** of one window on both sides keeps the training windows from seeing the region.
+# There is only one chromosome, so a region of it is held out. Windows that cross its border are dropped, and as
+# neighbouring bins are alike, so are those closer to it than a **gap** of one window, 64 bins.
 
 # %%
 late = make_windows(
@@ -108,10 +108,10 @@ print(len(region.train), "windows train,", len(region.test), "test")
 # %% [markdown]
 # ## Three predictions and a relative
 #
-# Beside the copied and the smoothed ES map stands ridge regression on the features of a pixel, with CpG. The last row
-# is no prediction: it is the *other neural type, measured*, in the place of a prediction. Two scores: the
-# [SCC](../../book/glossary.md#stratum-adjusted-correlation-scc) with the target, and the correlation of the predicted
-# with the true *change from ES*, which a copy cannot have.
+# The three predictions are the ES map copied, the ES map smoothed, and ridge regression on the features of a pixel,
+# with CpG. The last row is no prediction: it is the *other neural type, measured*, in the place of a prediction. There
+# are two scores: the [SCC](../../book/glossary.md#stratum-adjusted-correlation-scc) with the target, and the
+# correlation of the predicted with the true *change from ES*, which is 0 for a copy.
 
 # %%
 models = {
@@ -168,12 +168,12 @@ claim(
 )  # fmt: skip
 
 # %% [markdown]
-# These are overlapping windows of one region: a single draw. No interval is given, because none can be had from one
-# chromosome. And without a guide two cell types get one prediction, however well each is met.
+# These are overlapping windows of one region: a single draw. No interval is given, because one chromosome cannot give
+# one. And without a guide both cell types get the same prediction, however good it is for either.
 #
 # ## A file for a genome browser
 #
-# A model that has learned is used from the command line, on files of the usual formats:
+# A fitted model is used from the command line, on files of the usual formats:
 #
 # ```console
 # $ scstlib predict-contacts --bulk bulk.cool --expression cells.h5ad \
@@ -181,12 +181,12 @@ claim(
 #       --model model.safetensors --window 40 --stride 20 --out cortex.mcool
 # ```
 #
-# It writes `cortex.microglia.mcool` and so on, one file a cell type, which cooler reads and HiGlass shows. Maps in
-# the `.hic` format are converted first, with `hictk convert maps.hic maps.mcool` or `hic2cool convert maps.hic
-# maps.mcool -r 0`.
+# It writes `cortex.microglia.mcool` and so on, one file for each cell type, which cooler reads and HiGlass shows. Maps
+# in the `.hic` format are converted first, with `hictk convert maps.hic maps.mcool` or
+# `hic2cool convert maps.hic maps.mcool -r 0`.
 #
-# In Python the same takes three steps: read files, fit, predict to a file. Here with the human cells of the page
-# before: the bulk is one donor's, the targets are the other's.
+# In Python the same takes three steps: read files, fit, predict to a file. Here they are for the human cells of [Human
+# cortex](human_cortex.ipynb): the bulk is one donor's, the targets are the other's.
 
 # %% tags=["hide-input"]
 kinds = {"ODC": "oligo", "Astro": "astro", "MG": "microglia", "Sst": "neuro"}
@@ -239,7 +239,7 @@ claim(
 # %% [markdown]
 # ## Check yourself
 #
-# <details><summary>Why can the gain by a guide not be measured on these neurons?</summary>
+# <details><summary>Why can the gain from a guide not be measured on these neurons?</summary>
 #
 # There is no expression. With the same tracks for NPC and CN a model gives both the same map, and a score of what
 # differs between them is 0 whatever the model does.
@@ -248,8 +248,8 @@ claim(
 #
 # <details><summary>Why is a gap left beside the held-out region?</summary>
 #
-# Windows are 6.4 Mb wide and start every 0.8 Mb. Without a gap, training windows would hold pixels of the region that
-# is to be tested.
+# Windows that cross its border are dropped in any case. But neighbouring bins are alike, in sequence and in domains
+# that reach across the border, so a training window right beside it would give part of the region away.
 #
 # </details>
 #
@@ -263,19 +263,19 @@ claim(
 # %% [markdown]
 # ## Key points
 #
-# - Maps without expression still answer one question: what of a change can be had without a guide.
+# - Maps without expression still answer one question: how much of a change can be predicted without a guide.
 # - With one chromosome, hold out a region with a gap, and give no interval that the data cannot give.
 # - A measured relative, put in the place of a prediction, says how much was there to be predicted.
 # - A predicted map is a file like a measured one; its metadata say which model made it, and from what.
 #
 # ## Exercises
 #
-# > **Exercise** Leave the gap out (`gap=0`). Does ridge do better? What does the split refuse?
+# > **Exercise** Leave the gap out (`gap=0`). Does ridge do better? Which windows does the split drop even so?
 #
 # <details><summary>Solution</summary>
 #
-# Call `hold_out_regions` with `gap=0` and fit again. Windows that overlap the region itself are never trained on, so
-# a small gap changes little for ridge; it matters for a model that remembers places.
+# Call `hold_out_regions` with `gap=0` and fit again. Windows that reach into the region are never trained on, so
+# leaving out the gap changes little for ridge; it matters for a model that remembers places.
 #
 # </details>
 #

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # scGrapHiC by hand
 #
-# The published network built piece by piece, each piece equal to the package's.
+# The published network, built piece by piece and checked against the package's.
 #
 # > **Learning goals**
 # > - turn a contact map into a graph and its bins into positional encodings;
@@ -52,20 +52,20 @@ claim = Claims(profile, seed)
 # ## A map that nobody measured
 #
 # You have single-cell expression of every cell type in a tissue, and one deep contact map of it: the
-# [bulk](../../book/glossary.md#bulk). What does the [contact map](../../book/glossary.md#contact-map) of
-# *one* cell type look like? Most of it you know already, because maps of all cell types are alike at one place.
-# What is missing is the difference, and expression is what is there to guess it from.
+# [bulk](../../book/glossary.md#bulk). What does the [contact map](../../book/glossary.md#contact-map) of *one* cell
+# type look like? Most of it you know already, because at any one place the maps of all cell types are alike. What is
+# missing is the difference, and expression is what you have to guess it from.
 #
-# scGrapHiC ([Murtaza et al. 2024](https://doi.org/10.1093/bioinformatics/btae223)) learns the guess from cell types in
-# which both were measured, on square [windows](../../book/glossary.md#window) along the diagonal.
+# scGrapHiC ([Murtaza et al. 2024](https://doi.org/10.1093/bioinformatics/btae223)) learns to guess it from cell types
+# in which both were measured. It works on square [windows](../../book/glossary.md#window) along the diagonal.
 #
 # ![A column of boxes from top to bottom. Tracks of the cell type (expression, CTCF, CpG) go into a convolution along the genome with four attention blocks and a sigmoid. Its features are joined with encodings. A graph convolution over the bulk map follows, whose outgoing arrow is crossed out: as published, its result is not used; a line leads around it. Then four attention blocks, the products of all pairs of bins, and seven residual blocks of convolutions with a last 7 by 7 convolution and a sigmoid, which give the predicted map. On the right the bulk map: it gives 16 positional encodings, which enter the first box and the joint, and a dashed arrow to the graph convolution as its edges.](../../book/_static/diagrams/scgraphic_published.svg)
 #
 # *Expression and the bulk map's encodings become features of bins, pairs of bins become pixels; the graph convolution is computed, but its result is not used.*
 #
-# The cells here are those of the simulated organism, so the truth is known. The bulk is of stem cells;
-# [pseudo-bulks](../../book/glossary.md#pseudo-bulk) of 200 cells are what a model is trained on. Windows have 64 bins
-# of 50 kb, half of the authors' 128 and a quarter of the cost.
+# The cells come from a simulated organism, so the truth is known. The bulk map is of stem cells, and the model is
+# trained on [pseudo-bulks](../../book/glossary.md#pseudo-bulk) of 200 cells each. Windows have 64 bins of 50 kb: half
+# of the authors' 128, at a quarter of the cost.
 
 # %%
 types = ["stem", "beta_mature", "gamma_mature"]
@@ -79,8 +79,8 @@ split = hold_out_chromosomes(windows, test=chroms[2])
 #
 # The pieces follow the public code (`rsinghlab/scGrapHiC` at commit `8019e1f`) in the authors' sizes. Linear layers,
 # convolutions and normalisations are PyTorch's; what is done with them is written out. Their weights come from the
-# package's `PublishedScGrapHiC`, trained for a few steps so that none is at its first value. At the end every piece is
-# compared with the package.
+# package's `PublishedScGrapHiC`, trained for a few steps so that none keeps its initial value. At the end, every piece
+# is compared with the package's.
 
 # %%
 short = PublishedScGrapHiC(epochs=1, batch_size=4, seed=seed)
@@ -92,10 +92,10 @@ print(f"{sum(w.numel() for w in network.parameters()):,} weights")
 # ### Maps and tracks on one scale
 #
 # Maps differ in [depth](../../book/glossary.md#depth), and their pixels span orders of magnitude. So each window is
-# scaled to 25,000 reads, `log1p` is taken, and the result is divided by its maximum. Targets are then smoothed: each
-# eigenvalue of the map is shrunk by 0.25, and those smaller than that vanish. The five
-# [tracks](../../book/glossary.md#track), expression and CTCF motifs on both strands and CpG, are scaled to $[0, 1]$ in
-# each window by itself.
+# scaled to 25,000 reads, transformed by `log1p` and divided by its maximum. Targets are then smoothed by soft
+# thresholding: each eigenvalue of the map moves 0.25 towards 0, and those nearer to 0 than that vanish. The five
+# [tracks](../../book/glossary.md#track) (expression and CTCF motifs on both strands, and CpG) are scaled to $[0, 1]$
+# within each window.
 
 # %%
 test = split.test
@@ -105,12 +105,12 @@ tracks = scale_per_window(published_tracks(test).tracks)
 # %% [markdown]
 # ### The bulk map as a graph
 #
-# Bins are nodes, contacts are weights of edges. Where a bin lies in a graph is told by eigenvectors of its Laplacian
+# Bins are nodes, contacts are weights of edges. Eigenvectors of the graph's Laplacian tell where in it a bin lies:
 #
-# $$L = 1 - D^{-1/2} A D^{-1/2}, \qquad D_{ii} = \textstyle\sum_j A_{ij},$$
+# $$\begin{aligned}L &= I - D^{-1/2} A D^{-1/2},\\ D_{ii} &= \textstyle\sum_j A_{ij},\end{aligned}$$
 #
-# with $A$ the scaled map without its diagonal. Eigenvectors of small eigenvalues vary slowly: the first after the
-# trivial one cuts the window in two. Sixteen of them are the **positional encodings** of a bin.
+# where $A$ is the scaled map without its diagonal. Eigenvectors with small eigenvalues change little between bins in
+# contact; the first after the trivial one cuts the window in two. Sixteen of them are the **positional encodings**.
 
 # %%
 
@@ -128,7 +128,7 @@ def encode(maps, k=16):
     return (vectors / np.take_along_axis(vectors, at, axis=1) + 1) / 2
 
 
-# %% caption="The first two encodings in two neighbouring windows, which share half of their bins. Each is a smooth curve that says where a bin lies in *its* window: where the two overlap, they need not agree." alt="Two panels with one blue and one orange curve each, which overlap in the middle third." name="fig-space-encodings" tags=["hide-input"]
+# %% caption="The first two encodings in two neighbouring windows (blue, orange), which share a part of their bins. An encoding says where a bin lies in *its own* window: where the windows overlap, the two need not agree." alt="Two panels, one an encoding, from 0 to 1 against the position in Mb. In each a blue and an orange curve, flat in places with steps between, overlap in the middle third without agreeing." name="fig-space-encodings" tags=["hide-input"]
 encodings = encode(bulk_maps)
 stem = np.flatnonzero(test.table["cell_type"] == "stem")
 fig, axes = plt.subplots(2, 1, figsize=(5.4, 3.6), sharex=True, sharey=True)
@@ -143,10 +143,10 @@ plt.show()
 # %% [markdown]
 # ### Bins that look at each other
 #
-# Tracks and encodings of a bin are joined and go through a convolution along the genome, 16 bins wide. Then four
-# **attention blocks** follow. A bin asks with a query $q$, all bins answer with keys $k$ and values $v$, and the bin
-# takes the mean of the values, weighted by how well keys fit its query. A small network on each bin follows. Both are
-# added to what was there.
+# The tracks and encodings of each bin are joined and go through a convolution along the genome, 16 bins wide. Four
+# **attention blocks** follow. In each, a bin asks with a query $q$, all bins answer with keys $k$ and values $v$, and
+# the bin takes the mean of the values, weighted by how well each key fits its query. Then a small network works on each
+# bin by itself. Both results are added to what was there.
 
 # %%
 
@@ -165,13 +165,13 @@ def attention_block(name, x):
 # ### Bins that look along the graph
 #
 # A **graph convolution** (GATv2) is attention too, but bin $i$ looks only at bins $j$ with which it has contacts, and
-# their number $A_{ij}$ enters the weight:
+# their scaled number $A_{ij}$ enters the weight ($\sigma$ is a leaky ReLU):
 #
-# $$\alpha_{ij} = \underset{j}{\text{softmax}}\; a^\top \text{LeakyReLU}(W_r x_i + W_l x_j + w_e A_{ij}),
-# \qquad x_i' = \textstyle\sum_j \alpha_{ij} W_l x_j + b .$$
+# $$\begin{aligned}e_{ij} &= a^\top \sigma(W_r x_i + W_l x_j + w_e A_{ij}),\\ \alpha_{ij} &= \text{softmax}_j\, e_{ij},\\
+# x_i' &= \textstyle\sum_j \alpha_{ij} W_l x_j + b .\end{aligned}$$
 #
-# In the public code the line after the convolution puts the *input* in place of its output (`GraphConvolution.forward`
-# in `src/models/Encoder.py`). So there is a switch here, too: `fix`.
+# In the public code, the line after the convolution goes on with its *input* instead of its output
+# (`GraphConvolution.forward` in `src/models/Encoder.py`). The switch `fix` chooses between the two.
 
 # %%
 
@@ -204,9 +204,9 @@ def graph_block(name, x, bulk, fix=False):
 # %% [markdown]
 # ### From bins to pairs
 #
-# A contact belongs to two bins. Four more attention blocks, then the latents of both bins are multiplied, channel by
-# channel. A 1×1 convolution, seven residual blocks of 3×3 convolutions and a 7×7 convolution turn each pair into one
-# number, and a sigmoid puts it into $[0, 1]$.
+# A contact belongs to two bins. After four more attention blocks each bin has a vector of numbers, its *latents*; those
+# of two bins are multiplied, channel by channel. A 1×1 convolution, seven residual blocks of 3×3 convolutions and a 7×7
+# convolution turn each pair into one number, which a sigmoid brings into $[0, 1]$.
 
 # %%
 
@@ -226,8 +226,8 @@ def decode(z, name="decoder"):
 # %% [markdown]
 # ### The same numbers
 #
-# The folded cell joins the pieces as in the diagram, and compares them with the package on three windows, the graph
-# block as published and mended:
+# The folded cell joins the pieces as in the diagram and compares them with the package's on three windows, once with
+# the graph block as published and once with it mended:
 
 # %% tags=["hide-input"]
 
@@ -275,11 +275,11 @@ off = {name: float((a - b).abs().max()) for name, (a, b) in compared.items()}
 theirs = laplacian_encodings(bulk_maps, 16)
 by_sign = [np.abs(each - theirs).max(axis=1) for each in (encodings, 1 - encodings)]
 off["encodings up to their sign"] = float(np.minimum(*by_sign).max())
-listed = "; ".join(off)
-claim(f"All agree to six decimal places: {listed}.", max(off.values()) < 1e-6)
+text = "Features, latents and predicted maps, published and mended, agree to six decimal places,"
+claim(f"{text} and so do the encodings, up to their sign.", max(off.values()) < 1e-6)
 
 # %% [markdown]
-# The package itself is tested against the values of the authors' code. Which of these parts do their work, and what
+# The package, in turn, is tested against values of the authors' code. Which of these parts do their work, and what
 # becomes of the prediction when one is changed, is the subject of [Limits of the published
 # scGrapHiC](scgraphic_limits.ipynb).
 #
@@ -287,8 +287,8 @@ claim(f"All agree to six decimal places: {listed}.", max(off.values()) < 1e-6)
 #
 # <details><summary>Through which inputs does the prediction learn about the cell type?</summary>
 #
-# Through two tracks of five: expression on the + and the − strand. CTCF motifs, CpG and everything made from the bulk
-# map are the same for all cell types at a place.
+# Through two of its five tracks: expression on the + and the − strand. CTCF motifs, CpG and everything made from the
+# bulk map are the same for all cell types at a place.
 #
 # </details>
 #
@@ -308,14 +308,14 @@ claim(f"All agree to six decimal places: {listed}.", max(off.values()) < 1e-6)
 # %% [markdown]
 # ## Key points
 #
-# - Positional encodings of the bulk map and tracks are mixed by attention; products of bins become pixels.
-# - A graph convolution is attention whose weights know the edges; as published its output is not used.
-# - Building a network by hand tests both: one number that differs finds the fault.
+# - Attention mixes the tracks with positional encodings of the bulk map; products of two bins become pixels.
+# - A graph convolution is attention whose weights know the edges; as published, its output is not used.
+# - Building a network by hand tests it and the package alike: one number that differs shows a fault in either.
 #
 # ## Exercises
 #
-# > **Exercise** The sign of an encoding is arbitrary. Turn all of them over, `1 - encodings`, and predict again.
-# > Does the prediction stay?
+# > **Exercise** The sign of an encoding is arbitrary. Turn all of them over, `1 - encodings`, and predict again. Does
+# > the prediction change?
 #
 # <details><summary>Solution</summary>
 #
@@ -325,13 +325,13 @@ claim(f"All agree to six decimal places: {listed}.", max(off.values()) < 1e-6)
 # print(float((turned - maps).abs().max()), float(maps.std()))
 # ```
 #
-# It changes by more than the spread of the pixels, though both sets of encodings say the same about the bulk map. The
-# network would have to learn all $2^{16}$ combinations of signs.
+# Yes, by more than the spread of the pixels, though both sets of encodings say the same about the bulk map. The network
+# would have to learn that all $2^{16}$ combinations of signs mean the same.
 #
 # </details>
 #
-# > **Exercise** Make the mended network forget the number of contacts: give it `(bulk > 0).double()` as a graph. How far
-# > does the prediction move, compared with the published network?
+# > **Exercise** Hide the number of contacts from both networks: give them `(given[2] > 0).double()` as a graph. How far
+# > does each prediction move?
 #
 # <details><summary>Solution</summary>
 #
@@ -341,10 +341,10 @@ claim(f"All agree to six decimal places: {listed}.", max(off.values()) < 1e-6)
 #     print(float(moved.abs().max()))
 # ```
 #
-# The mended prediction moves, the published one not at all: its graph goes nowhere.
+# The mended prediction moves, the published one not at all: its graph leads nowhere.
 #
 # </details>
 #
 # ## Further reading
 #
-# - [Liu et al. 2023](https://doi.org/10.1126/science.adg3797): contacts and expression of the same single cells (its training data).
+# - [Liu et al. 2023](https://doi.org/10.1126/science.adg3797): contacts and expression of the same single cells, on which scGrapHiC was trained.

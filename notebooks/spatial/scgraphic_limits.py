@@ -5,8 +5,8 @@
 #
 # > **Learning goals**
 # > - show with a gradient, and with an exchanged input, whether a part of a network takes part;
-# > - see a head saturate while the loss goes down;
-# > - say why a level that is scaled away cannot be predicted from.
+# > - see the head of a network, its last layer, saturate, and say why the loss need not show it;
+# > - say why nothing can be predicted from a level that was scaled away.
 # >
 # > **Before**: [scGrapHiC by hand](scgraphic_by_hand.ipynb).
 # >
@@ -53,17 +53,17 @@ claim = Claims(profile, seed)
 # %% [markdown]
 # ## Does every part do something?
 #
-# A network runs, its loss goes down, and one part of it may still do nothing. Nothing warns of it: the other parts
-# learn around the gap. Two questions find such a part. Does the loss reach its weights? And does the output
-# change when its input is exchanged?
+# A network can run, and its loss go down, while one part of it does nothing. Nothing warns you of it: the other parts
+# learn around the gap. Two questions find such a part. Does the loss reach its weights? And does the output change when
+# its input is exchanged?
 #
 # ![A column of boxes from top to bottom. Tracks of the cell type (expression, CTCF, CpG) go into a convolution along the genome with four attention blocks and a sigmoid. Its features are joined with encodings. A graph convolution over the bulk map follows, whose outgoing arrow is crossed out: as published, its result is not used; a line leads around it. Then four attention blocks, the products of all pairs of bins, and seven residual blocks of convolutions with a last 7 by 7 convolution and a sigmoid, which give the predicted map. On the right the bulk map: it gives 16 positional encodings, which enter the first box and the joint, and a dashed arrow to the graph convolution as its edges.](../../book/_static/diagrams/scgraphic_published.svg)
 #
 # *Expression and the bulk map's encodings become features of bins, pairs of bins become pixels; the graph convolution is computed, but its result is not used.*
 #
-# Each observation on this page belongs to the public code of scGrapHiC ([Murtaza et al.
-# 2024](https://doi.org/10.1093/bioinformatics/btae223); `rsinghlab/scGrapHiC` at commit `8019e1f`). Each has a
-# setting of `PublishedScGrapHiC` that changes it and leaves the rest alone.
+# Each observation on this page is about the public code of scGrapHiC ([Murtaza et al.
+# 2024](https://doi.org/10.1093/bioinformatics/btae223); `rsinghlab/scGrapHiC` at commit `8019e1f`). Where it can be
+# mended alone, a setting of `PublishedScGrapHiC` does so and leaves the rest as it is.
 #
 # The windows are those of [scGrapHiC by hand](scgraphic_by_hand.ipynb): 64 bins of 50 kb of the simulated organism, with
 # targets of 200 cells.
@@ -87,8 +87,8 @@ wanted = torch.as_tensor(scaled_targets, dtype=torch.float32)
 # %% [markdown]
 # ## The graph convolution takes no part
 #
-# In the public code the line after the graph convolution puts its *input* in place of its output
-# (`GraphConvolution.forward` in `src/models/Encoder.py`). The setting is `graph_fix`. One pass forwards and one
+# In the public code, the line after the graph convolution goes on with its *input* instead of its output
+# (`GraphConvolution.forward` in `src/models/Encoder.py`). The setting `graph_fix` mends this. One pass forwards and one
 # backwards show which weights the loss reaches:
 
 # %%
@@ -104,7 +104,7 @@ for name, net in nets.items():
     unreached[name] = [w for w in weights if weights[w].grad is None]
 
 # %% [markdown]
-# And the other way about: what does the prediction say when the graph is exchanged for a random one, or taken
+# Now the second question: how much does the prediction change when the graph is exchanged for a random one, or taken
 # away? The encodings stay as they are.
 
 # %%
@@ -127,7 +127,7 @@ claim(
     f"As published, {rows['as published']['weights not reached']:,} weights have no gradient, all of them in the graph"
     " convolution and the linear layer after it, and the prediction is the same to the last bit for any graph. Mended,"
     " every weight is reached and the graph matters. So as published the bulk map enters through the encodings alone:"
-    " sixteen smooth curves of a window. Its pixels never reach the decoder.",
+    " sixteen curves along a window. Its pixels never reach the decoder.",
     all(w.startswith(inside) for w in unreached["as published"]),
     rows["as published"]["weights not reached"] > 0,
     rows["as published"]["change, graph random"] == rows["as published"]["change, graph none"] == 0,
@@ -138,8 +138,8 @@ claim(
 # %% [markdown]
 # ## Encodings have no sign
 #
-# Those curves are eigenvectors, and an eigenvector times −1 is as good an eigenvector. Nothing ties the sign in one window
-# to that in the next.
+# The encodings are eigenvectors, and an eigenvector times −1 is just as good an eigenvector. Nothing ties its sign in
+# one window to its sign in the next.
 
 # %% tags=["hide-input"]
 stem = np.flatnonzero(windows.table["cell_type"] == "stem")
@@ -159,10 +159,11 @@ claim(
 # %% [markdown]
 # ## The head saturates
 #
-# Before training the sigmoid of the head gives about one half, and nearly all pixels of a map are near 0. The first steps
-# push all of them down together, through 1,568 weights of the last convolution at once, each of which AdamW moves by
-# the learning rate whatever its gradient. Where the sigmoid is flat there is no gradient to come back with. The
-# mended head (`head_init="mended"`) starts at the mean of the targets, with the last convolution at 0.
+# The head is the last convolution and the sigmoid after it. Before training its pixels spread over the whole range from
+# 0 to 1, while those of the targets are mostly low. So the first steps push all pixels down together: AdamW moves each
+# of the 1,568 weights of the last convolution by about the learning rate, however small its gradient. Near 0 the
+# sigmoid is flat, and hardly any gradient is left to bring a pixel back. The mended head (`head_init="mended"`) starts
+# at the mean of the targets, with the last convolution at 0.
 
 # %%
 
@@ -189,7 +190,7 @@ for kind, s in product(("published", "mended"), (0, 1)):
     with seeded_weights(seed + s):
         heads[kind, s] = first_steps(kind == "mended", seed + s)
 
-# %% tags=["hide-input"] caption="Share of pixels predicted below 0.01, in the first steps of training; two seeds each. In the targets nearly no pixel is that low (grey)." alt="Four lines over nine steps. Two orange lines jump to most of the pixels within a few steps; two blue ones stay low." name="fig-space-head"
+# %% tags=["hide-input"] caption="Share of pixels that are predicted below 0.01 in the first steps of training, two seeds each. The published head sends most pixels there at once; in the targets few are that low (dashed)." alt="Four lines over nine steps and a dashed line near 0. Two orange lines jump to most of the pixels at the second step and fall back slowly; two blue ones stay near the dashed line." name="fig-space-head"
 fig, ax = plt.subplots(figsize=(5.4, 2.8))
 for (kind, s), shares in heads.items():
     color = ORANGE if kind == "published" else BLUE
@@ -207,7 +208,7 @@ published = [highest["published", s] for s in (0, 1)]
 mended = [highest["mended", s] for s in (0, 1)]
 claim(
     f"With the published head {min(published):.0%} and {max(published):.0%} of the pixels lie below 0.01 at the worst step,"
-    f" with the mended head at most {max(mended):.0%}; in the targets it is {low:.0%}. How fast the model comes back depends"
+    f" with the mended head at most {max(mended):.0%}; in the targets it is {low:.0%}. How fast the model recovers depends"
     " on the seed and on the windows: on longer windows, whose targets are emptier, it takes longer.",
     min(published) > 0.4,
     max(mended) < min(published),
@@ -217,9 +218,9 @@ claim(
 # %% [markdown]
 # ## Tracks lose their level
 #
-# When each track is scaled to [0, 1] in each window by itself, a cell type in which every gene of a window is twice as
-# active has the same features. The shape within the window is left; the level is gone, and what is divided away cannot be
-# predicted from. `feature_scaling="global"` takes the range of all training windows instead.
+# Each track is scaled to [0, 1] within each window. So a cell type in which every gene of a window is twice as active
+# has the same features: the shape within the window is left, the level is gone, and nothing can be predicted from what
+# was divided away. `feature_scaling="global"` scales by the range of all training windows instead.
 
 # %%
 known = published_tracks(windows)
@@ -244,10 +245,10 @@ claim(
 # %% [markdown]
 # ## The map is not symmetric
 #
-# A contact of $i$ with $j$ is one of $j$ with $i$, and the product of latents keeps that. A convolution does not, unless
-# its kernel equals its own transpose. The public code makes it so for the last convolution, once, before training;
-# the 3×3 ones are free. With `symmetrize` the two triangles are averaged, in training too. `predict` averages them in
-# any case, and `raw_output` gives the map as the network made it.
+# A contact of $i$ with $j$ is one of $j$ with $i$, and the product of latents keeps that. A convolution does not,
+# unless its kernel equals its own transpose. The public code gives the last convolution such a kernel, but only before
+# training; the 3×3 ones are free from the start. With `symmetrize` the two triangles are averaged, in training too.
+# `predict` averages them in any case, and `raw_output` gives the map as the network made it.
 
 # %% tags=["hide-input"]
 with torch.no_grad():
@@ -264,14 +265,15 @@ claim(
 )
 
 # %% [markdown]
-# ## How far it comes
+# ## How far it gets
 #
-# A few steps say nothing about a trained model. [The benchmarks](../../book/reproducibility.md#contact-maps-of-cell-types)
-# train the published model, its head mended, for as long as a processor without a GPU affords; its score was still
-# rising when they stopped, so what they report says how far it came, not how far it can come. By then it had a
-# [stratum-adjusted correlation](../../book/glossary.md#stratum-adjusted-correlation-scc) of 0.573 with the measured maps. The
-# bulk map, copied, has 0.739. The question is rather why a model that is *given* the bulk map should have to find it
-# again, through sixteen curves and a decoder: [scGrapHiC, the package's](scgraphic_package.ipynb) starts from it.
+# A few steps say nothing about a trained model. [The
+# benchmarks](../../book/reproducibility.md#contact-maps-of-cell-types) train the published model, its head mended, for
+# as long as is practical without a GPU. Its score was still rising when they stopped, so they report how far it got,
+# not how far it can get: a [stratum-adjusted correlation](../../book/glossary.md#stratum-adjusted-correlation-scc) of
+# 0.573 with the measured maps. The copied bulk map has 0.739. Why, then, should a model that is *given* the bulk map
+# have to find it again, through sixteen curves and a decoder? [scGrapHiC, the package's](scgraphic_package.ipynb)
+# starts from it.
 #
 # ## Check yourself
 #
@@ -282,26 +284,27 @@ claim(
 #
 # </details>
 #
-# <details><summary>Why does the loss not tell of a saturated head?</summary>
+# <details><summary>Why does the loss not show that the head has saturated?</summary>
 #
-# Most pixels of the targets are small, so a map that is 0 nearly everywhere has a small squared error. Look at what is
-# predicted, not at the loss alone.
+# Targets are low on average, so a map of zeros has a smaller squared error than the map of an untrained network. Look
+# at what is predicted, not at the loss alone.
 #
 # </details>
 #
 # <details><summary>Would more training bring back the level of expression in the published model?</summary>
 #
-# No. It is divided away before the network sees it; two cell types that differ in level only have the same input.
+# No. It is divided away before the network sees it; two cell types that differ only in level have the same input.
 #
 # </details>
 
 # %% [markdown]
 # ## Key points
 #
-# - A part of a network takes part if it has a gradient and if the output changes with its input. Both are a few lines.
-# - A loss can go down while a head is saturated: look at what is predicted.
-# - Scale by what training holds, not by each window.
-# - Change one thing at a time, from the same first weights, or you do not know what did it.
+# - A part of a network takes part if it has a gradient and if the output changes with its input. Each takes a few lines
+#   to check.
+# - The loss need not show that a head has saturated: look at what is predicted.
+# - Scale by the range of all training windows, not by that of each window.
+# - Change one thing at a time, from the same initial weights, or you will not know what made the difference.
 #
 # ## Exercises
 #
@@ -328,8 +331,8 @@ claim(
 #
 # <details><summary>Solution</summary>
 #
-# It does so more slowly: after nine steps a third to a half of the pixels lie below 0.01. A smaller learning rate delays
-# the fault and slows everything else; starting where the targets are mends it.
+# It does, but more slowly: after nine steps a third to a half of the pixels lie below 0.01. A smaller learning rate
+# delays the fault and slows down everything else; starting at the mean of the targets mends it.
 #
 # </details>
 #

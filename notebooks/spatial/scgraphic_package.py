@@ -7,7 +7,7 @@
 # > - take a bulk map apart into distance, visibility and the rest, and start a prediction from it;
 # > - say why the network reads every place twice, and what is 0 by construction;
 # > - say what a loss for counts rewards, and one for how counts divide among cell types;
-# > - tell which scores a model reaches without looking at expression.
+# > - tell which scores a model can reach without looking at expression.
 # >
 # > **Before**: [Limits of the published scGrapHiC](scgraphic_limits.ipynb); [What a score
 # > rewards](../pitfalls/what_a_score_rewards.ipynb) helps.
@@ -56,16 +56,17 @@ claim = Claims(profile, seed)
 # ## Start from what is known
 #
 # A model is given the bulk map and asked for the map of a cell type. The copied bulk is already a good answer. Why should a
-# network find it again? The package's `ScGrapHiC` keeps the task of the published model and starts the other way round: the
-# prediction *is* the bulk map without its noise, and the network says by which factor each pixel differs: at first, by 1.
+# network have to find it again? The package's `ScGrapHiC` keeps the task of the published model but starts from the other end: the
+# prediction *is* the bulk map without its noise, times a factor for each pixel. The network learns these factors; at first all are
+# 1.
 #
 # ![Three blocks of logarithms, added up. Base: the bulk map equals the contacts expected from distance and visibility, times the rest, a speckled map, which is smoothed. Shift: two falling curves of contacts by distance, a solid one of the training maps and a dashed one of the bulk; the gap between them is one number a distance. Residual: one network with the bulk map is read twice, with the guide of the cell type and with the guide of the bulk's cells; the difference of the two is what the cell type adds, zero where both agree; a common part is added for all types. At the bottom: depth times the exponential of the sum gives the expected contacts, a symmetric map.](../../book/_static/diagrams/scgraphic_default.svg)
 #
 # *The prediction starts from the bulk map without its noise; the network adds only what the guide of the cell type says beyond that of the bulk's cells.*
 #
-# In logarithms the expected contacts of a pixel are a sum:
+# In logarithms, the expected number of contacts of bins $i$ and $j$ is a sum:
 #
-# $$\log \mu_{ij} = \log \text{depth} + \text{base}_{ij} + \text{shift}_{|i-j|} + \text{residual}_{ij} .$$
+# $$\begin{aligned}\log \mu_{ij} = {}& \log \text{depth} + \text{base}_{ij} \\ &+ \text{shift}_{|i-j|} + \text{residual}_{ij} .\end{aligned}$$
 #
 # | part | as published | default |
 # |---|---|---|
@@ -76,8 +77,8 @@ claim = Claims(profile, seed)
 # | trained on | smoothed map, squared error | counts of known depth, likelihood |
 # | symmetric | after averaging | by construction |
 #
-# Five cell types of the simulated organism, windows of 64 bins, four chromosomes to train on and one put aside. Targets are
-# pseudo-bulks of 200 cells; the truth, their expected contacts, is used for scores only.
+# The data are five cell types of the simulated organism, in windows of 64 bins, with four chromosomes to train on and one held
+# out. Targets are pseudo-bulks of 200 cells; the truth, the contacts to be expected, is used for scores only.
 
 # %%
 five = ["stem", "bipotent", "beta_precursor", "beta_mature", "gamma_mature"]
@@ -93,11 +94,11 @@ model = ScGrapHiC(n_steps=250, crop=32, seed=seed).fit(train)
 # %% [markdown]
 # ## The bulk map, taken apart
 #
-# Most of a contact map is distance and [visibility](../../book/glossary.md#visibility): near bins meet, and some bins are seen
-# better than others. Both can be estimated from many pixels. What is left, observed over expected, is structure and noise.
-# Where contacts are many, each pixel can speak for itself; where they are few, only an average can. So the ratio is averaged
-# at four widths, and the network learns a mixture of the four that depends on the expected number of contacts. Put back, that
-# is the *base*.
+# Most of a contact map comes from distance and [visibility](../../book/glossary.md#visibility): near bins meet often, and some
+# bins are seen better than others. Both can be estimated from many pixels. What is left, observed over expected, is structure and
+# noise. Where contacts are many, each pixel can speak for itself; where they are few, only an average can. So the ratio is
+# averaged at four widths, and the network learns a mixture of the four that depends on the expected number of contacts. The
+# mixture times the expected contacts is the *base*.
 
 # %%
 given = (test.bulk, test.mask, model.log_decay_)
@@ -106,7 +107,7 @@ network = model.network_.eval()
 with torch.no_grad():
     base = from_triangle(network.base(view), 64).numpy()
 
-# %% tags=["hide-input"] caption="The bulk map of one window, taken apart: what distance and visibility give; observed over expected as measured, and averaged with a width of 1.6 bins; and the base, the mixture of all widths put back." alt="Four square heat maps. Expected is a smooth band along the diagonal with faint stripes. Observed over expected shows red squares on blue, speckled when measured and smooth when averaged. The base looks like a bulk map without speckles." name="fig-space-base"
+# %% tags=["hide-input"] caption="The bulk map of one window, taken apart: what distance and visibility give; observed over expected as measured, and averaged with a width of 1.6 bins; and the base, which keeps the structure of the map and loses its speckles." alt="Four square heat maps. Expected is a smooth band along the diagonal with faint stripes. Observed over expected shows red squares on blue, speckled when measured and smooth when averaged. The base looks like a bulk map without speckles." name="fig-space-base"
 mean_truth = mean_at_places(truth, test, test)
 size = np.abs(np.log((truth + 1) / (mean_truth + 1))).mean(axis=(1, 2))
 one = int((size * (test.table["cell_type"] == "beta_mature")).argmax())
@@ -126,16 +127,16 @@ for ax, (name, values) in zip(axes.flat, shown.items(), strict=True):
 plt.show()
 
 # %% [markdown]
-# The *shift* is one number a distance: how the mean training map decays where the bulk map does not. Base and shift know
-# nothing of the cell type.
+# The *shift* is one number for each distance: by how much the mean training map decays differently from the bulk map. Base and
+# shift know nothing of the cell type.
 #
 # ## What expression says
 #
-# Expression $x$ enters as $\log(1 + x / f)$, where the floor $f$ is a small share of the mean: a gene that doubles counts for
-# as much whether it is high or low, until its level is lost in counting noise. The logarithm comes before the two strands are
-# summed, or a high gene would hide a low one on the other strand. Beside the sum stand its differences from the mean of the
-# training types and from the cells of the bulk map, which say outright what is different in this cell type. All is divided by
-# its spread over the training windows, and averaged over two widths besides.
+# Expression $x$ enters as $\log(1 + x / f)$, where $f$ is a small share of the mean: doubling counts for as much in a low gene as
+# in a high one, until its level is lost in counting noise. The logarithm comes before the two strands are summed, or a high gene
+# would hide a low one on the other strand. Beside the sum, the network gets its differences from the mean of the training types
+# and from the cells of the bulk map, which say outright what is different in this cell type. Each of these is divided by its
+# spread over the training windows, and given again as averages of two widths.
 
 # %% [markdown]
 # ## Pairs of bins, and one place read twice
@@ -144,19 +145,20 @@ plt.show()
 #
 # *A pair is described by what its bins are and what lies between them; a U-Net sees what lies around it, and a second reading looks at each pair by itself.*
 #
-# Convolutions and attention work on the bins, as before. A pair of bins then gets their **product**, as for compartments: like
-# meets like. It gets the **path** between them: each bin has positive steps, and a pair sees their sum from one end to the
-# other, because a boundary between two bins lowers their contacts wherever it lies. And it gets the distance and the bulk map.
+# Convolutions and attention work on the bins, as before. A pair of bins is then described by four things. One is the **product**
+# of their features, as suits compartments: like meets like. Another is the **path** between them: the network gives each bin
+# positive steps, and a pair sees their sum from one end to the other, because a boundary between two bins lowers their contacts
+# wherever it lies. The others are the distance and the bulk map.
 #
 # The bulk map comes with a [guide](../../book/glossary.md#guide) too: the expression of its own cells. The network reads each
-# place twice, with the guide
-# $g$ of the cell type and with the guide $g_0$ of the bulk's cells, and gives two answers to a guide, $s$ and $c$:
+# place twice, with the guide $g$ of the cell type and with the guide $g_0$ of the bulk's cells, and gives two answers each time,
+# $s$ and $c$:
 #
 # $$\text{residual} = s(g) - s(g_0) + c(g_0) .$$
 #
-# The difference is what the cell type adds. It is 0 where both guides agree, whatever the weights are: a region whose genes do
-# not change keeps the bulk's contacts, and this need not be learned. The answer $c$, the same for all cell types, takes noise
-# out of the bulk map. Here is the whole prediction, from its parts:
+# The difference is what the cell type adds. It is 0 where both guides agree, whatever the weights are: a region whose genes do not
+# change keeps the bulk's contacts, and this need not be learned. The answer $c$, the same for all cell types, takes noise out of
+# the bulk map. Here is the whole prediction, put together from its parts:
 
 # %%
 names = test.track_names
@@ -199,23 +201,22 @@ claim(
 # %% [markdown]
 # ## A loss on counts
 #
-# A target of 200 cells is a map of small counts. The squared error of a smoothed map treats a pixel that was seen twice and
-# one that was seen 500 times alike. The default takes counts as they are. The depth of a target is known, so the expected
-# count $m$ of a pixel is too, and the loss is the negative log-likelihood of a negative binomial with variance
-# $m + \varphi m^2$.
+# A target of 200 cells is a map of small counts. The squared error of a smoothed map treats a pixel that was seen twice like one
+# that was seen 500 times. The default takes the counts as they are. The depth of a target is known, so a prediction gives each
+# pixel an expected count $m$, and the loss is the negative log-likelihood of a negative binomial with variance $m + \varphi m^2$.
 #
-# The likelihood of all cell types of a place splits in two: that of the sum of their counts, and that of how the sum
-# *divides* among them. The second does not change when a prediction is wrong in the same way for all types. It is a small
-# part of the whole, and the part that matters, so it is added with a weight of its own (`contrast_weight`).
+# The likelihood of all cell types at a place splits in two (exactly, if counts are Poisson): that of the sum of their counts, and
+# that of how the sum *divides* among them. The second does not change when a prediction is wrong in the same way for all types. It
+# is a small part of the whole, but the part that matters here, so it is added with a weight of its own (`contrast_weight`).
 #
 # ## What each part brings
 #
-# Scores on the chromosome that was put aside. **SCC**, the [stratum-adjusted
-# correlation](../../book/glossary.md#stratum-adjusted-correlation-scc), is agreement at each distance, with the measured
-# target and with the truth. **dC**, the [contrast correlation](../../book/glossary.md#contrast-correlation-dc), is agreement
-# of what is specific to the cell type: a map minus the mean over the types. The floor is the copied bulk, the ceiling the
-# truth itself, 1 in the last two columns. *Base and shift* is the model with its residual left out; *mean guide* gives the
-# fitted model the mean of the training types for every cell type's own expression.
+# The table gives scores on the held-out chromosome. **SCC**, the [stratum-adjusted
+# correlation](../../book/glossary.md#stratum-adjusted-correlation-scc), is agreement at each distance, with the measured target
+# and with the truth. **dC**, the [contrast correlation](../../book/glossary.md#contrast-correlation-dc), is agreement of what is
+# specific to the cell type: a map minus the mean over the types. The floor is the copied bulk; the ceiling is the truth itself, by
+# definition 1 in the last two columns. *Base and shift* is the model without its residual; for *mean guide*, the fitted model is
+# given the mean of the training types in place of each cell type's own expression.
 
 # %%
 mean_only = test.tracks.copy()
@@ -274,27 +275,26 @@ for ax, (name, (found, top)) in zip(axes.flat, shown.items(), strict=True):
 plt.show()
 
 # %% [markdown]
-# One organism, one chromosome, one seed, and a short training. [The
-# benchmarks](../../book/reproducibility.md#contact-maps-of-cell-types) train on windows of 128 bins with the package's
-# settings, on three organisms. There the default reaches a dC of 0.516, boosted trees on the same inputs 0.487 and ridge
-# regression 0.351; in SCC with the targets it is 0.769 against 0.774 of the trees. **The network is no better than trees at
-# the maps as a whole, and little better at what is specific.** It is ten times faster in a training step than the published
-# network, with an eighth of the memory.
+# This is one organism, one chromosome, one seed and a short training. [The
+# benchmarks](../../book/reproducibility.md#contact-maps-of-cell-types) train on windows of 128 bins with the package's settings,
+# on three organisms. There the default reaches a dC of 0.516, boosted trees on the same inputs 0.487 and ridge regression 0.351;
+# its SCC with the targets is 0.769, that of the trees 0.774. **The network is no better than trees at the maps as a whole, and
+# little better at what is specific.** A training step takes a tenth of the published network's time and an eighth of its memory.
 #
 # ## What it does not do
 #
-# - It cannot invent structure that neither map nor expression hint at. Where a cell type differs from the bulk for
-#   reasons that expression does not show, it stays wrong.
-# - Expression is a mark, not a cause. In the organism, activity of a region and its expression go together by construction.
+# - It cannot invent structure that neither map nor expression hints at. Where a cell type differs from the bulk for reasons that
+#   expression does not show, it stays wrong.
+# - Expression is a sign, not a cause. In the organism, activity of a region and its expression go together by construction.
 # - A window knows its own bins only: contacts farther apart are not predicted.
-# - An expected map is no sample: it has no noise, as measured maps have.
+# - The prediction is an expected map, not a sample: it lacks the noise of measured maps.
 #
 # ## Check yourself
 #
 # <details><summary>Why does the residual need no training to be 0 where no gene changes?</summary>
 #
-# It holds the difference of two answers of one network. With the same guide both answers are the same number, whatever the
-# weights are.
+# It is the difference of two answers of one network. With the same guide both answers are the same number, whatever the weights
+# are.
 #
 # </details>
 #
@@ -313,8 +313,8 @@ plt.show()
 # %% [markdown]
 # ## Key points
 #
-# - Give a model what is known as a start, and let it learn what is added.
-# - Counts have a likelihood. The share that divides among cell types is small, and is what was asked for.
+# - Start a model from what is known, and let it learn the rest.
+# - Counts have a likelihood. The part of it that says how they divide among cell types is small, but it is what you ask for.
 # - Look at what is specific to the cell type: without expression a model can score high on all else.
 #
 # ## Exercises
@@ -335,8 +335,8 @@ plt.show()
 #
 # </details>
 #
-# > **Exercise** Leave the loss of the division out: `ScGrapHiC(contrast_weight=0.0, n_steps=250, crop=32, seed=seed)`.
-# > Which score changes?
+# > **Exercise** Leave out the loss on how counts divide: `ScGrapHiC(contrast_weight=0.0, n_steps=250, crop=32, seed=seed)`. Which
+# > score changes?
 #
 # <details><summary>Solution</summary>
 #
@@ -347,4 +347,4 @@ plt.show()
 #
 # ## Further reading
 #
-# - [Yardımcı et al. 2019](https://doi.org/10.1186/s13059-019-1658-7): what measured maps agree on.
+# - [Yardımcı et al. 2019](https://doi.org/10.1186/s13059-019-1658-7): how well measured maps reproduce, and how to score it.
