@@ -75,7 +75,7 @@ own, mixed = (
 costs.add("a batch for each time", "genes called that hardly change",
           own["false"], mixed["false"])  # fmt: skip
 claim(f"With a batch for each time, {own['false'].median():.0f} genes are"
-      " called whose true mean changes by less than 5 %; with both batches"
+      " called whose true mean changes by less than 5%; with both batches"
       f" at both times it is {mixed['false'].median():.0f}, and about as"
       " many true ones are found. No correction helps the first design:"
       " what removes the batch removes the time. A few cells of every"
@@ -114,8 +114,8 @@ plt.show()
 # %% tags=["hide-input"]
 costs.add("imputed, correlated", "invented pairs (%)", pairs[15], pairs[1])
 costs.add("imputed, tested", "invented genes (%)", genes[15], genes[1])
-claim(f"With 15 cells averaged, {pairs[15].median():.0f} % of the pairs"
-      f" are correlated and {genes[15].median():.0f} % of the genes are"
+claim(f"With 15 cells averaged, {pairs[15].median():.0f}% of the pairs"
+      f" are correlated and {genes[15].median():.0f}% of the genes are"
       " called; without smoothing, next to none. Averaged cells share"
       " their noise, and the test counts them as if they did not.",
       pairs[15].min() > 3, genes[15].min() > 40,
@@ -214,9 +214,9 @@ claim("With the droplets the index is"
       f" {fates_in.median():.2f}, without them"
       f" {fates_out.median():.2f}: the droplets claim a cluster, and two"
       " fates share one. Of 200 genes chosen by their coefficient of"
-      f" variation, {rare_in.median():.0f} % are right; without genes seen"
+      f" variation, {rare_in.median():.0f}% are right; without genes seen"
       f" in less than a tenth of the cells it is {rare_out.median():.0f}"
-      " %, and chance is 17 %. The coefficient is mostly counting noise,"
+      " %, and chance is 17%. The coefficient is mostly counting noise,"
       " in rare genes nothing else; Pearson residuals allow for the noise"
       " and do better ([Sparse counts](sparse_counts.ipynb)).",
       fates_in.max() < 0.95, fates_out.min() > 0.95,
@@ -239,7 +239,7 @@ for rows in (np.full(mixed.n_obs, True), lab.deep_enough(mixed.X)):
 # ## What it cost
 #
 # Each row gives the median of a quantity when the mistake is made and when it is avoided, and the mean difference
-# within a seed. Its 95 % interval speaks of new seeds, not of other data.
+# within a seed. Its 95% interval speaks of new seeds, not of other data.
 
 # %% tags=["hide-input"]
 table(costs.table())

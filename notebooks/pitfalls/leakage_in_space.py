@@ -66,7 +66,7 @@ seeds = range(seed, seed + (10 if profile == "full" else 5))
 #
 # The task is that of [Tuning and overfitting](tuning_and_overfitting.ipynb): to predict, for every pixel of a cell type, the change from a bulk map, in simulated organisms with 16
 # chromosomes. The score is a [skill](../../book/glossary.md#skill): 0 for the bulk map itself, 1 for a perfect prediction. Each mistake is made on purpose. What it adds to the
-# skill is the **illusion**, given with the 95 % interval of its mean over five organisms (three for side questions).
+# skill is the **illusion**, given with the 95% interval of its mean over five organisms (three for side questions).
 #
 # ## Windows that overlap
 #

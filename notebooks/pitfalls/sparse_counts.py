@@ -82,7 +82,7 @@ print("molecules:", *(f"{part.X.sum():,.0f}" for part in parts))
 # cell types (or stages) and a dispersion for each gene. The table gives the zeros, as a share of all entries, then
 # those that are left over from Poisson counts, from these with groups, and from these with dispersion too. In the
 # second row a true dropout is planted: where few molecules are expected of a gene, it is lost with a probability of
-# 30 %. The third row is real: 600 malaria parasites ([the data](../../book/data.md)).
+# 30%. The third row is real: 600 malaria parasites ([the data](../../book/data.md)).
 
 
 # %% tags=["hide-input"]
@@ -257,7 +257,7 @@ claim(f"At a hundredth of the depth the score is {score.median():.1f}"
 # ## What it cost
 #
 # Each row gives the median of a quantity when the mistake is made and when it is avoided, and the mean difference
-# within a seed. Its 95 % interval speaks of new seeds, not of other data.
+# within a seed. Its 95% interval speaks of new seeds, not of other data.
 
 # %% tags=["hide-input"]
 table(costs.table())

@@ -164,7 +164,7 @@ for name, given in {"as 0": np.nan_to_num(pair), "left out": pair}.items():
 # it. Windows of 6.4 Mb from pseudo-bulks of 100 cells are compared with a replicate of the same cell type and with stem
 # cells. Windows of pure noise, whose expected contacts depend on distance alone, are compared with one another. For
 # these the table shows the share of pairs with a significant correlation (p < 0.05), by a test that takes pixels, each
-# divided by its standard error, for independent. It should be 5 %.
+# divided by its standard error, for independent. It should be 5%.
 
 # %% tags=["hide-input"]
 widths = {
@@ -194,7 +194,7 @@ claim("With 9 × 9 pixels the *wrong* cell type scores"
 # mistake** is to compare scores across widths, or to count smoothed pixels as observations. **How to see it**: put the
 # wrong cell type and a map of noise through the same steps. **Instead**, smooth target and every competitor alike,
 # state the width (SCC has one, [Yang et al. 2017](https://doi.org/10.1101/gr.220640.117)), and take intervals over
-# chromosomes or donors. **What refuses it**: a known answer, that noise is called related in 5 % of cases.
+# chromosomes or donors. **What refuses it**: a known answer, that noise is called related in 5% of cases.
 
 # %%
 for width in (9, 1):
@@ -245,7 +245,7 @@ for sizes in ((10, 1000), (100, 100)):
 # ## What it cost
 #
 # Each row gives the median of a quantity when the mistake is made and when it is avoided, and the mean difference
-# within a seed. Its 95 % interval speaks of new seeds, not of other data.
+# within a seed. Its 95% interval speaks of new seeds, not of other data.
 
 # %% tags=["hide-input"]
 table(costs.table())

@@ -256,7 +256,7 @@ means = pd.DataFrame({name: values.mean() for name, values in by_chrom.items()})
 no_candidates = ("replicate", "bulk copied", *(f"{name}, moved" for name in makers))
 table(means, best={"dC": "max", "SCC": "max"}, apart=no_candidates)
 
-# %% caption="What the guide adds: one dot for each held-out chromosome, the mean as a diamond with its 95 % interval. *Top*: the contrast between cell types (dC). *Bottom*: the whole map (SCC), on a finer scale. At zero the guide is of no use." alt="Two panels, one above the other, with three rows each for ridge, boosted trees and scGrapHiC. Dots of 11 chromosomes scatter around a mean with a short interval; a vertical line marks zero. In dC most dots lie right of it, in SCC they crowd around it." name="fig-cortex-gain" tags=["hide-input"]
+# %% caption="What the guide adds: one dot for each held-out chromosome, the mean as a diamond with its 95% interval. *Top*: the contrast between cell types (dC). *Bottom*: the whole map (SCC), on a finer scale. At zero the guide is of no use." alt="Two panels, one above the other, with three rows each for ridge, boosted trees and scGrapHiC. Dots of 11 chromosomes scatter around a mean with a short interval; a vertical line marks zero. In dC most dots lie right of it, in SCC they crowd around it." name="fig-cortex-gain" tags=["hide-input"]
 fig, axes = plt.subplots(2, 1, figsize=(5.4, 4.6))
 for ax, metric in zip(axes, ["dC", "SCC"], strict=True):
     for row, (name, color) in enumerate(zip(makers, [ORANGE, GREEN, BLUE], strict=True)):
