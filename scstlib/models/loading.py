@@ -13,6 +13,7 @@ MODULES = {
     "CopyNearest": "scstlib.models.temporal.baselines",
     "DisplacementInterpolation": "scstlib.models.temporal.transport",
     "InterpolatedMean": "scstlib.models.temporal.baselines",
+    "MeanMovedOn": "scstlib.models.temporal.baselines",
     "PublishedScGrapHiC": "scstlib.models.spatial.scgraphic.published",
     "PublishedScNODE": "scstlib.models.temporal.scnode.published",
     "ScGrapHiC": "scstlib.models.spatial.scgraphic.default",

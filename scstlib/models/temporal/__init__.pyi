@@ -1,6 +1,7 @@
 from .baselines import ConstantMean as ConstantMean
 from .baselines import CopyNearest as CopyNearest
 from .baselines import InterpolatedMean as InterpolatedMean
+from .baselines import MeanMovedOn as MeanMovedOn
 from .comparison import SPLIT_HALF as SPLIT_HALF
 from .comparison import median_table as median_table
 from .comparison import score_held_out_times as score_held_out_times
