@@ -10,6 +10,7 @@ from scstlib.models.temporal.baselines import (
     InterpolatedMean,
     MeanMovedOn,
 )
+from scstlib.models.temporal.gaussian_process import GeneGaussianProcess, PathGaussianProcess
 from scstlib.models.temporal.protocol import TemporalModel
 from scstlib.models.temporal.scnode.default import ScNODE
 from scstlib.models.temporal.scnode.published import PublishedScNODE
@@ -43,6 +44,8 @@ def methods() -> dict[str, Callable[[int], TemporalModel]]:
         "OT displacement, growth": lambda seed: DisplacementInterpolation(
             6, seed=seed, residuals=True, growth=1.0
         ),
+        "Gaussian process per gene": lambda seed: GeneGaussianProcess(),
+        "Gaussian process of OT paths": lambda seed: PathGaussianProcess(seed=seed),
         "scNODE as published": lambda seed: PublishedScNODE(seed=seed),
         "scNODE": lambda seed: ScNODE(seed=seed),
     }
