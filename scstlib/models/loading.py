@@ -12,6 +12,7 @@ MODULES = {
     "ConstantMean": "scstlib.models.temporal.baselines",
     "CopyNearest": "scstlib.models.temporal.baselines",
     "DisplacementInterpolation": "scstlib.models.temporal.transport",
+    "DisplacementTrees": "scstlib.models.temporal.trees",
     "GeneGaussianProcess": "scstlib.models.temporal.gaussian_process",
     "InterpolatedMean": "scstlib.models.temporal.baselines",
     "MeanMovedOn": "scstlib.models.temporal.baselines",

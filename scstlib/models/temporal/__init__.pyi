@@ -14,3 +14,4 @@ from .protocol import TemporalModel as TemporalModel
 from .scnode.default import ScNODE as ScNODE
 from .scnode.published import PublishedScNODE as PublishedScNODE
 from .transport import DisplacementInterpolation as DisplacementInterpolation
+from .trees import DisplacementTrees as DisplacementTrees

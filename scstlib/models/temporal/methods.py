@@ -15,6 +15,7 @@ from scstlib.models.temporal.protocol import TemporalModel
 from scstlib.models.temporal.scnode.default import ScNODE
 from scstlib.models.temporal.scnode.published import PublishedScNODE
 from scstlib.models.temporal.transport import DisplacementInterpolation
+from scstlib.models.temporal.trees import DisplacementTrees
 
 
 def methods() -> dict[str, Callable[[int], TemporalModel]]:
@@ -46,6 +47,8 @@ def methods() -> dict[str, Callable[[int], TemporalModel]]:
         ),
         "Gaussian process per gene": lambda seed: GeneGaussianProcess(),
         "Gaussian process of OT paths": lambda seed: PathGaussianProcess(seed=seed),
+        "random forest on OT pairs": lambda seed: DisplacementTrees("forest", seed=seed),
+        "gradient boosting on OT pairs": lambda seed: DisplacementTrees("boosting", seed=seed),
         "scNODE as published": lambda seed: PublishedScNODE(seed=seed),
         "scNODE": lambda seed: ScNODE(seed=seed),
     }
