@@ -13,6 +13,7 @@ MODULES = {
     "CopyNearest": "scstlib.models.temporal.baselines",
     "DisplacementInterpolation": "scstlib.models.temporal.transport",
     "DisplacementTrees": "scstlib.models.temporal.trees",
+    "FlowMatching": "scstlib.models.temporal.flow_matching",
     "GeneGaussianProcess": "scstlib.models.temporal.gaussian_process",
     "InterpolatedMean": "scstlib.models.temporal.baselines",
     "MeanMovedOn": "scstlib.models.temporal.baselines",

@@ -6,6 +6,7 @@ from .comparison import SPLIT_HALF as SPLIT_HALF
 from .comparison import median_table as median_table
 from .comparison import score_held_out_times as score_held_out_times
 from .ensemble import Ensemble as Ensemble
+from .flow_matching import FlowMatching as FlowMatching
 from .gaussian_process import GeneGaussianProcess as GeneGaussianProcess
 from .gaussian_process import PathGaussianProcess as PathGaussianProcess
 from .methods import methods as methods

@@ -10,6 +10,7 @@ from scstlib.models.temporal.baselines import (
     InterpolatedMean,
     MeanMovedOn,
 )
+from scstlib.models.temporal.flow_matching import FlowMatching
 from scstlib.models.temporal.gaussian_process import GeneGaussianProcess, PathGaussianProcess
 from scstlib.models.temporal.protocol import TemporalModel
 from scstlib.models.temporal.scnode.default import ScNODE
@@ -49,6 +50,8 @@ def methods() -> dict[str, Callable[[int], TemporalModel]]:
         "Gaussian process of OT paths": lambda seed: PathGaussianProcess(seed=seed),
         "random forest on OT pairs": lambda seed: DisplacementTrees("forest", seed=seed),
         "gradient boosting on OT pairs": lambda seed: DisplacementTrees("boosting", seed=seed),
+        "flow matching, minibatch OT": lambda seed: FlowMatching(seed=seed),
+        "flow matching, growth": lambda seed: FlowMatching(growth=1.0, seed=seed),
         "scNODE as published": lambda seed: PublishedScNODE(seed=seed),
         "scNODE": lambda seed: ScNODE(seed=seed),
     }
