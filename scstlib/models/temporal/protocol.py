@@ -236,10 +236,11 @@ class FittedOnCells(SavedModel, Generic[Kept]):
         self.cells_ = cast("Kept", cells)
 
 
-class CellKeepingModel(FittedOnCells[MeasuredCells]):
+class KeptCellsModel(FittedOnCells[MeasuredCells]):
     """A temporal model that keeps its training cells and predicts each time by itself.
 
-    It makes no difference between noise and signal. A subclass implements ``_population``.
+    A subclass implements ``_draw``. One that makes no difference between noise and signal is a
+    :class:`CellKeepingModel`.
     """
 
     _kind_of_cells = MeasuredCells
@@ -278,11 +279,15 @@ class CellKeepingModel(FittedOnCells[MeasuredCells]):
     ) -> AnnData:
         """Predict ``n_cells`` cells at each of ``times``: see :class:`TemporalModel`.
 
-        ``noise`` makes no difference.
+        The class says what ``noise`` is; if it does not, ``noise`` makes no difference.
         """
         requested = check_request(times, n_cells, noise)
         cells, rng = self._fitted(), np.random.default_rng(seed)
-        populations = [self._population(cells, time, n_cells, rng) for time in requested]
+        # Noise that is not drawn one by one is there or not: "depth" asks for cells without it.
+        populations = [
+            self._draw(cells, time, n_cells, rng, noise != "depth" and bool(noise))
+            for time in requested
+        ]
         return cells.as_anndata(populations, requested)
 
     def _learn(self, cells: MeasuredCells) -> None:
@@ -291,6 +296,34 @@ class CellKeepingModel(FittedOnCells[MeasuredCells]):
     def _restore(self, learned: dict[str, Any], tensors: dict[str, Tensor], device: str) -> None:
         super()._restore(learned, tensors, device)
         self._learn(self._fitted())
+
+    @abstractmethod
+    def _draw(
+        self,
+        cells: MeasuredCells,
+        time: float,
+        n_cells: int,
+        rng: np.random.Generator,
+        noise: bool,
+    ) -> np.ndarray:
+        """Return the predicted values at ``time``, shape (n_cells, n_genes)."""
+
+
+class CellKeepingModel(KeptCellsModel):
+    """A temporal model that keeps its training cells and predicts each time by itself.
+
+    It makes no difference between noise and signal. A subclass implements ``_population``.
+    """
+
+    def _draw(
+        self,
+        cells: MeasuredCells,
+        time: float,
+        n_cells: int,
+        rng: np.random.Generator,
+        noise: bool,
+    ) -> np.ndarray:
+        return self._population(cells, time, n_cells, rng)
 
     @abstractmethod
     def _population(

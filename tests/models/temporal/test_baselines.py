@@ -4,10 +4,16 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from scstlib.models.temporal.baselines import ConstantMean, CopyNearest, InterpolatedMean
+from scstlib.models.temporal.baselines import (
+    ConstantMean,
+    CopyNearest,
+    InterpolatedMean,
+    MeanMovedOn,
+)
 from scstlib.models.temporal.transport import DisplacementInterpolation
+from tests.conftest import series
 
-ALL = [CopyNearest, ConstantMean, InterpolatedMean, DisplacementInterpolation]
+ALL = [CopyNearest, ConstantMean, InterpolatedMean, MeanMovedOn, DisplacementInterpolation]
 
 
 @pytest.mark.parametrize("model", ALL)
@@ -48,6 +54,16 @@ def test_interpolated_mean_keeps_the_spread(moving):
     assert_allclose(sampled.std(0), nearest.std(0), rtol=1e-3)
 
 
+def test_the_mean_moves_on_as_between_the_outermost_two_times(moving):
+    fitted = MeanMovedOn().fit(moving)
+    mean = {t: moving[moving.obs["time"] == t].X.mean(0) for t in (0.0, 1.0, 3.0)}
+    later, earlier = (fitted.sample([time], 40).X for time in (4.0, -0.5))
+    assert_allclose(later.mean(0), mean[3.0] + (mean[3.0] - mean[1.0]) / 2, atol=1e-4)
+    assert_allclose(earlier.mean(0), mean[0.0] - (mean[1.0] - mean[0.0]) / 2, atol=1e-4)
+    inside = InterpolatedMean().fit(moving).sample([0.3, 2.0], 9)
+    assert_allclose(fitted.sample([0.3, 2.0], 9).X, inside.X, rtol=1e-5)
+
+
 def test_displacement_meets_the_line_between_means(moving):
     sampled = DisplacementInterpolation().fit(moving).sample([2.0], 4000).X
     constant = ConstantMean().fit(moving).sample([2.0], 1).X[0]
@@ -75,3 +91,51 @@ def test_displacement_in_components_stays_in_their_plane(moving):
     assert np.linalg.matrix_rank(sampled - sampled.mean(0), tol=1e-3) == 2
     with pytest.raises(ValueError, match="n_components"):
         DisplacementInterpolation(n_components=99).fit(moving)
+
+
+def test_cells_that_keep_residuals_are_as_measured_at_measured_times_and_vary_as_they_do(moving):
+    moving.X = moving.X[:, ::-1].copy()
+    fitted = DisplacementInterpolation(2, residuals=True).fit(moving)
+    for time in (1.0, 9.0):
+        measured = moving[moving.obs["time"] == min(time, 3.0)].X
+        sampled = fitted.sample([time], 20).X
+        assert all((np.abs(row - measured).max(1) < 1e-5).any() for row in sampled)
+    line = fitted.sample([2.0], 4000, noise=False).X.astype(np.float64)
+    assert np.linalg.matrix_rank(line - line.mean(0), tol=1e-3) == 2
+    cells = fitted.sample([2.0], 4000).X
+    assert_allclose(cells.mean(0), line.mean(0), atol=0.02)
+    expected = sum(moving[moving.obs["time"] == t].X.var(0) for t in (1.0, 3.0)) / 2
+    assert_allclose(cells.var(0), expected, rtol=0.35)
+
+
+def test_cells_that_keep_residuals_keep_their_zeros(moving_counts):
+    moving_counts.X[:, 0] += 1
+    moving_counts.X[:10, 0] = 0
+    fitted = DisplacementInterpolation(2, residuals=True).fit(moving_counts)
+    shares = [float((fitted.sample([t], 4000).X[:, 0] == 0).mean()) for t in (0.25, 0.75)]
+    assert_allclose(shares, [0.25 * 0.75, 0.25 * 0.25], atol=0.02)
+
+
+def test_residuals_in_gene_space_are_refused():
+    with pytest.raises(ValueError, match="needs n_components"):
+        DisplacementInterpolation(residuals=True)
+    with pytest.raises(ValueError, match="growth must be a positive number, not 0"):
+        DisplacementInterpolation(growth=0)
+
+
+def test_growth_takes_later_cells_from_the_ancestors_that_multiply():
+    """A tenth of the cells at 0 become half of those at 1; one fate moves, the other does not."""
+    cells = series([0.0, 1.0], n_cells=100)
+    cells.X = np.random.default_rng(0).normal(size=cells.shape).astype(np.float32) * 0.1
+    late = cells.obs["time"].to_numpy() == 1
+    many = np.r_[np.arange(100) < 10, np.arange(100) < 50]
+    cells.X[:, 0] += np.where(many, 5, -5)
+    cells.X[late & many, 1] += 2
+    for growth, strangers in ((None, True), (0.1, False)):
+        fitted = DisplacementInterpolation(growth=growth).fit(cells)
+        sampled = fitted.sample([0.5], 2000, seed=1).X[:, 0]
+        # Without growth cells change sides and stand between them on the way.
+        assert ((np.abs(sampled) < 4).mean() > 0.3) == strangers
+    share = (sampled > 0).mean()
+    # At a constant rate the shares are as the root of the growth: 0.1 * 5**.5 to 0.9 * (5/9)**.5.
+    assert share == pytest.approx(0.25, abs=0.03)
