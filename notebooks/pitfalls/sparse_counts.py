@@ -281,7 +281,7 @@ table(costs.table())
 #
 # <details><summary>3. Two halves of the molecules give the same neighbours. Are these real?</summary>
 #
-# They may just be cells of similar depth, or of one batch: whatever belongs to a cell is in both halves. Only counting
+# They may be cells of similar depth, or of one batch: whatever belongs to a cell is in both halves. Only counting
 # noise is not.
 #
 # </details>

@@ -152,7 +152,7 @@ claim(
 #
 # A model can use a guide in two ways. It can read that *this gene, here,* is on. Or it can recognise the cell type by its overall
 # level, and apply everywhere what it learned of that type, such as a flatter decay with distance. A guide is meant for the first.
-# The control is therefore the same guide **moved along by half a genome**: just as smooth, as rich and as specific to the cell
+# The control is therefore the same guide **moved along by half a genome**: as smooth, as rich and as specific to the cell
 # type, but at the wrong place. What is lost by moving it is what the place tells.
 
 # %% tags=["hide-input"]

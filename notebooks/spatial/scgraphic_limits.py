@@ -138,7 +138,7 @@ claim(
 # %% [markdown]
 # ## Encodings have no sign
 #
-# The encodings are eigenvectors, and an eigenvector times −1 is just as good an eigenvector. Nothing ties its sign in
+# The encodings are eigenvectors, and an eigenvector times −1 is an eigenvector too. Nothing ties its sign in
 # one window to its sign in the next.
 
 # %% tags=["hide-input"]
