@@ -395,8 +395,10 @@ def best_shares(parts: list[tuple[np.ndarray, np.ndarray, float]]) -> np.ndarray
     """
     from scipy.optimize import minimize
 
-    # Cells that are all alike have no distance.
-    best = [max(float(_energies(*part).min()), 0.02 * part[2], TINY) for part in parts]
+    # No way is taken for better than measured cells can tell; cells all alike have no distance.
+    best = [
+        max(float(_energies(*part).min()), 0.02 * float(part[0].mean()), TINY) for part in parts
+    ]
     linear = np.mean([2 * part[0] / b for part, b in zip(parts, best, strict=True)], axis=0)
     square = np.mean([part[1] / b for part, b in zip(parts, best, strict=True)], axis=0)
 

@@ -96,7 +96,7 @@ def test_no_spacing_of_times_takes_predictions_out_of_the_data(times: list[float
 
 
 def test_a_pool_is_near_the_best_simple_method_where_cells_move():
-    """The time left out is scored by cells that nobody was fitted to."""
+    """They move along a line, so that the mean moved is right, and copied cells are far off."""
     cells = series(TIMES, 120, 12, False)
     held_out = cells.obs["time"] == 3.0
     truth = measured_cells(cells[held_out], "time", min_times=1).values
@@ -109,7 +109,7 @@ def test_a_pool_is_near_the_best_simple_method_where_cells_move():
     }.items():
         predicted = method.fit(training).sample([3.0], 120).X
         scores[name] = energy_distance(predicted, truth)
-    assert scores["pool"] <= 1.1 * min(scores["copy"], scores["mean"])
+    assert scores["pool"] <= scores["mean"] + 0.01 * scores["copy"]
 
 
 def test_poisson_counts_that_are_thinned_or_raised_are_poisson():
