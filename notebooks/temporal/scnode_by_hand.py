@@ -256,7 +256,7 @@ plt.show()
 claim(
     f"Pre-training brings the error down from {constant:.3f}, that of a"
     f" constant, to {errors[0]:.3f}. A single step on the transport loss puts"
-    f" it at {errors[1]:.3f}: most of the gain is lost. After 30 steps it is"
+    f" it at {errors[1]:.3f}: most or all of the gain is lost. After 30 steps it is"
     f" {errors[-1]:.3f}, and part of the gain has come back.",
     errors[0] < 0.95 * constant,
     errors[1] - errors[0] > 0.6 * (constant - errors[0]),
