@@ -58,7 +58,7 @@ claim = Claims(profile, seed)
 # regulators that repress each other.
 
 # %%
-organism = simulate_organism(seed=seed, preset="small", n_reference=1000)
+organism = simulate_organism(seed=seed, preset="small", n_reference=2000)
 adata = organism.sample(keep_truth=False)
 model = ScNODE(damping=0.0, seed=seed).fit(adata)  # no forecast
 
@@ -73,8 +73,7 @@ model = ScNODE(damping=0.0, seed=seed).fit(adata)  # no forecast
 
 # %%
 end = float(organism.times[-1])
-hours = np.linspace(0, end, 49)
-found = find_checkpoints(model, adata, times=hours, n_genes=3)
+found = find_checkpoints(model, adata, n_genes=3)
 
 # %% tags=["hide-input"] caption="How fast the flow stretches the population, along the direction that stretches most. Orange: each checkpoint, from onset to end. Dashed: the times at which the two switches of the organism get two resting states. The first peak belongs to no switch." alt="A curve over 96 hours with three main peaks, each in a shaded interval. Dashed vertical lines stand near the beginnings of the second and third interval." name="fig-checkpoints"
 switches, measured = organism.commitment_times, organism.times
