@@ -11,8 +11,8 @@ def neural_ode() -> Drawing:
     d = Drawing(
         346,
         title="How a neural ODE learns",
-        caption="The network says how fast and where to; the solver walks; the error goes back"
-        " through both to the weights.",
+        caption="The network says how fast and where to; the solver takes the steps; the derivative"
+        " of the error goes back through both to the weights.",
         alt="Three boxes in a row, joined by arrows. Cells now, filled circles, go into a rounded"
         " box, the drift: a network from place to velocity. A loop of two arrows joins it with a"
         " box below, the solver: many small steps. From the solver an arrow leads to the cells"

@@ -106,8 +106,8 @@ def leaks_in_time() -> Drawing:
     d = Drawing(
         560,
         title="Leaks in time",
-        caption="Each crossed arrow carries something of the test part into the work that it is to"
-        " judge; the one arrow that may touch it is the score.",
+        caption="Each crossed arrow carries something of the test part into the work that the test"
+        " is meant to judge. Only the score may touch the test part.",
         alt="On the left five steps from top to bottom: choose genes, scale, train, start the"
         " forecast, report one run. On the right a tall striped box: the test part, all cells"
         " of held-out times. A red arrow leads from it to each step, with a cross: genes"

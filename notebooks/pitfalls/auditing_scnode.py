@@ -5,7 +5,7 @@
 #
 # > **Learning goals**
 # > - put questions to a program by running it, before you read it;
-# > - find coordinates that cannot move, cells that are not used, an answer that depends on what else is asked;
+# > - find coordinates that cannot move, cells that are not used, and answers that depend on what else is asked;
 # > - measure what a finding does to a score, and say what was not established.
 # >
 # > **Before**: [scNODE by hand](../temporal/scnode_by_hand.ipynb); [What a score rewards](what_a_score_rewards.ipynb) helps.
@@ -56,40 +56,31 @@ claim = Claims(profile, seed)
 # %% [markdown]
 # ## How do you find out what a program does?
 #
-# Whoever reads code finds what they look for. A line that overwrites the output of a layer reads well; only when the program runs does it turn out that no gradient passes the layer. An *audit* runs a program and puts questions to it whose right answers are known, whatever the program is for:
+# Read code, and you find what you look for. A line that overwrites the output of a layer looks harmless; only when the program runs does it show that no gradient passes the layer. An *audit* therefore runs a program and puts questions to it whose right answers are known, whatever the program is for:
 #
 # | question | function |
 # |:--|:--|
-# | Does every parameter learn, does every unit fire? | `audit.gradient_flow`, `audit.saturation` |
+# | Does every parameter get a gradient, does every unit ever fire? | `audit.gradient_flow`, `audit.saturation` |
 # | Does every input matter? | `audit.input_use` |
-# | Are known answers right? | `audit.known_answers` |
-# | Is a text about the program true? | `audit.claims` |
+# | Does it give the right answer where the answer is known? | `audit.known_answers` |
+# | Is what a text says about the program true? | `audit.claims` |
 # | Does a second run give the same result? | `audit.is_idempotent` |
 # | Are the inputs left as they were? | `audit.leaves_inputs` |
 # | Do outputs have the right shape, range and symmetry? | `audit.contract` |
 # | Do two models in one process leave each other alone? | `audit.isolation` |
 # | Do the parts of a split share anything? | `audit.split_overlap` |
 #
-# Each function takes any function, PyTorch model or data, and returns what it looked at, where, and a number. This page puts all but the last question to scNODE ([Zhang et al. 2024](https://doi.org/10.1093/bioinformatics/btae393)); [Auditing scGrapHiC](auditing_scgraphic.ipynb) goes on with a split and with scores. Both programs are open, which is why they can be audited at all.
+# Each takes any function, PyTorch model or data, and returns what it looked at, where, and a number. This page puts all but the last question to scNODE ([Zhang et al. 2024](https://doi.org/10.1093/bioinformatics/btae393)); [Auditing scGrapHiC](auditing_scgraphic.ipynb) goes on with a split and with scores. Both programs can be audited only because their authors have published the code.
 #
 # ![Three columns, for the first, second and third time. At the top the measured cells of each time, hollow circles. They go down into a box, the encoder, which gives a mean and a spread. Below it, in latent space, the encoded cells of the first time, red triangles, are moved to the second and third time by arrows: the drift, solved as an ODE. Beside them at each time lie the encoded measured cells, hollow circles, joined to the triangles by a double arrow, the transport loss. A second box, the decoder, takes the triangles to gene space, where again a double arrow compares them with measured cells. Encoder and decoder are trained by themselves first.](../../book/_static/diagrams/scnode_published.svg)
 #
 # *Cells of the first time alone are moved through all times; at each time a transport loss compares them with measured cells, in latent space and in gene space.*
 #
-# ## What was found
-#
-# The code is `rsinghlab/scNODE` at commit [`ba55e8d`](https://github.com/rsinghlab/scNODE/tree/ba55e8ddecfb74874047517952ab799326b4126d). What *runs* on this page is `PublishedScNODE`, whose networks, solver, loss and gradient are tested against values of that code. The files and lines below were *read*. The sections after the list show each finding; the last one measures what it does to a score. Many findings do little, and an audit cannot tell which.
-#
-# 1. **Coordinates only rise.** `model/layer.py`, line 47: the activation follows the last layer, too; `benchmark/1_SingleCell_scNODE.py`, lines 63 and 70, makes it a ReLU for the drift. *Established*: no velocity is below 0, and some coordinates move for no cell. *Not established*: the effect after full training, on real data.
-# 2. **Every path starts at the first time.** `model/dynamic_model.py`, line 50 in training, line 74 in prediction; lines 75 to 77 repeat each start cell as a block and cut off the tail. *Established*: forecasts do not change with cells of later times, nor with the last start cells. *Not established*: that the start alone makes the effect measured below.
-# 3. **The path depends on the times asked for.** `model/diff_solver.py`, line 27, with `"euler"` from `benchmark/1_SingleCell_scNODE.py`, line 71: one step from each requested time to the next. Training requests the training times (lines 73 and 74), prediction all times (line 77). *Established*: cells at one time move when others are asked for. *Not established*: that a score moves beyond its spread over seeds.
-# 4. **The noise of latent points is small.** `optim/running.py`, line 69: the KL term (lines 110 and 111) has the weight 0 unless it is set; `benchmark/1_SingleCell_scNODE.py`, lines 73 to 76, does not set it, and the later loss (`optim/running.py`, lines 154 to 157) has no such term. *Established*: after short training the noise is a small part of a latent point. *Not established*: its part after full training.
-#
-# > **Important** A finding is about a program at one commit, not about the numbers of a paper. Nothing here was run on the paper's data, and whether that commit made the paper's tables is not known. Effects are measured on simulated cells, after short training.
+# What *runs* on this page is `PublishedScNODE`, whose networks, solver, loss and gradient are tested against values of the public code, `rsinghlab/scNODE` at commit [`ba55e8d`](https://github.com/rsinghlab/scNODE/tree/ba55e8ddecfb74874047517952ab799326b4126d). Each of the next sections puts a question to it. Then comes a list of what was found, with the files and lines that were *read* afterwards, and last a measurement of what the findings do to a score: many do little, and an audit cannot tell which.
 #
 # ## Does every coordinate move?
 #
-# The model is trained on 40 simulated cells with 600 genes at each of seven times; 48 h and 96 h are held out.
+# The model is trained on simulated cells with 600 genes, 40 cells at each of seven times; 48 h and 96 h are held out.
 
 # %% tags=["hide-input"]
 organism = simulate_organism(seed=seed, n_genes=600, n_reference=1000)
@@ -111,7 +102,7 @@ network = model.network_
 latent = model.encode(train)
 
 # %% [markdown]
-# `saturation` watches the activations of a network: a ReLU unit that is 0 for every cell never fires.
+# `saturation` watches the activations of a network. A ReLU unit that is 0 for every cell never fires. The three lines below are the three layers of the drift; its last layer has one unit for each latent coordinate.
 
 # %%
 fires = audit.saturation(
@@ -127,16 +118,16 @@ speed = model.velocity(latent, time=0.0)
 moving = np.mean(speed != 0, axis=0)
 claim(
     f"At the training cells {np.mean(speed == 0):.0%} of the velocities are exactly"
-    f" 0, none is negative, and {np.sum(moving == 0)} of 50 latent coordinates move"
-    " for no cell. Hidden units that never fire can be spared. A unit of the last"
-    " layer is a coordinate: where it never fires, no gradient can bring it back.",
+    f" 0, none is negative, and {np.sum(moving == 0)} of 50 latent coordinates do not"
+    " move for any cell. A hidden unit that never fires can be spared. But a unit of"
+    " the last layer is a coordinate: if it never fires, no gradient can revive it.",
     np.min(speed) >= 0 and np.mean(speed == 0) > 0.3 and np.sum(moving == 0) >= 3,
 )
 
 # %% [markdown]
 # ## Which cells does a forecast use?
 #
-# `input_use` shuffles an input, zeroes it and replaces it by random numbers, and looks at how much the output changes. A forecast has inputs that are easily overlooked: it is made by the trained networks *and* by the measured cells at which its paths start. So the cells of each training time are an input of their own here, and the output is a forecast of 90 cells at 48 h and at 96 h.
+# `input_use` shuffles an input, sets it to zero or replaces it by random numbers, and sees how much the output changes. A forecast has inputs that are easily overlooked: besides the trained networks, it needs measured cells from which its paths start. So the cells of each training time count as an input of their own here, and the output is a forecast of 90 cells at 48 h and at 96 h.
 
 
 # %%
@@ -158,16 +149,16 @@ for starts in ("first", "all"):
 
 # %% tags=["hide-input"]
 claim(
-    "As published every path starts at 0 h, in the first 30 of 40 cells.",
+    "As published, every path starts at 0 h, from the first 30 of 40 cells.",
     used["first"] == ["first 30 of 0 h"] and used["all"] == ["36 h", "72 h"],
 )
 
 # %% [markdown]
-# What a later cell could add has to be in the weights, and a fate that the first cells do not foreshadow cannot appear. The last ten cells are idle for another reason: 40 cells are repeated to make 120, each as a block, and the first 90 are taken. An ignored input is a finding to think about, not always a fault. With starts at all times the forecast of 48 h starts from 36 h and that of 96 h from 72 h; that it ignores the rest is as it should be.
+# Whatever later cells could add has to be in the weights, and a fate of which the first cells hold no sign cannot appear. The last ten cells of 0 h are unused for another reason: each of the 40 cells is repeated three times in a row, which makes 120, and the first 90 are taken. An ignored input is something to think about, not always a fault. With starts at all times the forecast of 48 h starts from 36 h and that of 96 h from 72 h; that it ignores the rest is as it should be.
 #
 # ## Does the answer depend on what else is asked?
 #
-# Some answers are known without knowing the right ones: where a cell is at 72 h cannot depend on whether other times were asked for, too. `known_answers` takes such cases with a tolerance, here a hundredth of the spread of latent points. The second solver makes the same small steps whatever is requested.
+# Some things about an answer are known even if the answer is not: where a cell is at 72 h must not depend on whether other times were asked for, too. `known_answers` takes such cases with a tolerance, here a hundredth of the spread of latent points. Beside the published solver stands one that takes the same small steps whatever is requested.
 
 # %%
 first_cells = model.encode(early)
@@ -198,8 +189,8 @@ with torch.no_grad():
 noise = float(spread.square().mean() / (mean.var(0).mean() + spread.square().mean()))
 claim(
     f"Asking for five more times moves the median cell at 72 h by {shift:.1%} of its"
-    " way from 0 h. The fourth finding needs no question of its own: the noise"
-    f" makes {noise:.1%} of the variance of a latent point.",
+    " way from 0 h. One more finding comes from a look at the encoder: its noise"
+    f" makes up {noise:.1%} of the variance of a latent point.",
     0.002 < shift < 0.5 and noise < 0.25,
     [row.verdict for row in same_path.rows] == ["finding", "holds"],
 )
@@ -207,7 +198,7 @@ claim(
 # %% [markdown]
 # ## Which questions find nothing?
 #
-# An audit reports what holds, too: a second run, the training cells after a fit, the shape of outputs, cells of one batch, two models in one process. The last question is put to a text. Write down each sentence that can be checked, and where in the object its answer stands; a sentence without such a place stays open. The first below fails, rightly: this page trains for 80 steps.
+# An audit also reports what is in order. Below: does a second run give the same cells, does a fit leave the training cells as they were, have outputs the right shape, do cells of one batch ignore one another, do two models in one process? The last line checks a text: each sentence that can be checked is written down together with the place in the object that holds the answer; a sentence without such a place remains open. The first sentence fails, rightly: this page trains for 80 steps, not 1,000.
 
 
 # %%
@@ -233,9 +224,18 @@ for found in [
     print(found)
 
 # %% [markdown]
+# ## What was found, and where
+#
+# 1. **Coordinates only rise.** `model/layer.py`, line 47: the activation follows the last layer, too; `benchmark/1_SingleCell_scNODE.py`, lines 63 and 70, makes it a ReLU for the drift. *Established*: no velocity is below 0, and some coordinates do not move for any cell. *Not established*: the effect after full training, on real data.
+# 2. **Every path starts at the first time.** `model/dynamic_model.py`, line 50 in training, line 74 in prediction; lines 75 to 77 repeat each start cell as a block and cut off the tail. *Established*: forecasts do not change with cells of later times, nor with the last start cells. *Not established*: that the start alone makes the effect measured below.
+# 3. **The path depends on the times asked for.** `model/diff_solver.py`, line 27, with `"euler"` from `benchmark/1_SingleCell_scNODE.py`, line 71: one step from each requested time to the next. Training requests the training times (lines 73 and 74), prediction all times (line 77). *Established*: the cells of a time move when other times are asked for, too. *Not established*: that a score changes by more than its spread over seeds.
+# 4. **The noise of latent points is small.** `optim/running.py`, line 69: the KL term (lines 110 and 111) has the weight 0 unless it is set; `benchmark/1_SingleCell_scNODE.py`, lines 73 to 76, does not set it, and the later loss (`optim/running.py`, lines 154 to 157) has no such term. *Established*: after short training the noise is a small part of a latent point. *Not established*: its part after full training.
+#
+# > **Important** A finding is about a program at one commit, not about the numbers in a paper. Nothing here was run on the paper's data, and whether this commit made the paper's tables is not known. Effects are measured on simulated cells, after short training.
+#
 # ## What do the findings do to a score?
 #
-# Each model is trained with three seeds and scored by the squared $W_2$ to the noise-free truth in ten principal components, and by the share of the fate *gamma* at 96 h. The solver needs no training of its own: the published model is asked for ten more times. Two lines stand for simple answers: a copy of the latest measured time, and, as a [floor](../../book/glossary.md#floor), other true cells.
+# Each model is trained with three seeds. Two scores judge it: the squared [Wasserstein distance](../../book/glossary.md#wasserstein-distance) $W_2^2$ to the noise-free truth, in ten principal components, and the share of the fate *gamma* at 96 h. *Signed drift* leaves out the ReLU after the last layer of the drift; *starts at all times* lets paths start at every training time; for the third finding the published model, without other training, is asked for ten more times. Two simple answers give the scale: a copy of the latest measured time and, as a [floor](../../book/glossary.md#floor), other true cells.
 
 # %% tags=["hide-input"]
 fresh, again = (organism.sample(held_out, 350, seed=s) for s in (2, 3))
@@ -272,7 +272,7 @@ scores = {
 }
 copied, best = score([cells.at(36.0), cells.at(72.0)]), score([floor[i] for i in at])
 
-# %% tags=["hide-input"] caption="Squared $W_2$ to the truth, one dot a seed; left is better. *Top*: inside the training times. *Bottom*: beyond them. Dashed: a copy of the latest measured time; dotted: other true cells." alt="Two panels with four rows of three dots, between a dotted line on the left and a dashed line." name="fig-audit-effects-time"
+# %% tags=["hide-input"] caption="Squared $W_2$ to the truth, one dot for each seed; further left is better. *Top*: 48 h, between training times. *Bottom*: 96 h, beyond the last. Dashed: a copy of the latest measured time; dotted: other true cells. Only starts at all times stand out." alt="Two panels with four rows of three dots. In the upper panel all lie between a dotted line on the left and a dashed line on the right; in the lower panel all lie to the right of both. In both panels the dots of the last row, starts at all times, lie furthest to the left." name="fig-audit-effects-time"
 fig, axes = plt.subplots(2, 1, figsize=(5.4, 4.2))
 for k, ax in enumerate(axes):
     for i, each in enumerate(scores.values()):
@@ -300,24 +300,24 @@ claim(
 )
 
 # %% [markdown]
-# The share of *gamma* rises on this organism; on two others (seeds 1 and 2) it stays near 0 with either start. The conspicuous finding need not be the expensive one. A drift that cannot be negative sounds like the end of a model, but the latent space is trained together with it, and can turn until forwards is enough. And a switch changes more than it mends: with starts at all times a training step also sees more cells.
+# The share of *gamma* rises on this organism; on two others (seeds 1 and 2) it stays near 0 with either start. So the most conspicuous finding need not be the one that costs most. A drift that cannot be negative sounds fatal to a model, but the latent space is trained together with it, and can turn until moving forwards is enough. And a switch changes more than it is meant to: with starts at all times, a training step also sees more cells.
 #
 # ## Check yourself
 #
-# <details><summary>A layer has no gradient in one batch. Is it dead?</summary><p>Not yet. Its units may fire for other cells. Ask several batches, and whether the layer has a path to the loss at all.</p></details>
-# <details><summary>A forecast ignores the cells of 60 h. Is that a fault?</summary><p>It depends on the claim. They have shaped the weights, but nothing that is special to them at the time of the forecast can show.</p></details>
-# <details><summary>A switch lowers the mean error of three seeds, and its dots lie among those of the model as published. What has it shown?</summary><p>Nothing yet: other seeds may say the opposite.</p></details>
+# <details><summary>A layer has no gradient in one batch. Is it dead?</summary><p>That is not shown. Its units may fire for other cells. Try several batches, and check whether the layer has a path to the loss at all.</p></details>
+# <details><summary>A forecast ignores the cells of 60 h. Is that a fault?</summary><p>That depends on what is claimed. They have shaped the weights, but nothing else about them can show in the forecast.</p></details>
+# <details><summary>A switch lowers the mean error of three seeds, but its dots lie among those of the model as published. What does that show?</summary><p>Nothing yet: other seeds may say the opposite.</p></details>
 
 # %% [markdown]
 # ## Key points
 #
-# - Ask by running: units that fire, inputs that are shuffled, second runs, answers that are known.
-# - An ignored input or a dead unit is a fact; whether it matters is a second measurement, with several seeds. Name commit, file and line, and say what was not established.
-# - Keep an audit as a test: `assert audit.input_use(...).passed` costs seconds, and the next change of the code is audited before anybody trains it.
+# - Question a program by running it: which units fire, which inputs matter, does a second run agree, are known answers right?
+# - An ignored input or a dead unit is a fact. Whether it matters takes a second measurement, with several seeds. Name commit, file and line, and say what was not established.
+# - Keep an audit as a test: `assert audit.input_use(...).passed` takes seconds, and the next change of the code is audited before anybody trains it.
 #
 # ## Exercises
 #
-# > **Exercise** Audit the package's own default: does the place of a cell at 72 h depend on what else is asked, do all coordinates move?
+# > **Exercise** Audit the package's own default, `ScNODE`: does the place of a cell at 72 h depend on what else is asked? Do all coordinates move?
 #
 # <details><summary>Solution</summary>
 #
@@ -332,15 +332,15 @@ claim(
 # print("never move:", (own.velocity(here, 60.0) == 0).all(axis=0).sum())
 # ```
 #
-# Nothing is found. Then look for what you did *not* ask: which cells does a forecast of the default use?
+# Nothing is found. Then think of what you did *not* ask: which cells does a forecast of the default use?
 #
 # </details>
 #
-# > **Exercise** Which audit finds the fault of `lambda x: (x - x.mean(axis=0)) / x.std(axis=0)`, applied to batches of cells, and when would no score ever show it?
+# > **Exercise** Which audit finds the fault in `lambda x: (x - x.mean(axis=0)) / x.std(axis=0)`, applied to batches of cells? When would no score ever show it?
 #
 # <details><summary>Solution</summary>
 #
-# `audit.contract(standardised, [x], by_sample=True)`: the result of a cell depends on the other cells of its batch, and a cell alone cannot be standardised. As long as every evaluation uses one and the same batch nothing is seen; but the test cells take part in their own preprocessing. Learn mean and deviation from the training cells, and keep them.
+# `audit.contract(standardised, [x], by_sample=True)`: the result of a cell depends on the other cells of its batch, and a single cell cannot be standardised at all. As long as every evaluation uses the same batch, no score shows it; but the test cells take part in their own preprocessing. Learn mean and standard deviation from the training cells, and keep them.
 #
 # </details>
 #

@@ -4,12 +4,12 @@
 # How to follow cells along a rule for their velocity, and how to learn the rule.
 #
 # > **Learning goals**
-# > - write an ODE solver in four lines, and choose one by its error and cost;
+# > - write an ODE solver in four lines, and choose a solver by its error and its cost;
 # > - learn a drift from pairs of cells, and differentiate through the solver in two ways.
 # >
 # > **Before**: a little PyTorch; [Counts of single cells](../foundations/counts_of_single_cells.ipynb).
 # >
-# > **Time**: 15 min to read, 1 min to run.
+# > **Time**: 12 min to read, 1 min to run.
 
 # %% tags=["colab"]
 # Google Colab only: install the book's package and keep the installed numpy and torch.
@@ -28,6 +28,7 @@ profile = "fast"
 seed = 0
 
 # %% tags=["hide-input"]
+from functools import partial
 from itertools import pairwise
 
 import matplotlib.pyplot as plt
@@ -43,22 +44,23 @@ plt.rcParams.update(book_style())
 claim = Claims(profile, seed)
 
 # %% [markdown]
-# How does a cell get from today to tomorrow? One way to model it: say how fast, and in which direction, a cell moves
-# at each place; then follow it in small steps. The rule for the speed is the right-hand side of an ordinary
-# differential equation (ODE), and in a [neural ODE](../../book/glossary.md#neural-ode) a network learns the rule.
+# How does a cell get from today to tomorrow? One way to model it is to say, for every state that a cell can be in,
+# how fast and in which direction it changes, and then to follow the cell in small steps. Such a rule is the
+# right-hand side of an ordinary differential equation (ODE). In a [neural ODE](../../book/glossary.md#neural-ode) a
+# network learns the rule from data.
 #
 # ## Two genes that shut each other off
 #
-# A cell that chooses between two types often holds two genes that repress each other. Each protein is made at a rate
-# that falls with the other one, and decays:
+# A cell that chooses between two types often has two genes that repress each other. Each protein is made more slowly
+# the more there is of the other, and decays:
 #
 # $$\frac{da}{dt} = \frac{4}{1 + b^4} - a \qquad \frac{db}{dt} = \frac{4}{1 + a^4} - b$$
 #
-# Time is counted in lifetimes of the proteins, amounts in that which halves the other gene's rate. This is a
+# Time is measured in lifetimes of the proteins; an amount of 1 halves the rate of the other gene. This is a
 # symmetric form of the toggle switch that [Gardner et al. 2000](https://doi.org/10.1038/35002131) built in bacteria.
 # The right-hand side is the velocity of a cell, also called the [drift](../../book/glossary.md#drift). A
-# [solver](../../book/glossary.md#solver) makes a path of it. The oldest one, Euler's, walks straight on until the
-# next time. The 400 cells of this page begin undecided, with both genes on; then, in each cell, one wins.
+# [solver](../../book/glossary.md#solver) turns velocities into a path. The oldest one, Euler's, walks straight on
+# until the next time. The 400 cells of this page start undecided, with both genes on; then one gene wins in each.
 
 
 # %%
@@ -95,7 +97,7 @@ truth = fine(start, measured_at)
 measured = truth + 0.1 * torch.as_tensor(rng.standard_normal(tuple(truth.shape)))
 now, later = (measured[i : i + 6, :100].reshape(-1, 2) for i in (0, 1))
 
-# %% tags=["hide-input"] caption="*Left*: the flow of the toggle switch (grey) and 16 cells that follow it for 8 lifetimes; dots are ends. *Right*: gene $a$ of one cell, by Euler with three steps. A small step follows the true path (grey); with large steps the gene swings up and down and settles nowhere." alt="Left: a plane of two genes with arrows; paths start in the middle, run down to the diagonal and bend to one of two corners. Right: four lines over time; step 0.25 lies on the true line, which dips and ends near 4; steps 1.0 and 1.25 swing up and down between 5 and below 0." name="fig-toggle"
+# %% tags=["hide-input"] caption="*Left*: the flow of the toggle switch (grey) and 16 cells that follow it for 8 lifetimes; a dot marks where each ends. *Right*: gene $a$ of one cell, by Euler's method with three step sizes. A small step follows the true path (grey); with large steps the gene swings up and down and never settles." alt="Left: a plane of two genes with arrows; paths start in the middle, run down to the diagonal and bend to one of two corners. Right: four lines over time; step 0.25 lies on the true line, which dips and ends near 4; steps 1.0 and 1.25 swing up and down between 5 and below 0." name="fig-toggle"
 fig, axes = plt.subplots(1, 2, figsize=(5.4, 3.0))
 side = np.linspace(0, 4.5, 24)
 places = torch.as_tensor(np.stack(np.meshgrid(side, side), axis=-1))
@@ -119,20 +121,20 @@ true = fine(start, grid(8, 8))[-1]
 off = {h: (euler(toggle, start, grid(8, h))[-1] - true).norm(dim=-1) for h in (0.5, 1.0)}
 lost = {h: float((distance > 1).double().mean()) for h, distance in off.items()}
 claim(
-    f"With steps of 0.5, {lost[0.5]:.0%} of the cells end more than 1 from their true place; with steps of 1, {lost[1.0]:.0%} do. A"
-    " step that is too long does not blur the picture a little: it carries both genes past the point where they should part, and"
-    " the cell never chooses, or chooses the other type.",
+    f"With steps of 0.5, {lost[0.5]:.0%} of the cells end further than 1 from their true place; with steps of 1, {lost[1.0]:.0%} do."
+    " A step that is too long does not just blur the result. It carries both genes past the point where they should part, and the"
+    " cell never chooses, or chooses the other type.",
     lost[0.5] < 0.02 and lost[1.0] > 0.5,
 )
 
 # %% [markdown]
 # ## Solvers: error against cost
 #
-# The [order](../../book/glossary.md#order-of-a-solver) $p$ of a solver says that half the step divides its error by
-# $2^p$. Its cost is the number of times that it asks for the velocity: once in a step of Euler, twice for `midpoint`,
-# four times for `rk4` (a Runge-Kutta method). `dopri5` chooses its own steps: it takes each with order 5 and with
-# order 4, and where the two differ by more than a tolerance, it repeats a shorter one. `torchdiffeq` has all of them
-# behind one function, `odeint(velocity, cells, times, method=...)`.
+# How small must a step be? That depends on the solver. If its [order](../../book/glossary.md#order-of-a-solver) is
+# $p$, halving the step divides the error by $2^p$. Its cost is the number of times that it evaluates the velocity:
+# per step once for Euler, twice for `midpoint`, four times for `rk4` (a Runge-Kutta method). `dopri5` chooses its own
+# steps: it computes each one with order 5 and with order 4, and where the two differ by more than a tolerance it tries
+# a shorter one. `torchdiffeq` has them all behind one function, `odeint(velocity, cells, times, method=...)`.
 
 
 # %% tags=["hide-input"]
@@ -156,7 +158,7 @@ orders = {m: -np.polyfit(*np.log(c[2:, ::-1].T), 1)[0] for m, c in curves.items(
 tried = [error_and_cost(grid(4, 4), rtol=10.0**-k, atol=10.0**-k) for k in range(3, 9)]
 curves["dopri5"] = np.array(tried)
 
-# %% tags=["hide-input"] caption="Error of one cell after 4 lifetimes against the evaluations of the velocity. At equal cost a high order is better by orders of magnitude, and the adaptive solver needs no step from you." alt="Falling lines with logarithmic axes; for the same number of evaluations rk4 and dopri5 are far below midpoint, and midpoint is below Euler." name="fig-orders"
+# %% tags=["hide-input"] caption="Error of one cell after 4 lifetimes against the number of times that the velocity was evaluated. At equal cost a solver of high order is better by orders of magnitude, and the adaptive one (`dopri5`) chooses its steps for you." alt="Falling lines with logarithmic axes; for the same number of evaluations rk4 and dopri5 are far below midpoint, and midpoint is below Euler." name="fig-orders"
 fig, ax = plt.subplots(figsize=(5.4, 3.2))
 for method, curve in curves.items():
     ax.plot(curve[:, 1], curve[:, 0], "o-", label=method, ms=4)
@@ -168,65 +170,56 @@ plt.show()
 needed = {m: curves[m][curves[m][:, 0] < 1e-4][0, 1] for m in ("rk4", "dopri5")}
 needed["euler"] = curves["euler"][-1].prod() / 1e-4
 claim(
-    f"The measured orders are {orders['euler']:.1f}, {orders['midpoint']:.1f} and {orders['rk4']:.1f}. For an error below 0.0001,"
-    f" `rk4` asks for the velocity {needed['rk4']:.0f} times and `dopri5` {needed['dopri5']:.0f} times; Euler would, at its order,"
-    f" about {round(needed['euler'], -2):,.0f} times.",
+    f"The measured orders of Euler, `midpoint` and `rk4` are {orders['euler']:.1f}, {orders['midpoint']:.1f} and {orders['rk4']:.1f}. To"
+    f" reach an error below 0.0001, `rk4` evaluates the velocity {needed['rk4']:.0f} times and `dopri5` {needed['dopri5']:.0f} times;"
+    f" Euler, at its order, would need about {round(needed['euler'], -2):,.0f} evaluations.",
     all(abs(orders[m] - p) < 0.3 for m, p in {"euler": 1, "midpoint": 2, "rk4": 4}.items()),
     max(needed["rk4"], needed["dopri5"]) < 150 < 1000 < needed["euler"],
 )
 
 # %% [markdown]
-# So halve the step until the answer no longer changes.
+# When the true path is not known, as is usual, halve the step until the answer no longer changes.
 #
 # ## A drift that is learned
 #
-# Now the rule is unknown. A small network stands in its place, and the data say what it should do ([Chen et al.
-# 2018](https://arxiv.org/abs/1806.07366)).
-
-
-# %%
-class Drift(nn.Module):
-    """A network that gives the velocity of cells (..., 2)."""
-
-    def __init__(self):
-        super().__init__()
-        layers = nn.Linear(2, 32), nn.Tanh(), nn.Linear(32, 32), nn.Tanh()
-        self.net = nn.Sequential(*layers, nn.Linear(32, 2)).double()
-
-    def forward(self, time, cells):
-        return self.net(cells)
-
-
-def fit(drift, cells, target, times, solver, n_steps=300):
-    """Train a drift until its path meets target (times, cells, genes)."""
-    optimizer = torch.optim.Adam(drift.parameters())
-    rate = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.01, n_steps)
-    for _ in range(n_steps):
-        path = odeint(drift, cells, times, **solver)
-        loss = (path - target).square().mean()
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        rate.step()
-    return drift
-
-
-# %% [markdown]
+# Now suppose that nobody knows the rule. A small network takes its place, and data say what it should do ([Chen et
+# al. 2018](https://arxiv.org/abs/1806.07366)).
+#
 # ![Three boxes in a row, joined by arrows. Cells now, filled circles, go into a rounded box, the drift: a network from place to velocity. A loop of two arrows joins it with a box below, the solver: many small steps. From the solver an arrow leads to the cells predicted for later, triangles. Beside them lie the measured cells of later, hollow circles, joined by a double arrow, the error. A dashed arrow leads from the error back to the drift: its derivative changes the weights.](../../book/_static/diagrams/neural_ode.svg)
 #
-# *The network says how fast and where to; the solver walks; the error goes back through both to the weights.*
+# *The network says how fast and where to; the solver takes the steps; the derivative of the error goes back through both to the weights.*
 #
-# The data are pairs: a cell now and the same cell one lifetime later, both measured with noise. A microscope gives
-# such pairs. Sequencing destroys the cell; there, whole populations take the place of pairs ([Expression at
-# unmeasured times](unmeasured_times.ipynb)). Of the 400 cells, 100 are for training.
+# The data are pairs: a cell now and the same cell one lifetime later, both measured with noise. A microscope can give
+# such pairs. Sequencing destroys the cell, so that whole populations have to take the place of pairs ([Expression at
+# unmeasured times](unmeasured_times.ipynb)). Of the 400 cells, 100 are used for training.
 
 # %%
-pairs = torch.stack([now, later])
-rk4 = {"method": "rk4", "options": {"step_size": 0.5}}
 torch.manual_seed(seed)
-drift = fit(Drift(), now, pairs, unit, rk4)
+net = nn.Sequential(
+    nn.Linear(2, 32), nn.Tanh(),
+    nn.Linear(32, 32), nn.Tanh(),
+    nn.Linear(32, 2),
+).double()  # fmt: skip
 
-# %% tags=["hide-input"] caption="How far the learned drift is from the true one, with the training cells as dots. It is right where cells were, and a guess elsewhere." alt="A coloured map of the error in the plane of the two genes; it is pale along the cloud of dots and dark in the corner where both genes are high." name="fig-learned"
+
+def drift(time, cells):
+    """Velocity of cells (..., 2), by the network."""
+    return net(cells)
+
+
+# %%
+rk4 = {"method": "rk4", "options": {"step_size": 0.5}}
+optimizer = torch.optim.Adam(net.parameters())
+rate = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.01, 300)
+for _ in range(300):
+    predicted = odeint(drift, now, unit, **rk4)[-1]
+    loss = (predicted - later).square().mean()
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    rate.step()
+
+# %% tags=["hide-input"] caption="How far the learned drift is from the true one; dots are training cells. It is right where there were cells (yellow), and a guess elsewhere (blue)." alt="A coloured map of the error in the plane of the two genes; it is pale along the cloud of dots and dark in the corner where both genes are high." name="fig-learned"
 line = np.linspace(0, 5, 41)
 plane = torch.as_tensor(np.stack(np.meshgrid(line, line), axis=-1))
 with torch.no_grad():
@@ -243,26 +236,27 @@ learned = odeint(drift, start[100:], measured_at)[-1].detach()
 miss = float((learned - truth[-1, 100:]).norm(dim=-1).median())
 same = float((learned.argmax(-1) == truth[-1, 100:].argmax(-1)).double().mean())
 claim(
-    f"After 6 lifetimes the median held-out cell is {miss:.2f} from its true place, less than the noise of a measurement (0.1 in each"
-    f" gene), and {same:.0%} of the cells have the right type. Yet at (4.5, 4.5), where no cell was, the drift is off by {off[36, 36]:.1f}.",
+    f"Six lifetimes later the median held-out cell is {miss:.2f} from its true place, less than the noise of a measurement (0.1 in each"
+    f" gene), and {same:.0%} of the cells have the right type. Yet at (4.5, 4.5), where there was no cell, the drift is off by"
+    f" {off[36, 36]:.1f}.",
     miss < 0.1 and same > 0.95 and bool(off[36, 36] > 1),
 )
 
 # %% [markdown]
 # ## Derivatives through a solver
 #
-# Training needs the derivative of the loss by the weights. There are two ways to it.
+# Training needs the derivative of the loss with respect to the weights. There are two ways to get it.
 #
-# - **Backpropagation** goes back through every operation of the solver. It is exact for what was computed, and keeps
-#   all that was computed until then.
+# - **Backpropagation** goes back through every operation of the solver. It is exact for what was computed, but has to
+#   keep all intermediate results in memory.
 # - The **[adjoint method](../../book/glossary.md#adjoint-method)** (`odeint_adjoint`) solves a second ODE backwards in
-#   time, and computes the states again on the way. It keeps the states at the requested times and nothing else.
+#   time and recomputes the states on the way. It keeps the states at the requested times and nothing else.
 
 
 # %% tags=["hide-input"]
 def derivative(solver, step):
-    """Derivative of a loss by the weights, and kB that PyTorch keeps for it."""
-    weights, kept = list(drift.parameters()), {}
+    """Derivative of a loss with respect to the weights, and kB that PyTorch keeps for it."""
+    weights, kept = list(net.parameters()), {}
 
     def note(tensor):
         kept[tensor.untyped_storage().data_ptr()] = tensor
@@ -277,53 +271,57 @@ def derivative(solver, step):
     return torch.cat([part.flatten() for part in parts]), size / 1e3
 
 
-exact, solvers = derivative(odeint, 4 / 512)[0], {"back": odeint, "adjoint": odeint_adjoint}
+adjoint = partial(odeint_adjoint, adjoint_params=tuple(net.parameters()))
+exact, solvers = derivative(odeint, 4 / 512)[0], {"back": odeint, "adjoint": adjoint}
 found = {(k, n): derivative(solver, 4 / n) for k, solver in solvers.items() for n in (8, 128)}
 kb = {key: size for key, (_, size) in found.items()}
 off_by = {key: float((vector - exact).norm() / exact.norm()) for key, (vector, _) in found.items()}
 claim(
-    f"With 8 steps of `rk4` backpropagation keeps {kb['back', 8]:,.0f} kB and with 128 steps {kb['back', 128]:,.0f} kB; the adjoint"
-    f" keeps {kb['adjoint', 8]:.1f} kB in both cases. With 8 steps backpropagation is off by {off_by['back', 8]:.0%} and the adjoint"
-    f" by {off_by['adjoint', 8]:.0%} from the derivative with 512 steps; with 128 steps both are right to less than 0.01%.",
+    f"**Memory**: with 8 steps of `rk4`, backpropagation keeps {kb['back', 8]:,.0f} kB, with 128 steps {kb['back', 128]:,.0f} kB; the"
+    f" adjoint keeps {kb['adjoint', 8]:.1f} kB either way. **Accuracy**, against the derivative with 512 steps: with 8 steps"
+    f" backpropagation is off by {off_by['back', 8]:.0%} and the adjoint by {off_by['adjoint', 8]:.0%}; with 128 steps both agree with"
+    " it to better than 0.01 %.",
     kb["back", 128] > 10 * kb["back", 8] and kb["adjoint", 128] == kb["adjoint", 8],
     max(off_by["back", 128], off_by["adjoint", 128]) < 1e-4,
 )
 
 # %% [markdown]
-# > **Note** For the small states of cell models (tens of coordinates, tens of steps) backpropagation fits into memory
-# > and is exact. The adjoint is for large states and many steps; its tolerance is then part of the derivative.
+# > **Note** Models of cells have small states (tens of coordinates) and take tens of steps: backpropagation fits into
+# > memory and is exact. The adjoint is for large states and many steps; how exactly it is solved then decides how
+# > exact the derivative is.
 #
 # ## Check yourself
 #
 # <details><summary>You halve the step and the predicted fates of cells change. What do you do?</summary>
 #
-# Halve it again, until they stop. Before, the fates were the solver's.
+# Halve it again, until the fates no longer change. Until then they are a product of the solver.
 #
 # </details>
 #
 # <details><summary>A drift fits the training cells perfectly. Where may you believe it?</summary>
 #
-# Where cells were. Elsewhere it is a guess, however smooth it looks.
+# Where there were cells. Elsewhere it is a guess, however smooth it looks.
 #
 # </details>
 #
 # <details><summary>When is the adjoint worth its error?</summary>
 #
-# When what backpropagation keeps does not fit into memory. For cells it mostly does.
+# When what backpropagation keeps does not fit into memory. In models of cells it mostly does.
 #
 # </details>
 
 # %% [markdown]
 # ## Key points
 #
-# - A solver is a choice with an error. Halve the step and look; a step too long sends a cell to another type.
-# - A learned drift is known where cells were.
-# - Backpropagation is exact and keeps everything; the adjoint keeps almost nothing and is as exact as its tolerance.
+# - Every solver makes an error. Halve the step and see what changes: a step that is too long can send a cell to the
+#   wrong type.
+# - A learned drift can be trusted where there were cells.
+# - Backpropagation is exact and keeps everything; the adjoint keeps almost nothing and is as exact as its steps.
 #
 # ## Exercises
 #
 # > **Exercise** Decay alone, $\tfrac{dx}{dt} = -x$ from $x = 1$, ends at 0. Follow it by Euler to time 30 with steps
-# > of 0.5, 1.5, 2 and 2.5. From which step on is the answer useless, and why from there?
+# > of 0.5, 1.5, 2 and 2.5. From which step on is the answer useless, and why?
 #
 # <details><summary>Solution</summary>
 #
@@ -339,8 +337,8 @@ claim(
 # <details><summary>Solution</summary>
 #
 # With `there` for the ends, `odeint(toggle, there, torch.tensor([16.0, 0.0], dtype=torch.float64), ...)` walks back.
-# By about 3e-6 and 0.07. A flow that gathers cells into types forgets where they came from, so that small errors grow
-# on the way back. More requested times help the adjoint, since it begins anew at each of them.
+# The cells miss their start by about 3e-6 and 0.07. A flow that gathers cells into types forgets where they came from,
+# so that small errors grow on the way back. More requested times help the adjoint, which restarts at each of them.
 #
 # </details>
 #

@@ -4,13 +4,13 @@
 # The published model, piece by piece: an autoencoder, a drift and a distance between populations.
 #
 # > **Learning goals**
-# > - say how a model can learn movement from cells that were each seen once;
+# > - say how a model can learn movement from cells that were each seen only once;
 # > - build the published scNODE from linear layers, Euler steps and a Sinkhorn divergence, and check it against the package;
-# > - read in a trained model which way its cells cannot move, and what training has undone.
+# > - find out which way the cells of a trained model cannot move, and what its training has undone.
 # >
 # > **Before**: [Neural ODEs](neural_odes.ipynb).
 # >
-# > **Time**: 22 min to read, 1 min to run.
+# > **Time**: 21 min to read, 1 min to run.
 
 # %% tags=["colab"]
 # Google Colab only: install the book's package and keep the installed numpy and torch.
@@ -54,15 +54,15 @@ claim = Claims(profile, seed)
 # %% [markdown]
 # ## How can a model learn a movement that nobody saw?
 #
-# Reading the RNA of a cell destroys it. A time course of single cells is therefore a row of [snapshots](../../book/glossary.md#snapshot): other cells at each time, and no cell twice. Nothing in it is a velocity. Yet we want to know what the population looks like between two snapshots, and beyond the last one.
+# Reading the RNA of a cell destroys it. A time course of single cells is therefore a row of [snapshots](../../book/glossary.md#snapshot): different cells at each time, and no cell twice. No velocity was measured. Yet we want to know what the population looks like between two snapshots, and beyond the last one.
 #
-# scNODE ([Zhang et al. 2024](https://doi.org/10.1093/bioinformatics/btae393)) does not need to know which cell became which. It moves a whole cloud of cells and compares clouds: the movement is good if the moved cloud looks like the measured one at every time. That takes three pieces: a space in which cells are moved, a rule that moves them, and a distance between two clouds that also says in which direction each cell should have gone.
+# scNODE ([Zhang et al. 2024](https://doi.org/10.1093/bioinformatics/btae393)) does not need to know which cell became which. It moves a whole cloud of cells and compares clouds: the movement is good if the moved cloud looks like the measured one at every time. This takes three pieces: a space in which cells are moved, a rule that moves them, and a distance between two clouds that also says in which direction each cell should have gone.
 #
 # ![Three columns, for the first, second and third time. At the top the measured cells of each time, hollow circles. They go down into a box, the encoder, which gives a mean and a spread. Below it, in latent space, the encoded cells of the first time, red triangles, are moved to the second and third time by arrows: the drift, solved as an ODE. Beside them at each time lie the encoded measured cells, hollow circles, joined to the triangles by a double arrow, the transport loss. A second box, the decoder, takes the triangles to gene space, where again a double arrow compares them with measured cells. Encoder and decoder are trained by themselves first.](../../book/_static/diagrams/scnode_published.svg)
 #
 # *Cells of the first time alone are moved through all times; at each time a transport loss compares them with measured cells, in latent space and in gene space.*
 #
-# This page builds the model as its public code does (`rsinghlab/scNODE` at commit `ba55e8d`), with the sizes that the authors used for zebrafish. The cells come from a simulated organism, in which a progenitor becomes one of three types: 60 cells at each of nine times. The cells of 48 h and of 96 h are put aside, and nothing on this page sees them. The model works with log values, $\log(1 + \text{counts per } 10{,}000)$.
+# This page builds the model as its public code does (`rsinghlab/scNODE` at commit `ba55e8d`), with the layer sizes that the authors used for zebrafish. The cells come from a simulated organism in which a progenitor becomes one of three types: 60 cells at each of nine times. The cells of 48 h and 96 h are set aside, and nothing on this page sees them. The model works with log values, $\log(1 + \text{counts per } 10{,}000)$.
 
 # %% tags=["hide-input"]
 organism = simulate_organism(seed=seed, preset="small")
@@ -74,16 +74,17 @@ hours = np.unique(at)
 counts = train.X.toarray()
 log_values = np.log1p(counts * (1e4 / counts.sum(axis=1, keepdims=True)))
 values = torch.as_tensor(log_values, dtype=torch.float64)
-print(f"{train.n_obs} cells, {train.n_vars:,} genes, hours {hours}")
+listed = ", ".join(f"{hour:.0f}" for hour in hours)
+print(f"{train.n_obs} cells, {train.n_vars:,} genes, at {listed} h")
 
 # %% [markdown]
 # ## Three networks and a step
 #
-# 1. The **encoder** takes the log values of a cell to the mean $\mu$ and the spread $\sigma$ of 50 [latent](../../book/glossary.md#latent-space) coordinates. A latent point is drawn as $\mu + \varepsilon\sigma$, with standard normal $\varepsilon$. No layer has an activation: $\mu$ is linear in the cell, and $\sigma$ the absolute value of something linear.
+# 1. The **encoder** turns the log values of a cell into the mean $\mu$ and the spread $\sigma$ of 50 [latent](../../book/glossary.md#latent-space) coordinates. A latent point is drawn as $\mu + \varepsilon\sigma$, with standard normal $\varepsilon$. No layer has an activation: $\mu$ is linear in the cell, and $\sigma$ is the absolute value of something linear.
 # 2. The **[drift](../../book/glossary.md#drift)** gives the velocity of a latent point: three linear layers, each followed by a ReLU.
-# 3. The **decoder** takes a latent point back to log values: one linear layer.
+# 3. The **decoder** turns a latent point back into log values: one linear layer.
 #
-# A path is made of straight lines: from each time to the next, a point keeps the velocity that it has at the start of the step (Euler's method). The clock counts times instead of hours, 0, 1, 2, ... Held-out times count too, so that the training times are 0, 1, 2, 3, 4, 6 and 7.
+# A path is made of straight lines: from each time to the next, a point keeps the velocity that it has at the start (Euler's method). The clock counts measurements instead of hours: 0, 1, 2, ... Held-out times count too, so that the training times are 0, 1, 2, 3, 4, 6 and 7.
 
 # %%
 n_genes, n_latent = train.n_vars, 50
@@ -115,9 +116,9 @@ def euler(points, clock):
 # %% [markdown]
 # ## How far is one population from another?
 #
-# [Optimal transport](../../book/glossary.md#optimal-transport) carries one cloud to the other at the least total cost, here half the squared distance. The cost is a score. Its derivative is more: a direction for every cell.
+# [Optimal transport](../../book/glossary.md#optimal-transport) carries one cloud to the other at the least total cost; the cost of moving one cell is half its squared distance. The total cost is a score. Its derivative is more: a direction for every cell.
 
-# %% tags=["hide-input"] caption="Measured cells of 36 h (blue) and 60 h (grey) in two principal components. Arrows say where the divergence pulls every third blue cell, and show a quarter of the way: towards the nearer part of the other cloud. In training, the blue cells are the predicted ones, and the drift learns to follow the arrows." alt="A scatter plot of two clouds, blue on the right and grey on the left. Arrows start at 20 of the blue dots and point to the left; those of upper dots end higher than those of lower dots." name="fig-divergence-pull"
+# %% tags=["hide-input"] caption="Measured cells of 36 h (blue) and 60 h (grey) in two principal components. Arrows show, for every third blue cell, a quarter of the way on which the divergence pulls it: to a matching part of the other cloud. In training, the blue cells are the predicted ones, and the drift learns to follow the arrows." alt="A scatter plot of two clouds, blue on the right and grey on the left. Arrows start at 20 of the blue dots and point to the left; those of upper dots end higher than those of lower dots." name="fig-divergence-pull"
 planar = PCA(2, random_state=seed).fit(log_values)
 points = [planar.transform(log_values[at == hour]) for hour in (36.0, 60.0)]
 x = torch.as_tensor(points[0]).requires_grad_()
@@ -133,7 +134,9 @@ ax.legend(fontsize="small")
 plt.show()
 
 # %% [markdown]
-# A little entropy makes the cost smooth and quick to find. Each cell has a price, $f$ in one cloud and $g$ in the other, and the prices answer each other with a *soft minimum* of cost minus price until they agree. The softness is a length, which shrinks from the diameter of the clouds to a *blur*. Prices are found without a derivative; the last answer carries it. A smoothed cost is not zero for equal clouds. The [Sinkhorn divergence](../../book/glossary.md#sinkhorn-divergence) therefore subtracts half of what each cloud costs against itself ([Feydy et al. 2019](https://arxiv.org/abs/1810.08278)).
+# How is the least cost found? Each cell gets a price, $f$ in one cloud and $g$ in the other. In turn, the price of each cell is set to the minimum, over the other cloud, of cost minus price, until nothing changes. A little entropy turns this into a *soft minimum*, which makes the cost smooth and quick to find. How soft it is, is given as a length, which shrinks from the diameter of the clouds to a *blur*. Only the last round of prices is differentiated.
+#
+# A smoothed cost is not zero for equal clouds. The [Sinkhorn divergence](../../book/glossary.md#sinkhorn-divergence) therefore subtracts half of what each cloud costs against itself ([Feydy et al. 2019](https://arxiv.org/abs/1810.08278)).
 
 
 # %%
@@ -170,7 +173,7 @@ def divergence(x, y, blur=0.05, scaling=0.5):
 # %% [markdown]
 # ## One step of training
 #
-# Training has two phases. In the first, encoder and decoder learn to reproduce all training cells (200 steps). In the second, all three networks are trained together. A step draws 32 cells of the *first* time, encodes them, takes them through all training times and decodes them there. The loss is the mean over times of the divergence from measured cells (200 in the published settings, here all 60 of a time), plus the same between the encoded cells of each time and the path.
+# Training has two phases. In the first, encoder and decoder learn to reproduce all training cells (200 steps). In the second, all three networks are trained together. A step draws 32 cells of the *first* time, encodes them, moves them through all training times and decodes them there. The loss has two parts, both means over times: the divergence between decoded and measured cells (200 of a time in the published settings, here all 60), and the divergence between the moved points and encoded cells of that time.
 
 
 # %%
@@ -186,7 +189,7 @@ def loss_of(batch):
 # %% [markdown]
 # ## Is it the same model?
 #
-# The next cell gives the networks above the weights of a model that the package has pre-trained. It then computes the loss of a batch, and its gradient by every weight, by hand and with the package, in double precision.
+# The networks above now get the weights of a model that the package has pre-trained. Then the loss of a batch and its gradient with respect to every weight are computed twice, by hand and with the package, in double precision.
 
 # %% tags=["hide-input"]
 published = {"joint_steps": 100, "target_size": 60, "time_points": times}
@@ -213,17 +216,17 @@ by_weight = [
 gaps = [(a - b).norm() / b.norm() for a, b in (losses.values(), by_weight)]
 in_drift = sum(w.numel() for w in drift.parameters())
 claim(
-    "Loss and gradient differ by less than one part in a billion. There are"
-    f" {len(weights):,} weights, {in_drift:,} of them in the drift.",
+    "Loss and gradient of the two differ by less than one part in a billion. There"
+    f" are {len(weights):,} weights, {in_drift:,} of them in the drift.",
     float(max(gaps)) < 1e-9,
 )
 
 # %% [markdown]
-# A gradient passes through every piece, so all of them are the package's, which is tested against values of the authors' code.
+# The gradient passes through every piece, so every piece agrees with the package, which in turn is tested against values of the authors' code.
 #
 # ## What the second phase does to the first
 #
-# Now train by hand: 30 steps of the second phase, with Adam at the published rate. Before each step, look at how well the autoencoder still reproduces the cells.
+# Now train by hand: 30 steps of the second phase, with Adam at the published learning rate. Before each step we look at how well the autoencoder still reproduces the cells.
 
 # %%
 weights = by_hand.parameters()
@@ -239,7 +242,7 @@ for _ in range(31):
     loss_of(batch).backward()
     optimizer.step()
 
-# %% tags=["hide-input"] caption="Mean squared error of the reproduced training cells in the first steps on the transport loss. Dashed: the error of one constant, the mean profile. Dotted: the error after pre-training." alt="A line that starts at the dotted line, jumps to the dashed one or above it in the first steps and comes down again to a level between the two." name="fig-lost"
+# %% tags=["hide-input"] caption="Mean squared error of the reproduced training cells during the first steps on the transport loss. Dashed: the error of one constant, the mean profile. Dotted: the error after pre-training. The first steps undo most of the pre-training." alt="A line that starts at the dotted line, jumps to the dashed one or above it in the first steps and comes down again to a level between the two." name="fig-lost"
 constant = float((values - values.mean(0)).square().mean())
 fig, ax = plt.subplots(figsize=(5.4, 2.8))
 ax.axhline(constant, ls="--", color=GREY, label="one constant")
@@ -251,9 +254,9 @@ plt.show()
 
 # %% tags=["hide-input"]
 claim(
-    f"Pre-training takes the error from {constant:.3f}, that of a constant,"
-    f" to {errors[0]:.3f}. One step on the transport loss takes it back to"
-    f" {errors[1]:.3f}: most of the gain is lost. After 30 steps it is"
+    f"Pre-training brings the error down from {constant:.3f}, that of a"
+    f" constant, to {errors[0]:.3f}. A single step on the transport loss puts"
+    f" it at {errors[1]:.3f}: most or all of the gain is lost. After 30 steps it is"
     f" {errors[-1]:.3f}, and part of the gain has come back.",
     errors[0] < 0.95 * constant,
     errors[1] - errors[0] > 0.6 * (constant - errors[0]),
@@ -261,11 +264,11 @@ claim(
 )
 
 # %% [markdown]
-# The first steps of Adam move every weight by about the learning rate, however small its gradient ([Kingma & Ba 2015](https://arxiv.org/abs/1412.6980)). More than a thousand genes stand in front of each latent coordinate, and their changes add up.
+# Why? The first steps of Adam move every weight by about the learning rate, however small its gradient ([Kingma & Ba 2015](https://arxiv.org/abs/1412.6980)). More than a thousand genes feed each latent coordinate, and the changes of their weights add up.
 #
 # ## A direction that no cell can take
 #
-# In the package all of this is `PublishedScNODE`. It is trained here for 100 steps of the second phase (published: 1,000). In the code at commit `ba55e8d` the drift ends with a ReLU, so that no velocity is negative. What does that leave?
+# In the package all of this is `PublishedScNODE`. It is trained here for 100 steps of the second phase (published: 1,000). In the code at commit `ba55e8d` the drift ends with a ReLU, so that no velocity is negative. How much movement does that leave?
 
 # %%
 trained = PublishedScNODE(**published, seed=seed).fit(train)
@@ -280,7 +283,7 @@ claim(
 )
 
 # %% [markdown]
-# A second habit of the same code: the solver steps from one requested time to the next, so that the answer for a time depends on what else is asked for. `solver_grid="fixed"` gives it steps of its own, and each other observation of this kind has a setting in `PublishedScNODE` that changes it and leaves the rest alone. Whether that helps is a question for data whose truth is known: [scNODE, the package's](scnode_package.ipynb).
+# The same code steps from one requested time to the next, so that the answer for a time depends on what else is asked for ([What flows cannot do](what_flows_cannot_do.ipynb)). `solver_grid="fixed"` gives the solver steps of its own. For each observation of this kind `PublishedScNODE` has a setting that changes it and leaves the rest alone. Whether such a change helps can only be said on data whose truth is known: see [scNODE, the package's](scnode_package.ipynb).
 #
 # ## Check yourself
 #
@@ -290,9 +293,9 @@ claim(
 #
 # </details>
 #
-# <details><summary>Where does the published model take the fates of the last time from?</summary>
+# <details><summary>From what does the published model make the different fates of the last time?</summary>
 #
-# From cells of the first time, which differ by what was measured of them and by the noise that draws their latent points. The drift has to pull small differences apart.
+# From cells of the first time, which differ in their measured values and in the noise that draws their latent points. The drift has to pull these small differences apart.
 #
 # </details>
 #
@@ -305,13 +308,13 @@ claim(
 # %% [markdown]
 # ## Key points
 #
-# - scNODE is a latent space, a drift and a distance between populations, each of a few lines that can be checked.
+# - scNODE is a latent space, a drift and a distance between populations. Each takes a few lines that can be checked.
 # - The gradient of the distance tells every cell where to go. It stands in for the pairs that nobody measured.
-# - What one phase of training has learned, the next may undo. Look at its first steps.
+# - What one phase of training has learned, the next may undo. Look at the first steps.
 #
 # ## Exercises
 #
-# > **Exercise** Leave the term of the measured cells alone, `transport(y, y)`, out of `divergence`. What changes: the value, the gradient, the cost?
+# > **Exercise** Leave the term of the measured cells, `transport(y, y)`, out of `divergence`. What changes: the value, the gradient, the cost?
 #
 # <details><summary>Solution</summary>
 #
@@ -323,7 +326,7 @@ claim(
 # print(float(full.detach()), float(transport(y, y, lengths) / 2), float(by_x.norm()))
 # ```
 #
-# The gradient is the same, because the term does not depend on `x`. The value hardly changes: in more than a thousand genes, cells are so much further apart than the blur that each is carried to itself. For the same reason the divergence of two samples of one population is not 0 here. With 200 measured cells the term costs most; the package computes it only at the steps whose loss is kept.
+# The gradient is the same, because the term does not depend on `x`. The value hardly changes: in more than a thousand genes, cells are so much further apart than the blur that each is carried to itself. For the same reason the divergence of two samples of one population is not 0 here. With 200 measured cells the term costs most of the time; the package computes it only at the steps whose loss is kept.
 #
 # </details>
 #
@@ -336,7 +339,7 @@ claim(
 # print((signed.velocity(signed.encode(train), time=0.0) < 0).mean())
 # ```
 #
-# About half. Whether the predictions are better for it is another question, which the next page asks.
+# About half. Whether the predictions are better for it is another question, which the next page takes up.
 #
 # </details>
 #

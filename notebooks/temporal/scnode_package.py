@@ -6,7 +6,7 @@
 # > **Learning goals**
 # > - say what a model of counts does about depth, and check its latent points;
 # > - turn snapshots into a regression: pairs by optimal transport, curves, flow matching;
-# > - read a comparison with a floor, a copy and a simple method in it, and say where a prediction stops being one.
+# > - read a comparison against a floor, a copy and a simple method, and say where prediction ends.
 # >
 # > **Before**: [scNODE by hand](scnode_by_hand.ipynb); [What a score rewards](../pitfalls/what_a_score_rewards.ipynb) helps.
 # >
@@ -54,7 +54,7 @@ claim = Claims(profile, seed)
 # %% [markdown]
 # ## What would you change?
 #
-# [scNODE by hand](scnode_by_hand.ipynb) built the published model ([Zhang et al. 2024](https://doi.org/10.1093/bioinformatics/btae393)): cells of the first time are moved through all times, and a distance in gene space tells the drift where they should have been. Two things make that hard. Gene space is full of the noise of counting, and a path through the whole series has to be right everywhere at once. The default of the package keeps the plan, a latent space with a drift in it, and changes every part.
+# [scNODE by hand](scnode_by_hand.ipynb) built the published model ([Zhang et al. 2024](https://doi.org/10.1093/bioinformatics/btae393)): cells of the first time are moved through all times, and a distance in gene space tells the drift where they should have been. Two things make that hard. Gene space is full of counting noise, and a path through the whole series has to be right everywhere at once. The package's default keeps the plan, a latent space with a drift in it, and changes every part.
 #
 # ![A column of boxes from top to bottom. Counts of all training times go into factors of counts, which know the depth of each cell. Cells of neighbouring times are paired by optimal transport and joined by curves. The drift, position and time to velocity, is learned by flow matching. Below, a time axis with measured times 1, 2 and 3 and a new time between 2 and 3: cells of time 2 move forwards to it, cells of time 3 move backwards to it, more of the nearer time. Beyond time 3 an arrow fades. Last, an observation model draws depth and counts of the predicted cells, or leaves the noise out.](../../book/_static/diagrams/scnode_default.svg)
 #
@@ -67,7 +67,7 @@ claim = Claims(profile, seed)
 # | starts | first time | every training time |
 # | beyond the last time | goes on | fades, as fast as the data suggest |
 #
-# The cells are those of the page before: 60 at each of nine times of a simulated organism, without 48 h, between two training times, and 96 h, beyond the last.
+# The cells are those of the page before: a simulated organism with 60 cells at each of nine times. Two times are held out: 48 h, between two training times, and 96 h, beyond the last.
 
 # %%
 organism = simulate_organism(seed=seed, preset="small")
@@ -79,13 +79,13 @@ model = ScNODE(seed=seed).fit(train)
 # %% [markdown]
 # ## Counts, depth and a latent space
 #
-# Cells differ in [depth](../../book/glossary.md#depth), for reasons that are not theirs. The usual recipe divides by it, takes logarithms and looks for principal components. But for a gene with few counts, $\log(1 + x)$ of a single count is a larger value in a shallow cell than in a deep one: what division took out of the means comes back in the shape.
+# Cells differ in [depth](../../book/glossary.md#depth) for technical reasons. The usual recipe divides by it, takes logarithms and computes principal components. But after division a single count becomes a larger log value in a shallow cell than in a deep one: for genes with few counts, depth is gone from the means and comes back in the shape of the distribution.
 #
 # A model of counts does without the division. A cell with total $s$ and latent point $z$ has counts of gene $g$ with the mean
 #
 # $$m_g = s\, e^{a_g + b_g^\top z}$$
 #
-# and the variance $m_g + \varphi_g m_g^2$: a negative binomial. The total is *given*, so that no coordinate of $z$ has to explain it. The factors are those of [Townes et al. 2019](https://doi.org/10.1186/s13059-019-1861-6) with a normal prior on $z$. A latent point is where a cell most probably lies: the mode of the function below, which the package finds in six Newton steps.
+# and the variance $m_g + \varphi_g m_g^2$: a negative binomial. The total is *given*, so that no coordinate of $z$ has to explain it. The factors are those of [Townes et al. 2019](https://doi.org/10.1186/s13059-019-1861-6) with a normal prior on $z$. The latent point of a cell is its most probable place: the maximum of the function below, which the package finds in six Newton steps.
 
 # %%
 counts = torch.as_tensor(train.X.toarray(), dtype=torch.float32)
@@ -120,13 +120,13 @@ claim(
 # %% [markdown]
 # ## From snapshots to velocities
 #
-# A drift is learned from cells that move, and no cell was seen twice. [Optimal transport](../../book/glossary.md#optimal-transport) pairs the cells of each time with those of the next so that the sum of squared distances is the least possible. The pairs are a guess, the shortest one; nothing in snapshots proves it ([Weinreb et al. 2018](https://doi.org/10.1073/pnas.1714723115)). A straight line through each pair would give velocities that jump at every training time. So pairs are joined to chains over four times, and a cubic curve through each chain gives a position and a velocity at any time between.
+# Learning a drift takes cells that move, and no cell was seen twice. [Optimal transport](../../book/glossary.md#optimal-transport) pairs the cells of each time with those of the next so that the sum of squared distances is as small as possible. The pairs are a guess, the shortest one; nothing in snapshots proves it ([Weinreb et al. 2018](https://doi.org/10.1073/pnas.1714723115)). A straight line through each pair would give velocities that jump at every training time. So pairs are joined into chains over four times, and a cubic curve through each chain gives a position and a velocity at any time between.
 #
 # ![Four measured times on a horizontal axis, at unequal distances; one latent coordinate upwards. Five cells at each time. Thin lines join each cell to its partner at the next time by optimal transport. One chain of four cells is drawn bold: dashed straight lines with corners at the cells, and a smooth curve through the same cells. A dot on the curve between the second and third time carries an arrow along the curve: its velocity. Flow matching learns from many such points.](../../book/_static/diagrams/chained_cells.svg)
 #
 # *Straight lines between pairs turn a corner at every measured time; a curve through a chain of four cells bends, and gives a position and a velocity at any time between.*
 #
-# What remains is regression, or [flow matching](../../book/glossary.md#flow-matching) ([Tong et al. 2024](https://arxiv.org/abs/2302.00482)): a network is asked for the velocity at a position and a time. Many curves run through one place. The best answer in the square is their *mean* velocity, and a drift with the mean velocity everywhere carries one population to the next. No ODE is solved in training.
+# What remains is regression, called [flow matching](../../book/glossary.md#flow-matching) ([Tong et al. 2024](https://arxiv.org/abs/2302.00482)): a network learns the velocity at a position and a time. Many curves run through one place. The answer with the least squared error is their *mean* velocity, and a drift with the mean velocity everywhere carries one population to the next. No ODE is solved in training.
 
 # %%
 at = train.obs["time"].to_numpy()
@@ -177,9 +177,9 @@ claim(
 # %% [markdown]
 # ## Does it help?
 #
-# The organism can be asked for the truth: the mean log value of a cell over many measurements at different depths, which is what all models predict without noise. The score says whether a population is in the right place: it is the squared [Wasserstein distance](../../book/glossary.md#wasserstein-distance) $W_2^2$ to 400 true cells, in ten principal components of true training cells. Beside the models stand a [floor](../../book/glossary.md#floor), which is other true cells of the same time; a copy, the cells of the time before without their noise, which nobody has in practice; and a simple method, [displacement](../../book/glossary.md#displacement-interpolation) along straight lines between pairs.
+# The organism knows the truth: the mean log value of a cell over many measurements at different depths, which is what all models predict when they leave noise out. The score says whether a population is in the right place: it is the squared [Wasserstein distance](../../book/glossary.md#wasserstein-distance) $W_2^2$ to 400 true cells, in ten principal components of true training cells. For comparison, the table has a [floor](../../book/glossary.md#floor), other true cells of the same time; a copy of the cells of the time before without their noise, which nobody has in practice; and a simple method, [displacement](../../book/glossary.md#displacement-interpolation) along straight lines between pairs.
 #
-# The published model comes as it is and with one limit of the code at commit `ba55e8d` changed at a time: its drift cannot fall, all its paths start at the first time, its clock counts times instead of hours, and it compares populations gene by gene. In the last row all four are changed, and its solver gets steps of its own. All are trained for 100 of the published 1,000 steps, on 60 cells of each time at a step.
+# The published model comes first as it is. Then four limits of the code at commit `ba55e8d` are lifted one at a time: its velocities cannot be negative, all its paths start at the first time, its clock counts measurements instead of hours, and it compares populations gene by gene. In the row *all five* all four are lifted, and its solver gets steps of its own. All are trained for 100 of the published 1,000 steps, with 60 cells of each time at a step.
 
 # %%
 switches = {
@@ -267,11 +267,11 @@ for row, (name, color) in zip(axes, shown, strict=True):
 plt.show()
 
 # %% [markdown]
-# > **Note** One organism, one seed and short trainings: rows of the published model that lie close together are not ranked by this table. A larger comparison trains the published model for its 1,000 steps, on 400 cells a time, three organisms and three seeds (`python -m benchmarks.temporal.run`). In its four sets of held-out times the squared $W_2$ of the default is, in the median, 0.27 to 0.43 times that of the published model and 0.42 to 0.53 times that of displacement in the same number of components. On real series the order is less clear: see [Expression at unmeasured times](unmeasured_times.ipynb).
+# > **Note** This is one organism, one seed and short training: the table does not rank rows of the published model that lie close together. A larger comparison trains the published model for its 1,000 steps, on 400 cells at each time, with three organisms and three seeds (`python -m benchmarks.temporal.run`). In its four sets of held-out times the squared $W_2$ of the default is, in the median, 0.27 to 0.43 times that of the published model and 0.42 to 0.53 times that of displacement in the same number of components. On real series the order is less clear: see [Expression at unmeasured times](unmeasured_times.ipynb).
 #
 # ## Beyond the last time
 #
-# Nothing was measured after 72 h. A drift that keeps its last velocity may leave the cells behind; one that stops says that nothing happens. The default lets the velocity fade as $e^{-\text{elapsed} / d}$, with $d$ in mean intervals of the training times. To choose $d$, the drift is trained again without the last training time, and once more without the last two, and what would have predicted the left-out times best is taken. No held-out time is looked at.
+# The model has seen nothing after 72 h. If its drift keeps the last velocity, predicted cells may overshoot where true cells go; if it stops, the model says that nothing happens. The default lets the velocity fade as $e^{-\text{elapsed} / d}$, with $d$ in mean intervals of the training times. To choose $d$, the drift is trained again without the last training time, and once more without the last two; the $d$ that would have predicted the left-out times best is taken. No held-out time is looked at.
 
 # %% tags=["hide-input"]
 fields = [replace(model.field_, damping=d) for d in (0.0, None)]
@@ -287,39 +287,39 @@ claim(
 # %% [markdown]
 # ## What a prediction is, and is not
 #
-# A latent point stands for the shares of all genes, not for a cell in a tube. The [observation model](../../book/glossary.md#observation-model) says what would be measured of it. `sample(noise=False)` gives the expected log value over all depths, which was scored above; `noise="depth"` the same for cells that differ in depth; `noise=True` (unless told otherwise) counts: a depth drawn from the training cells, and a negative binomial about the expected counts. Ask the expected values where cells are, and drawn cells whenever you compare with what was measured; [Expression at unmeasured times](unmeasured_times.ipynb) does both.
+# A latent point stands for the expected shares of all genes, not for a measured cell. The [observation model](../../book/glossary.md#observation-model) says what would be measured of it. `sample(noise=False)` gives the expected log value over all depths, which was scored above; `noise="depth"` gives the same for cells that differ in depth; `noise=True`, the default, gives counts: a depth drawn from the training cells, and a negative binomial about the expected counts. Use expected values to ask where cells are, and drawn cells to compare with what was measured; [Expression at unmeasured times](unmeasured_times.ipynb) does both.
 #
-# - **One drift for all cells of a place.** Cells with equal latent points at one time have one future. Chance, or what was not measured, is not in it.
-# - **Predictions start at measured cells.** There are as many different latent points as start cells, however many cells are asked for.
-# - **Beyond the last time, one sample decides the composition.** Committed cells keep their fate, so that the shares at 96 h are those of the 60 cells that happened to be measured at 72 h. A share of one third among 60 cells has a standard error of 6% at least, and no model of these cells can take it back.
+# - **One drift for all cells of a place.** Cells with equal latent points at one time have the same future. Chance is not in the model, and neither is what was not measured.
+# - **Predictions start at measured cells.** There are only as many different latent points as start cells, however many cells are asked for.
+# - **Beyond the last time, one sample decides the composition.** Committed cells keep their fate, so that the shares at 96 h are those of the 60 cells that happened to be measured at 72 h. A share of one third among 60 cells has a standard error of at least 6 %, and no model of these cells can reduce it.
 #
 # ## Check yourself
 #
 # <details><summary>Why does the model of counts not divide by depth?</summary>
 #
-# Division mends the means only. Given the total of a cell, the model expects the right spread and the right number of zeros for it.
+# Division corrects the means only. Given the total of a cell, the model expects the right spread and the right number of zeros for it.
 #
 # </details>
 #
 # <details><summary>The drift explains only part of the variance of the velocities. Is it a bad fit?</summary>
 #
-# Not by that. Curves that cross at one place and time have several velocities there, and a drift has one. Their mean is enough to carry the population.
+# That alone does not make it one. Curves that cross at one place and time have several velocities there, and a drift has one. Their mean is enough to carry the population.
 #
 # </details>
 #
 # <details><summary>Why is the copy at 96 h so hard to beat?</summary>
 #
-# Between 72 h and 96 h cells move little and keep their fate, and the copy here knows the cells without their noise. To beat it, a model has to know a direction that nobody measured.
+# Between 72 h and 96 h cells move little and keep their fate, and this copy is of cells without their noise. To beat it, a model has to know a direction that nobody measured.
 #
 # </details>
 
 # %% [markdown]
 # ## Key points
 #
-# - Depth belongs into the model of counts, not into a coordinate.
-# - Pairs by optimal transport turn snapshots into a regression. The pairs are a guess, and flow matching learns their mean.
-# - Change one limit at a time, and compare with a floor, a copy and a simple method before you praise it.
-# - Extrapolation needs a brake, and the brake can be chosen without the held-out time.
+# - Depth belongs in the model of counts, not in a latent coordinate.
+# - Pairs by optimal transport turn snapshots into a regression. The pairs are a guess, and flow matching learns their mean velocity.
+# - Change one thing at a time, and compare with a floor, a copy and a simple method before you praise the result.
+# - Extrapolation needs a brake, and how strong it should be can be chosen without the held-out time.
 #
 # ## Exercises
 #
@@ -332,7 +332,7 @@ claim(
 # print(score(predicted(from_first)), scores.loc["default"].tolist())
 # ```
 #
-# The drift is the same to the last weight, and both distances grow many times over. It is right on average in each interval, but errors add up over all of them; where a branch parts, the mean velocity of both decides for cells that lie between; and a path that has left the cells is where the drift is a guess. Short ways from measured cells are what makes the default better here, as much as its latent space.
+# The drift is the same to the last weight, and yet both distances grow many times over. The drift is right on average in each interval, but errors add up over all of them; where branches part, cells in between follow the mean velocity of both; and once a path has left the measured cells, the drift is a guess. Short paths from measured cells make the default better here, as much as its latent space does.
 #
 # </details>
 #
@@ -340,7 +340,7 @@ claim(
 #
 # <details><summary>Solution</summary>
 #
-# Growth ([Schiebinger et al. 2019](https://doi.org/10.1016/j.cell.2019.01.006)) acts on the pairs between two measured times, so that the drift between them changes a little. The composition at 96 h cannot change: all cells there start at 72 h. Growth is for series whose fates divide at different rates; on others it is one more thing that can go wrong, which is why it is off.
+# Growth ([Schiebinger et al. 2019](https://doi.org/10.1016/j.cell.2019.01.006)) acts on the pairs between two measured times, so that the drift between them changes a little. The composition at 96 h cannot change: all cells there start at 72 h. Growth is for series whose fates divide at very different rates; elsewhere it is one more thing that can go wrong, which is why it is off.
 #
 # </details>
 #

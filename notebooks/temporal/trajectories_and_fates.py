@@ -5,14 +5,13 @@
 #
 # > **Learning goals**
 # > - read velocities, paths and fates off a fitted flow;
-# > - say which of these readings the data decide, and which the model makes up;
-# > - recognise growth that passes for conversion;
-# > - give an example of two dynamics that no snapshots tell apart.
+# > - say which of these readings are in the data, and which the model makes up;
+# > - recognise growth that passes for conversion.
 # >
 # > **Before**: [Neural ODEs](neural_odes.ipynb), and [Expression at unmeasured times](unmeasured_times.ipynb) for how
 # > good such a model is.
 # >
-# > **Time**: 14 min to read, 1 min to run.
+# > **Time**: 13 min to read, 1 min to run.
 
 # %% tags=["colab"]
 # Google Colab only: install the book's package and keep the installed numpy and torch.
@@ -49,34 +48,35 @@ claim = Claims(profile, seed)
 # %% [markdown]
 # Suppose a model predicts the cells of tomorrow well. Can it also say where *this* cell goes?
 #
-# Such a model has learned a [flow](../../book/glossary.md#flow): from each place, the way that cells take. A flow says more than
-# a population. Each cell in it has a velocity, a path and an end. But the data are [snapshots](../../book/glossary.md#snapshot):
-# each cell is measured once, and then it is dead. So some of what a flow says was seen, and some was not.
+# Such a model has learned a [flow](../../book/glossary.md#flow): from each place, the way that cells take. A flow says more about
+# cells than the data do. In a flow each cell has a velocity, a path and an end. But the data are
+# [snapshots](../../book/glossary.md#snapshot): each cell is measured once, and then it is dead. So some of what a flow says was
+# seen, and some was not.
 #
 # ![Four measured times on a horizontal axis, expression upwards. At each time a cloud of hollow circles, the measured cells; the cloud splits in two between the second and the third time. At the first time one cell is filled in blue. From it a dashed red line runs through the clouds of the other times and ends in the upper branch.](../../book/_static/diagrams/path_of_a_cell.svg)
 #
 # *A path begins at a measured cell. At later times other cells were measured, and the path through them is the model's.*
 #
-# To tell the two apart, the answer must be known. All cells here come from the simulated organism. Its progenitors choose twice:
-# first between *alpha* and a bipotent state; later, from there, between *beta* and *gamma*. Two pairs of regulators that repress
-# each other make the choices, and every regulator is noisy. The model sees counts and times, never the fates.
+# To tell the two apart, the answer must be known. So all cells here come from the simulated organism. Its progenitors choose
+# twice: first between *alpha* and a bipotent state; later, from there, between *beta* and *gamma*. Each choice is made by two
+# regulators that repress each other, and every regulator is noisy. The model sees counts and times, never the fates.
 
 # %%
 organism = simulate_organism(seed=seed, preset="small")
 adata = organism.sample(keep_truth=False)
-model = ScNODE(seed=seed).fit(adata)
+model = ScNODE(damping=0.0, seed=seed).fit(adata)  # no forecast
 
 # %% [markdown]
 # ## Velocity
 #
 # The [velocity](../../book/glossary.md#velocity) of a cell is the [drift](../../book/glossary.md#drift) at its place and time.
-# `add_velocity` puts it beside the cells, in the [latent space](../../book/glossary.md#latent-space) of the model and, sent
-# through its decoder, for each gene.
+# `add_velocity` stores it with the cells: in the [latent space](../../book/glossary.md#latent-space) of the model (`obsm`) and,
+# through its decoder, for each gene (`layers`).
 
 # %%
 moving = add_velocity(model, adata)
 
-# %% tags=["hide-input"] caption="The velocity field in the plane in which the latent cells spread most. Each dot is a measured cell, coloured by its time; lines follow the mean velocity around each place and are thicker where cells are faster. The stem of early cells parts into branches." alt="A scatter of cells coloured by time, with stream lines that run from the early cells to the late ones and part into branches." name="fig-stream"
+# %% tags=["hide-input"] caption="The velocity field in the plane in which the latent points spread most. Each dot is a measured cell, coloured by its time; lines follow the mean velocity around each place and are thicker where cells are faster. From the early cells (left) the flow parts into branches." alt="A scatter of cells coloured by time, with stream lines that run from the early cells to the late ones and part into branches." name="fig-stream"
 plane = principal_axes(moving.obsm["latent"])
 fig, ax = plt.subplots(figsize=(5.4, 5.2))
 stream(
@@ -90,11 +90,12 @@ stream(
 plt.show()
 
 # %% [markdown]
-# > **Note** This is not *RNA velocity*, which is read from unspliced and spliced counts of one time. Here the
+# > **Note** This is not *RNA velocity*, which is estimated from unspliced and spliced counts at one time. Here the
 # > velocity comes from differences between populations of several times.
 #
-# Is it right? Fresh cells can be drawn from the organism at any time, so the true rate of a gene is the difference of its mean
-# between four hours before and four hours after. The model's counterpart is the mean velocity of the measured cells.
+# Is it right? Fresh cells can be drawn from the organism at any time. The true rate of a gene at a time is therefore known: by how
+# much its mean changes, per hour, from four hours before to four hours after. The model's counterpart is the mean velocity of the
+# measured cells.
 
 
 # %% tags=["hide-input"]
@@ -126,9 +127,9 @@ table(rates, digits=2)
 
 # %% tags=["hide-input"]
 claim(
-    f"Over all genes, the model's rates correlate with the true ones at {rates['correlation'].min():.2f} or"
-    f" better. They are too small, most of all early: the slope, 1 for rates of the right size, is"
-    f" {rates['slope'].iloc[0]:.2f} at {rates.index[0]} h. The direction of the *mean* velocity is in the data.",
+    f"Over all genes, the correlation of the model's rates with the true ones is {rates['correlation'].min():.2f} or higher. But the"
+    f" rates are too small, above all early: the slope, which is 1 for rates of the right size, is {rates['slope'].iloc[0]:.2f} at"
+    f" {rates.index[0]} h. The direction of the *mean* velocity is in the data.",
     rates["correlation"].min() > 0.5 and rates["slope"].iloc[0] < 0.8,
 )
 
@@ -136,9 +137,9 @@ claim(
 # ## The path of a cell
 #
 # A [trajectory](../../book/glossary.md#trajectory) is the path of one cell. `simulate_trajectories` takes measured cells and
-# returns them at any times. To say where a cell has gone, places need names: `fit_fate_classifier` gives a place the labels of
-# its 30 nearest labelled cells. A biologist would have these labels from marker genes. Below, for each fate, the cell of time 0
-# is followed that goes there most surely.
+# returns where the flow carries them by any other time. To say what a cell has become, places need names: `fit_fate_classifier`
+# names a place after its 30 nearest labelled cells. A biologist would get these labels from marker genes. Below, we follow for each
+# fate the cell of time 0 that goes there most surely.
 
 # %%
 end = float(organism.times[-1])
@@ -148,7 +149,7 @@ chance = fate_probabilities(model, first, classifier, end)
 starts = chance[list(organism.fates)].idxmax()
 paths = simulate_trajectories(model, first[starts], np.linspace(0, end, 49))
 
-# %% tags=["hide-input"] caption="Three regulators along the paths of three cells (lines), coloured by the fate at which each path ends. Dots are means of the measured cells of each fate, grey of uncommitted cells. Only the first point of each line was measured: the rest is what the model says." alt="Three panels over time, one a regulator. Coloured lines start together and part; coloured dots mark the measured means of each fate from its first appearance." name="fig-paths"
+# %% tags=["hide-input"] caption="Three regulators along the paths of three cells (lines), coloured by the fate in which each path ends. Dots: means of the measured cells of each fate, grey for uncommitted cells. Only the first point of each line was measured; the rest is what the model says." alt="Three panels over time, one a regulator. Coloured lines start together and part; coloured dots mark the measured means of each fate from its first appearance." name="fig-paths"
 colors = {"alpha": BLUE, "beta": ORANGE, "gamma": GREEN, "uncommitted": GREY}
 genes = ["TF_alpha", "TF_beta", "TF_gamma"]
 groups = log_values(adata)[genes].groupby([adata.obs["time"], adata.obs["fate"].astype(str)])
@@ -166,15 +167,15 @@ fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", nco
 plt.show()
 
 # %% [markdown]
-# No such line was ever measured, because measuring a cell ends its path. Nothing averages out the error of a line, and it has no
-# noise: the model has put all chance into its [observation model](../../book/glossary.md#observation-model) and into the spread
-# of the starts.
+# No such line was ever measured, because measuring a cell ends its path. Unlike a mean velocity, a single line has no other cells
+# to average out its error. And it has no noise: the model has put all chance into its [observation
+# model](../../book/glossary.md#observation-model) and into the spread of the starts.
 #
 # ## The fate of a cell
 #
-# A flow sends each cell to one end. Its fate probabilities are therefore close to 0 or 1, from the first hour on. To stand for
-# the chance that the flow leaves out, the starts can be spread: *jitter* moves them at random, by a share of the spread of the
-# population.
+# A flow sends each cell to exactly one end. Its fate probabilities are therefore close to 0 or 1, from the first hour on. To stand
+# in for the chance that the flow leaves out, the starts can be *jittered*: moved at random, by some share of the spread of the
+# population. A cell counts as certain if one fate has a probability above 90 %.
 
 # %%
 asked = adata[adata.obs["time"].isin(organism.times[[0, 3, 6, 9]])]
@@ -194,10 +195,10 @@ table(sure.add_prefix("certain cells (%), "))
 # %% tags=["hide-input"]
 switches = organism.commitment_times
 claim(
-    f"The flow is certain of the fate of {sure.iloc[0, 0]:.0f}% of the cells of time 0. Yet in the organism the first"
-    f" switch gets its two resting states at {switches['first']:.0f} h and the second at {switches['second']:.0f} h, and"
-    " before that, noise still to come takes part in the choice. The certainty is a property of flows, not of cells. With"
-    f" jitter of half the spread, {sure.iloc[0, 1]:.0f}% of the cells of time 0 stay certain. How much jitter is right,"
+    f"The flow is certain of the fate of {sure.iloc[0, 0]:.0f} % of the cells of time 0. Yet in the organism the first"
+    f" switch gets its two resting states at {switches['first']:.0f} h and the second at {switches['second']:.0f} h. Before"
+    " that, noise that is still to come takes part in the choice. So certainty is a property of flows, not of cells. With"
+    f" jitter of half the spread, {sure.iloc[0, 1]:.0f} % of the cells of time 0 remain certain. How much jitter would be right,"
     " snapshots do not say.",
     sure.iloc[:, 0].min() > 90 and sure.iloc[0, 1] < 60,
 )
@@ -206,7 +207,7 @@ claim(
 # ## Shares of fates
 #
 # The *share* of each fate in the population is a safer reading, because shares are measured. Here the model predicts the
-# population half-way between measured times, and the organism says what is true there.
+# population half-way between measured times, where the organism knows the truth.
 
 # %%
 between = ((organism.times[1:] + organism.times[:-1]) / 2)[::2]
@@ -228,16 +229,16 @@ plt.show()
 # %% tags=["hide-input"]
 error = (predicted - true_shares[predicted.columns]).abs().to_numpy()
 claim(
-    f"The mean error of a share is {error.mean():.3f}, the largest {error.max():.2f}.",
+    f"The error of a share is {error.mean():.3f} on average and {error.max():.2f} at most.",
     error.mean() < 0.04 and error.max() < 0.15,
 )
 
 # %% [markdown]
 # ## Growth that passes for conversion
 #
-# Right shares can come from wrong paths. In this organism, beta cells divide faster than they die, and alpha cells die faster
-# than they divide. Where does the flow send cells that carry the label *alpha* already? In truth they stay: a twin of the
-# organism, in which no cell divides or dies, shows it.
+# But right shares can come from wrong paths. In this organism, beta cells divide faster than they die, and alpha cells die faster
+# than they divide. Where does the flow send cells that are already *alpha*? In truth they stay alpha. A twin of the organism, in
+# which no cell divides or dies, shows it.
 
 # %%
 twin = simulate_organism(seed=seed, preset="small", growth=0.0)
@@ -259,10 +260,10 @@ table(100 * kept, digits=2)
 level, grown = kept.iloc[[0, -1], 1].to_numpy(), kept.iloc[[0, -1], 2].to_numpy()
 claim(
     f"Without growth the share of alpha stays at {level[0]:.0%}: no alpha cell turns into another. With growth it falls from"
-    f" {grown[0]:.0%} to {grown[1]:.0%}, since the others outgrow alpha. The flow keeps the number of cells, so it can"
-    f" explain the fall only by turning alpha cells into others: it does so to {1 - kept.iloc[0, 0]:.0%} of the alpha cells of"
-    f" {late[0]:.0f} h. Growth and conversion look alike in shares, and the fate that a flow gives to a cell can be plainly"
-    " wrong.",
+    f" {grown[0]:.0%} to {grown[1]:.0%}, because the others outgrow alpha. A flow keeps the number of cells, so it can"
+    f" explain the fall only by turning alpha cells into others, and it does so with {1 - kept.iloc[0, 0]:.0%} of the alpha cells"
+    f" of {late[0]:.0f} h. In shares, growth and conversion look alike, and the fate that a flow gives to a cell can be"
+    " plainly wrong.",
     abs(level[1] - level[0]) < 0.05,
     grown[1] < 0.85 * grown[0],
     kept.iloc[0, 0] < 0.8,
@@ -275,7 +276,7 @@ claim(
 #
 # <details><summary>Answer</summary>
 #
-# One, if the path starts at a measured cell. The rest is the model's, however good its fit.
+# One, if the path starts at a measured cell. The rest comes from the model, however good its fit.
 #
 # </details>
 #
@@ -283,7 +284,7 @@ claim(
 #
 # <details><summary>Answer</summary>
 #
-# Not by this evidence. A flow without noise sends each place to one end, so it is always certain.
+# This does not show it. A flow without noise sends each place to one end, so it is always certain.
 #
 # </details>
 #
@@ -291,23 +292,22 @@ claim(
 #
 # <details><summary>Answer</summary>
 #
-# Its cells turn into others; or the others divide more, or its own die more. Counts of dividing or dying cells can decide.
+# Its cells turn into others; or the others divide more or its own die more. Counts of dividing or dying cells can decide.
 #
 # </details>
 
 # %% [markdown]
 # ## Key points
 #
-# - The mean velocity of a population is in the data. That of a cell is a choice of the model.
-# - Of a trajectory the first point was measured, and no other.
+# - The mean velocity of a population is in the data. The velocity of a single cell is a choice of the model.
+# - Of a trajectory only the first point was measured.
 # - A flow is certain about fates long before cells are.
-# - Shares of fates are safer, and even right shares can come from wrong paths: growth looks like conversion.
-# - Different dynamics have the same snapshots, whatever the number of cells.
+# - Shares of fates are safer readings, but even right shares can come from wrong paths: growth looks like conversion.
 #
 # ## Exercises
 #
-# > **Exercise** Fit the model with `growth=1.0`, which lets the mass of a cell change between two times, at a price.
-# > What share of the labelled alpha cells does its flow keep?
+# > **Exercise** Fit the model with `growth=1.0`, which lets a cell count for more or less at the next time, at a price.
+# > What share of the alpha cells does its flow keep?
 #
 # <details><summary>Solution</summary>
 #
@@ -319,8 +319,8 @@ claim(
 # print(pd.DataFrame({"growth=None": stays, "growth=1.0": stays_now}).round(2))
 # ```
 #
-# At most times it keeps more of them, and still far from all: growth is allowed, not known. How fast each type divides has to
-# come from elsewhere, such as counts of cells or of dividing ones.
+# At most times it keeps more of them, though still far from all: growth is allowed, not known. How fast each type divides has to
+# come from other data, such as counts of cells, or of dividing cells.
 #
 # </details>
 #
@@ -336,8 +336,8 @@ claim(
 # print((chance.idxmax(axis=1) == other.idxmax(axis=1)).mean())
 # ```
 #
-# For about three of four cells, though the shares of the fates are equal to within 2%. What populations decide, the fits agree
-# on, and the fate of a cell is not of that kind. Full agreement would only show a shared assumption.
+# For about three of four cells, though the shares of the fates agree to within 2 %. The fits agree on what populations decide, and
+# the fate of a single cell is not of that kind. Full agreement would only show a shared assumption.
 #
 # </details>
 #

@@ -55,10 +55,10 @@ MOVED, COPIED = "nearest time, mean moved", "nearest time copied"
 SIMPLE = (COPIED, "mean profile", MOVED, "OT displacement")
 
 # %% [markdown]
-# A time course of single cells has gaps, and it ends. What would the cells look like in a gap, or a day after the end? And is a
-# neural network needed to say so?
+# A time course of single cells has gaps, and it ends. What would the cells look like in a gap, or a day after the end? And does
+# it take a neural network to say so?
 #
-# Reading a cell's RNA destroys it. So a time course is a row of [snapshots](../../book/glossary.md#snapshot), other cells at
+# Reading a cell's RNA destroys it. So a time course is a row of [snapshots](../../book/glossary.md#snapshot), different cells at
 # every time, and what can be predicted is a *population*, not what becomes of one cell. The test is simple: hide whole measured
 # times, predict them, and compare.
 #
@@ -69,8 +69,8 @@ SIMPLE = (COPIED, "mean profile", MOVED, "OT displacement")
 # 2010](https://doi.org/10.1016/j.devcel.2010.02.012), a mouse embryo grows from 1 cell to 64; 48 genes were measured by qPCR, and
 # time is the number of divisions.
 #
-# Times are held out by a rule that knows their number and nothing else: every second time from the third on, and the last sixth,
-# after the splits of [Zhang et al. 2024](https://doi.org/10.1093/bioinformatics/btae393). A held-out time is **inner** if
+# Times are held out by a rule that knows only how many there are: every second time from the third on, and the last sixth, after
+# the splits of [Zhang et al. 2024](https://doi.org/10.1093/bioinformatics/btae393). A held-out time is **inner** if
 # training times lie on both sides of it (12 h and 36 h in the first series, 2 and 4 divisions in the second), and **outer** if it
 # lies beyond the last (72 h and 96 h; 6 divisions). No setting of any method was chosen by looking at held-out cells.
 
@@ -94,19 +94,21 @@ cells = {name: series(name) for name in ("semrau2017", "guo2010")}
 #
 # ## Two questions, and a scale for the answers
 #
+# Two scores answer a question each; the third is that of the scNODE paper, for comparison.
+#
 # - **Place**: is the population where it should be? The squared [Wasserstein
 #   distance](../../book/glossary.md#wasserstein-distance) in the first six principal components of the training
-#   cells, which hold what genes do together and little of the noise of a single cell.
+#   cells, which capture what genes do together and little of the noise of single cells.
 # - **Likeness**: do the predicted cells look like measured cells, noise and all? The [energy
 #   distance](../../book/glossary.md#energy-distance) in all genes, a *proper* score: on average nothing gets a lower
 #   one than the true population ([Gneiting and Raftery 2007](https://doi.org/10.1198/016214506000001437)).
 # - **Divergence**: the [Sinkhorn divergence](../../book/glossary.md#sinkhorn-divergence) in all genes, with the
 #   settings of the scNODE paper.
 #
-# Smaller is better. The scores get a scale from two rows. The **floor** is one half of the measured cells, scored against the
-# other half like a prediction. The **mean profile** repeats one vector, the mean interpolated between the neighbouring training
-# times: it holds no population at all. A method near the floor is as good as measured cells; where the mean profile comes near
-# the floor, the score does not ask for a population.
+# Smaller is better. Two rows of the tables give the scores a scale. The **floor** is one half of the measured cells, scored
+# against the other half as if it were a prediction. The **mean profile** repeats one vector, the mean interpolated between the
+# neighbouring training times: it is no population at all. A method near the floor is as good as measured cells; where the mean
+# profile comes near the floor, the score does not ask for a population.
 
 
 # %%
@@ -160,13 +162,13 @@ n_published = {"semrau2017": 1, "guo2010": 0}
 models = {name: fitted(*cells[name], n) for name, n in n_published.items()}
 
 # %% [markdown]
-# scNODE is trained with three seeds. The published model takes eight times as long, so it is trained once, on the first series:
-# raise `n_published` for more. It is told all measured times, as its authors do.
+# scNODE is trained with three seeds. The published model takes eight times as long, so it is trained once, on the first series
+# (raise `n_published` for more). It is told all measured times, as in its authors' code.
 #
 # ## The first series
 #
-# `score_held_out_times` splits the held-out cells of a time at random into two halves and scores each method against one of them.
-# It refuses a model that was fitted on a held-out time. The table shows medians over the seeds of a method and over three splits.
+# `score_held_out_times` splits the held-out cells of a time at random into two halves and scores each method against one half. It
+# refuses a model that was fitted on a held-out time. The table shows medians over the seeds of a method and over three splits.
 
 
 # %% tags=["hide-input"]
@@ -257,8 +259,8 @@ claim(
 # %% [markdown]
 # ## The second series
 #
-# In the embryo of Guo et al. the first times have a dozen cells or two, so that the floor itself is uncertain. At the last time,
-# which is held out, the inner cell mass has parted into two lineages that cannot be told apart at the last training time.
+# In the embryo of Guo et al. the first times have only one or two dozen cells, so that the floor itself is uncertain. At the last
+# time, which is held out, the inner cell mass has split into two lineages that cannot be told apart at the last training time.
 
 # %% tags=["hide-input"]
 embryo = found["guo2010"].rename_axis(index="method")
@@ -281,19 +283,19 @@ claim(
 #
 # - **Between two measured times**: a straight line, of the mean or between paired cells. It costs nothing, and on
 #   these series no network is clearly nearer.
-# - **Beyond the last time**: repeat it, and call that the guess to beat. scNODE beats it in the first series and not
+# - **Beyond the last time**: repeating the last cells is the guess to beat. scNODE beats it in the first series and not
 #   in the second.
-# - **Draw noise** where cells are wanted as they would be measured.
+# - **Draw noise** whenever you want cells as they would be measured.
 #
 # These are two series. The benchmark of the package (`benchmarks/results/real_series.json`) has two more, and the published model
-# on all four; at the outer time of the embryo it is behind copied cells. A population can also be right for a wrong reason: see
+# on all four; at the outer time of the embryo it is behind copied cells. A population can also be right for the wrong reason: see
 # [What snapshots cannot tell](what_snapshots_cannot_tell.ipynb).
 #
 # ## Check yourself
 #
 # <details><summary>A model has a place near the floor and a likeness far from it. What does its population look like?</summary>
 #
-# It is where it should be, and its cells are too much alike, or noisy in another way than measured cells.
+# It is where it should be, but its cells are too much alike, or noisy in another way than measured cells.
 #
 # </details>
 #
@@ -305,7 +307,7 @@ claim(
 #
 # <details><summary>Your method is below the floor. Is it better than measured cells?</summary>
 #
-# No. The score asks for something else than a population, such as smoothness.
+# No. The score rewards something other than a population, such as smoothness.
 #
 # </details>
 
@@ -314,7 +316,7 @@ claim(
 #
 # - A prediction at an unmeasured time is a population. Put the floor and a constant beside every score.
 # - Place and likeness are different questions. Ask both, and say which you need.
-# - A straight line is a strong guess between two measured times; beyond the last, a copy is the guess to beat.
+# - Between two measured times a straight line is a strong guess; beyond the last, a copy is the guess to beat.
 # - Hold out whole times, by a rule. Their cells touch neither the fit, nor the choice of genes, nor a figure's axes.
 #
 # ## Exercises
@@ -325,8 +327,8 @@ claim(
 # <details><summary>Solution</summary>
 #
 # Change `pattern` in `series`, and leave out what asks for outer times. In the first series a straight line is still lowest, but
-# it is that of OT displacement and no longer that of the mean. The splits into halves show the chance of which cells were scored,
-# not of which times were trained on: a small lead is no finding even where they agree.
+# it is that of OT displacement and no longer that of the mean. The splits into halves show how much depends on which cells were
+# scored, not on which times were trained on: a small lead is no finding even where the splits agree.
 #
 # </details>
 #
@@ -336,7 +338,7 @@ claim(
 # <details><summary>Solution</summary>
 #
 # Replace `time_points=times` by `time="real"`. The change is no larger than the scatter between three seeds. The position in the
-# list is not a poorer clock, it is other knowledge: an experimenter measures often where cells change fast.
+# list is not a poorer clock but another kind of knowledge: an experimenter measures more often where cells change fast.
 #
 # </details>
 #

@@ -4,13 +4,13 @@
 # Paths that never cross, a drift that cannot fall, and answers that depend on the times asked for.
 #
 # > **Learning goals**
-# > - say which movements no flow can make, and what has to be added;
-# > - recognise a drift of which no coordinate can fall;
+# > - say which movements no flow can make, and what has to be added to make them;
+# > - recognise a drift under which no coordinate can fall;
 # > - test whether a model's answer depends on the times that are asked for.
 # >
 # > **Before**: [Neural ODEs](neural_odes.ipynb).
 # >
-# > **Time**: 12 min to read, 1 min to run.
+# > **Time**: 11 min to read, 1 min to run.
 
 # %% tags=["colab"]
 # Google Colab only: install the book's package and keep the installed numpy and torch.
@@ -45,11 +45,11 @@ claim = Claims(profile, seed)
 
 # %% [markdown]
 # A network can approximate any velocity. Can its [flow](../../book/glossary.md#flow), all the paths that follow that
-# velocity, then make any movement? It cannot, and what it cannot do looks like biology when one does not expect it:
-# cells that never swap places, genes that never come down, answers that change with the question.
+# velocity, then make any movement? No, and what it cannot do is easily mistaken for biology: cells that never swap
+# places, genes that never come down again, answers that change with the question.
 #
-# The network and its training are those of [Neural ODEs](neural_odes.ipynb), with two switches: the
-# [drift](../../book/glossary.md#drift) may see the time, and its last layer may be another.
+# The network and its training are those of [Neural ODEs](neural_odes.ipynb), with two options: the
+# [drift](../../book/glossary.md#drift) may be given the time, and its last layer may be followed by another function.
 
 
 # %% tags=["hide-input"]
@@ -91,17 +91,17 @@ def grid(end, step):
 # %% [markdown]
 # ## Flows cannot cross
 #
-# Where the drift is smooth, one path runs through each point; two that met would be one from there on, and in the
-# past too. So
+# If the drift is smooth, exactly one path runs through each point at each time: two paths that meet are one path, from
+# then on and before. Two things follow.
 #
-# 1. two cells at the *same point at the same time* stay together for ever. On a line this keeps the order: no flow
-#    mirrors a line, because all paths would have to meet.
-# 2. if the drift does not know the time, two cells at the *same point at different times* go on in the same way. On a
-#    line no gene goes up and comes down again.
+# 1. Two cells at the *same point at the same time* stay together for ever. On a line, paths therefore keep their
+#    order: no flow mirrors a line, because the paths would have to cross.
+# 2. If the drift does not know the time, two cells at the *same point at different times* go on in the same way. If
+#    one gene is the only coordinate, it cannot go up and come down again.
 #
-# Below, three drifts learn two tasks: to mirror a line, and to lift it in a pulse and let it down. The first drift
-# sees the coordinate alone, the second the time too, the third a hidden coordinate, which begins at 0 and is compared
-# with nothing ([Dupont et al. 2019](https://arxiv.org/abs/1904.01681)).
+# Below, three drifts learn two tasks: to mirror a line, and to lift it in a pulse and lower it again. The first drift
+# sees the coordinate alone, the second also the time, the third also a hidden coordinate, which starts at 0 and is
+# compared with nothing ([Dupont et al. 2019](https://arxiv.org/abs/1904.01681)).
 
 # %%
 points, clock = torch.linspace(-1, 1, 11).double()[:, None], grid(1, 0.25)
@@ -127,7 +127,7 @@ for kind, settings in kinds.items():
             reached = odeint(model, begin, times)[..., :1]
         error[kind, task] = float((reached - target)[1:].square().mean().sqrt())
 
-# %% tags=["hide-input"] caption="Eleven points on a line, over time; open dots are the goal. *Left*: mirror the line. *Right*: lift it in a pulse and let it down. The mirror needs a hidden coordinate; the pulse needs the time or a hidden coordinate." alt="Six panels, two columns by three rows. Mirror: paths close up at zero in the upper two panels and cross in the lowest. Pulse: paths cannot follow the dots in the uppermost panel and do in the lower two." name="fig-crossing"
+# %% tags=["hide-input"] caption="Eleven points on a line, over time; open dots are the goal. *Left*: mirror the line. *Right*: lift it in a pulse and lower it again. *Rows*: what the drift sees. The mirror needs a hidden coordinate; the pulse needs the time or a hidden coordinate." alt="Six panels, two columns by three rows. Mirror: paths close up at zero in the upper two panels and cross in the lowest. Pulse: paths cannot follow the dots in the uppermost panel and do in the lower two." name="fig-crossing"
 fig, axes = plt.subplots(3, 2, figsize=(5.4, 6.0), sharex=True, sharey="col")
 for ax, (kind, task) in zip(axes.flat, paths, strict=True):
     ax.plot(grid(1, 0.05), paths[kind, task], color=BLUE, lw=1)
@@ -142,27 +142,27 @@ plt.show()
 # %% tags=["hide-input"]
 (alone, timed, hidden), best = kinds, float(points.square().mean().sqrt())
 claim(
-    f"No drift of the coordinate alone mirrors the line better than sending all points to 0 (error {best:.2f}), and the time does not"
-    f" help ({error[timed, 'mirror']:.2f}). With a hidden coordinate ({error[hidden, 'mirror']:.2f}) the points turn round each other in"
-    f" a plane, and only their shadows on the line cross. The pulse goes from {error[alone, 'pulse']:.2f} to {error[timed, 'pulse']:.2f}"
-    f" with the time and {error[hidden, 'pulse']:.2f} with a hidden coordinate.",
+    f"**Mirror**: with the coordinate alone, nothing beats sending all points to 0 (error {best:.2f}), and knowing the time does not"
+    f" help ({error[timed, 'mirror']:.2f}). With a hidden coordinate ({error[hidden, 'mirror']:.2f}) the points circle round each other in"
+    f" a plane, and only their shadows on the line cross. **Pulse**: the error falls from {error[alone, 'pulse']:.2f} to"
+    f" {error[timed, 'pulse']:.2f} with the time and to {error[hidden, 'pulse']:.2f} with a hidden coordinate.",
     min(error[alone, "mirror"], error[timed, "mirror"]) > 0.9 * best > 9 * error[hidden, "mirror"],
     max(error[timed, "pulse"], error[hidden, "pulse"]) < 0.1 < 0.4 < error[alone, "pulse"],
 )
 
 # %% [markdown]
-# For cells this means: paths that cross in two principal components may be shadows of paths that do not. Two cells
-# that look alike and have different fates differ in something that was not measured, such as chromatin, a signal or
-# their history; an ODE in the measured genes sends both the same way, and snapshots cannot tell such hidden variables
-# from chance ([Weinreb et al. 2018](https://doi.org/10.1073/pnas.1714723115)). And a drift that is given the time has
-# to be asked what it learned: the day of the measurement, or biology.
+# What does this mean for cells? Paths that cross in two principal components may be shadows of paths that do not
+# cross. Two cells that look alike and have different fates may differ in something that was not measured, such as
+# chromatin, a signal or their history. An ODE in the measured genes sends both the same way, and snapshots cannot tell
+# such hidden variables from chance ([Weinreb et al. 2018](https://doi.org/10.1073/pnas.1714723115)). And of a drift
+# that is given the time one has to ask what it has learned: biology, or the day of the measurement.
 #
 # ## A drift that cannot fall
 #
 # In the published code of scNODE ([Zhang et al. 2024](https://doi.org/10.1093/bioinformatics/btae393);
 # `rsinghlab/scNODE` at commit `ba55e8d`), the last layer of the drift is followed by a ReLU. No component of the
-# velocity is ever negative, so no coordinate falls. Here such a drift, and one without the ReLU, learn from pairs of
-# cells: two genes that shut each other off, now and one lifetime later. Of three seeds the best is kept.
+# velocity is ever negative, so no coordinate can fall. Here such a drift and one without the ReLU learn from pairs of
+# cells: two genes that shut each other off, now and one lifetime later. With the ReLU the best of three seeds is kept.
 
 
 # %% tags=["hide-input"]
@@ -190,7 +190,7 @@ for s in range(seed, seed + 3):
         losses[float((odeint(model, now, unit, **rk4)[-1] - later).square().mean())] = model
 rising = losses[min(losses)]
 
-# %% tags=["hide-input"] caption="Gene $a$ of six held-out cells: true values (dots) and a drift with either sign (left) or with a ReLU at its end (right). With the ReLU no line falls." alt="Two line charts. Left: lines run through the dots, down and up. Right: lines are level or rise, although half of the dots fall to zero." name="fig-relu"
+# %% tags=["hide-input"] caption="Gene $a$ of six held-out cells, one colour each: true values (dots), and the paths of a drift that may have either sign (left) or ends with a ReLU (right). With the ReLU no line falls, although genes do." alt="Two line charts. Left: lines run through the dots, down and up. Right: lines are level or rise, although half of the dots fall to zero." name="fig-relu"
 fig, axes = plt.subplots(1, 2, figsize=(5.4, 2.8), sharey=True)
 for ax, model, title in zip(axes, [drift, rising], ["either sign", "ReLU at the end"], strict=True):
     with torch.no_grad():
@@ -208,22 +208,23 @@ ends = [odeint(model, start[100:], measured_at)[-1].detach() for model in (drift
 miss, off_by = (float((end - truth[-1, 100:]).norm(dim=-1).median()) for end in ends)
 falls, still = (float(x.double().mean()) for x in (toggle(0, now) < 0, velocities == 0))
 claim(
-    f"In truth {falls:.0%} of the velocities at the training cells are negative. Of those of the ReLU drift {still:.0%} are exactly 0"
-    f" and none is negative; after 6 lifetimes the median held-out cell is {off_by:.1f} from its true place, not {miss:.2f}.",
+    f"In truth {falls:.0%} of the velocities at the training cells are negative. Of those of the ReLU drift, none is negative and"
+    f" {still:.0%} are exactly 0. After 6 lifetimes it leaves the median held-out cell {off_by:.1f} away from its true place; without"
+    f" the ReLU the distance is {miss:.2f}.",
     falls > 0.4 and still > 0.2 and bool((velocities >= 0).all()) and off_by > 10 * miss,
 )
 
 # %% [markdown]
-# In scNODE the coordinates are latent, and a gene falls when a coordinate with a negative weight in the decoder
-# rises. So the model can show a falling gene. But each coordinate moves in one direction only and cannot come back,
-# and one whose velocity is 0 at every cell receives no gradient and never moves.
+# In scNODE the coordinates are latent, and a gene can fall: a coordinate that rises may have a negative weight in the
+# decoder. But each coordinate moves in one direction only and cannot come back, and a coordinate whose velocity is 0
+# at every cell receives no gradient and never moves.
 #
 # ## A path that depends on the times asked for
 #
-# Left alone, `odeint(..., method="euler")` takes one step from each requested time to the next: the times that you
-# *ask for* become those that it *computes with*. The same published code integrates in this way. A drift that is
-# trained so learns to be right at the end of one long step, which is not to have the right velocity ([Ott et al.
-# 2021](https://arxiv.org/abs/2007.15386)).
+# Unless told otherwise, `odeint(..., method="euler")` takes one step from each requested time to the next: the times
+# that you *ask for* become the times that it *computes with*. The same published code integrates in this way. A drift
+# that is trained like this learns to be right at the end of one long step, which is not the same as having the right
+# velocity ([Ott et al. 2021](https://arxiv.org/abs/2007.15386)).
 
 # %%
 torch.manual_seed(seed)
@@ -249,14 +250,14 @@ plt.show()
 far = {h: (path[round(2 / h)] - truth[2, 100:]).norm(dim=-1) for h, path in answers.items()}
 wrong = {h: float(distance.median()) for h, distance in far.items()}
 claim(
-    f"On the grid of its training the median cell is {wrong[1.0]:.2f} from its true place at time 2. Asked for every 0.05, which solves"
-    f" the ODE much more exactly, it is {wrong[0.05]:.2f} away: the drift had learned to make up for the errors of its solver.",
+    f"With the steps of its training, the median cell is {wrong[1.0]:.2f} from its true place at time 2. Asked for every 0.05, which"
+    f" solves the ODE much more exactly, it is {wrong[0.05]:.2f} away: the drift has learned to make up for the errors of its solver.",
     wrong[0.05] > 1.5 * wrong[1.0],
 )
 
 # %% [markdown]
-# Does the published model itself do this? Snapshots of the toggle switch train it here; then the same start cells and
-# the same random draws are asked for time 6, alone or beside other times.
+# Does the published model itself do this? Here it is trained on snapshots of the toggle switch. Then it is asked for
+# time 6, alone or beside other times, with the same start cells and the same random draws.
 
 # %% tags=["hide-input"]
 snapshots = np.concatenate([measured[2 * i, 100 + 50 * i : 150 + 50 * i] for i in range(4)])
@@ -277,47 +278,47 @@ shift = float(np.median(np.linalg.norm(beside - alone, axis=1) / way))
 with torch.no_grad():
     ends = [odeint(drift, start[100:], grid(6, s), rtol=1e-6, atol=1e-6)[-1] for s in (6, 0.05)]
 claim(
-    f"Asked for every 0.25 too, the published model moves its median cell of time 6 by {shift:.1%} of the way that it has come from"
-    " time 0: one question, two answers. With a tolerance instead, the solver takes steps of its own and reads off the requested"
-    " times. The drift of either sign, solved so, gives the same cells at time 6 whatever else is asked.",
+    f"If the published model is also asked for the times between, every 0.25, its median cell at time 6 moves by {shift:.1%} of the way"
+    " that it has come from time 0: one question, two answers. The remedy is a solver with a tolerance, which takes steps of its own"
+    " and reads off the requested times. Solved like this, the drift without a ReLU gives the same cells at time 6 whatever else is asked.",
     shift > 0.005 and bool((ends[0] - ends[1]).abs().max() < 1e-4),
 )
 
 # %% [markdown]
-# > **Warning** With `options={"step_size": ...}`, `torchdiffeq` counts steps from the first requested time and joins
-# > them by straight lines to read off times between. Let the step divide the intervals, or choose `"interp":
-# > "cubic"`.
+# > **Warning** With `options={"step_size": ...}`, `torchdiffeq` counts its steps from the first requested time and
+# > interpolates linearly between them. Choose a step that divides all intervals, or `"interp": "cubic"`.
 #
 # ## Check yourself
 #
 # <details><summary>Two paths cross in a plot of two latent coordinates out of ten. Is that an error?</summary>
 #
-# No, they may be apart in the other eight. Paths that meet in all ten at one time are an error of the solver.
+# No, they may be far apart in the other eight. Only paths that meet in all ten at one time are an error, the solver's.
 #
 # </details>
 #
 # <details><summary>A drift without time as input is fitted to a gene that rises and falls. What will its path look like, if the gene is its only coordinate?</summary>
 #
-# It moves one way, or stands still: it cannot pass the same value in both directions.
+# It moves in one direction, or stands still: it cannot pass the same value in both directions.
 #
 # </details>
 #
 # <details><summary>How do you find out whether a model's prediction depends on the times asked for?</summary>
 #
-# Ask for one time alone and beside others, from the same start cells and the same draws, and compare.
+# Ask for one time alone and then beside others, from the same start cells and with the same draws, and compare.
 #
 # </details>
 
 # %% [markdown]
 # ## Key points
 #
-# - Flows keep the order on a line and never cross. For more, give them the time or more coordinates.
-# - Look at the last layer of a drift, and at who chooses the steps.
+# - Paths of a flow never cross, and on a line they keep their order. Time or hidden coordinates allow a drift more.
+# - A drift that ends with a ReLU moves every coordinate in one direction only: look at its last layer.
+# - Let the solver choose its own steps; otherwise the answer depends on the times asked for.
 #
 # ## Exercises
 #
 # > **Exercise** Train `Drift(size=1)` on the mirror with `{"method": "euler"}` and `times = unit`. The error is close
-# > to 0. How can this be, if no flow mirrors a line? Ask the trained drift for `grid(1, 0.05)`.
+# > to 0. How can that be, if no flow mirrors a line? Ask the trained drift for `grid(1, 0.05)`.
 #
 # <details><summary>Solution</summary>
 #
@@ -334,13 +335,12 @@ claim(
 #
 # </details>
 #
-# > **Exercise** Give the ReLU drift a hidden coordinate, `Drift(3, last=nn.ReLU)`, which begins at 0. Do genes fall
-# > now?
+# > **Exercise** Give the ReLU drift a hidden coordinate that starts at 0, `Drift(3, last=nn.ReLU)`. Do genes fall now?
 #
 # <details><summary>Solution</summary>
 #
-# No, and there is no need to train it: every component of the velocity is 0 or more, hidden or not. A gene can fall
-# only through a decoder that gives a rising coordinate a negative weight.
+# No, and you need not train it to know: every component of the velocity is 0 or more, hidden or not. A gene can fall
+# only if a decoder gives a rising coordinate a negative weight.
 #
 # </details>
 #

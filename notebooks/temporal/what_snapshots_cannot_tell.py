@@ -5,13 +5,13 @@
 #
 # > **Learning goals**
 # > - give an example of dynamics that no snapshots tell apart;
-# > - say for each reading of a flow what it rests on, and whether snapshots show it;
+# > - say what each reading of a flow rests on, and whether snapshots show it;
 # > - name data that decide where snapshots do not.
 # >
 # > **Before**: [Trajectories and fates](trajectories_and_fates.ipynb) shows the readings; this page needs none of its
 # > code.
 # >
-# > **Time**: 11 min to read, 1 min to run.
+# > **Time**: 10 min to read, 1 min to run.
 
 # %% tags=["colab"]
 # Google Colab only: install the book's package and keep the installed numpy and torch.
@@ -42,24 +42,23 @@ plt.rcParams.update(book_style())
 claim = Claims(profile, seed)
 
 # %% [markdown]
-# A model fits the cells of every measured time. It even predicts times that it has not seen. Are the paths that it
-# gives to single cells right?
+# A model fits the cells of every measured time. It even predicts the cells of times that it has not seen. Does that
+# make the paths of its single cells right?
 #
-# Not for that reason. Sequencing destroys a cell, so a time course is a row of
-# [snapshots](../../book/glossary.md#snapshot): other cells at every time. Think of a crowd in grey coats on a square,
-# photographed from above once a minute. People who stand still and people who change places give photographs that
-# nobody can tell apart. It is the same with cells: many dynamics have the same snapshots, at all times ([Weinreb et
-# al. 2018](https://doi.org/10.1073/pnas.1714723115)).
+# No. Sequencing destroys a cell, so a time course is a row of [snapshots](../../book/glossary.md#snapshot): different
+# cells at every time. Think of a crowd in grey coats on a square, photographed from above once a minute. Whether the
+# people stand still or change places, the photographs look the same. So it is with cells: many dynamics have the same
+# snapshots, at all times ([Weinreb et al. 2018](https://doi.org/10.1073/pnas.1714723115)).
 #
 # ## Three worlds
 #
 # The cells of this page have two coordinates. Until time 1 they lie in a round cloud. Then those to the right of the
-# middle go right and the others left: two fates. What the cells do *inside* the cloud until time 1 differs between
-# three worlds. They
+# middle go right and the others left: two fates. Three worlds differ in what the cells do *inside* the cloud until
+# time 1.
 #
-# - **stay** where they are, or
-# - **turn** half a circle about the centre of the cloud, or
-# - **forget**: noise drives them about, and keeps the cloud as it is.
+# - In **stay** they remain where they are.
+# - In **turn** each makes half a turn about the centre of the cloud.
+# - In **forget** noise drives each about at random, in such a way that the cloud as a whole stays as it is.
 
 
 # %%
@@ -104,11 +103,11 @@ plt.show()
 # %% [markdown]
 # ## The same snapshots, other fates
 #
-# Are the snapshots really the same? The table compares those of 2,000 cells, at nine times, with fresh cells of
-# *stay*. The largest [energy distance](../../book/glossary.md#energy-distance) is shown; it is 0 for equal
-# populations, and *stay* itself, drawn anew, says what luck alone makes of it. Beside it stand two questions about
-# single cells. Of the cells that start on the right, how many end there? And what does a *push* do that moves every
-# cell of time 0 to the right by 1, as a perturbation may do?
+# Are the snapshots really the same? The table compares 2,000 cells of each world, at nine times, with fresh cells of
+# *stay*. It shows the largest [energy distance](../../book/glossary.md#energy-distance) of the nine, which is 0 for
+# equal populations; the row *stay* says how far chance alone takes it from 0. The other columns answer two questions
+# about single cells. Of those that start on the right, how many end there? And what does a *push* do that moves every
+# cell to the right by 1 at time 0, as a perturbation might?
 
 # %%
 fresh = follow("stay", rng.normal(size=(2000, 2)), rng)
@@ -131,10 +130,10 @@ table(answers, digits=2)
 # %% tags=["hide-input"]
 apart, kept, plain, pushed = answers.to_numpy().T
 claim(
-    f"No snapshot of the three worlds lies further than {apart.max():.3f} from fresh cells of *stay*, which is luck: no number of"
-    f" cells would tell the worlds apart. Yet of the cells that start on the right {kept[0]:.0f}%, {kept[1]:.0f}% and"
-    f" {kept[2]:.0f}% end there. And the push sends {pushed[0]:.0f}% of all cells to the right in *stay*, {pushed[1]:.0f}% in"
-    f" *turn*, and in *forget* {pushed[2]:.0f}%, as without it. A fate map, or a perturbation, read off one world is wrong in the others.",
+    f"No snapshot is further than {apart.max():.3f} from fresh cells of *stay*, and that little is chance: no number of cells would tell"
+    f" the worlds apart. Yet of the cells that start on the right {kept[0]:.0f} % end there in *stay*, {kept[1]:.0f} % in *turn* and"
+    f" {kept[2]:.0f} % in *forget*. After the push {pushed[0]:.0f} % of all cells end on the right in *stay*, {pushed[1]:.0f} % in *turn* and"
+    f" {pushed[2]:.0f} % in *forget*, where it changes nothing. A fate map or a perturbation that is read off one world is wrong in the others.",
     apart.max() < 0.02,
     kept[0] > 99 and kept[1] < 1 and 45 < kept[2] < 56,
     pushed[0] > 75 and pushed[1] < 25 and 45 < pushed[2] < 56,
@@ -143,12 +142,12 @@ claim(
 # %% [markdown]
 # ## What a model does about it
 #
-# A model that fits snapshots has chosen one of the worlds, by what it holds to be simple. Optimal transport, and
-# flows that are trained with it, choose the shortest ways: *stay*. That is a prior, not a finding. Three models that
-# agree may merely share it.
+# A model that fits snapshots has chosen one of the worlds, by its own idea of what is simple. Optimal transport, and
+# flows that are trained with it, choose the shortest paths: *stay*. That is an assumption, not a finding, and three
+# models that agree may merely share it.
 #
-# Stronger assumptions do decide. If cells drift down a potential and noise has a known size, snapshots determine the
-# paths ([Lavenant et al. 2024](https://doi.org/10.1214/23-AAP1969)). Then these assumptions are what must be
+# Stronger assumptions do decide. If cells drift down a potential and the size of the noise is known, snapshots
+# determine the paths ([Lavenant et al. 2024](https://doi.org/10.1214/23-AAP1969)). But then the assumptions have to be
 # believed.
 #
 # | reading of a flow | rests on | seen in snapshots? |
@@ -156,19 +155,19 @@ claim(
 # | population, shares of fates at a time | the fit | yes |
 # | mean velocity of a population | the fit, and growth | yes, up to growth |
 # | time at which cells part | the fit | yes, where the population splits |
-# | path and fate of a cell | cells take the shortest way, without noise | no |
-# | answer to a knock-out | the gene is the cause of what varies with it | no |
+# | path and fate of a cell | cells take the shortest path, without noise | no |
+# | answer to a knock-out | the gene causes what varies with it | no |
 # | path of least action | the flow, and equal noise in all latent directions | no |
 #
-# The first four are read in [Trajectories and fates](trajectories_and_fates.ipynb) and
-# [Perturbation](perturbation.ipynb), the last two in the latter.
+# The time at which cells part and the last two are read in [Perturbation](perturbation.ipynb), the others in
+# [Trajectories and fates](trajectories_and_fates.ipynb).
 #
 # ## What does decide
 #
-# Other data: lineage barcodes, which tie cells of two times together; spliced and labelled RNA, which show where a
-# cell is going; perturbations that are done, not computed. How many cells must be followed? Suppose it is seen for a
-# few cells whether they end on the side where they began. Cells of *stay* all do, cells of *turn* never. Cells of
-# *forget* do or do not, and unless both happen they are mistaken for one of the others.
+# Other data do: lineage barcodes, which link cells of two times; spliced and labelled RNA, which show where a cell is
+# heading; perturbations that are carried out, not computed. How many cells must be followed? Suppose that for a few
+# cells one can see whether they end on the side where they began. In *stay* all do, in *turn* none does. In *forget*
+# some do and some do not; if by chance all do, or none does, *forget* is mistaken for one of the others.
 
 # %% tags=["hide-input"]
 same = tracks["forget"][-1, :, 0] * tracks["forget"][0, :, 0] > 0
@@ -176,8 +175,8 @@ sizes = [2, 5, 10]
 drawn = {n: same[rng.integers(0, len(same), (20_000, n))] for n in sizes}
 mistaken = {n: float((d.all(axis=1) | ~d.any(axis=1)).mean()) for n, d in drawn.items()}
 claim(
-    f"With {sizes[0]} followed cells *forget* is mistaken for another world in {mistaken[2]:.0%} of all tries, with {sizes[1]} in"
-    f" {mistaken[5]:.1%}, with {sizes[2]} in {mistaken[10]:.1%}. Ten cells that are followed say more here than any number that is not.",
+    f"With {sizes[0]} followed cells, *forget* is mistaken for another world in {mistaken[2]:.0%} of all tries, with {sizes[1]} in"
+    f" {mistaken[5]:.1%}, with {sizes[2]} in {mistaken[10]:.1%}. Here ten cells that are followed say more than any number of cells that are not.",
     0.4 < mistaken[2] < 0.6,
     0.03 < mistaken[5] < 0.1,
     mistaken[10] < 0.01,
@@ -188,7 +187,7 @@ claim(
 #
 # <details><summary>Would ten times as many cells at each time tell <em>stay</em> from <em>turn</em>?</summary>
 #
-# No. The populations are equal at all times, so nothing that depends on them alone can differ.
+# No. The populations are equal at all times, so nothing that is computed from them alone can differ.
 #
 # </details>
 #
@@ -200,30 +199,31 @@ claim(
 #
 # <details><summary>Five models, all trained with optimal transport, agree on the fate of a cell. What does that show?</summary>
 #
-# That they share an assumption, the shortest way. Agreement between models is evidence only as far as they could have
+# That they share an assumption, the shortest path. Agreement is evidence only as far as the models could have
 # disagreed.
 #
 # </details>
 #
 # <details><summary>A model's knock-out of a gene agrees with the knock-out in the laboratory. Which world is it?</summary>
 #
-# One of those in which both agree: the three worlds here answer a push in three ways. An experiment rules worlds out.
+# One in which the real answer is the model's. The three worlds answer a push in three ways, so the experiment has
+# ruled the others out.
 #
 # </details>
 
 # %% [markdown]
 # ## Key points
 #
-# - Different dynamics have the same snapshots, at all times and with any number of cells.
+# - Different dynamics can have the same snapshots, at all times and with any number of cells.
 # - Populations, shares and mean velocities are seen. Paths, fates of single cells and answers to perturbations are
 #   not: they follow from what a model assumes.
-# - A few cells that are followed decide what no number of snapshots does.
+# - A few cells that are followed decide what no number of snapshots can.
 #
 # ## Exercises
 #
 # > **Exercise** Change *turn* to a quarter of a circle (`np.pi / 2` in place of `np.pi`, twice). What share of the
-# > cells that start on the right ends there? Which world looks the same to somebody who can follow cells, but sees
-# > the first coordinate alone?
+# > cells that start on the right ends there? To somebody who can follow cells but sees only the first coordinate, which
+# > other world looks the same?
 #
 # <details><summary>Solution</summary>
 #
@@ -233,15 +233,14 @@ claim(
 # print(ends_right[quarter[:, 0] > 0].mean())
 # ```
 #
-# About half, as in *forget*. The fate is fixed from the start, by the second coordinate. Who sees the first alone
+# About half, as in *forget*. The fate is fixed from the start, by the second coordinate. Whoever sees only the first
 # calls it chance: a hidden variable and noise look the same, even with lineage tracing, until the variable is
 # measured.
 #
 # </details>
 #
-# > **Exercise** Let each cell divide at time 0, into two sisters that are followed with `follow` from the same start.
-# > In which worlds do sisters always share a fate? Which worlds do sisters tell apart, if only their ends are
-# > measured?
+# > **Exercise** Let each cell divide at time 0 into two sisters, and follow both from the same start with `follow`. In
+# > which worlds do sisters always share a fate? Which worlds can be told apart if only the ends of sisters are measured?
 #
 # <details><summary>Solution</summary>
 #
@@ -253,8 +252,8 @@ claim(
 # ```
 #
 # In *stay* and *turn* always, in *forget* half of the time. So sisters tell chance from a fate that is fixed at the
-# start, hidden or not; the quarter turn of the exercise before is now told from *forget*. *Stay* and *turn* remain
-# alike, until the start is measured too.
+# start, hidden or not: the quarter turn of the exercise before can now be told from *forget*. *Stay* and *turn* remain
+# alike until the start is measured too.
 #
 # </details>
 #

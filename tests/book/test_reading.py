@@ -124,6 +124,7 @@ GOOD = (
         ("<p>| a | b | | :-- | --: | | 1 | 2 |</p>", "raw markup"),
         (f"<img src='{GIF}' width='1'>", "images without text"),
         (f"<img src='{GIF}' alt='a' width='9' height='9'>", "figures of too few pixels"),
+        (f"<img src='{GIF}' alt='a' width='1' height='2'>", "figures out of shape"),
         (WIDE, "tables of more than 7 columns"),
     ],
 )
