@@ -68,7 +68,7 @@ seeds = range(seed, seed + (10 if profile == "full" else 5))
 # *Each crossed arrow carries something of the test part into the work that the test is meant to judge. Only the score may touch the test part.*
 #
 # Each mistake is made here on purpose: the same model is scored with and without it, on simulated organisms with 150 cells at each of nine times. The **illusion** is what the
-# mistake adds to the score, given as the mean over organisms with its 95 % interval (five organisms, three for side questions). The score is the
+# mistake adds to the score, given as the mean over organisms with its 95% interval (five organisms, three for side questions). The score is the
 # [skill](../../book/glossary.md#skill): the share of the error of a simple copy, that of the previous measured time, which a model takes away. Errors are [energy
 # distances](../../book/glossary.md#energy-distance) between predicted and measured cells; where a model predicts cells without noise, squared [Wasserstein
 # distances](../../book/glossary.md#wasserstein-distance) in eight principal components of the training cells.
@@ -291,7 +291,7 @@ for name, kind, score, held in [
     of_seed = partial(lambda f, c, h, s, m: f(s, m, c(s), h), score, some, held)
     outside[f"{name}: {kind}"] = measure(of_seed, seeds[:3])
 
-# %% tags=["hide-input"] caption="What each mistake adds to the score, with its 95 % interval: to accuracy where genes are chosen by label or donors are shared, to skill elsewhere. Orange: the interval lies above 0. On measured series (the last four rows) the mistakes add about as much as on simulated ones." alt="Ten horizontal intervals with a dot each, one for each mistake, beside a vertical line at 0. All but that of genes, scaling and components lie to the right of the line." name="fig-illusions-in-time"
+# %% tags=["hide-input"] caption="What each mistake adds to the score, with its 95% interval: to accuracy where genes are chosen by label or donors are shared, to skill elsewhere. Orange: the interval lies above 0. On measured series (the last four rows) the mistakes add about as much as on simulated ones." alt="Ten horizontal intervals with a dot each, one for each mistake, beside a vertical line at 0. All but that of genes, scaling and components lie to the right of the line." name="fig-illusions-in-time"
 fig, ax = plt.subplots(figsize=(5.4, 6.6))
 interval_rows(
     ax, found | outside, value="illusion", label="added by the mistake (skill or accuracy)"

@@ -97,7 +97,7 @@ found = ensemble.interval(
     seed=seed,
 )
 
-# %% tags=["hide-input"] caption="Mean expression of four genes. Filled dots: means of training cells; open dots: means of held-out cells, which no member of the ensemble saw. Line and band: mean and 90 % interval of the ensemble; dotted: the last training time. Many open dots lie outside the band." alt="Four line charts, one for each gene, with a line, a band around it that widens to the right, and filled and open dots." name="fig-genes"
+# %% tags=["hide-input"] caption="Mean expression of four genes. Filled dots: means of training cells; open dots: means of held-out cells, which no member of the ensemble saw. Line and band: mean and 90% interval of the ensemble; dotted: the last training time. Many open dots lie outside the band." alt="Four line charts, one for each gene, with a line, a band around it that widens to the right, and filled and open dots." name="fig-genes"
 means = [part.to_df().groupby(part.obs["time"]).mean() for part in (train, test)]
 last = train.obs["time"].max()
 fig, axes = plt.subplots(2, 2, figsize=(5.4, 4.6), sharex=True)
@@ -116,7 +116,7 @@ plt.show()
 # %% [markdown]
 # ## Do they hold what they promise?
 #
-# A 90 % interval should contain nine of ten measured means. The table counts how many of the 41 genes it does
+# A 90% interval should contain nine of ten measured means. The table counts how many of the 41 genes it does
 # contain (*held*). A measured mean is uncertain itself, because it is a mean of few cells; *widened* intervals allow
 # for that.
 
@@ -141,8 +141,8 @@ table(coverage)
 outer = coverage.index.str.contains("outer")
 within, beyond = coverage[~outer].mean(), coverage[outer].mean()
 claim(
-    f"They do not. Even widened, the intervals contain {within.iloc[1]:.0f} % of the means at inner times (between training times)"
-    f" and {beyond.iloc[1]:.0f} % at outer times (beyond the last), not 90 %. They do show that the future is less certain: at outer"
+    f"They do not. Even widened, the intervals contain {within.iloc[1]:.0f}% of the means at inner times (between training times)"
+    f" and {beyond.iloc[1]:.0f}% at outer times (beyond the last), not 90%. They do show that the future is less certain: at outer"
     f" times they are {beyond.iloc[2] / within.iloc[2]:.1f} times as wide, and the prediction is"
     f" {beyond.iloc[3] / within.iloc[3]:.1f} times as far off.",
     max(within.iloc[1], beyond.iloc[1]) < 80,
@@ -232,7 +232,7 @@ claim(
 # ## Key points
 #
 # - The interval of an ensemble shows what its members disagree about, and nothing that all of them get wrong.
-# - Test intervals on held-out times: here 90 % intervals contain far fewer than nine of ten means.
+# - Test intervals on held-out times: here 90% intervals contain far fewer than nine of ten means.
 # - Far beyond the last training time a model extrapolates, and warns that it does.
 # - For a given number of cells, measure at more times rather than more cells at each time.
 #

@@ -280,7 +280,7 @@ claim(
     f"**Memory**: with 8 steps of `rk4`, backpropagation keeps {kb['back', 8]:,.0f} kB, with 128 steps {kb['back', 128]:,.0f} kB; the"
     f" adjoint keeps {kb['adjoint', 8]:.1f} kB either way. **Accuracy**, against the derivative with 512 steps: with 8 steps"
     f" backpropagation is off by {off_by['back', 8]:.0%} and the adjoint by {off_by['adjoint', 8]:.0%}; with 128 steps both agree with"
-    " it to better than 0.01 %.",
+    " it to better than 0.01%.",
     kb["back", 128] > 10 * kb["back", 8] and kb["adjoint", 128] == kb["adjoint", 8],
     max(off_by["back", 128], off_by["adjoint", 128]) < 1e-4,
 )

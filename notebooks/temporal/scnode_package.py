@@ -291,7 +291,7 @@ claim(
 #
 # - **One drift for all cells of a place.** Cells with equal latent points at one time have the same future. Chance is not in the model, and neither is what was not measured.
 # - **Predictions start at measured cells.** There are only as many different latent points as start cells, however many cells are asked for.
-# - **Beyond the last time, one sample decides the composition.** Committed cells keep their fate, so that the shares at 96 h are those of the 60 cells that happened to be measured at 72 h. A share of one third among 60 cells has a standard error of at least 6 %, and no model of these cells can reduce it.
+# - **Beyond the last time, one sample decides the composition.** Committed cells keep their fate, so that the shares at 96 h are those of the 60 cells that happened to be measured at 72 h. A share of one third among 60 cells has a standard error of at least 6%, and no model of these cells can reduce it.
 #
 # ## Check yourself
 #

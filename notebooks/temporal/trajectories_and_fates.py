@@ -175,7 +175,7 @@ plt.show()
 #
 # A flow sends each cell to exactly one end. Its fate probabilities are therefore close to 0 or 1, from the first hour on. To stand
 # in for the chance that the flow leaves out, the starts can be *jittered*: moved at random, by some share of the spread of the
-# population. A cell counts as certain if one fate has a probability above 90 %.
+# population. A cell counts as certain if one fate has a probability above 90%.
 
 # %%
 asked = adata[adata.obs["time"].isin(organism.times[[0, 3, 6, 9]])]
@@ -195,10 +195,10 @@ table(sure.add_prefix("certain cells (%), "))
 # %% tags=["hide-input"]
 switches = organism.commitment_times
 claim(
-    f"The flow is certain of the fate of {sure.iloc[0, 0]:.0f} % of the cells of time 0. Yet in the organism the first"
+    f"The flow is certain of the fate of {sure.iloc[0, 0]:.0f}% of the cells of time 0. Yet in the organism the first"
     f" switch gets its two resting states at {switches['first']:.0f} h and the second at {switches['second']:.0f} h. Before"
     " that, noise that is still to come takes part in the choice. So certainty is a property of flows, not of cells. With"
-    f" jitter of half the spread, {sure.iloc[0, 1]:.0f} % of the cells of time 0 remain certain. How much jitter would be right,"
+    f" jitter of half the spread, {sure.iloc[0, 1]:.0f}% of the cells of time 0 remain certain. How much jitter would be right,"
     " snapshots do not say.",
     sure.iloc[:, 0].min() > 90 and sure.iloc[0, 1] < 60,
 )
@@ -336,7 +336,7 @@ claim(
 # print((chance.idxmax(axis=1) == other.idxmax(axis=1)).mean())
 # ```
 #
-# For about three of four cells, though the shares of the fates agree to within 2 %. The fits agree on what populations decide, and
+# For about three of four cells, though the shares of the fates agree to within 2%. The fits agree on what populations decide, and
 # the fate of a single cell is not of that kind. Full agreement would only show a shared assumption.
 #
 # </details>

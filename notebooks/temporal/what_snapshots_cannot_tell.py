@@ -131,9 +131,9 @@ table(answers, digits=2)
 apart, kept, plain, pushed = answers.to_numpy().T
 claim(
     f"No snapshot is further than {apart.max():.3f} from fresh cells of *stay*, and that little is chance: no number of cells would tell"
-    f" the worlds apart. Yet of the cells that start on the right {kept[0]:.0f} % end there in *stay*, {kept[1]:.0f} % in *turn* and"
-    f" {kept[2]:.0f} % in *forget*. After the push {pushed[0]:.0f} % of all cells end on the right in *stay*, {pushed[1]:.0f} % in *turn* and"
-    f" {pushed[2]:.0f} % in *forget*, where it changes nothing. A fate map or a perturbation that is read off one world is wrong in the others.",
+    f" the worlds apart. Yet of the cells that start on the right {kept[0]:.0f}% end there in *stay*, {kept[1]:.0f}% in *turn* and"
+    f" {kept[2]:.0f}% in *forget*. After the push {pushed[0]:.0f}% of all cells end on the right in *stay*, {pushed[1]:.0f}% in *turn* and"
+    f" {pushed[2]:.0f}% in *forget*, where it changes nothing. A fate map or a perturbation that is read off one world is wrong in the others.",
     apart.max() < 0.02,
     kept[0] > 99 and kept[1] < 1 and 45 < kept[2] < 56,
     pushed[0] > 75 and pushed[1] < 25 and 45 < pushed[2] < 56,
