@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import http.server
+import re
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -84,6 +85,83 @@ def test_search_finds_text_and_shows_it(browser: Browser, address: str) -> None:
     view.close()
     assert summaries
     assert not any("Repository" in text or "Suggest edit" in text for text in summaries)
+
+
+def test_maps_zoom_wipe_and_move_by_keyboard(browser: Browser, address: str) -> None:
+    view = browser.new_page(viewport={"width": 1280, "height": 900})
+    view.goto(f"{address}/notebooks/spatial/other_real_maps.html")
+    live = view.locator(".scst-live").first
+    live.wait_for()
+    first, last = (live.get_by_label(name) for name in ("From", "to (Mb)"))
+    whole = (float(first.input_value()), float(last.input_value()))
+    live.get_by_role("button", name="Zoom in").press("Enter")
+    near = (float(first.input_value()), float(last.input_value()))
+    assert near[1] - near[0] == pytest.approx((whole[1] - whole[0]) / 2, rel=0.02)
+    maps = live.get_by_role("img")
+    assert maps.count() == 2
+    maps.first.press("ArrowRight")
+    assert float(first.input_value()) > near[0]
+    maps.first.press("0")
+    assert (float(first.input_value()), float(last.input_value())) == whole
+    live.get_by_label("Compare").select_option("by wiping")
+    assert maps.count() == 1
+    before = maps.first.evaluate("canvas => canvas.toDataURL()")
+    live.get_by_label("Border").press("Home")
+    assert maps.first.evaluate("canvas => canvas.toDataURL()") != before
+    maps.first.hover()
+    assert re.search(r"Mb: measured .+, predicted", live.locator("p").inner_text())
+    assert "measured and predicted, 0 to" in str(maps.first.get_attribute("aria-label"))
+    view.emulate_media(media="print")
+    assert view.locator(".scst-still").first.is_visible()
+    assert not live.is_visible()
+    view.close()
+
+
+def test_the_slider_over_time_moves_the_cells(browser: Browser, address: str) -> None:
+    view = browser.new_page(reduced_motion="reduce")
+    view.goto(f"{address}/notebooks/temporal/unmeasured_times.html")
+    live = view.locator(".scst-live").first
+    live.wait_for()
+    slider, canvas = live.get_by_label("Time"), live.get_by_role("img")
+    last, drawn = slider.get_attribute("aria-valuetext"), canvas.evaluate("c => c.toDataURL()")
+    slider.press("Home")
+    assert slider.get_attribute("aria-valuetext") not in (last, None)
+    assert live.locator("output").inner_text() == slider.get_attribute("aria-valuetext")
+    assert canvas.evaluate("c => c.toDataURL()") != drawn
+    box = live.get_by_role("checkbox", name="measured", exact=True)
+    before = canvas.get_attribute("aria-label")
+    box.press("Space")
+    assert canvas.get_attribute("aria-label") != before
+    assert live.get_by_role("button", name="Play").count() == 0  # nothing moves by itself
+    view.close()
+
+
+def test_without_scripts_a_described_picture_stands_there(browser: Browser, address: str) -> None:
+    view = browser.new_page(java_script_enabled=False)
+    view.goto(f"{address}/notebooks/temporal/unmeasured_times.html")
+    picture = view.locator(".scst-viewer img")
+    assert picture.first.is_visible()
+    assert len(str(picture.first.get_attribute("alt"))) > 20
+    view.close()
+
+
+def test_tables_sort_by_a_column_and_back_and_are_filtered(browser: Browser, address: str) -> None:
+    view = browser.new_page()
+    view.goto(f"{address}/book/reproducibility.html")
+    table = view.locator("table:has(th:has-text('run time'))")
+    column = table.locator("tbody tr td:nth-child(2)")
+    before = column.all_inner_texts()
+    button = table.get_by_role("button", name="run time in s")
+    for order in ("descending", "ascending"):
+        button.press("Enter")
+        assert button.locator("..").get_attribute("aria-sort") == order
+        times = [float(text) for text in column.all_inner_texts()]
+        assert times == sorted(times, reverse=order == "descending")
+    button.press("Enter")
+    assert column.all_inner_texts() == before
+    view.get_by_label("Show rows with").first.fill("real maps")
+    assert 0 < table.locator("tbody tr:visible").count() < len(before)
+    view.close()
 
 
 @pytest.mark.parametrize(
