@@ -29,7 +29,7 @@ FOOTER = (
     '<div style="font: 8px sans-serif; width: 100%; text-align: center">'
     '<span class="pageNumber"></span></div>'
 )
-# Whatever is wider than the paper or than its box; the copies of formulas for readers who listen are.
+# Whatever is wider than the paper or than its box; what is only read aloud may be.
 CUT_OFF = """() => {
   const right = (node) => node.getBoundingClientRect().right;
   const paper = document.documentElement.clientWidth + 1;

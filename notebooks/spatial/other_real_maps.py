@@ -11,7 +11,7 @@
 # >
 # > **Before**: [Human cortex](human_cortex.ipynb).
 # >
-# > **Time**: 10 min to read, 1 min to run; the first run also unpacks 400 single cells (1 min).
+# > **Time**: 12 min to read, 1 min to run; the first run also unpacks 400 single cells (1 min).
 
 # %% tags=["colab"]
 # Google Colab only: install the book's package and keep the installed numpy and torch.

@@ -235,7 +235,7 @@ measured, pca = seen[last], PCA(2, random_state=seed).fit(train.to_df())
 drawn = {}
 for name in (COPIED, PUBLISHED, SCNODE, DENOISED):
     model, noise = models["semrau2017"][name.split(",")[0]][0], name != DENOISED
-    drawn[name] = {t: model.sample([t], len(measured), seed=seed, noise=noise).to_df() for t in times}
+    drawn[name] = {t: model.sample([t], len(measured), seed=seed, noise=noise).to_df() for t in times}  # fmt: skip
 predicted = {name: each[last] for name, each in drawn.items()}
 fig, axes = plt.subplots(2, 2, figsize=(5.4, 5.4), sharex=True, sharey=True)
 for ax, (name, values) in zip(axes.flat, predicted.items(), strict=True):
@@ -243,8 +243,8 @@ for ax, (name, values) in zip(axes.flat, predicted.items(), strict=True):
     ax.set_title(name)
     ax.label_outer()
 fig.legend(*ax.get_legend_handles_labels(), loc="outside upper center", ncols=2, markerscale=2)
-places = {n: {t: pca.transform(x) for t, x in m.items()} for n, m in ({"measured": seen, SCNODE: {}} | drawn).items()}
-population_viewer(places, labels=("PC 1", "PC 2"), unit="h", held_out=times, shown=["measured", SCNODE], figure=fig)
+places = {n: {t: pca.transform(x) for t, x in m.items()} for n, m in ({"measured": seen, SCNODE: {}} | drawn).items()}  # fmt: skip
+population_viewer(places, labels=("PC 1", "PC 2"), unit="h", held_out=times, shown=["measured", SCNODE], figure=fig)  # fmt: skip
 
 # %% tags=["hide-input"]
 ratios = {k: variance_ratio(v.to_numpy(), measured.to_numpy()) for k, v in predicted.items()}

@@ -225,6 +225,7 @@ def population_viewer(
     nothing = np.empty((0, 2))
     data: dict[str, Any] = {
         "times": times,
+        "first": times.index(_fullest(layers, times)[-1]),
         "unit": unit,
         "labels": list(labels),
         "limits": [float(x) for x in (low[0], high[0], low[1], high[1])],
@@ -343,6 +344,14 @@ def _still_maps(
     return figure
 
 
+def _fullest(
+    layers: Mapping[str, Mapping[float, np.ndarray]], times: Sequence[float]
+) -> list[float]:
+    """Times at which most populations have cells."""
+    present = {time: sum(time in frames for frames in layers.values()) for time in times}
+    return [time for time in times if present[time] == max(present.values())]
+
+
 def _still_populations(
     layers: Mapping[str, Mapping[float, np.ndarray]],
     times: Sequence[float],
@@ -353,8 +362,7 @@ def _still_populations(
     """Up to four of the times with most populations, one a panel."""
     import matplotlib.pyplot as plt
 
-    present = {time: sum(time in frames for frames in layers.values()) for time in times}
-    fullest = [time for time in times if present[time] == max(present.values())]
+    fullest = _fullest(layers, times)
     chosen = [fullest[i] for i in np.unique(np.linspace(0, len(fullest) - 1, 4).astype(int))]
     figure, axes = plt.subplots(
         2, 2, figsize=(5.4, 5.4), sharex=True, sharey=True, layout="constrained"
@@ -363,7 +371,7 @@ def _still_populations(
         for name, frames in layers.items():
             cells = frames.get(time, np.empty((0, 2)))
             ax.scatter(*cells.T, s=9, color=colors[name], alpha=0.5, linewidths=0, label=name)
-        ax.set(xlabel=labels[0], ylabel=labels[1], title=f"{time:g} {unit}".strip())
+        ax.set(xlabel=labels[0], ylabel=labels[1], title=f"{time:.3g} {unit}".strip())
         ax.label_outer()
     for ax in axes.flat[len(chosen) :]:
         ax.remove()

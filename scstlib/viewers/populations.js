@@ -11,7 +11,7 @@ const populations = async (data) => {
   const canvas = make("canvas", { role: "img" });
   const told = make("output"), shown = data.layers.map((layer) => layer.shown);
   const last = data.times.length - 1;
-  const slider = make("input", { type: "range", min: 0, max: last, step: 1, value: last });
+  const slider = make("input", { type: "range", min: 0, max: last, step: 1, value: data.first });
   const [x0, x1, y0, y1] = data.limits;
   const draw = () => {
     const now = Number(slider.value), width = canvas.clientWidth - 60;
