@@ -1,8 +1,8 @@
 """The generated tables: ``<!-- table: NAME -->`` on a page of prose is replaced by the table.
 
 ``datasets`` and ``dataset_list`` are made from the data manifests; ``pages``, ``machine`` and
-``versions`` from this build; those of :mod:`scst_book.contents` from the pages; those of :mod:`scst_book.results` from the
-benchmarks.
+``versions`` from this build; those of :mod:`scst_book.contents` from the pages; those of
+:mod:`scst_book.results` from the benchmarks.
 """
 
 from __future__ import annotations
