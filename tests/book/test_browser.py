@@ -122,7 +122,7 @@ def test_the_slider_over_time_moves_the_cells(browser: Browser, address: str) ->
     view.goto(f"{address}/notebooks/temporal/unmeasured_times.html")
     live = view.locator(".scst-live").first
     live.wait_for()
-    slider, canvas = live.get_by_label("Time"), live.get_by_role("img")
+    slider, canvas = live.get_by_role("slider"), live.get_by_role("img")
     last, drawn = slider.get_attribute("aria-valuetext"), canvas.evaluate("c => c.toDataURL()")
     slider.press("Home")
     assert slider.get_attribute("aria-valuetext") not in (last, None)
@@ -159,7 +159,7 @@ def test_tables_sort_by_a_column_and_back_and_are_filtered(browser: Browser, add
         assert times == sorted(times, reverse=order == "descending")
     button.press("Enter")
     assert column.all_inner_texts() == before
-    view.get_by_label("Show rows with").first.fill("real maps")
+    view.locator("label.filter:has(+ table th:has-text('run time')) input").fill("real maps")
     assert 0 < table.locator("tbody tr:visible").count() < len(before)
     view.close()
 
