@@ -238,11 +238,13 @@ claim(
 )  # fmt: skip
 
 # %% caption="Contacts of microglia on human chromosome 9, which the trees have not seen: measured in one donor, and predicted from the bulk of the other, up to 20 Mb from the diagonal. The prediction is smooth; the broad white band is the centromere, where nothing can be mapped." alt="Two square contact maps with a dark diagonal and a broad white cross at the centromere: one speckled, measured; one smooth and empty far from the diagonal, predicted." name="fig-chr9" tags=["hide-input"]
-measured = samples.matrix("microglia", "chr9")
 here = genes.reset_index().query("chrom == 'chr9' and gene_type == 'protein_coding'")
+shown = {"measured": samples.matrix("microglia", "chr9"), "predicted": in_file}
+shown |= {"bulk": samples.matrix("bulk", "chr9")}
+near = (i != j) & (np.abs(i - j) <= 20)
 map_viewer(
-    {"measured": measured, "predicted": in_file, "bulk": samples.matrix("bulk", "chr9")},
-    start=0, end=1e6 * len(in_file), genes=here,
+    {name: 1e6 * found / found[near].sum() for name, found in shown.items()},
+    start=0, end=1e6 * len(in_file), label="contacts, one million within 20 Mb", genes=here,
 )  # fmt: skip
 
 # %% [markdown]

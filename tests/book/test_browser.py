@@ -13,7 +13,7 @@ import pytest
 
 from tests.book import reading_rules
 from tests.book.conftest import Quiet
-from tools import notebooks
+from tools import notebooks, pdf
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -66,6 +66,11 @@ def look(browser: Browser, address: str, page: str, width: int) -> list[str]:
                 first = rule["nodes"][0]
                 about = f"{first['html'][:200]} {first['failureSummary'][:200]}"
                 wrong.append(f"{scheme}: axe {rule['id']} ({len(rule['nodes'])}): {about}")
+        if width == WIDTHS[0]:
+            view.emulate_media(media="print")
+            view.set_viewport_size({"width": pdf.WIDTH, "height": 900})
+            view.evaluate("dispatchEvent(new Event('beforeprint'))")
+            wrong += [f"cut off in print: {what}" for what in view.evaluate(pdf.CUT_OFF)]
     finally:
         view.close()
     return wrong
