@@ -75,6 +75,8 @@ def _localise(article: Tag, name: str, names: list[str], html: Path, folder: Pat
             if relative.with_suffix("").as_posix() in names and target.suffix == ".html":
                 place = _anchor(relative.with_suffix("").as_posix(), unquote(address.fragment))
                 node[attribute] = f"#{place}"
+            elif node.name == "a":  # a file of this machine
+                del node[attribute]
             else:
                 node[attribute] = Path(os.path.relpath(target, folder)).as_posix()
 
