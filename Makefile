@@ -4,10 +4,11 @@ RUN = .venv/bin/python -m
 export SCST_STARTED := $(shell date +%s)
 export TORCH PYTHON
 
-.PHONY: setup book test check pairs clean
+.PHONY: setup book pdf test check pairs clean
 
 setup: ; @$(PYTHON) tools/setup.py
 book: setup ; @$(RUN) tools.build
+pdf: book ; @$(RUN) tools.pdf
 test: setup ; @$(RUN) tools.test
 check: setup ; @$(RUN) tools.check
 pairs: setup ; @$(RUN) tools.pair && $(RUN) tools.environment && $(RUN) book.diagrams

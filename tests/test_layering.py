@@ -24,6 +24,7 @@ ROOMS = (
     "leakage",
     "training",
     "plots",
+    "viewers",
     "datasets.organism",
     "datasets",
     "metrics",

@@ -28,3 +28,64 @@ const reachable = () =>
   });
 document.addEventListener("DOMContentLoaded", reachable);
 window.addEventListener("resize", reachable);
+
+// A long table sorts by any column: downwards, upwards, as it was. A very long one can be filtered.
+const LONG = 5, VERY_LONG = 15;
+const numberIn = (text) => parseFloat(text.replaceAll(",", "").replace("−", "-").replace(/^[^\d-]+/, ""));
+const sortable = (table) => {
+  const heads = [...(table.tHead?.rows[0]?.cells ?? [])];
+  const body = table.tBodies[0];
+  if (!heads.length || !body || body.rows.length < LONG || table.querySelector("[colspan], [rowspan]")) return;
+  const before = [...body.rows];
+  heads.forEach((head, column) => {
+    const text = (row) => row.cells[column]?.textContent.trim() ?? "";
+    if (!head.textContent.trim()) return;
+    const numbers = before.map((row) => numberIn(text(row)));
+    const numeric = numbers.filter(Number.isFinite).length > before.length / 2;
+    const value = (row) => (numeric ? numberIn(text(row)) : text(row));
+    const missing = (row) => (numeric ? !Number.isFinite(value(row)) : !value(row));
+    const compare = (a, b) => (numeric ? value(a) - value(b) : value(a).localeCompare(value(b)));
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = "sort";
+    button.append(...head.childNodes);
+    head.append(button);
+    button.addEventListener("click", () => {
+      const order = { descending: "ascending", ascending: "" }[head.getAttribute("aria-sort")] ?? "descending";
+      heads.forEach((other) => other.removeAttribute("aria-sort"));
+      if (order) head.setAttribute("aria-sort", order);
+      const sign = order === "ascending" ? 1 : -1;
+      const sorted = (a, b) => missing(a) - missing(b) || (missing(a) ? 0 : sign * compare(a, b));
+      body.append(...(order ? [...before].sort(sorted) : before));
+    });
+  });
+  if (body.rows.length < VERY_LONG) return;
+  const label = document.createElement("label");
+  const input = document.createElement("input");
+  label.className = "filter";
+  input.type = "search";
+  input.addEventListener("input", () => {
+    const words = input.value.toLowerCase().split(/\s+/);
+    for (const row of before) {
+      row.hidden = !words.every((word) => row.textContent.toLowerCase().includes(word));
+    }
+  });
+  label.append("Show rows with", input);
+  table.before(label);
+};
+document.addEventListener("DOMContentLoaded", () =>
+  document.querySelectorAll(".bd-article table:not(.autosummary)").forEach(sortable));
+
+// On paper nothing can be unfolded, and the paper is white.
+let folded = [];
+let theme = null;
+window.addEventListener("beforeprint", () => {
+  folded = [...document.querySelectorAll(".bd-article details:not([open])")];
+  folded.forEach((details) => (details.open = true));
+  theme = document.documentElement.dataset.theme;
+  document.documentElement.dataset.theme = "light";
+});
+window.addEventListener("afterprint", () => {
+  folded.forEach((details) => (details.open = false));
+  document.documentElement.dataset.theme = theme;
+});

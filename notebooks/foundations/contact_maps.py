@@ -46,6 +46,7 @@ from scstlib.metrics.compartments import cis_eigenvectors
 from scstlib.pages import Claims, table
 from scstlib.plots import BLUE, ORANGE, book_style, contact_map
 from scstlib.preprocess.tracks import interval_track
+from scstlib.viewers import map_viewer
 
 plt.rcParams.update(book_style())
 claim = Claims(profile, seed)
@@ -167,17 +168,20 @@ claim(
 # gives *observed over expected* (O/E): what is left when the effect of distance is taken out.
 
 # %% tags=["hide-input"] caption="Observed over expected contacts, log2, on chromosome 19. Red pairs meet more often than their distance suggests. The checkerboard shows the compartments; its squares differ between neurons and stem cells." alt="Two square heat maps in red and blue with a plaid pattern. The plaid differs between stem cells and neurons." name="fig-oe"
-oe, end = {}, maps.chromsizes["chr19"]
+oe, end = {}, 100_000 * len(maps.bins)
 for name, sample in samples.items():
     matrix = sample.matrix(balance=True).fetch("chr19")
     found = np.where(matrix > 0, matrix, np.nan)
     oe[name] = found / toeplitz(decay[name])
-fig, axes = plt.subplots(1, 2, figsize=(5.4, 3.4))
-shown = partial(contact_map, end=end, log=False, limits=(-1.5, 1.5))
-for ax, name in zip(axes, names, strict=True):
-    shown(ax, np.log2(oe[name]), start=0, label="log2 observed/expected")
-    ax.set_title(names[name])
-plt.show()
+cpg = load("cpg_tracks")
+cpg = cpg[(cpg["assembly"] == "mm10") & (cpg["bin_size"] == 100_000)]
+track = maps.bins[["chrom", "start", "end"]]
+track = track.assign(cpg=interval_track(cpg, track, value="cpg"))
+map_viewer(
+    {names[name]: np.log2(each) for name, each in oe.items()},
+    start=0, end=end, label="log2 observed/expected", log=False,
+    limits=(-1.5, 1.5), tracks={"CpG content": track["cpg"]},
+)  # fmt: skip
 
 # %% [markdown]
 # ## Compartments
@@ -192,10 +196,6 @@ plt.show()
 # `cis_eigenvectors` gives what `cooltools.eigs_cis` gives, but the same digits at every call.
 
 # %%
-cpg = load("cpg_tracks")
-cpg = cpg[(cpg["assembly"] == "mm10") & (cpg["bin_size"] == 100_000)]
-track = maps.bins[["chrom", "start", "end"]]
-track = track.assign(cpg=interval_track(cpg, track, value="cpg"))
 vectors = {}
 for name, sample in samples.items():
     matrix = sample.matrix(balance=True).fetch("chr19")

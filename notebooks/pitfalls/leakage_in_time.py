@@ -165,7 +165,7 @@ claim(
 # ## A start from true cells of a test time
 #
 # **The mistake.** Three times in a row are held out: 36, 48 and 60 h. Each is predicted from the *measured* cells of the time before it, which for two of the three are held out
-# too. In use there would be no such cells. The first model of this experiment simply says that nothing changes.
+# too. In use there would be no such cells. The first model of this experiment says that nothing changes.
 
 
 # %%

@@ -11,7 +11,7 @@
 # >
 # > **Before**: [Human cortex](human_cortex.ipynb).
 # >
-# > **Time**: 10 min to read, 1 min to run; the first run also unpacks 400 single cells (1 min).
+# > **Time**: 12 min to read, 1 min to run; the first run also unpacks 400 single cells (1 min).
 
 # %% tags=["colab"]
 # Google Colab only: install the book's package and keep the installed numpy and torch.
@@ -49,6 +49,7 @@ from scstlib.plots import book_style, contact_map
 from scstlib.preprocess.contacts import make_windows, normalise_depth
 from scstlib.preprocess.tracks import interval_track
 from scstlib.splits import hold_out_regions
+from scstlib.viewers import map_viewer
 
 plt.rcParams.update(book_style())
 claim = Claims(profile, seed)
@@ -234,6 +235,16 @@ claim(
     " model has seen. Beyond 20 bins, the window minus the stride, nothing is predicted, and the file is empty.",
     len(written) == len(kinds), "chr9" not in metadata["training_chromosomes"], (far == 0).all(),
     in_file.sum() > 0,
+)  # fmt: skip
+
+# %% caption="Contacts of microglia on human chromosome 9, which the trees have not seen: measured in one donor, and predicted from the bulk of the other, up to 20 Mb from the diagonal. The prediction is smooth; the broad white band is the centromere, where nothing can be mapped." alt="Two square contact maps with a dark diagonal and a broad white cross at the centromere: one speckled, measured; one smooth and empty far from the diagonal, predicted." name="fig-chr9" tags=["hide-input"]
+here = genes.reset_index().query("chrom == 'chr9' and gene_type == 'protein_coding'")
+shown = {"measured": samples.matrix("microglia", "chr9"), "predicted": in_file}
+shown |= {"bulk": samples.matrix("bulk", "chr9")}
+near = (i != j) & (np.abs(i - j) <= 20)
+map_viewer(
+    {name: 1e6 * found / found[near].sum() for name, found in shown.items()},
+    start=0, end=1e6 * len(in_file), label="contacts, one million within 20 Mb", genes=here,
 )  # fmt: skip
 
 # %% [markdown]

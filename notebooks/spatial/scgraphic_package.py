@@ -48,6 +48,7 @@ from scstlib.plots import book_style, contact_map
 from scstlib.preprocess.guides import bin_features
 from scstlib.preprocess.organism_windows import organism_windows
 from scstlib.splits import hold_out_chromosomes
+from scstlib.viewers import map_viewer
 
 plt.rcParams.update(book_style())
 claim = Claims(profile, seed)
@@ -261,18 +262,17 @@ claim(
 )
 
 # %% tags=["hide-input"] caption="What is specific to a mature beta cell in one window: map over the mean of the five types (log₂). The lower colours span a quarter of the upper: after a short training the predictions have some of the direction and little of the size." alt="Four square heat maps. Truth shows coloured patches along two edges of a square; the target is noise with the same patches in it; ridge regression and the default show wider patches of the same sign." name="fig-space-contrast"
-share = test.targets.sum() / test.bulk.sum()  # as deep as the targets
 here = test.table["start"] == test.table["start"][one]  # all types
-shown = {
-    "truth": (truth, 1.5), "target": (test.targets, 1.5),
-    "bulk + ridge": (maps["bulk + ridge"] * share, 0.375), "default": (predicted * share, 0.375),
-}  # fmt: skip
-fig, axes = plt.subplots(2, 2, figsize=(5.4, 6.4))
+share = test.targets.sum() / test.bulk.sum()  # as deep as the targets
+shown = {"truth": (truth, 1.5), "target": (test.targets, 1.5)} | {n: (maps[n] * share, 0.375) for n in ("bulk + ridge", "default")}  # fmt: skip
+(fig, axes), ratios = plt.subplots(2, 2, figsize=(5.4, 6.4)), {}
 for ax, (name, (found, top)) in zip(axes.flat, shown.items(), strict=True):
     ratio = np.log2((found[one] + 1) / (found[here].mean(axis=0) + 1))
-    contact_map(ax, ratio, **place, log=False, limits=(-top, top), label="log₂ ratio")
-    ax.set_title(name)
-plt.show()
+    contact_map(ax, ratio, **place, log=False, limits=(-top, top), label="log₂ ratio").axes.set_title(name)  # fmt: skip
+    ratios[name if top == 1.5 else f"{name}, × 4"] = ratio * 1.5 / top
+genes = organism.genome.genes.rename_axis("gene").reset_index().query("chrom == @chroms[4]")
+guide = {name: test.tracks[one][:, k : k + 2].sum(axis=1) for name, k in {"expression": 0, "mean expression of the types": 2}.items()}  # fmt: skip
+map_viewer(ratios, **place, label="log₂ ratio", log=False, limits=(-1.5, 1.5), genes=genes, tracks=guide, figure=fig)  # fmt: skip
 
 # %% [markdown]
 # This is one organism, one chromosome, one seed and a short training. [The

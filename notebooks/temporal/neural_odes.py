@@ -122,7 +122,7 @@ off = {h: (euler(toggle, start, grid(8, h))[-1] - true).norm(dim=-1) for h in (0
 lost = {h: float((distance > 1).double().mean()) for h, distance in off.items()}
 claim(
     f"With steps of 0.5, {lost[0.5]:.0%} of the cells end further than 1 from their true place; with steps of 1, {lost[1.0]:.0%} do."
-    " A step that is too long does not just blur the result. It carries both genes past the point where they should part, and the"
+    " A step that is too long does more than blur the result: it carries both genes past the point where they should part, and the"
     " cell never chooses, or chooses the other type.",
     lost[0.5] < 0.02 and lost[1.0] > 0.5,
 )

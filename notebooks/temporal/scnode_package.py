@@ -340,7 +340,7 @@ claim(
 #
 # <details><summary>Solution</summary>
 #
-# Growth ([Schiebinger et al. 2019](https://doi.org/10.1016/j.cell.2019.01.006)) acts on the pairs between two measured times, so that the drift between them changes a little. The composition at 96 h cannot change: all cells there start at 72 h. Growth is for series whose fates divide at very different rates; elsewhere it is one more thing that can go wrong, which is why it is off.
+# Growth ([Schiebinger et al. 2019](https://doi.org/10.1016/j.cell.2019.01.006)) acts on the pairs between two measured times, so that the drift between them changes a little. The composition at 96 h cannot change: all cells there start at 72 h. Growth is for series whose fates divide at unlike rates; elsewhere it is one more thing that can go wrong, which is why it is off.
 #
 # </details>
 #

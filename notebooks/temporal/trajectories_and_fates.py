@@ -34,13 +34,13 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from scstlib.analysis.trajectories import fate_probabilities, fate_shares
-from scstlib.analysis.trajectories import fit_fate_classifier, simulate_trajectories
+from scstlib.analysis.trajectories import fate_probabilities, fate_shares, fit_fate_classifier, simulate_trajectories  # fmt: skip
 from scstlib.analysis.velocity import add_velocity, principal_axes, velocity_grid
 from scstlib.datasets import simulate_organism
 from scstlib.models import ScNODE
 from scstlib.pages import Claims, table
 from scstlib.plots import BLUE, GREEN, GREY, ORANGE, book_style, stream
+from scstlib.viewers import population_viewer
 
 plt.rcParams.update(book_style())
 claim = Claims(profile, seed)
@@ -80,13 +80,10 @@ moving = add_velocity(model, adata)
 plane = principal_axes(moving.obsm["latent"])
 fig, ax = plt.subplots(figsize=(5.4, 5.2))
 stream(
-    ax,
-    *velocity_grid(moving.obsm["latent"], moving.obsm["velocity_latent"], plane),
-    labels=("latent axis 1", "latent axis 2"),
-    cells=moving.obsm["latent"] @ plane,
-    colors=adata.obs["time"].to_numpy(),
-    color_label="time (hours)",
-)
+    ax, *velocity_grid(moving.obsm["latent"], moving.obsm["velocity_latent"], plane),
+    cells=moving.obsm["latent"] @ plane, colors=adata.obs["time"].to_numpy(),
+    labels=("latent axis 1", "latent axis 2"), color_label="time (hours)",
+)  # fmt: skip
 plt.show()
 
 # %% [markdown]
@@ -213,6 +210,11 @@ claim(
 between = ((organism.times[1:] + organism.times[:-1]) / 2)[::2]
 population = model.sample(between, 400, seed=seed)
 predicted = fate_shares(model, population, classifier)
+
+# %% tags=["hide-input"] caption="Cells half-way between measured times, in the plane of the velocity field: drawn anew from the organism (grey) and predicted (orange-red). The predicted population parts into the same branches; a few of its cells lie between them." alt="Four scatter plots, from the first time to the last: a grey cloud that moves and parts into branches, with an orange-red cloud over it." name="fig-between"
+both = {"measured": (adata, organism.sample(between, 200, seed=1, keep_truth=False)), "predicted": (population,)}  # fmt: skip
+both = {name: {t: rows for x in parts for t, rows in pd.DataFrame(model.encode(x) @ plane, x.obs["time"]).groupby(level=0)} for name, parts in both.items()}  # fmt: skip
+population_viewer(both, labels=("latent axis 1", "latent axis 2"), unit="h", held_out=between, most=200)
 
 # %% tags=["hide-input"] caption="Shares of the fates half-way between measured times: predicted by the model (lines) and true (dots). Dashed: the times at which the two switches of the organism get two resting states." alt="Four lines over time with dots on them. Uncommitted falls from one; alpha rises first, beta and gamma later." name="fig-shares"
 true_shares = pd.DataFrame({time: organism.fate_shares(time) for time in between}).T

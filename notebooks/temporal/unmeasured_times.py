@@ -45,6 +45,7 @@ from scstlib.models.temporal import DisplacementInterpolation, methods, score_he
 from scstlib.pages import Claims, table
 from scstlib.plots import book_style, populations
 from scstlib.splits import hold_out_times
+from scstlib.viewers import population_viewer
 
 plt.rcParams.update(book_style())
 warnings.filterwarnings("ignore", message="time .* beyond the last training time")
@@ -229,20 +230,22 @@ claim(
 
 # %% tags=["hide-input"] caption="Cells at the last time of the first series, an outer one: measured (grey) and as many predicted (orange-red), in the first two principal components of the training cells. Copied cells crowd at the lower left; cells of scNODE spread as the measured ones do." alt="Four scatter plots with the same grey cloud of measured cells and, over it, the cells that one method predicts." name="fig-cells"
 train, test = cells["semrau2017"]
-last = test.obs["time"].max()
-measured = test[test.obs["time"] == last].to_df()
-pca = PCA(2, random_state=seed).fit(train.to_df())
-predicted = {}
+times, last = np.unique(test.obs["time"]), test.obs["time"].max()
+seen = {t: x for part in (train, test) for t, x in part.to_df().groupby(part.obs["time"])}
+measured, pca = seen[last], PCA(2, random_state=seed).fit(train.to_df())
+drawn = {}
 for name in (COPIED, PUBLISHED, SCNODE, DENOISED):
     model, noise = models["semrau2017"][name.split(",")[0]][0], name != DENOISED
-    predicted[name] = model.sample([last], len(measured), seed=seed, noise=noise).to_df()
+    drawn[name] = {t: model.sample([t], len(measured), seed=seed, noise=noise).to_df() for t in times}  # fmt: skip
+predicted = {name: each[last] for name, each in drawn.items()}
 fig, axes = plt.subplots(2, 2, figsize=(5.4, 5.4), sharex=True, sharey=True)
 for ax, (name, values) in zip(axes.flat, predicted.items(), strict=True):
     populations(ax, *map(pca.transform, (measured, values)), labels=("PC 1", "PC 2"))
     ax.set_title(name)
     ax.label_outer()
 fig.legend(*ax.get_legend_handles_labels(), loc="outside upper center", ncols=2, markerscale=2)
-plt.show()
+places = {n: {t: pca.transform(x) for t, x in m.items()} for n, m in ({"measured": seen, SCNODE: {}} | drawn).items()}  # fmt: skip
+population_viewer(places, labels=("PC 1", "PC 2"), unit="h", held_out=times, shown=["measured", SCNODE], figure=fig)  # fmt: skip
 
 # %% tags=["hide-input"]
 ratios = {k: variance_ratio(v.to_numpy(), measured.to_numpy()) for k, v in predicted.items()}

@@ -15,14 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tools import notebooks
+from tools import notebooks, pdf
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 HTML = notebooks.ROOT / "_build" / "html"
 MACHINERY = ("Snakefile", "_config.yml", "tools", "scstlib", "data_manifests")
-BINARIES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 FLAGS = [
     "--headless",
     "--no-sandbox",
@@ -78,7 +77,7 @@ def browser() -> Iterator[Browser]:
     """Headless Chromium of the system."""
     from playwright.sync_api import sync_playwright
 
-    binary = next(filter(None, map(shutil.which, BINARIES)), None)
+    binary = pdf.browser()
     if binary is None:
         problem = "no Chromium on this machine: install the package chromium (see .ci/run)"
         if os.environ.get("CI"):

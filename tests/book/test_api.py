@@ -31,6 +31,7 @@ ROOMS = (
     "preprocess",
     "splits",
     "training",
+    "viewers",
 )
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from tests.book import checks, reading_rules
 from tests.book.conftest import Quiet
-from tools import notebooks
+from tools import notebooks, pdf
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -66,6 +66,11 @@ def look(browser: Browser, address: str, page: str, width: int) -> list[str]:
                 first = rule["nodes"][0]
                 about = f"{first['html'][:200]} {first['failureSummary'][:200]}"
                 wrong.append(f"{scheme}: axe {rule['id']} ({len(rule['nodes'])}): {about}")
+        if width == WIDTHS[0]:
+            view.emulate_media(media="print")
+            view.set_viewport_size({"width": pdf.WIDTH, "height": 900})
+            view.evaluate("dispatchEvent(new Event('beforeprint'))")
+            wrong += [f"cut off in print: {what}" for what in view.evaluate(pdf.CUT_OFF)]
     finally:
         view.close()
     return wrong
@@ -94,6 +99,83 @@ def test_search_says_what_the_pages_are_about(
         if ".html#" not in link:
             about = checks.read(html / link.partition("?")[0]).select_one("meta[name=description]")
             assert about["content"] in " ".join(text.split())
+
+
+def test_maps_zoom_wipe_and_move_by_keyboard(browser: Browser, address: str) -> None:
+    view = browser.new_page(viewport={"width": 1280, "height": 900})
+    view.goto(f"{address}/notebooks/spatial/other_real_maps.html")
+    live = view.locator(".scst-live").first
+    live.wait_for()
+    first, last = (live.get_by_label(name) for name in ("From", "to (Mb)"))
+    whole = (float(first.input_value()), float(last.input_value()))
+    live.get_by_role("button", name="Zoom in").press("Enter")
+    near = (float(first.input_value()), float(last.input_value()))
+    assert near[1] - near[0] == pytest.approx((whole[1] - whole[0]) / 2, rel=0.02)
+    maps = live.get_by_role("img")
+    assert maps.count() == 2
+    maps.first.press("ArrowRight")
+    assert float(first.input_value()) > near[0]
+    maps.first.press("0")
+    assert (float(first.input_value()), float(last.input_value())) == whole
+    live.get_by_label("Compare").select_option("by wiping")
+    assert maps.count() == 1
+    before = maps.first.evaluate("canvas => canvas.toDataURL()")
+    live.get_by_label("Border").press("Home")
+    assert maps.first.evaluate("canvas => canvas.toDataURL()") != before
+    maps.first.hover()
+    assert re.search(r"Mb: measured .+, predicted", live.locator("p").inner_text())
+    assert "measured and predicted, 0 to" in str(maps.first.get_attribute("aria-label"))
+    view.emulate_media(media="print")
+    assert view.locator(".scst-still").first.is_visible()
+    assert not live.is_visible()
+    view.close()
+
+
+def test_the_slider_over_time_moves_the_cells(browser: Browser, address: str) -> None:
+    view = browser.new_page(reduced_motion="reduce")
+    view.goto(f"{address}/notebooks/temporal/unmeasured_times.html")
+    live = view.locator(".scst-live").first
+    live.wait_for()
+    slider, canvas = live.get_by_role("slider"), live.get_by_role("img")
+    last, drawn = slider.get_attribute("aria-valuetext"), canvas.evaluate("c => c.toDataURL()")
+    slider.press("Home")
+    assert slider.get_attribute("aria-valuetext") not in (last, None)
+    assert live.locator("output").inner_text() == slider.get_attribute("aria-valuetext")
+    assert canvas.evaluate("c => c.toDataURL()") != drawn
+    box = live.get_by_role("checkbox", name="measured", exact=True)
+    before = canvas.get_attribute("aria-label")
+    box.press("Space")
+    assert canvas.get_attribute("aria-label") != before
+    assert live.get_by_role("button", name="Play").count() == 0  # nothing moves by itself
+    view.close()
+
+
+def test_without_scripts_a_described_picture_stands_there(browser: Browser, address: str) -> None:
+    view = browser.new_page(java_script_enabled=False)
+    view.goto(f"{address}/notebooks/temporal/unmeasured_times.html")
+    picture = view.locator(".scst-viewer img")
+    assert picture.first.is_visible()
+    assert len(str(picture.first.get_attribute("alt"))) > 20
+    view.close()
+
+
+def test_tables_sort_by_a_column_and_back_and_are_filtered(browser: Browser, address: str) -> None:
+    view = browser.new_page()
+    view.goto(f"{address}/book/reproducibility.html")
+    table = view.locator("table:has(th:has-text('run time'))")
+    column = table.locator("tbody tr td:nth-child(2)")
+    before = column.all_inner_texts()
+    button = table.get_by_role("button", name="run time in s")
+    for order in ("descending", "ascending"):
+        button.press("Enter")
+        assert button.locator("..").get_attribute("aria-sort") == order
+        times = [float(text) for text in column.all_inner_texts()]
+        assert times == sorted(times, reverse=order == "descending")
+    button.press("Enter")
+    assert column.all_inner_texts() == before
+    view.locator("label.filter:has(+ table th:has-text('run time')) input").fill("real maps")
+    assert 0 < table.locator("tbody tr:visible").count() < len(before)
+    view.close()
 
 
 @pytest.mark.parametrize(

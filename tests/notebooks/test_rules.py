@@ -19,7 +19,7 @@ LONGEST = 15
 LEARNING_BOX = ("> **Learning goals**", "> **Before**", "> **Time**")
 LAST = ("## Key points", "## Exercises", "## Further reading")
 ROLE = re.compile(r"\{[\w:.-]+\}`|^ {0,3}(:::|```\{)", flags=re.MULTILINE)
-PLOT = re.compile(r"\bplt\.show\(|\.plot\(|\bplots\.\w+\(|\bsc\.pl\.")
+PLOT = re.compile(r"\b\w+_viewer\(|\bplt\.show\(|\.plot\(|\bplots\.\w+\(|\bsc\.pl\.")
 SOLUTION = re.compile(
     r"<details>\s*<summary>Solution</summary>\n\n.+?\n\n</details>", flags=re.DOTALL
 )

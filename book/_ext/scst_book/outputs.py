@@ -8,6 +8,7 @@ missing or stale copy is a warning, which fails the strict build.
 from __future__ import annotations
 
 import ast
+import html
 import json
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from sphinx.util import logging
 
 LOGGER = logging.getLogger(__name__)
 FIGURE = ("caption", "name")
+VIEWER = '<div class="scst-viewer"'  # how the output of scstlib.viewers begins
 BOX = """:::{{admonition}} Data not available
 :class: warning
 This page needs the data set `{dataset}`, which this build could not have. What follows from here is
@@ -60,6 +62,7 @@ def take_over(app: Sphinx, docname: str, notebook: dict[str, Any]) -> None:
     for cell, copy in pairs:
         cell["outputs"] = copy["outputs"]
         cell["execution_count"] = copy["execution_count"]
+        _describe(cell)
     missing = executed["metadata"].get("scst", {}).get("missing")
     if not missing and not any(cell["outputs"] for cell, _ in pairs):
         LOGGER.warning("this page is empty: no cell has an output", location=docname)
@@ -114,3 +117,12 @@ def _figure(cell: dict[str, Any]) -> None:
         render["figure"] = figure
     if metadata.get("alt"):
         render["image"] = {"alt": metadata["alt"]}
+
+
+def _describe(cell: dict[str, Any]) -> None:
+    """Put the alt text of a cell into the still picture of its viewer."""
+    for output in cell["outputs"]:
+        shown = "".join(output.get("data", {}).get("text/html", ""))
+        if shown.startswith(VIEWER):
+            alt = html.escape(cell["metadata"].get("alt", ""))
+            output["data"]["text/html"] = shown.replace('alt=""', f'alt="{alt}"', 1)

@@ -1,8 +1,8 @@
 """The generated tables: ``<!-- table: NAME -->`` on a page of prose is replaced by the table.
 
-``datasets`` is made from the data manifests; ``pages``, ``machine`` and ``versions`` from this
-build; those of :mod:`scst_book.contents` from the pages; those of :mod:`scst_book.results` from the
-benchmarks.
+``datasets`` and ``dataset_list`` are made from the data manifests; ``pages``, ``machine`` and
+``versions`` from this build; those of :mod:`scst_book.contents` from the pages; those of
+:mod:`scst_book.results` from the benchmarks.
 """
 
 from __future__ import annotations
@@ -71,6 +71,18 @@ def datasets(root: Path) -> str:
     return "\n\n".join(sections)
 
 
+def dataset_list(root: Path) -> str:
+    """All data sets, one row each, with links to their sections."""
+    from scstlib.datasets import describe
+
+    rows = []
+    for name, row in describe().iterrows():
+        size = f"{row['megabytes']:g}" if row["megabytes"] else "by hand"
+        facts = [row["organism"], row["modality"], row["assembly"], size]
+        rows.append([f"[{name}](#{str(name).lower()})", *(fact or "" for fact in facts)])
+    return markdown(["data set", "organism", "modality", "assembly", "size in MB"], rows)
+
+
 def executed(page: contents.Page, root: Path) -> dict[str, Any]:
     """What the runner wrote down about the executed copy of a page; empty when there is none."""
     path = root / "_build" / "executed" / f"{page.name.removeprefix(contents.CODE)}.ipynb"
@@ -126,6 +138,7 @@ def versions(root: Path) -> str:
 
 TABLES = {
     "datasets": datasets,
+    "dataset_list": dataset_list,
     "pages": pages,
     "machine": machine,
     "versions": versions,
