@@ -65,6 +65,7 @@ from scstlib.models.temporal.scnode.pool import (
     Pool,
     Side,
     between,
+    carried,
     choose_pool,
     drawn_cells,
     log_values,
@@ -490,18 +491,17 @@ class ScNODE(FittedOnCells[LatentCells]):
         cells, pool, start = self._fitted(), self.pool_, self.start_
         assert pool is not None
         assert start is not None
-        around = between(start, cells.times, time)
-        beyond = time > cells.times[-1]
-        if (noise is True and beyond and self.field_.damping != 0) or (
-            noise is not True and pool.expected == DRIFT
-        ):
+        if noise is not True:
+            if pool.expected == SMOOTHED:
+                return self._smoothed(time, n_cells, rng)
             latent = self._population(time, n_cells, rng)
             return *expected_cells(self.factors_, cells, latent, noise, generator), latent
-        if noise is not True:
-            return self._smoothed(time, n_cells, rng)
+        around = between(start, cells.times, time)
         if around is None:
             last = cells.times[cells.times <= time][-1]
             side = Side(*start.at(last)).some(n_cells, rng)
+            if time > last:
+                side = carried(self.factors_, side, self.flow(side.points, last, [time])[0], rng)
         else:
             side = pooled(
                 pool.shares,

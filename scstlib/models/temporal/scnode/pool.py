@@ -127,7 +127,7 @@ def carried(
     side: Side,
     goal: np.ndarray,
     rng: np.random.Generator,
-) -> np.ndarray:
+) -> Side:
     """Return measured cells moved to latent points ``goal`` (n, rank), each with what is its own.
 
     Values keep their residual; of counts see :func:`thinned_and_raised`.
@@ -135,10 +135,10 @@ def carried(
     start, end = _tensor(side.points), _tensor(goal)
     if isinstance(factors, ValueFactors):
         shift = (factors.expected_values(end) - factors.expected_values(start)).cpu().numpy()
-        return _not_below(side.stored + shift, factors.smallest)
+        return Side(_not_below(side.stored + shift, factors.smallest), goal)
     before = factors.log_share(start)
     change = (factors.log_share(end) - before).cpu().numpy()
-    return thinned_and_raised(side.stored, before.exp().cpu().numpy(), change, rng)
+    return Side(thinned_and_raised(side.stored, before.exp().cpu().numpy(), change, rng), goal)
 
 
 def thinned_and_raised(
@@ -200,7 +200,7 @@ def coupled_pairs(factors: Factors, around: Between, n: int, rng: np.random.Gene
     stored = np.empty((n, around.left.stored.shape[1]), dtype=np.float32)
     for side, own, mask in ((around.left, rows[0], ~later), (around.right, rows[1], later)):
         cells = Side(side.stored[own[mask]], side.points[own[mask]])
-        stored[mask] = carried(factors, cells, goal[mask], rng)
+        stored[mask] = carried(factors, cells, goal[mask], rng).stored
     return Side(stored, goal.astype(np.float32))
 
 
