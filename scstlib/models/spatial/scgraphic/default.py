@@ -36,8 +36,10 @@ from scstlib.models.spatial.protocol import (
     check_fitted,
     check_prediction,
     check_training,
+    depths_of,
     digest,
     groups_of,
+    in_contacts,
     reference_types,
 )
 from scstlib.models.spatial.scgraphic.features import (
@@ -57,8 +59,6 @@ from scstlib.models.spatial.scgraphic.loss import (
     PlaceBatches,
     contrast_loss,
     count_loss,
-    depths_of,
-    in_contacts,
 )
 from scstlib.models.spatial.scgraphic.network import ContactNetwork, from_triangle, in_triangle
 from scstlib.preprocess.contacts import contact_unit, distinct

@@ -7,19 +7,11 @@ the second is what is specific to a cell type, a small part of the whole, and is
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-
-from scstlib.models.spatial.protocol import groups_of
-from scstlib.preprocess.contacts import contact_unit
-
-if TYPE_CHECKING:
-    from scstlib.preprocess.windows import Windows
 
 
 def count_loss(counts: Tensor, log_mean: Tensor, usable: Tensor, dispersion: float) -> Tensor:
@@ -66,27 +58,6 @@ def contrast_loss(
         entropy = torch.special.entr(seen / seen.sum(0).clamp(min=1)).sum(0) * seen.sum(0)
         parts.append(((-(seen * expected).sum(0) - entropy) * weight.mean(0)).mean() / len(seen))
     return torch.stack(parts).mean() if parts else log_mean.new_zeros(())
-
-
-def in_contacts(maps: np.ndarray | None) -> np.ndarray:
-    """Maps in contacts: as they are if counts, else divided by the value of one contact."""
-    if maps is None:
-        raise ValueError("these windows have no targets; give make_windows targets.")
-    return maps / np.float32(contact_unit(maps))
-
-
-def depths_of(windows: Windows) -> np.ndarray:
-    """Contacts of each target's sample relative to the bulk's at the same places, (n,)."""
-    group = groups_of(windows)
-    seen, bulk = (
-        np.bincount(group, in_contacts(maps).sum(axis=(1, 2), dtype=float))
-        for maps in (windows.targets, windows.bulk)
-    )
-    if not (seen > 0).all():
-        empty = windows.table["cell_type"][group == int(np.argmin(seen))].iloc[0]
-        raise ValueError(f"the targets of {empty} hold no contact: leave them out.")
-    depths: np.ndarray = (seen / bulk)[group]
-    return depths
 
 
 class PlaceBatches:
