@@ -7,11 +7,16 @@ the second is what is specific to a cell type, a small part of the whole, and is
 
 from __future__ import annotations
 
+from hashlib import blake2b
+from typing import TYPE_CHECKING
+
 import numpy as np
-import pandas as pd
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+if TYPE_CHECKING:
+    from scstlib.preprocess.windows import Windows
 
 
 def count_loss(counts: Tensor, log_mean: Tensor, usable: Tensor, dispersion: float) -> Tensor:
@@ -60,13 +65,25 @@ def contrast_loss(
     return torch.stack(parts).mean() if parts else log_mean.new_zeros(())
 
 
+def places_of(windows: Windows) -> np.ndarray:
+    """Number of the place of each window, (n,): where it lies, and which bulk map it has there.
+
+    Targets with the bulk maps of two donors do not share a place: how their contacts divide also
+    says how the two bulk maps differ, noise and all, which is nothing of the cell type.
+    """
+    table = windows.table[["chrom", "start", "end"]]
+    table = table.assign(bulk=[blake2b(bulk.tobytes()).digest() for bulk in windows.bulk])
+    places: np.ndarray = table.groupby(list(table), sort=False).ngroup().to_numpy()
+    return places
+
+
 class PlaceBatches:
     """Rows of each step: several cell types of a few places.
 
     Parameters
     ----------
-    table : DataFrame
-        Of windows.
+    place : numpy.ndarray (n,)
+        Of each window, as :func:`places_of` numbers them.
     size : int
         Windows a step.
     together : int
@@ -74,9 +91,8 @@ class PlaceBatches:
     seed : int
     """
 
-    def __init__(self, table: pd.DataFrame, size: int, together: int, seed: int) -> None:
-        self.place = table.groupby(["chrom", "start", "end"], sort=False).ngroup().to_numpy()
-        self.size, self.together, self.seed = size, together, seed
+    def __init__(self, place: np.ndarray, size: int, together: int, seed: int) -> None:
+        self.place, self.size, self.together, self.seed = place, size, together, seed
         self._rows = [np.flatnonzero(self.place == p) for p in range(self.place.max() + 1)]
 
     def __call__(self, step: int) -> np.ndarray:
