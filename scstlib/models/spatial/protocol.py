@@ -18,8 +18,10 @@ Windows (:class:`scstlib.preprocess.windows.Windows`) hold, for n places and cel
 ``table``   n rows            ``chrom``, ``start``, ``end`` in bp, ``cell_type``
 =========== ================= =====================================================================
 
-Predictions are in the unit of ``bulk`` and, with ``depth=1``, about as many contacts as it has.
-What a model normalises is its own business. Maps are compared on one scale,
+Predictions are in the unit of ``bulk`` and, with ``depth=1``, about as many contacts as it has,
+whatever the depth of the targets that a model learned from: of a rare cell type few contacts are
+measured. :func:`depths_of` says how many, to take that out. Else, what a model normalises is its
+own business. Maps are compared on one scale,
 :func:`scstlib.preprocess.contacts.normalise_depth`, which takes the depth out.
 
 :func:`scstlib.models.spatial.methods.methods` lists the methods that meet the protocol.
