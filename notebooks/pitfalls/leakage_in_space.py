@@ -153,7 +153,7 @@ claim(
 
 # %%
 @cache
-def validated(pixels, seed, mistake, n=2, n_steps=600):
+def validated(pixels, seed, mistake, n=2, n_steps=400):
     """Skill on validation and test at the best step on validation."""
     names = np.random.default_rng(seed).permutation(pixels.chromosomes)
     train = pixels.on(names[: 2 * n if mistake else n])
@@ -226,7 +226,7 @@ def published(seed, mistake):
     windows = task.organism_windows(seed)
     train, test = (windows[rows] for rows in new_type(windows.table, seed, mistake, "beta_mature"))
     small = {"width": 16, "encodings": 8, "node_blocks": 1, "attention_blocks": 1}
-    how = {"residual_blocks": 1, "batch_size": 8, "epochs": 10}
+    how = {"residual_blocks": 1, "batch_size": 8, "epochs": 6}
     maps = PublishedScGrapHiC(seed=seed, **small, **how).fit(train).predict(test)
     found, truth = task.pixel_changes(replace(test, targets=maps)), task.pixel_changes(test)
     return 1 - float(((found.change - truth.change) ** 2).mean() / (truth.change**2).mean())
