@@ -169,7 +169,7 @@ there = measure(lambda s, m: validated(pixels_of(s), s, m)[1], seeds)
 found["validation chromosome in training"] = row
 claim(
     f"The validation chromosomes report a skill of {describe(row)}. On test chromosomes the same networks reach {there['mistake']:.2f} and {there['honest']:.2f}: with the mistake, which gave them twice the data, the report is {row['mistake'] - there['mistake']:.2f} too high.",
-    row["lower"] > 0.05 and row["mistake"] - there["mistake"] > 0.15,
+    row["lower"] > 0.05 and row["mistake"] - there["mistake"] > 0.08,
 )
 
 # %% [markdown]
