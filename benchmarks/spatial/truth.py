@@ -13,7 +13,8 @@ prints how well the truth itself scores against the noisy targets: no prediction
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -62,9 +63,16 @@ class Part:
 
 @dataclass(frozen=True)
 class SpaceWorld:
-    """An organism as windows; parts are made when they are asked for."""
+    """An organism as windows; parts are made when they are asked for.
+
+    Attributes
+    ----------
+    n_cells
+        Of the target of a cell type, where it is not ``N_CELLS``.
+    """
 
     organism: Organism
+    n_cells: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
     def of_seed(cls, seed: int, preset: str = "small") -> SpaceWorld:
@@ -122,7 +130,8 @@ class SpaceWorld:
 
     def _draw(self, kind: str) -> dict[str, np.ndarray]:
         seed = self.organism.settings.seed
-        return self.organism.sample_contacts(kind, n_cells=N_CELLS, seed=seed)
+        n_cells = self.n_cells.get(kind, N_CELLS)
+        return self.organism.sample_contacts(kind, n_cells=n_cells, seed=seed)
 
     def _cut(self, targets: dict[str, dict[str, np.ndarray]]) -> Windows:
         settings = self.organism.settings

@@ -202,3 +202,9 @@ def test_one_thread_ends_with_the_block() -> None:
     with timing.one_thread():
         assert torch.get_num_threads() == 1
     assert torch.get_num_threads() == before
+
+
+def test_unequal_depths_cost_at_most_3_percent_of_dc_as_the_book_says() -> None:
+    kept = json.loads((results.RESULTS / "depths.json").read_text())["summary"]["kept"]
+    for name in ("bulk + ridge", "gradient boosting"):
+        assert min(kept[f"{name}, dC"].values()) > 0.97, name

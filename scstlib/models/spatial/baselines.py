@@ -13,7 +13,6 @@ from scstlib.leakage import record_fit
 from scstlib.models.settings import all_or_nothing, explain_arguments
 from scstlib.models.spatial.pixels import (
     Smoothing,
-    bulk_depth_ratio,
     sample_pixels,
     scale_smoothed,
 )
@@ -22,7 +21,10 @@ from scstlib.models.spatial.protocol import (
     check_prediction,
     check_training,
     check_windows,
+    depths_of,
+    in_contacts,
 )
+from scstlib.preprocess.contacts import contact_unit
 from scstlib.preprocess.windows import Windows
 
 
@@ -81,11 +83,12 @@ class MeanOfTypes:
 
     @all_or_nothing
     def fit(self, windows: Windows) -> Self:
-        """Keep the targets of these windows, scaled to the depth of their bulk maps."""
+        """Keep the targets of these windows, each sample scaled to the depth of its bulk maps."""
         check_training(windows)
-        assert windows.targets is not None
-        self.targets_, self.bin_size_ = windows.targets, windows.bin_size
-        self._bulk_depth = 1 / bulk_depth_ratio(windows)
+        unit = contact_unit(windows.bulk)
+        scale = (unit / depths_of(windows)).astype(np.float32)
+        self.targets_ = in_contacts(windows.targets) * scale[:, None, None]
+        self.bin_size_ = windows.bin_size
         self._places = _places(windows)
         self._types = windows.table["cell_type"].to_numpy()
         record_fit(self, windows)
@@ -114,7 +117,7 @@ class MeanOfTypes:
                     f"no other cell type than {kind} was fitted at {place[0]}:{place[1]}: fit on"
                     " windows with targets at the places that are predicted."
                 )
-            out[i] = self.targets_[others].mean(axis=0) * (self._bulk_depth * depth)
+            out[i] = self.targets_[others].mean(axis=0) * depth
         out *= windows.mask[:, :, None] & windows.mask[:, None, :]
         return out
 
@@ -122,7 +125,8 @@ class MeanOfTypes:
 class BulkRidge:
     """Smoothed bulk times a factor that is linear in the features of a pixel.
 
-    Weighted ridge regression of observed over smoothed bulk contacts; the weight of a pixel is one
+    Weighted ridge regression of observed over smoothed bulk contacts, the bulk brought to the depth
+    of each target's sample; the weight of a pixel is one
     over the variance of a Poisson count with ``spread`` beside it.
 
     Parameters

@@ -16,6 +16,7 @@ from typing import Self
 
 import numpy as np
 
+from scstlib.models.spatial.protocol import depths_of, in_contacts
 from scstlib.preprocess.contacts import contact_unit, normalise_depth
 from scstlib.preprocess.expected import distance_means
 from scstlib.preprocess.guides import bin_features
@@ -140,7 +141,7 @@ class Pixels:
     features
         (pixels, features).
     ratio
-        (pixels,), target over smoothed bulk, both at the target's depth.
+        (pixels,), target over smoothed bulk at the depth of the target's sample.
     weight
         (pixels,), one over the variance of the ratio.
     """
@@ -183,12 +184,14 @@ class SmoothedBulk:
 
 
 def pixel_features(
-    window: Windows, smoothed: SmoothedBulk, chosen: np.ndarray | None = None
+    signals: np.ndarray, smoothed: SmoothedBulk, chosen: np.ndarray | None = None
 ) -> np.ndarray:
     """Features (pixels, features), float32, of the upper triangle of one window.
 
     Parameters
     ----------
+    signals
+        (bins, signals), as :func:`bin_signals` returns them.
     chosen
         Which pixels of the upper triangle; default all.
     """
@@ -199,7 +202,6 @@ def pixel_features(
     base, smooth = smoothed.base[rows, columns], smoothed.contacts[rows, columns]
     found = [distance, np.log(base + 1e-3), np.log(smooth + 1)]
     found += [each[rows, columns] for each in smoothed.logs]
-    signals = bin_signals(window)
     sums = np.concatenate([np.zeros((1, signals.shape[1])), np.cumsum(signals, axis=0)])
     between = sums[columns + 1] - sums[rows]
     at_ends = signals[rows], signals[columns]
@@ -216,24 +218,19 @@ def rows_of_one_bulk(windows: Windows) -> list[list[int]]:
     return list(found.values())
 
 
-def bin_signals(window: Windows) -> np.ndarray:
-    """Features of the bins of one window at several widths, (bins, signals)."""
+def bin_signals(windows: Windows, rows: list[int]) -> np.ndarray:
+    """Features of the bins of some windows at several widths, (rows, bins, signals)."""
     from scipy.ndimage import gaussian_filter1d
 
-    features, _ = bin_features(window.tracks[0].astype(float), window.track_names, floor=1.0)
+    tracks = windows.tracks[rows].astype(float)
+    features, _ = bin_features(tracks, windows.track_names, floor=1.0)
     return np.concatenate(
         [
-            gaussian_filter1d(features, width, axis=0, mode="nearest") if width else features
+            gaussian_filter1d(features, width, axis=1, mode="nearest") if width else features
             for width in TRACK_WIDTHS
         ],
-        axis=1,
+        axis=2,
     )
-
-
-def bulk_depth_ratio(windows: Windows) -> float:
-    """Contacts of the targets over those of their bulk maps."""
-    assert windows.targets is not None
-    return float(windows.targets.sum(dtype=float) / windows.bulk.sum(dtype=float))
 
 
 def sample_pixels(
@@ -241,25 +238,25 @@ def sample_pixels(
 ) -> Pixels:
     """Draw pixels of usable bins, as many from each window; all if there are fewer.
 
-    The ratio of a Poisson count to its expectation S varies by 1 / S, whatever the unit of the
-    maps; ``spread`` is the variance of the true ratio.
+    The bulk is brought to the depth of each target's sample before the two are compared: shallow
+    cell types have no smaller ratios than deep ones. The ratio of a Poisson count to its
+    expectation S varies by 1 / S; ``spread`` is the variance of the true ratio.
     """
-    assert windows.targets is not None
     rng = np.random.default_rng(seed)
     rows, columns = upper(windows.bulk.shape[-1])
-    share, unit = bulk_depth_ratio(windows), contact_unit(windows.targets)
+    counts, depth = in_contacts(windows.targets), depths_of(windows)
     each = -(-n_pixels // len(windows))
     features, ratios, weights = [], [], []
-    for i in range(len(windows)):
-        one = windows[i]
-        smoothed = SmoothedBulk.of(one, smoothing)
-        expected = (smoothed.contacts * smoothing.unit)[rows, columns] * share
-        usable = np.flatnonzero(one.mask[0, rows] & one.mask[0, columns] & (expected > 0))
-        chosen = rng.choice(usable, min(each, len(usable)), replace=False)
-        assert one.targets is not None
-        features.append(pixel_features(one, smoothed, chosen))
-        ratios.append(one.targets[0, rows[chosen], columns[chosen]] / expected[chosen])
-        weights.append(1 / (unit / expected[chosen] + spread))
+    for alike in rows_of_one_bulk(windows):
+        smoothed = SmoothedBulk.of(windows[alike[0]], smoothing)
+        smooth, mask = smoothed.contacts[rows, columns], windows.mask[alike[0]]
+        usable = np.flatnonzero(mask[rows] & mask[columns] & (smooth > 0))
+        for i, signals in zip(alike, bin_signals(windows, alike), strict=True):
+            chosen = rng.choice(usable, min(each, len(usable)), replace=False)
+            expected = smooth[chosen] * depth[i]
+            features.append(pixel_features(signals, smoothed, chosen))
+            ratios.append(counts[i, rows[chosen], columns[chosen]] / expected)
+            weights.append(1 / (1 / expected + spread))
     return Pixels(np.concatenate(features), np.concatenate(ratios), np.concatenate(weights))
 
 
@@ -286,7 +283,7 @@ def scale_smoothed(
     for alike in rows_of_one_bulk(windows):
         smoothed = SmoothedBulk.of(windows[alike[0]], smoothing)
         smooth = (smoothed.contacts * smoothing.unit)[rows, columns]
-        for i in alike:
-            scaled = smooth * factor(pixel_features(windows[i], smoothed)) * depth
+        for i, signals in zip(alike, bin_signals(windows, alike), strict=True):
+            scaled = smooth * factor(pixel_features(signals, smoothed)) * depth
             out[i, rows, columns] = out[i, columns, rows] = scaled
     return out

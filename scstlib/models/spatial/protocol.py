@@ -18,8 +18,10 @@ Windows (:class:`scstlib.preprocess.windows.Windows`) hold, for n places and cel
 ``table``   n rows            ``chrom``, ``start``, ``end`` in bp, ``cell_type``
 =========== ================= =====================================================================
 
-Predictions are in the unit of ``bulk`` and, with ``depth=1``, about as many contacts as it has.
-What a model normalises is its own business. Maps are compared on one scale,
+Predictions are in the unit of ``bulk`` and, with ``depth=1``, about as many contacts as it has,
+whatever the depth of the targets that a model learned from: of a rare cell type few contacts are
+measured. :func:`depths_of` says how many, to take that out. Else, what a model normalises is its
+own business. Maps are compared on one scale,
 :func:`scstlib.preprocess.contacts.normalise_depth`, which takes the depth out.
 
 :func:`scstlib.models.spatial.methods.methods` lists the methods that meet the protocol.
@@ -32,6 +34,7 @@ from typing import Any, Protocol, Self
 
 import numpy as np
 
+from scstlib.preprocess.contacts import contact_unit
 from scstlib.preprocess.windows import SAMPLE, Windows
 from scstlib.splits.parts import listed
 
@@ -213,6 +216,36 @@ def groups_of(windows: Windows) -> np.ndarray:
     names = [name for name in SAMPLE if name in windows.table]
     groups: np.ndarray = windows.table.groupby(names, sort=False).ngroup().to_numpy()
     return groups
+
+
+def in_contacts(maps: np.ndarray | None) -> np.ndarray:
+    """Maps in contacts: as they are if counts, else divided by the value of one contact."""
+    if maps is None:
+        raise ValueError("these windows have no targets; give make_windows targets.")
+    return maps / np.float32(contact_unit(maps))
+
+
+def depths_of(windows: Windows) -> np.ndarray:
+    """Contacts of each target's sample relative to the bulk's at the same places, (n,).
+
+    Cell types differ in how many of their cells were measured. Whatever learns how a target departs
+    from its bulk map takes this factor out first: it says nothing of the cell type.
+
+    Raises
+    ------
+    ValueError
+        If there are no targets, or those of a sample hold no contact.
+    """
+    group = groups_of(windows)
+    seen, bulk = (
+        np.bincount(group, in_contacts(maps).sum(axis=(1, 2), dtype=float))
+        for maps in (windows.targets, windows.bulk)
+    )
+    if not (seen > 0).all():
+        empty = windows.table["cell_type"][group == int(np.argmin(seen))].iloc[0]
+        raise ValueError(f"the targets of {empty} hold no contact: leave them out.")
+    depths: np.ndarray = (seen / bulk)[group]
+    return depths
 
 
 def reference_types(windows: Windows) -> tuple[str, ...] | None:

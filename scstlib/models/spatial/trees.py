@@ -21,9 +21,9 @@ MOST_WEIGHTED = 200_000
 class ContactTrees:
     """Smoothed bulk times a factor that boosted trees predict from the features of a pixel.
 
-    The trees maximise the Poisson likelihood of the counts, with the smoothed bulk at the depth
-    of the targets as offset; a pixel's weight stops growing where ``spread`` exceeds its counting
-    noise. Features: :func:`scstlib.models.spatial.pixels.pixel_features`.
+    The trees maximise the Poisson likelihood of the counts, with the smoothed bulk at the depth of
+    each target's sample as offset; a pixel's weight stops growing where ``spread`` exceeds its
+    counting noise. Features: :func:`scstlib.models.spatial.pixels.pixel_features`.
 
     Parameters
     ----------

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from scstlib.preprocess.windows import Windows, make_windows
@@ -54,3 +56,19 @@ def masked_counts(expected: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     counts += np.triu(counts, 1).T
     counts[1] = counts[:, 1] = 0
     return counts
+
+
+def of_known_type(windows: Windows) -> Windows:
+    """Windows whose expression is the higher, the later the cell type comes, where there is any."""
+    level = 3.0 ** windows.table["cell_type"].map(list(TYPES).index).to_numpy()
+    own = np.arange(len(NAMES)) < 2
+    return replace(windows, tracks=windows.tracks * np.where(own, level[:, None, None], 1))
+
+
+def thinned(windows: Windows, shares: dict[str, float], seed: int = 0) -> Windows:
+    """Windows of which each contact of the targets is kept with the share of its cell type."""
+    rng = np.random.default_rng(seed)
+    assert windows.targets is not None
+    share = windows.table["cell_type"].map(shares).to_numpy()[:, None, None]
+    kept = np.triu(rng.binomial(windows.targets.astype(int), share))
+    return replace(windows, targets=(kept + np.triu(kept, 1).swapaxes(1, 2)).astype(np.float32))

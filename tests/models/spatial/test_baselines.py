@@ -7,12 +7,13 @@ import pytest
 
 from scstlib.leakage import LeakageError, check_evaluation
 from scstlib.models.spatial.baselines import BulkCopy, BulkRidge, BulkSmoothed, MeanOfTypes
+from scstlib.models.spatial.comparison import contact_scores, mean_at_places
 from scstlib.models.spatial.pixels import bin_factors, blurred
 from scstlib.models.spatial.trees import ContactTrees
 from scstlib.preprocess.contacts import contact_unit
 from scstlib.preprocess.windows import Windows
 from scstlib.splits import hold_out_chromosomes
-from tests.models.spatial.spatial_data import spatial_windows
+from tests.models.spatial.spatial_data import of_known_type, spatial_windows, thinned
 
 
 def small_trees() -> ContactTrees:
@@ -68,6 +69,22 @@ def test_trees_without_expression_do_not_tell_cell_types_apart(parts, fitted) ->
     kinds = test.table["cell_type"].to_numpy()
     np.testing.assert_array_equal(predicted[kinds == "a"], predicted[kinds == "b"])
     assert (fitted[small_trees].predict(test)[kinds == "a"] != predicted[kinds == "a"]).any()
+
+
+@pytest.mark.parametrize("make", [BulkRidge, small_trees])
+def test_unequal_depths_cost_little_of_what_is_specific_to_a_cell_type(make) -> None:
+    """Equal in sum, the targets of cell types are alike or 1 : 4 in depth."""
+    counts, true = (of_known_type(windows) for windows in spatial_windows())
+    truth = hold_out_chromosomes(true, "chr4").test
+    scores = []
+    for shares in ({"a": 0.5, "b": 0.5, "c": 0.5}, {"a": 0.9, "b": 0.375, "c": 0.225}):
+        split = hold_out_chromosomes(thinned(counts, shares), "chr4")
+        predicted = make().fit(split.train).predict(split.test)
+        own, reference = (mean_at_places(maps, truth, truth) for maps in (predicted, truth.targets))
+        found = contact_scores(predicted, truth, reference=reference, prediction_reference=own)
+        scores.append(found["dC"].mean())
+    equal, unequal = scores
+    assert unequal > 0.95 * equal > 0.5, scores
 
 
 @pytest.mark.parametrize("names", [("expression +",), ("expression -",), ("expression",), ()])
@@ -137,9 +154,10 @@ def test_mean_of_types_leaves_the_own_type_out(parts) -> None:
     model = MeanOfTypes().fit(test)
     kinds = test.table["cell_type"].to_numpy()
     predicted = model.predict(test)
-    others = (test.targets[kinds == "b"] + test.targets[kinds == "c"]) / 2
-    ratio = predicted[kinds == "a"][others > 0] / others[others > 0]
-    np.testing.assert_allclose(ratio, ratio[0], rtol=1e-5)
+    own = {kind: test.targets[kinds == kind] for kind in "bc"}
+    # Each as deep as the bulk, so that a deep type counts for no more than a shallow one.
+    others = sum(maps / maps.sum() for maps in own.values()) / 2 * test.bulk[kinds == "a"].sum()
+    np.testing.assert_allclose(predicted[kinds == "a"], others, rtol=1e-4)
     with pytest.raises(LeakageError):
         check_evaluation(model, test)
 

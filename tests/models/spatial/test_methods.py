@@ -20,7 +20,7 @@ from scstlib.models.spatial.trees import ContactTrees
 from scstlib.preprocess.expected import distance_means
 from scstlib.preprocess.windows import Windows
 from scstlib.splits import hold_out_chromosomes
-from tests.models.spatial.spatial_data import spatial_windows
+from tests.models.spatial.spatial_data import of_known_type, spatial_windows, thinned
 
 
 class MeanDecay:
@@ -134,6 +134,16 @@ def test_depth_is_a_factor(name, fitted, test):
     for depth in (0, -1.0, np.nan):
         with pytest.raises(ValueError, match="depth must be positive"):
             model.predict(test, depth=depth)
+
+
+def test_how_deep_the_target_of_a_cell_type_is_is_not_learned(name, windows):
+    """Deep and shallow cell types are told apart by their tracks; all are predicted as deep."""
+    known = thinned(of_known_type(windows), {"a": 1.0, "b": 0.5, "c": 0.25})
+    split = hold_out_chromosomes(known, "chr4")
+    predicted = fit(name, known, split.train).predict(split.test)
+    kind = split.test.table["cell_type"].to_numpy()
+    sums = {k: predicted[kind == k].sum() / split.test.bulk[kind == k].sum() for k in "abc"}
+    assert max(sums.values()) < 1.25 * min(sums.values())
 
 
 def test_targets_of_the_test_windows_change_nothing(name, fitted, test):

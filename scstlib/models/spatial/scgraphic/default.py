@@ -36,8 +36,10 @@ from scstlib.models.spatial.protocol import (
     check_fitted,
     check_prediction,
     check_training,
+    depths_of,
     digest,
     groups_of,
+    in_contacts,
     reference_types,
 )
 from scstlib.models.spatial.scgraphic.features import (
@@ -57,8 +59,7 @@ from scstlib.models.spatial.scgraphic.loss import (
     PlaceBatches,
     contrast_loss,
     count_loss,
-    depths_of,
-    in_contacts,
+    places_of,
 )
 from scstlib.models.spatial.scgraphic.network import ContactNetwork, from_triangle, in_triangle
 from scstlib.preprocess.contacts import contact_unit, distinct
@@ -402,7 +403,7 @@ class _TrainingLoss:
         self.counts = in_contacts(windows.targets)
         self.log_depth = np.log(depths_of(windows))
         self.batches = PlaceBatches(
-            windows.table, model.batch_size, model.types_together, model.seed
+            places_of(windows), model.batch_size, model.types_together, model.seed
         )
 
     def of_step(self, step: int) -> Tensor:

@@ -7,16 +7,13 @@ the second is what is specific to a cell type, a small part of the whole, and is
 
 from __future__ import annotations
 
+from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-
-from scstlib.models.spatial.protocol import groups_of
-from scstlib.preprocess.contacts import contact_unit
 
 if TYPE_CHECKING:
     from scstlib.preprocess.windows import Windows
@@ -68,25 +65,16 @@ def contrast_loss(
     return torch.stack(parts).mean() if parts else log_mean.new_zeros(())
 
 
-def in_contacts(maps: np.ndarray | None) -> np.ndarray:
-    """Maps in contacts: as they are if counts, else divided by the value of one contact."""
-    if maps is None:
-        raise ValueError("these windows have no targets; give make_windows targets.")
-    return maps / np.float32(contact_unit(maps))
+def places_of(windows: Windows) -> np.ndarray:
+    """Number of the place of each window, (n,): where it lies, and which bulk map it has there.
 
-
-def depths_of(windows: Windows) -> np.ndarray:
-    """Contacts of each target's sample relative to the bulk's at the same places, (n,)."""
-    group = groups_of(windows)
-    seen, bulk = (
-        np.bincount(group, in_contacts(maps).sum(axis=(1, 2), dtype=float))
-        for maps in (windows.targets, windows.bulk)
-    )
-    if not (seen > 0).all():
-        empty = windows.table["cell_type"][group == int(np.argmin(seen))].iloc[0]
-        raise ValueError(f"the targets of {empty} hold no contact: leave them out.")
-    depths: np.ndarray = (seen / bulk)[group]
-    return depths
+    Targets with the bulk maps of two donors do not share a place: how their contacts divide also
+    says how the two bulk maps differ, noise and all, which is nothing of the cell type.
+    """
+    table = windows.table[["chrom", "start", "end"]]
+    table = table.assign(bulk=[blake2b(bulk.tobytes()).digest() for bulk in windows.bulk])
+    places: np.ndarray = table.groupby(list(table), sort=False).ngroup().to_numpy()
+    return places
 
 
 class PlaceBatches:
@@ -94,8 +82,8 @@ class PlaceBatches:
 
     Parameters
     ----------
-    table : DataFrame
-        Of windows.
+    place : numpy.ndarray (n,)
+        Of each window, as :func:`places_of` numbers them.
     size : int
         Windows a step.
     together : int
@@ -103,9 +91,8 @@ class PlaceBatches:
     seed : int
     """
 
-    def __init__(self, table: pd.DataFrame, size: int, together: int, seed: int) -> None:
-        self.place = table.groupby(["chrom", "start", "end"], sort=False).ngroup().to_numpy()
-        self.size, self.together, self.seed = size, together, seed
+    def __init__(self, place: np.ndarray, size: int, together: int, seed: int) -> None:
+        self.place, self.size, self.together, self.seed = place, size, together, seed
         self._rows = [np.flatnonzero(self.place == p) for p in range(self.place.max() + 1)]
 
     def __call__(self, step: int) -> np.ndarray:

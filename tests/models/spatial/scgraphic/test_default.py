@@ -12,8 +12,8 @@ import torch
 from scstlib.leakage import LeakageError, check_evaluation, choose
 from scstlib.models import ScGrapHiC
 from scstlib.models.spatial.scgraphic.features import _blur
-from scstlib.models.spatial.scgraphic.loss import contrast_loss
-from scstlib.preprocess.windows import Windows
+from scstlib.models.spatial.scgraphic.loss import contrast_loss, places_of
+from scstlib.preprocess.windows import Windows, join_windows
 
 SMALL = {"channels": 8, "pair_channels": 8, "n_blocks": 1, "n_steps": 4, "batch_size": 4}
 NAMES = (
@@ -242,3 +242,10 @@ def test_averages_are_of_gaussian_weights_without_subnormal_tails(width):
     exact = (-0.5 * (distance.double() / width) ** 2).exp()
     assert torch.allclose(weights.double(), exact / exact.sum(1, keepdim=True), atol=1e-7)
     assert not ((weights > 0) & (weights < torch.finfo(torch.float32).tiny)).any()
+
+
+def test_cell_types_share_a_place_if_they_share_its_bulk_map():
+    """How contacts divide between targets of two bulk maps tells how these differ, too."""
+    one = windows_of()
+    both = join_windows([one, replace(one, bulk=one.bulk + 1)])
+    assert places_of(both).tolist() == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5]
