@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from . import data, flow, held_out, reading, space, time
+from . import data, flow, held_out, reading, results, space, time
 from .canvas import Drawing
 
 DIAGRAMS: dict[str, Callable[[], Drawing]] = {
@@ -33,6 +33,7 @@ DIAGRAMS: dict[str, Callable[[], Drawing]] = {
         held_out.leaks_in_time,
         held_out.leaks_in_space,
         reading.book_map,
+        results.six_series,
     )
 }
 

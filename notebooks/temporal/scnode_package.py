@@ -126,13 +126,13 @@ claim(
 #
 # *Straight lines between pairs turn a corner at every measured time; a curve through a chain of four cells bends, and gives a position and a velocity at any time between.*
 #
-# What remains is regression, called [flow matching](../../book/glossary.md#flow-matching) ([Tong et al. 2024](https://arxiv.org/abs/2302.00482)): a network learns the velocity at a position and a time. Many curves run through one place. The answer with the least squared error is their *mean* velocity, and a drift with the mean velocity everywhere carries one population to the next. No ODE is solved in training.
+# The clock of the drift counts measured times. In hours, a short interval would set velocities that the long one beside it cannot hold. What remains is regression, called [flow matching](../../book/glossary.md#flow-matching) ([Tong et al. 2024](https://arxiv.org/abs/2302.00482)): a network learns the velocity at a position and a time. Many curves run through one place. The answer with the least squared error is their *mean* velocity, and a drift with the mean velocity everywhere carries one population to the next. No ODE is solved in training.
 
 # %%
 at = train.obs["time"].to_numpy()
 hours = np.unique(at)
 clouds = [latent[at == hour] for hour in hours]
-clock = hours / np.diff(hours).mean()  # in mean intervals
+clock = np.arange(len(hours), dtype=float)  # counts intervals
 pairs = curves.couple_times(clouds, None, np.random.default_rng(seed))
 drawn = curves.draw_curves(pairs, clock, np.random.default_rng(seed))
 
@@ -179,7 +179,7 @@ claim(
 #
 # The organism knows the truth: the mean log value of a cell over many measurements at different depths, which is what all models predict when they leave noise out. The score says whether a population is in the right place: it is the squared [Wasserstein distance](../../book/glossary.md#wasserstein-distance) $W_2^2$ to 400 true cells, in ten principal components of true training cells. For comparison, the table has a [floor](../../book/glossary.md#floor), other true cells of the same time; a copy of the cells of the time before without their noise, which nobody has in practice; and a simple method, [displacement](../../book/glossary.md#displacement-interpolation) along straight lines between pairs.
 #
-# The published model comes first as it is. Then four limits of the code at commit `ba55e8d` are lifted one at a time: its velocities cannot be negative, all its paths start at the first time, its clock counts measurements instead of hours, and it compares populations gene by gene. In the row *all five* all four are lifted, and its solver gets steps of its own. All are trained for 100 of the published 1,000 steps, with 60 cells of each time at a step.
+# The published model comes first as it is. Then four properties of the code at commit `ba55e8d` are changed one at a time: its velocities cannot be negative, all its paths start at the first time, its clock counts measurements, as the default's does, and it compares populations gene by gene. In the row *all five* all four are changed, and its solver gets steps of its own. All are trained for 100 of the published 1,000 steps, with 60 cells of each time at a step.
 
 # %%
 switches = {
@@ -287,10 +287,10 @@ claim(
 # %% [markdown]
 # ## What a prediction is, and is not
 #
-# A latent point stands for the expected shares of all genes, not for a measured cell. The [observation model](../../book/glossary.md#observation-model) says what would be measured of it. `sample(noise=False)` gives the expected log value over all depths, which was scored above; `noise="depth"` gives the same for cells that differ in depth; `noise=True`, the default, gives counts: a depth drawn from the training cells, and a negative binomial about the expected counts. Use expected values to ask where cells are, and drawn cells to compare with what was measured; [Expression at unmeasured times](unmeasured_times.ipynb) does both.
+# A latent point stands for the expected shares of all genes, not for a measured cell. The [observation model](../../book/glossary.md#observation-model) says what would be measured of it. `sample(noise=False)` gives the expected log value over all depths, which was scored above; `noise="depth"` gives the same for cells that differ in depth; `noise=True`, the default, gives counts, of which only a share comes from the drift: a depth drawn from the training cells, and a negative binomial about the expected counts. The others are measured cells of the neighbouring times, as they are or moved. [Expression at unmeasured times](unmeasured_times.ipynb) says how the shares are chosen, and when to use which.
 #
 # - **One drift for all cells of a place.** Cells with equal latent points at one time have the same future. Chance is not in the model, and neither is what was not measured.
-# - **Predictions start at measured cells.** There are only as many different latent points as start cells, however many cells are asked for.
+# - **Predictions start at measured cells.** There are only as many different latent points as start cells, however many are asked for.
 # - **Beyond the last time, one sample decides the composition.** Committed cells keep their fate, so that the shares at 96 h are those of the 60 cells that happened to be measured at 72 h. A share of one third among 60 cells has a standard error of at least 6%, and no model of these cells can reduce it.
 #
 # ## Check yourself
