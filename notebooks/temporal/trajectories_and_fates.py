@@ -214,9 +214,7 @@ predicted = fate_shares(model, population, classifier)
 # %% tags=["hide-input"] caption="Cells half-way between measured times, in the plane of the velocity field: drawn anew from the organism (grey) and predicted (orange-red). The predicted population parts into the same branches; a few of its cells lie between them." alt="Four scatter plots, from the first time to the last: a grey cloud that moves and parts into branches, with an orange-red cloud over it." name="fig-between"
 both = {"measured": (adata, organism.sample(between, 200, seed=1, keep_truth=False)), "predicted": (population,)}  # fmt: skip
 both = {name: {t: rows for x in parts for t, rows in pd.DataFrame(model.encode(x) @ plane, x.obs["time"]).groupby(level=0)} for name, parts in both.items()}  # fmt: skip
-population_viewer(
-    both, labels=("latent axis 1", "latent axis 2"), unit="h", held_out=between, most=200
-)
+population_viewer(both, labels=("latent axis 1", "latent axis 2"), unit="h", held_out=between, most=200)  # fmt: skip
 
 # %% tags=["hide-input"] caption="Shares of the fates half-way between measured times: predicted by the model (lines) and true (dots). Dashed: the times at which the two switches of the organism get two resting states." alt="Four lines over time with dots on them. Uncommitted falls from one; alpha rises first, beta and gamma later." name="fig-shares"
 true_shares = pd.DataFrame({time: organism.fate_shares(time) for time in between}).T
