@@ -130,7 +130,7 @@ found["score on the training part"] = row = measure(last_step, seeds)
 
 # %% tags=["hide-input"]
 claim(
-    f"On the part it was trained on, the network looks able; elsewhere it is no better than the copy of the bulk map: {describe(row)}.",
+    f"On the part that it was trained on, the network looks good; elsewhere it is no better than the copy of the bulk map: {describe(row)}.",
     row["lower"] > 0.1 and row["honest"] < 0.05,
 )
 
@@ -300,7 +300,7 @@ table(overview(found).rename(columns=columns).assign(**{"refused by": guards}), 
 # %% tags=["hide-input"]
 added = overview(found)["illusion"]
 claim(
-    "The training score is the worst lie. What a choice adds is small here, because few candidates compete; the size of an illusion belongs to the experiment as much as to the mistake. An interval that holds 0 allows nothing.",
+    "The training score misleads most. What a choice adds is small here, because few candidates compete; the size of an illusion depends on the experiment as much as on the mistake. An interval that contains 0 supports no conclusion.",
     added.iloc[0] > 2 * added.iloc[1:].max(),
 )
 
