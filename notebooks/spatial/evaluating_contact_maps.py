@@ -109,9 +109,7 @@ claim(
 # %% [markdown]
 # ## A floor, a ceiling, and what is between
 #
-# No prediction can be expected to agree with a noisy target better than the truth does. So the first row of each table is the
-# **truth** itself, scored as if it were a prediction: the ceiling. The floor is the **bulk, copied**: the map that was given,
-# passed off as the map of every cell type. Between them stand methods that do without a network, from weak to strong:
+# No prediction can be expected to agree with a noisy target better than the truth does. So the first row of each table is the **truth** itself, scored as if it were a prediction: the ceiling. The floor is the **bulk, copied**: the map that was given, passed off as the map of every cell type. Between them stand methods that do without a network, from weak to strong:
 #
 # | row | prediction |
 # |---|---|
