@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
+__all__ = ["Viewer", "map_viewer", "population_viewer"]
+
 LEVELS = 63  # of the values of a map: steps too small to see, and half the bytes of 255
 TRACK_LEVELS = 255
 COLORS = (GREY, RED, BLUE, GREEN, ORANGE, PURPLE, SKY, YELLOW)  # of populations, in their order
