@@ -168,10 +168,10 @@ with torch.no_grad():
     left = (by_loop - velocity).square().mean() / velocity.var(0).mean()
 gap = float((by_loop - by_package).norm() / by_package.norm())
 claim(
-    "This drift and the package's differ by less than 0.1%. It explains"
+    "This drift and the package's differ by less than 1%. It explains"
     f" {1 - float(left):.0%} of the variance of the velocities. The rest is"
     " not all error: curves through one place differ; this is their mean.",
-    gap < 1e-3 and 0.05 < float(left) < 0.7,
+    gap < 1e-2 and 0.05 < float(left) < 0.7,
 )
 
 # %% [markdown]
