@@ -249,7 +249,7 @@ claim(
     " by gene looks at.",
     early["default"] < 0.85 * early["displacement"],
     1.2 * early[floor] < early["default"] < 0.7 * lowest.iloc[0],
-    late["default"] < min(late["displacement"], 0.8 * lowest.iloc[1]),
+    late["default"] < min(late["displacement"], lowest.iloc[1]),
     late["default"] > 0.7 * late[copy] and noise > 0.75,
 )
 
