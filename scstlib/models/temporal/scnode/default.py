@@ -67,6 +67,7 @@ from scstlib.models.temporal.scnode.pool import (
     between,
     carried,
     choose_pool,
+    device_of,
     drawn_cells,
     log_values,
     pooled,
@@ -570,8 +571,7 @@ class ScNODE(FittedOnCells[LatentCells]):
         return self.field_.flow(latent, start, times)
 
     def _device(self) -> torch.device:
-        factors = self.factors_
-        return (factors.mean if isinstance(factors, ValueFactors) else factors.intercept).device
+        return device_of(self.factors_)
 
     def _tensor(self, latent: np.ndarray) -> Tensor:
         return torch.as_tensor(np.asarray(latent), dtype=torch.float32, device=self._device())

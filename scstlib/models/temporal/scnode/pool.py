@@ -132,7 +132,8 @@ def carried(
 
     Values keep their residual; of counts see :func:`thinned_and_raised`.
     """
-    start, end = _tensor(side.points), _tensor(goal)
+    device = device_of(factors)
+    start, end = (_tensor(points).to(device) for points in (side.points, goal))
     if isinstance(factors, ValueFactors):
         shift = (factors.expected_values(end) - factors.expected_values(start)).cpu().numpy()
         return Side(_not_below(side.stored + shift, factors.smallest), goal)
@@ -184,7 +185,8 @@ def mean_moved(factors: Factors, around: Between, n: int, rng: np.random.Generat
             stored = _not_below(some.stored + (profile - own), factors.smallest)
         else:
             change = np.log(profile + 1e-8) - np.log(own + 1e-8)
-            share = factors.log_share(_tensor(some.points)).exp().cpu().numpy()
+            own_points = _tensor(some.points).to(device_of(factors))
+            share = factors.log_share(own_points).exp().cpu().numpy()
             stored = thinned_and_raised(some.stored, share, change, rng)
         moved.append(Side(stored, points))
     return Side(*(np.concatenate([getattr(p, a) for p in moved]) for a in ("stored", "points")))
@@ -350,8 +352,9 @@ class _Fold:
     def expected(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
         """Expected populations, values (n, genes), of both kinds."""
         n = len(self.measured)
-        points = _tensor(self._flowed(n, rng))
-        generator = torch.Generator().manual_seed(int(rng.integers(2**31)))
+        device = device_of(self.factors)
+        points = _tensor(self._flowed(n, rng)).to(device)
+        generator = torch.Generator(device).manual_seed(int(rng.integers(2**31)))
         if isinstance(self.factors, CountFactors):
             totals = self.factors.draw_totals(n, generator)
             values = self.factors.expected_values(points, totals)
@@ -368,11 +371,16 @@ class _Fold:
         return population_at(self.cells, self.field, self.time, n, rng, "all")
 
     def _drawn(self, n: int, rng: np.random.Generator) -> np.ndarray:
-        points = _tensor(self._flowed(n, rng))
+        points = _tensor(self._flowed(n, rng)).to(device_of(self.factors))
         return drawn_cells(self.factors, points, int(rng.integers(2**31)))
 
     def _values(self, stored: np.ndarray) -> np.ndarray:
         return log_values(stored) if self.counts else stored
+
+
+def device_of(factors: Factors) -> torch.device:
+    """Where the factors lie."""
+    return (factors.mean if isinstance(factors, ValueFactors) else factors.intercept).device
 
 
 def drawn_cells(factors: Factors, points: Tensor, seed: int) -> np.ndarray:
