@@ -31,7 +31,7 @@ window.addEventListener("resize", reachable);
 
 // A long table sorts by any column: downwards, upwards, as it was. A very long one can be filtered.
 const LONG = 5, VERY_LONG = 15;
-const numberIn = (text) => parseFloat(text.replaceAll(",", "").replace("−", "-").replace(/^[^\d-]+/, ""));
+const numberOf = (text) => parseFloat(text.replaceAll(",", "").replace("−", "-").replace(/^[^\d-]+/, ""));
 const sortable = (table) => {
   const heads = [...(table.tHead?.rows[0]?.cells ?? [])];
   const body = table.tBodies[0];
@@ -40,9 +40,9 @@ const sortable = (table) => {
   heads.forEach((head, column) => {
     const text = (row) => row.cells[column]?.textContent.trim() ?? "";
     if (!head.textContent.trim()) return;
-    const numbers = before.map((row) => numberIn(text(row)));
+    const numbers = before.map((row) => numberOf(text(row)));
     const numeric = numbers.filter(Number.isFinite).length > before.length / 2;
-    const value = (row) => (numeric ? numberIn(text(row)) : text(row));
+    const value = (row) => (numeric ? numberOf(text(row)) : text(row));
     const missing = (row) => (numeric ? !Number.isFinite(value(row)) : !value(row));
     const compare = (a, b) => (numeric ? value(a) - value(b) : value(a).localeCompare(value(b)));
     const button = document.createElement("button");
