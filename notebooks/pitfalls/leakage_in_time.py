@@ -125,12 +125,13 @@ claim(
 # %% [markdown]
 # ## Cells of one time on both sides
 #
-# **The mistake.** A model of time is tested on cells that were left out at random. Each of them has neighbours of its own time among the training cells. The honest test leaves out
-# whole times. The model is a small scNODE.
+# **The mistake.** A model of time is tested on cells that were left out at random. Each of them has neighbours of its own time among the training cells. The honest test leaves out whole times. The model is a small scNODE, its drift alone.
 
 
 # %%
-node = partial(ScNODE, latent_dim=8, matching_steps=200, damping=0.0)
+node = partial(
+    ScNODE, latent_dim=8, matching_steps=200, damping=0.0, combine=False
+)  # fmt: skip
 
 
 def time_parts(cells, seed, mistake, held):
@@ -155,12 +156,11 @@ found["random cells"] = row
 # %% tags=["hide-input"]
 claim(
     f"The skill of one and the same model is {describe(row)}.",
-    row["lower"] > 0.05 and row["illusion"] > 0.1,
+    row["lower"] > 0 and row["illusion"] > 0.1,
 )
 
 # %% [markdown]
-# **How to see it.** Copy training cells of the same time: if that is near perfect, the test asks for no dynamics. **What refuses it.** `hold_out_times` cannot make such a split.
-# `assert_disjoint`, told which column must not be shared, finds it in parts that were made elsewhere.
+# **How to see it.** Copy training cells of the same time: if that is near perfect, the test asks for no dynamics. **What refuses it.** `hold_out_times` cannot make such a split. `assert_disjoint`, told which column must not be shared, finds it in parts that were made elsewhere.
 #
 # ## A start from true cells of a test time
 #
