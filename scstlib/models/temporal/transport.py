@@ -35,7 +35,7 @@ class DisplacementInterpolation(KeptCellsModel):
     residuals : bool
         With noise, each predicted cell is one of its pair, the nearer one in time with the larger
         chance, moved to the line, and keeps what the components leave of it
-        (:meth:`scstlib.models.temporal.moved_cells.Components.carry`). Without noise, it is the
+        (``Components.carry`` of ``moved_cells``). Without noise, it is the
         point on the line.
     growth : float, optional
         None: every cell keeps its mass between two times. A number: cells of the earlier time
