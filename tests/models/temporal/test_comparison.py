@@ -47,7 +47,8 @@ def test_cells_and_de_noised_populations_are_scored_against_the_same_halves(movi
         return float(np.linalg.matrix_rank(x - x.mean(0), tol=1e-2) + y[0, 0])
 
     split = hold_out_times(moving, test=[1.0])
-    models = {"scNODE": [ScNODE(latent_dim=2, matching_steps=5, damping=None).fit(split.train)]}
+    settings = {"latent_dim": 2, "matching_steps": 5, "damping": None, "combine": False}
+    models = {"scNODE": [ScNODE(**settings).fit(split.train)]}
     noisy, denoised = (
         score_held_out_times(models, split.test, {"rank": rank}, noise=noise)
         for noise in (True, False)
