@@ -35,6 +35,7 @@ ROOMS = (
     "models.settings",
     "models.temporal",
     "models.temporal.scnode",
+    "models.temporal.flow_matching",  # shares the drift of scNODE
     "models.temporal.methods",
     "models.spatial",
     "models.spatial.scgraphic",

@@ -108,7 +108,7 @@ def test_numbers_that_the_pages_take_from_the_benchmarks_are_theirs() -> None:
     }
     published, copied = (f"{rows[name]['SCC']:.3f}" for name in ("published", "bulk copied"))
     assert (
-        f"of {published} with the measured maps. The bulk map, copied, has {copied}"
+        f"of {published} with the measured maps. The copied bulk map has {copied}"
         in text["limits"]
     )
     trees, default = rows["gradient boosting"], rows["default"]
