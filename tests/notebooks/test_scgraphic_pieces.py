@@ -108,20 +108,19 @@ def test_numbers_that_the_pages_take_from_the_benchmarks_are_theirs() -> None:
     }
     published, copied = (f"{rows[name]['SCC']:.3f}" for name in ("published", "bulk copied"))
     assert (
-        f"of {published} with the measured maps. The copied bulk map has {copied}"
-        in text["limits"]
+        f"of {published} with the measured maps. The copied bulk map has {copied}" in text["limits"]
     )
     trees, default = rows["gradient boosting"], rows["default"]
     assert (
         f"a dC of {default['dC']:.3f}, boosted trees on the same inputs {trees['dC']:.3f} and ridge"
-        f" regression {rows['bulk + ridge']['dC']:.3f}; in SCC with the targets it is"
-        f" {default['SCC']:.3f} against {trees['SCC']:.3f} of the trees"
+        f" regression {rows['bulk + ridge']['dC']:.3f}; its SCC with the targets is"
+        f" {default['SCC']:.3f}, that of the trees {trees['SCC']:.3f}"
     ) in text["package"]
     step, memory = (
         cost[f"{what} published fp32"][unit] / cost[f"{what} default fp32"][unit]
         for what, unit in (("step", "seconds"), ("memory", "megabytes"))
     )
-    assert "ten times faster" in text["package"]
-    assert "an eighth of the memory" in text["package"]
+    assert "takes a tenth of the published network's time" in text["package"]
+    assert "an eighth of its memory" in text["package"]
     assert step == pytest.approx(10, abs=0.5)
     assert memory == pytest.approx(8, abs=1)
