@@ -49,9 +49,9 @@ def foreign(page: BeautifulSoup) -> list[str]:
     """Whatever a browser would load from another host."""
     addresses = [node.get("src") or node.get("href") for node in page.select(", ".join(SOURCES))]
     addresses += re.findall(r"@import[^;]*|url\([^)]*\)", " ".join(map(str, page.select("style"))))
-    return [
-        f"request to another host: {a}" for a in addresses if re.search(r"(https?:)?//", str(a))
-    ]
+    # Data that lie in the page are no request, and base64 may hold two slashes.
+    asked = [str(a) for a in addresses if not str(a).startswith("data:")]
+    return [f"request to another host: {a}" for a in asked if re.search(r"(https?:)?//", a)]
 
 
 def links(path: Path, folder: Path, ids: dict[Path, set[str]]) -> list[str]:
