@@ -234,10 +234,9 @@ def published(seed, mistake):
 
 scores = with_and_without(published, seeds[:3])
 row = illusion(scores)
-gains = scores.groupby("seed")["score"].diff().dropna()
 claim(
-    f"After so short a training it is worse than the bulk map, and with the mistake it looks less poor in each of three organisms: {describe(row)}. A leak does not need a good model.",
-    gains.min() > 0 and row["honest"] < 0,
+    f"After so short a training it is worse than the bulk map, and with the mistake it looks less poor on the average of three organisms: {describe(row)}. A leak does not need a good model.",
+    row["illusion"] > 0.05 and row["honest"] < 0,
 )
 
 # %% [markdown]
