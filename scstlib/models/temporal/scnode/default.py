@@ -68,7 +68,6 @@ from scstlib.models.temporal.scnode.pool import (
     carried,
     choose_pool,
     device_of,
-    drawn_cells,
     log_values,
     pooled,
     smoothed,
@@ -448,7 +447,8 @@ class ScNODE(FittedOnCells[LatentCells]):
             True: cells as they would be measured. False: the de-noised population; of counts, X
             is the expected count of a cell of median depth and ``layers["log1p_cp10k"]`` the
             expected log value of a measured cell. "depth": the same for cells that differ in
-            depth as measured ones do.
+            depth as measured ones do. Where :meth:`report` says that smoothed cells are used,
+            both give these, and at a measured time True gives its measured cells.
 
         Returns
         -------
@@ -463,6 +463,7 @@ class ScNODE(FittedOnCells[LatentCells]):
             something else, or a time is not finite or lies before the first training time.
         """
         requested = check_request(times, n_cells, noise)
+        noise = noise if noise == "depth" else bool(noise)  # numpy has a True of its own
         cells = self._fitted()
         check_reach(requested, cells.times)
         rng = np.random.default_rng(seed)
@@ -517,8 +518,10 @@ class ScNODE(FittedOnCells[LatentCells]):
     def _drawn(self, time: float, n_cells: int, rng: np.random.Generator) -> Side:
         """Cells of the drift with noise drawn anew."""
         points = self._population(time, n_cells, rng)
-        seed = int(rng.integers(2**31))
-        return Side(drawn_cells(self.factors_, self._tensor(points), seed), points)
+        generator = torch.Generator(self._device()).manual_seed(int(rng.integers(2**31)))
+        return Side(
+            expected_cells(self.factors_, self._fitted(), points, True, generator)[0], points
+        )
 
     def _smoothed(
         self, time: float, n_cells: int, rng: np.random.Generator

@@ -12,8 +12,9 @@ the correlations between genes stay those of measured cells.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 import torch
@@ -26,6 +27,7 @@ from scstlib.models.temporal.scnode.latent_cells import (
     LatentCells,
     StartCells,
     draw_rows,
+    expected_cells,
     population_at,
 )
 from scstlib.models.temporal.scnode.model_time import ModelTime
@@ -81,6 +83,14 @@ class Side:
         """Draw n cells, each as often as any other up to one."""
         rows = draw_rows(len(self.points), n, rng)
         return Side(self.stored[rows], self.points[rows])
+
+
+def joined(parts: Sequence[Side]) -> Side:
+    """Return the cells of several parts, one after the other."""
+    return Side(
+        np.concatenate([part.stored for part in parts]),
+        np.concatenate([part.points for part in parts]),
+    )
 
 
 @dataclass(frozen=True)
@@ -166,8 +176,7 @@ def thinned_and_raised(
 def stay(factors: Factors, around: Between, n: int, rng: np.random.Generator) -> Side:
     """Cells of both times as they were measured, more of the nearer one."""
     n_right = around.n_right(n, rng)
-    parts = [around.left.some(n - n_right, rng), around.right.some(n_right, rng)]
-    return Side(*(np.concatenate([getattr(p, a) for p in parts]) for a in ("stored", "points")))
+    return joined([around.left.some(n - n_right, rng), around.right.some(n_right, rng)])
 
 
 def mean_moved(factors: Factors, around: Between, n: int, rng: np.random.Generator) -> Side:
@@ -189,7 +198,7 @@ def mean_moved(factors: Factors, around: Between, n: int, rng: np.random.Generat
             share = factors.log_share(own_points).exp().cpu().numpy()
             stored = thinned_and_raised(some.stored, share, change, rng)
         moved.append(Side(stored, points))
-    return Side(*(np.concatenate([getattr(p, a) for p in moved]) for a in ("stored", "points")))
+    return joined(moved)
 
 
 def coupled_pairs(factors: Factors, around: Between, n: int, rng: np.random.Generator) -> Side:
@@ -204,6 +213,9 @@ def coupled_pairs(factors: Factors, around: Between, n: int, rng: np.random.Gene
         cells = Side(side.stored[own[mask]], side.points[own[mask]])
         stored[mask] = carried(factors, cells, goal[mask], rng).stored
     return Side(stored, goal.astype(np.float32))
+
+
+WITHOUT_DRIFT = (stay, mean_moved, coupled_pairs)  # In the order of ``WAYS``.
 
 
 def smoothed_cells(
@@ -248,15 +260,12 @@ def pooled(
     drift : function
         Returns so many cells as the drift predicts them.
     """
-    ways = (stay, mean_moved, coupled_pairs)
-    sizes = _rounded(shares * n, rng)
-    parts = [way(factors, around, k, rng) for way, k in zip(ways, sizes[:3], strict=True) if k]
-    if sizes[3]:
-        parts.append(drift(int(sizes[3])))
-    order = rng.permutation(n)
-    return Side(
-        *(np.concatenate([getattr(p, a) for p in parts])[order] for a in ("stored", "points"))
-    )
+    *sizes, n_drift = _rounded(shares * n, rng)
+    parts = [way(factors, around, k, rng) for way, k in zip(WITHOUT_DRIFT, sizes, strict=True) if k]
+    if n_drift:
+        parts.append(drift(int(n_drift)))
+    cells, order = joined(parts), rng.permutation(n)
+    return Side(cells.stored[order], cells.points[order])
 
 
 def choose_pool(
@@ -341,9 +350,9 @@ class _Fold:
     def distances(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, float]:
         """Mean distances: of each way to measured cells, between ways, between measured cells."""
         n = len(self.measured)
-        found = [way(self.factors, self.around, n, rng).stored
-                 for way in (stay, mean_moved, coupled_pairs)]  # fmt: skip
-        clouds = [_tensor(self._values(x)) for x in (*found, self._drawn(n, rng))]
+        found = [way(self.factors, self.around, n, rng).stored for way in WITHOUT_DRIFT]
+        values = [self._values(cells) for cells in found]
+        clouds = [_tensor(x) for x in (*values, self._of_drift(n, rng, noise=True))]
         measured = _tensor(self.measured)
         to_measured = np.array([_mean_distance(x, measured) for x in clouds])
         among = np.array([[_mean_distance(x, y) for y in clouds] for x in clouds])
@@ -351,28 +360,20 @@ class _Fold:
 
     def expected(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
         """Expected populations, values (n, genes), of both kinds."""
-        n = len(self.measured)
-        device = device_of(self.factors)
-        points = _tensor(self._flowed(n, rng)).to(device)
-        generator = torch.Generator(device).manual_seed(int(rng.integers(2**31)))
-        if isinstance(self.factors, CountFactors):
-            totals = self.factors.draw_totals(n, generator)
-            values = self.factors.expected_values(points, totals)
-        else:
-            values = self.factors.expected_values(points)
-        around = self.around
+        n, around = len(self.measured), self.around
+        of_drift = self._of_drift(n, rng, noise="depth")
         before, after = self._values(around.left.stored), self._values(around.right.stored)
-        return {
-            DRIFT: values.cpu().numpy(),
-            SMOOTHED: smoothed_cells(before, after, around.weight, n, rng),
-        }
+        smooth = smoothed_cells(before, after, around.weight, n, rng)
+        return {DRIFT: of_drift, SMOOTHED: smooth}
 
-    def _flowed(self, n: int, rng: np.random.Generator) -> np.ndarray:
-        return population_at(self.cells, self.field, self.time, n, rng, "all")
-
-    def _drawn(self, n: int, rng: np.random.Generator) -> np.ndarray:
-        points = _tensor(self._flowed(n, rng)).to(device_of(self.factors))
-        return drawn_cells(self.factors, points, int(rng.integers(2**31)))
+    def _of_drift(
+        self, n: int, rng: np.random.Generator, noise: bool | Literal["depth"]
+    ) -> np.ndarray:
+        """Values (n, genes) of the drift's population."""
+        latent = population_at(self.cells, self.field, self.time, n, rng, "all")
+        generator = torch.Generator(device_of(self.factors))
+        generator.manual_seed(int(rng.integers(2**31)))
+        return expected_cells(self.factors, self.cells, latent, noise, generator)[1]
 
     def _values(self, stored: np.ndarray) -> np.ndarray:
         return log_values(stored) if self.counts else stored
@@ -381,15 +382,6 @@ class _Fold:
 def device_of(factors: Factors) -> torch.device:
     """Where the factors lie."""
     return (factors.mean if isinstance(factors, ValueFactors) else factors.intercept).device
-
-
-def drawn_cells(factors: Factors, points: Tensor, seed: int) -> np.ndarray:
-    """Return cells (n, genes) drawn at latent points, in the unit that is stored."""
-    generator = torch.Generator(device=points.device).manual_seed(seed)
-    if isinstance(factors, ValueFactors):
-        return factors.draw(points, generator).cpu().numpy()
-    totals = factors.draw_totals(len(points), generator)
-    return factors.draw(points, totals, generator).cpu().numpy()
 
 
 def best_shares(parts: list[tuple[np.ndarray, np.ndarray, float]]) -> np.ndarray:

@@ -14,6 +14,8 @@ from itertools import pairwise
 
 import numpy as np
 
+from scstlib.models.temporal.moved_cells import partners
+
 MAX_COUPLED = 1000  # Cells of a time that enter a coupling, whose cost grows with their square.
 CURVES = 4000  # Drawn per interval.
 
@@ -67,8 +69,8 @@ def draw_curves(coupled: Coupled, times: np.ndarray, rng: np.random.Generator) -
     for k, plan in enumerate(plans):
         pair = rng.choice(plan.size, CURVES, p=plan.ravel() / plan.sum())
         left, right = np.unravel_index(pair, plan.shape)
-        before = some[k - 1][_partner(plans[k - 1].T, left, rng)] if k > 0 else None
-        after = some[k + 2][_partner(plans[k + 1], right, rng)] if k + 2 < len(some) else None
+        before = some[k - 1][partners(plans[k - 1].T, left, rng)] if k > 0 else None
+        after = some[k + 2][partners(plans[k + 1], right, rng)] if k + 2 < len(some) else None
         time = rng.uniform(times[k], times[k + 1], CURVES)
         ends = some[k][left], some[k + 1][right]
         around = times[max(k - 1, 0)], times[k], times[k + 1], times[min(k + 2, len(times) - 1)]
@@ -96,14 +98,6 @@ def couple(start: np.ndarray, end: np.ndarray, growth: float | None = None) -> n
         mass = relaxed.sum(axis=1) / relaxed.sum()
     plan: np.ndarray = ot.emd(mass, uniform, cost, numItermax=2_000_000)
     return plan
-
-
-def _partner(plan: np.ndarray, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Draw for each of ``rows`` of a coupling a column, by its mass."""
-    cumulative = plan.cumsum(axis=1)
-    level = rng.random(len(rows)) * cumulative[rows, -1]
-    drawn: np.ndarray = (cumulative[rows] <= level[:, None]).sum(axis=1).clip(max=plan.shape[1] - 1)
-    return drawn
 
 
 def _hermite(
