@@ -194,11 +194,11 @@ as_seen, by_weight = (
     np.corrcoef(over_expected(m[known]), ideal)[0, 1] for m in (truth, truth * np.outer(w, w))
 )
 claim(
-    "What the weights hold beside visibility is the true number of contacts of a bin: the two have a correlation of"
-    f" {taken:.2f} (in logarithms). Balancing makes all rows equal, so a bin that really has more contacts is brought down."
-    " What is mended outweighs that here, by how much depends on the genome: without any counting noise, observed over"
-    f" expected as seen through the visibility has a correlation of {as_seen:.3f} with that of a map of equal visibility, and"
-    f" after balancing {by_weight:.3f}.",
+    "Weights also take away what is real: apart from visibility, they follow the true number of contacts of a bin, with a"
+    f" correlation of {taken:.2f} (in logarithms). Balancing makes all rows equal, so a bin that really has more contacts is"
+    " brought down. Here the gain is larger than this loss; how much larger depends on the genome. Without any counting"
+    f" noise, observed over expected has a correlation of {as_seen:.3f} with the truth before balancing, and of"
+    f" {by_weight:.3f} after it.",
     taken > 0.8,
     by_weight > as_seen + 0.003,
     by_weight < 0.99,

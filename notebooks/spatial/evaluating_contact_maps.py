@@ -188,8 +188,8 @@ def share(row, metric):
 
 way = {name: share(seen.loc[name], "SCC") for name in ("bulk smoothed", BOOSTING, OURS)}
 claim(
-    f"A ceiling of SCC {seen['SCC'][CEILING]:.3f} says how noisy the targets are, and copying the bulk is already {seen['SCC'][FLOOR]:.3f}. Of the way between them smoothing goes {way['bulk smoothed']:.0%}, boosting {way[BOOSTING]:.0%}"
-    f" and scGrapHiC {way[OURS]:.0%}. With this little training the network is worth no more than boosted trees with the same inputs: dC {seen['dC'][OURS]:.2f} against {seen['dC'][BOOSTING]:.2f}.",
+    f"Against such noisy targets even the truth has an SCC of only {seen['SCC'][CEILING]:.3f} (the ceiling), and the copied bulk already has {seen['SCC'][FLOOR]:.3f} (the floor). Smoothing the bulk closes {way['bulk smoothed']:.0%} of the gap between"
+    f" the two, boosting {way[BOOSTING]:.0%}, scGrapHiC {way[OURS]:.0%}. After so little training the network does no better than boosted trees with the same inputs: dC is {seen['dC'][OURS]:.2f} and {seen['dC'][BOOSTING]:.2f}.",
     way["bulk smoothed"] < 0.5 * min(way[BOOSTING], way[OURS]), abs(way[OURS] - way[BOOSTING]) < 0.15,
     abs(seen["dC"][OURS] - seen["dC"][BOOSTING]) < 0.1,
 )  # fmt: skip

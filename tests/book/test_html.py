@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from bs4 import BeautifulSoup
-from scst_book import contents
+from scst_book import contents, theme
 
 from tests.book import checks
 from tools import notebooks
@@ -92,3 +92,12 @@ def test_checks_find_bad_images_links_and_requests(tmp_path: Path) -> None:
         "link to nothing: gone.html",
     ]
     assert checks.source_links(page, "notebooks/part/a", set()) != []
+
+
+def test_names_in_tables_break_between_their_parts() -> None:
+    name = '<code><span class="pre">tests/test_x.py</span></code>'
+    assert theme.breakable(f"<p>{name}</p>") == f"<p>{name}</p>"
+    found = theme.breakable(f"<td><p>of 1.5 {name}</p></td>")
+    assert found == f"<td><p>of 1.5 {name}</p></td>".replace(
+        "tests/test_x.py", "tests/<wbr>test_<wbr>x.<wbr>py"
+    )

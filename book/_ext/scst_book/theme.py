@@ -23,6 +23,8 @@ DESCRIPTION = 160  # characters
 SENTENCE = re.compile(r"(?<=[.?!]) (?=[A-Z])")
 # Roles deprecated or on elements that do not take them; a name that hides the visible text.
 WRONG = (' role="doc-biblioentry"', ' role="list"', ' aria-label="Toggle hidden content"')
+CELL = re.compile(r"<td.*?</td>", flags=re.DOTALL)
+CODE = re.compile(r'(?<=<span class="pre">)[^<]+')
 # Sphinx lists the parameters of a long signature as definitions without a term.
 PARAMETERS = re.compile(r"(\(</span>\s*)<dl>\s*((?:<dd>.*?</dd>\s*)+)</dl>", flags=re.DOTALL)
 
@@ -83,6 +85,15 @@ def description(doctree: nodes.document | None) -> str:
     return first.rstrip(":")
 
 
+def breakable(body: str) -> str:
+    """Let long names of code in tables break after ``/``, ``.`` and ``_``, not within words."""
+
+    def of_cell(cell: re.Match[str]) -> str:
+        return CODE.sub(lambda name: re.sub(r"(?<=\w)[/._](?=\w)", r"\g<0><wbr>", name[0]), cell[0])
+
+    return CELL.sub(of_cell, body)
+
+
 def mend_page(
     app: Sphinx, docname: str, template: str, context: dict[str, Any], doctree: Any
 ) -> None:
@@ -95,7 +106,7 @@ def mend_page(
     body = PARAMETERS.sub(parameters, body)
     for attribute in WRONG:
         body = body.replace(attribute, "")
-    context["body"] = body
+    context["body"] = breakable(body)
 
 
 def setup(app: Sphinx) -> None:
