@@ -56,6 +56,7 @@ from scstlib.models.temporal.scnode.latent_cells import (
     same_share,
     some_of_each,
     training_rows,
+    warn_of_cells_outside,
 )
 from scstlib.models.temporal.scnode.model_time import ModelTime, time_points_of
 from scstlib.models.temporal.scnode.pool import (
@@ -461,6 +462,12 @@ class ScNODE(FittedOnCells[LatentCells]):
         ValueError
             If the model is not fitted, ``n_cells`` is no whole number above 0, ``noise`` is
             something else, or a time is not finite or lies before the first training time.
+
+        Warns
+        -----
+        UserWarning
+            If a time lies far beyond the last, or over 5% of the cells lie outside the range
+            measured at the times around it, along a latent axis, by more than half of that range.
         """
         requested = check_request(times, n_cells, noise)
         noise = noise if noise == "depth" else bool(noise)  # numpy has a True of its own
@@ -474,6 +481,8 @@ class ScNODE(FittedOnCells[LatentCells]):
         else:
             at_times = [self._combined(time, n_cells, noise, rng, generator) for time in requested]
             x, values, latent = (np.concatenate(parts) for parts in zip(*at_times, strict=True))
+        for asked, points in zip(requested, np.split(latent, len(requested)), strict=True):
+            warn_of_cells_outside(points, cells, asked)
         time = np.repeat(requested, n_cells)
         return as_cells(cells, time, x, values, latent, drawn=noise is True)
 

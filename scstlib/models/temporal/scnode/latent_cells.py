@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal, Self
 import numpy as np
 import torch
 
+from scstlib.caller import warn_caller
 from scstlib.models.temporal.cells import CellFormat, check_validation_time
 from scstlib.models.temporal.scnode.count_factors import CountFactors
 from scstlib.models.temporal.scnode.drift import DriftField
@@ -16,6 +17,9 @@ from scstlib.preprocess.cells import COUNTS_PER_CELL, CellReader
 
 if TYPE_CHECKING:
     from anndata import AnnData
+
+MARGIN = 0.5  # Of the measured range, by which predictions may leave it unsaid.
+MOST_OUTSIDE = 0.05  # Of the predicted cells.
 
 
 @dataclass(frozen=True)
@@ -178,6 +182,31 @@ def _moved(
     rows = draw_rows(len(points), n_cells, rng)
     moved: np.ndarray = field.flow(points[rows], start, [time])[0]
     return moved
+
+
+def warn_of_cells_outside(latent: np.ndarray, cells: LatentCells, time: float) -> None:
+    """Warn if predicted cells lie where nothing was measured at the times around ``time``.
+
+    That is the case if over ``MOST_OUTSIDE`` of them lie outside the range of the measured cells,
+    widened on each side by ``MARGIN`` of it, along any latent axis.
+
+    Parameters
+    ----------
+    latent : numpy.ndarray, shape (n_cells, n_latent)
+        Predicted cells.
+    """
+    after = int(np.searchsorted(cells.times, time))
+    around = cells.times[max(after - 1, 0) : after + 1]
+    measured = np.concatenate([cells.at(each) for each in around])
+    low, high = measured.min(0), measured.max(0)
+    margin = MARGIN * (high - low)
+    outside = ((latent < low - margin) | (latent > high + margin)).any(axis=1).mean()
+    if outside > MOST_OUTSIDE:
+        warn_caller(
+            f"{outside:.0%} of the cells predicted at time {time:g} lie outside the range measured"
+            f" at {' and '.join(f'{each:g}' for each in around)} by more than half of it;"
+            " nothing measured supports them"
+        )
 
 
 def expected_cells(

@@ -95,6 +95,16 @@ def test_no_spacing_of_times_takes_predictions_out_of_the_data(times: list[float
         assert (found <= high + margin).all()
 
 
+def test_predictions_that_leave_the_data_are_said():
+    cells = series([0.0, 1.0, 2.0, 3.0], 60, 12, False)
+    flown = ScNODE(**SHORT, combine=False, damping=None).fit(cells)
+    with pytest.warns(UserWarning, match="time 60") as heard:
+        flown.sample([60.0], 50)
+    said = [str(w.message) for w in heard]
+    assert any("cells predicted at time 60 lie outside the range measured at 3" in s for s in said)
+    flown.sample([0.5, 3.0], 50)  # Warnings are errors here.
+
+
 def test_a_pool_is_near_the_best_simple_method_where_cells_move():
     """They move along a line, so that the mean moved is right, and copied cells are far off."""
     cells = series(TIMES, 120, 12, False)
