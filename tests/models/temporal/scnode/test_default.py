@@ -146,6 +146,7 @@ def test_a_drift_at_rest_predicts_the_cells_that_copying_does(cells):
     assert_allclose(still.encode(copied), predicted.obsm["latent"], atol=0.01)
 
 
+@pytest.mark.filterwarnings("ignore:.* lie outside the range measured")
 def test_all_may_start_at_the_first_time(cells):
     model = ScNODE(seed=1, start_times="first", **SHORT).fit(cells)
     first = model.cells_.at(0.0)
@@ -154,6 +155,7 @@ def test_all_may_start_at_the_first_time(cells):
     assert_allclose(np.sort(latent[:, 0]), np.sort(reached[:, 0]), atol=1e-4)
 
 
+@pytest.mark.filterwarnings("ignore:.* lie outside the range measured")
 def test_extrapolation_warns_with_the_distance_and_the_past_is_refused(fitted):
     with pytest.warns(UserWarning, match="lies 6 beyond the last training time 4"):
         fitted.sample([10.0], 5)
