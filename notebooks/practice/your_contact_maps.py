@@ -1,0 +1,326 @@
+# %% [markdown]
+# # Your own contact maps
+#
+# From a bulk map, single cells and a few measured maps to the map of a cell type, and how to see that a training failed.
+#
+# > **Learning goals**
+# > - put files into the form that the models read, and know which inputs can be left out;
+# > - train, predict and score from files to files, in Python and on the command line;
+# > - recognise a training that failed, with four checks.
+# >
+# > **Before**: [scGrapHiC, the package's](../spatial/scgraphic_package.ipynb).
+# >
+# > **Time**: 14 min to read, 1 min to run.
+
+# %% tags=["colab"]
+# Google Colab only: install the book's package and keep the installed numpy and torch.
+import sys
+
+if "google.colab" in sys.modules:
+    import subprocess
+    from importlib.metadata import version
+
+    keep = [f"{name}=={version(name)}" for name in ("numpy", "torch")]
+    source = "scstlib @ git+https://github.com/scstlib/scstlib@main"
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", *keep, source], check=True)
+
+# %% tags=["parameters"]
+profile = "fast"
+seed = 0
+
+# %% tags=["hide-input"]
+import logging
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+
+from scstlib.__main__ import main
+from scstlib.datasets import simulate_organism
+from scstlib.files import (
+    build_windows,
+    contact_training_cost,
+    predict_contacts,
+    read_inputs,
+    score_contacts,
+)
+from scstlib.models import ScGrapHiC
+from scstlib.models.spatial.comparison import contact_scores
+from scstlib.pages import Claims, table
+from scstlib.plots import BLUE, GREY, ORANGE, book_style, contact_map
+
+plt.rcParams.update(book_style())
+claim = Claims(profile, seed)
+
+# %% [markdown]
+# You have a bulk Hi-C map, single cells of the same tissue, and measured maps of some cell types. You want the maps of the others, or a map at places where none was measured. This page takes that road with files, as they lie on your disk.
+#
+# | file | what it must hold | without it |
+# |---|---|---|
+# | bulk map, `.mcool` or `.cool` | contacts of all cells together | nothing here works |
+# | cells, `.h5ad` | raw counts in `X`, the cell type in a column of `obs` | nothing here works |
+# | places of genes, GTF or BED | chromosome, start, end, strand, with the names of the cells' genes | they can be in `var` of the cells |
+# | maps of cell types, `.cool` | some tens of thousands of contacts a chromosome, for two types at least | there is nothing to learn from |
+# | CTCF sites, BED | with strands, from a motif search or peaks | leave it out, in training *and* prediction |
+# | CpG content, bedGraph | one value a bin | the same |
+#
+# Maps have one bin size and one assembly. `hictk convert maps.hic maps.mcool` makes an `.mcool` of a `.hic` file. Counts of gene activity from ATAC are read like expression, but nobody has tested that here; peaks are not read. Single-cell Hi-C is summed by cell type first ([Pseudo-bulk](../foundations/pseudo_bulk.ipynb) says how many cells it takes).
+#
+# The example is written by the simulated organism, so that the page always runs. Put your own files in its place.
+
+# %% tags=["hide-input"]
+place = TemporaryDirectory()
+folder = Path(place.name)
+organism = simulate_organism(seed=seed, preset="small", n_chromosomes=5, n_bins=320)
+organism.write(folder)
+sorted(path.name for path in folder.iterdir() if path.suffix != ".json")
+
+# %% [markdown]
+# ## Read, and be refused early
+#
+# Names of chromosomes, bin sizes, assemblies, genes and cell types are compared before anything is computed. What does not fit is refused with a sentence:
+
+# %%
+bulk, cells = f"{folder}/bulk.mcool::resolutions/50000", folder / "cells.h5ad"
+training = ["stem", "bipotent", "beta_precursor", "beta_mature"]
+targets = {name: folder / f"{name}.cool" for name in training}
+for uri, wrong in (
+    (bulk, {"cell_types": ["delta"]}),
+    (bulk, {"chromosomes": ["chrX"]}),
+    (f"{folder}/bulk.mcool", {}),
+):
+    try:
+        read_inputs(uri, cells, window=64, **wrong)
+    except ValueError as error:
+        print("-", str(error).replace(f"{folder}/", ""))
+
+# %% [markdown]
+# The last chromosome is kept for the test, and the one before it for **validation**: training stops when the likelihood there gets no better. `reference` names the cell types whose mean expression the guide is compared with; it is the same in training and prediction, and holds training types only.
+
+# %%
+shared = {"reference": training, "bulk_expression": "stem", "window": 64}
+windows = build_windows(bulk, cells, targets=targets, stride=32, **shared)
+chrom = windows.table["chrom"].to_numpy()
+train = windows[~np.isin(chrom, ["chr4", "chr5"])]
+validation, test = windows[chrom == "chr4"], windows[chrom == "chr5"]
+settings = {"n_steps": 200 if profile == "fast" else 2000, "crop": 32, "seed": seed}
+print(len(train), "windows:", contact_training_cost(train, ScGrapHiC(**settings).settings))
+
+# %%
+model = ScGrapHiC(**settings).fit(train, validation=validation)
+model.save(folder / "model.safetensors")
+
+# %% [markdown]
+# ## Did the training work?
+#
+# A network that learned nothing still draws a map with a diagonal and domains: those of the bulk. To look at the map is not a check. These are:
+#
+# 1. **The loss falls** and levels off. One that jumps asks for a lower `learning_rate`; one that still falls at the end, for more `n_steps`.
+# 2. **It beats the bulk** on validation windows, in SCC against the measured maps. By little, at first: most of a map is that of any cell.
+# 3. **It uses its guide.** Predict with the expression of *another* cell type: if nothing changes, or nothing gets worse, the model ignores expression, and its maps of cell types are one map.
+# 4. **Its maps differ between cell types** about as the measured ones do. A spread near zero is a collapse to the mean.
+#
+# To see how failures look, two more models are trained to fail: one with too few steps, and one whose guides were mixed up between cell types before training, as a wrong join of two tables would do.
+
+# %% tags=["hide-input"]
+few = ScGrapHiC(**(settings | {"n_steps": 5})).fit(train)
+rng = np.random.default_rng(seed)
+same_place = train.table.groupby(["chrom", "start"]).indices.values()
+rows = np.arange(len(train))
+for group in same_place:
+    rows[group] = rng.permutation(group)
+mixed = ScGrapHiC(**settings).fit(replace(train, tracks=train.tracks[rows]))
+
+
+def other_guide(part):
+    """The same windows, each with the guide of the next cell type at its place."""
+    order = np.arange(len(part))
+    for group in part.table.groupby(["chrom", "start"]).indices.values():
+        order[group] = np.roll(group, 1)
+    return replace(part, tracks=part.tracks[order])
+
+
+def spread(maps, part):
+    """Standard deviation between cell types at one place, over the mean (first 20 diagonals)."""
+    near = np.abs(np.subtract.outer(range(64), range(64))) <= 20
+    groups = list(part.table.groupby(["chrom", "start"]).indices.values())
+    logs = [np.log1p(maps[group][:, near]).std(axis=0).mean() for group in groups]
+    return np.mean(logs)
+
+
+def checks(fitted):
+    own = fitted.predict(validation)
+    other = fitted.predict(other_guide(validation))
+    of_own, of_other, of_bulk = (
+        contact_scores(maps, validation)["SCC"].mean() for maps in (own, other, validation.bulk)
+    )
+    return {
+        "SCC above the bulk": of_own - of_bulk, "SCC lost with another guide": of_own - of_other,
+        "spread between types": spread(own, validation),
+    }  # fmt: skip
+
+
+fitted = {"as above": model, "5 steps": few, "guides mixed up": mixed}
+found = pd.DataFrame({name: checks(each) for name, each in fitted.items()}).T
+table(found.round(4).rename_axis("training"))
+
+# %% tags=["hide-input"] caption="Loss on training windows, averaged over 10 steps, of the training that worked and the one with mixed-up guides. Both fall alike: the loss alone does not show that the guides are wrong." alt="Two falling curves that run close together, steep at first and flat later." name="fig-own-loss"
+fig, ax = plt.subplots(figsize=(5, 2.8))
+for (name, each), color in zip(fitted.items(), (BLUE, GREY, ORANGE), strict=True):
+    losses = each.losses_["train"]
+    if len(losses) > 20:
+        n = len(losses) // 10 * 10
+        ax.plot(np.arange(5, n, 10), losses[:n].reshape(-1, 10).mean(1), color=color, label=name)
+ax.set(xlabel="step", ylabel="loss")
+ax.legend()
+plt.show()
+
+# %% tags=["hide-input"]
+good, short, wrong = (found.loc[name] for name in fitted)
+claim(
+    f"The third and the fourth check find both faults. With the guide of another type, the training that worked loses"
+    f" {good.iloc[1]:.3f} in SCC, the one of 5 steps {short.iloc[1]:.4f}, and the one with mixed-up guides {wrong.iloc[1]:.3f}. Between"
+    f" cell types its maps spread by {good.iloc[2]:.3f}, the others' by {short.iloc[2]:.3f} and {wrong.iloc[2]:.3f}. The second check"
+    f" does not find the first fault ({short.iloc[0]:+.3f}): taking noise out of the bulk needs hardly any training.",
+    good.iloc[1] > 0.005,
+    max(short.iloc[1], wrong.iloc[1]) < 0.5 * good.iloc[1],
+    max(short.iloc[2], wrong.iloc[2]) < 0.5 * good.iloc[2],
+    short.iloc[0] > -0.005,
+)
+
+# %% [markdown]
+# For any network, `scstlib.audit.input_use` asks the third question of every input at once, and `gradient_flow` finds parts that get no gradient ([Auditing scGrapHiC](../pitfalls/auditing_scgraphic.ipynb)).
+#
+# ## Predict, and look
+#
+# A cell type that was not trained on, on the chromosome that was not trained on. The result is an `.mcool` file, whose metadata say what it was made from:
+
+# %%
+new = read_inputs(bulk, cells, cell_types=["alpha_mature"], chromosomes=["chr5"], **shared)
+written = predict_contacts(model, new, folder / "maps.mcool", stride=32)
+print({name: path.name for name, path in written.items()})
+
+# %% tags=["hide-input"] caption="A part of chromosome 5, in contacts on a logarithmic scale: the bulk map of stem cells, the predicted map of mature alpha cells, and the measured one, from 200 cells." alt="Three square heat maps with a dark diagonal and blocks along it. The predicted map is smooth where the measured one is speckled." name="fig-own-maps"
+measured = folder / "alpha_mature.cool"
+one = build_windows(
+    bulk, cells, targets={"alpha_mature": measured}, chromosomes=["chr5"], stride=32, **shared
+)[2:3]
+shown = {"bulk": one.bulk[0], "predicted": model.predict(one)[0], "measured": one.targets[0]}
+where = dict(
+    zip(("start", "end"), one.table.loc[one.table.index[0], ["start", "end"]], strict=True)
+)
+fig, axes = plt.subplots(1, 3, figsize=(7.2, 3))
+for ax, (name, values) in zip(axes, shown.items(), strict=True):
+    contact_map(ax, values / values.sum() * 1e4, **where, log=True, label="contacts (of 10,000)")
+    ax.set_title(name)
+plt.show()
+
+# %% [markdown]
+# ## Score
+#
+# `score_contacts` compares a predicted file with a measured one, beside the bulk map and one half of the measured contacts (the [ceiling](../../book/glossary.md#floor)). It warns if the model was fitted on these chromosomes.
+
+# %%
+scores = score_contacts(written["alpha_mature"], measured, bulk, chromosomes=["chr5"], seed=seed)
+means = scores.groupby("model", sort=False)[["SCC", "SSIM", "GD", "ins"]].mean()
+
+# %% tags=["hide-input"]
+ceiling = means.index[-1]
+table(means.rename_axis("map"), best=dict.fromkeys(means, "max"), apart=(ceiling,))
+
+# %% tags=["hide-input"]
+gain = means.loc["prediction", "SCC"] - means.loc["bulk", "SCC"]
+claim(
+    f"For a cell type and a chromosome that it has never seen, the prediction is {gain:.3f} above the bulk in SCC. That is what"
+    " to compare: not the SCC itself, most of which any map of this genome has.",
+    gain > 0,
+)
+
+# %% [markdown]
+# ## The same on the command line
+#
+# ```console
+# $ scstlib train contacts --bulk bulk.mcool::resolutions/50000 --expression cells.h5ad \
+#     --genes genes.bed --targets stem=stem.cool beta_mature=beta_mature.cool \
+#     --reference stem beta_mature --validation-chromosomes chr4 --chromosomes chr1 chr2 chr3 \
+#     --window 64 --out model.safetensors
+# $ scstlib predict-contacts --bulk bulk.mcool::resolutions/50000 --expression cells.h5ad \
+#     --genes genes.bed --reference stem beta_mature --model model.safetensors \
+#     --cell-types alpha_mature --chromosomes chr5 --out maps.mcool
+# $ scstlib score contacts --predicted maps.alpha_mature.mcool --measured alpha_mature.cool \
+#     --bulk bulk.mcool::resolutions/50000 --chromosomes chr5
+# ```
+
+# %% tags=["hide-input"]
+logging.disable(logging.INFO)
+words = f"predict-contacts --bulk {bulk} --expression {cells} --model {folder}/model.safetensors"
+words += f" --reference {' '.join(training)} --bulk-expression stem --cell-types alpha_mature"
+words += f" --chromosomes chr5 --stride 32 --out {folder}/again.mcool"
+status = main(words.split())
+logging.disable(logging.NOTSET)
+again = score_contacts(
+    folder / "again.alpha_mature.mcool", measured, bulk, chromosomes=["chr5"], seed=seed
+)
+claim(
+    "Python and the command line give the same map.",
+    status == 0 and np.allclose(again["SCC"], scores["SCC"]),
+)
+
+# %% tags=["remove-cell"]
+place.cleanup()
+
+# %% [markdown]
+# `higlass-manage view maps.alpha_mature.mcool` or `cooler show` displays the file, and cooltools reads it like any other. Do not balance a predicted map again, nor call loops in it as if its pixels were counts: they are expected values, without noise.
+#
+# ## Check yourself
+#
+# <details><summary>Your bulk map and your cells come from different laboratories. Does that matter?</summary>
+#
+# Less than it seems for the bulk, which gives the genome's structure, and more for the cells: their expression is compared with the training types' mean, so training and new cell types have to be measured alike.
+#
+# </details>
+#
+# <details><summary>All four checks pass on validation chromosomes of training types. What has not been tested?</summary>
+#
+# A new cell type. Leave one of the measured types out of training and score it on a held-out chromosome, as in [Evaluating contact maps](../spatial/evaluating_contact_maps.ipynb).
+#
+# </details>
+#
+# <details><summary>You have maps of one cell type only. What can be learned?</summary>
+#
+# To take noise out of the bulk map, and how the decay with distance shifts; nothing of what expression does, because expression never differs.
+#
+# </details>
+#
+# ## Key points
+#
+# - A bulk map, cells and at least two measured maps are needed; CTCF and CpG are not.
+# - Split by chromosomes, and name the training types as the reference.
+# - A falling loss shows nothing about the guide: predict with a wrong guide, and see what it costs.
+# - Report the gain over the bulk map, and the ceiling.
+#
+# ## Exercises
+#
+# > **Exercise** Leave `beta_mature` out of `training` and run the page again. Which of the checks get worse?
+#
+# <details><summary>Solution</summary>
+#
+# With three types left there is less contrast to learn from: SCC lost with another guide shrinks first. The gain over the bulk map changes little, because most of it is noise removed.
+#
+# </details>
+#
+# > **Exercise** Train without validation windows and with 20 times the steps. How would you notice overfitting?
+#
+# <details><summary>Solution</summary>
+#
+# The training loss keeps falling while the SCC of the validation windows falls behind. [Tuning and overfitting](../pitfalls/tuning_and_overfitting.ipynb) shows such curves.
+#
+# </details>
+#
+# ## Further reading
+#
+# - [Evaluating contact maps](../spatial/evaluating_contact_maps.ipynb): scores, floors and splits.
+# - [Human cortex](../spatial/human_cortex.ipynb): the same on real maps, and how little expression adds there.
