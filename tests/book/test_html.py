@@ -26,11 +26,11 @@ def test_page_is_whole_and_reachable(html: Path, page: str) -> None:
 
 
 def test_no_link_leads_nowhere(html: Path) -> None:
-    ids: dict[Path, set[str]] = {}
+    pages: dict[Path, checks.Anchors] = {}
     wrong = {
         str(path.relative_to(html)): found
         for path in sorted(html.rglob("*.html"))
-        if (found := checks.links(path, html, ids))
+        if (found := checks.links(path, html, pages))
     }
     assert wrong == {}
 
