@@ -33,7 +33,7 @@ VIOLATIONS = """(options) => axe.run({resultTypes: ["violations"], ...options})
     .then(({violations}) => violations.map(({id, nodes}) => [id, nodes.length,
         `${nodes[0].html.slice(0, 200)} ${nodes[0].failureSummary.slice(0, 200)}`]))"""
 # Contrast hangs on the colour, size and weight of a text and on what lies under it. A page has some
-# fifty such looks among thousands of nodes: the first five that are seen of each are judged.
+# fifty such looks among thousands of nodes: the first three that are seen of each are judged.
 LOOKS = """() => {
     const seen = new Map(), grounds = new Map();
     const ground = (node) => {
@@ -55,7 +55,7 @@ LOOKS = """() => {
             const look = [s.color, s.fontSize, s.fontWeight, s.textShadow, ground(node)].join(";");
             const before = seen.get(look) || 0;
             const visible = node.checkVisibility({visibilityProperty: true, opacityProperty: true});
-            judged ||= visible && before < 5;
+            judged ||= visible && before < 3;
             if (visible) seen.set(look, before + 1);
         }
         node.toggleAttribute("data-judged", judged);

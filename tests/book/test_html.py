@@ -35,6 +35,15 @@ def test_no_link_leads_nowhere(html: Path) -> None:
     assert wrong == {}
 
 
+@pytest.mark.parametrize("page", [page for page in PAGES if page.startswith("notebooks/")])
+def test_interactive_figures_load_fast(html: Path, page: str) -> None:
+    if 'class="scst-viewer"' not in (html / f"{page}.html").read_text(encoding="utf-8"):
+        return
+    sizes = [len(str(node)) for node in checks.read(html / f"{page}.html").select(".scst-viewer")]
+    assert sizes
+    assert max(sizes) < 300_000, "wider bins, fewer maps or a shorter region make it smaller"
+
+
 def test_style_sheets_ask_no_other_host(html: Path) -> None:
     sheets = list((html / "_static").rglob("*.css"))
     assert sheets
