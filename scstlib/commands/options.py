@@ -59,11 +59,12 @@ def in_options(message: str, options: argparse.Namespace) -> str:
     """
     for name, value in vars(options).items():
         option = f"--{name.replace('_', '-')}"
-        message = re.sub(rf"(?<![\w.-]){name}=True\b", option, message)
-        message = re.sub(rf"(?<![\w.-]){name}=(?=\S)", f"{option} ", message)
+        message = re.sub(rf"(?<![\w.?&/-]){name}=True\b", option, message)
+        message = re.sub(rf"(?<![\w.?&/-]){name}=(?=\S)", f"{option} ", message)
         message = re.sub(rf"^{name} (?=must be |is )", f"{option} ", message)
         if "_" in name:
-            message = re.sub(rf"(?<![\w.'\"-]){name}(?![\w'\"=])", option, message)
+            # Neither in quotation marks nor a part of a path.
+            message = re.sub(rf"(?<![\w.'\"/-]){name}(?![\w'\"=/-]|\.\w)", option, message)
         if name.endswith("_key"):
             column = f"obs[{value!r}]"
             message = message.replace(f"adata.{column} holds", f"{column} ({option}) holds")

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tomllib
 import warnings
+from argparse import Namespace
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -19,6 +20,7 @@ import pytest
 from scstlib import __version__
 from scstlib.__main__ import main
 from scstlib.commands import train
+from scstlib.commands.options import in_options
 from scstlib.datasets import simulate_organism
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -266,3 +268,19 @@ def test_wrong_use_is_one_line(
     assert [line for line in lines if line.startswith("error:")] == lines[-1:]
     assert expected in lines[-1]
     assert sorted(here.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("n_cells must be 1", "--n-cells must be 1"),
+        ("give n_cells, at least 1.", "give --n-cells, at least 1."),
+        ("n_steps must be 1", "--set: n_steps must be 1"),
+        ("/n_cells/n_cells.h5ad is no h5ad file", "/n_cells/n_cells.h5ad is no h5ad file"),
+        ("no file n_cells.h5ad", "no file n_cells.h5ad"),
+        ("https://a.org/?n_cells=3 was not served", "https://a.org/?n_cells=3 was not served"),
+        ("obs has no column 'n_cells'", "obs has no column 'n_cells'"),
+    ],
+)
+def test_messages_name_options_and_leave_files_alone(said: str, shown: str) -> None:
+    assert in_options(said, Namespace(n_cells=1, settings=["n_steps=0"])) == shown
