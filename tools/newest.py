@@ -32,10 +32,10 @@ def install() -> None:
     run(sys.executable, "-m", "venv", "--clear", VENV)
     pip = (VENV / "bin" / "python", "-m", "pip")
     cpu = ("--index-url", CPU_INDEX) if os.environ.get("TORCH") == "cpu" else ()
-    run(*pip, "install", "-q", "--no-compile", *cpu, "torch")
-    run(*pip, "wheel", "-q", "--no-deps", "--wheel-dir", FOLDER, ROOT)
+    run(*pip, "install", "-qq", "--no-compile", *cpu, "torch")
+    run(*pip, "wheel", "-qq", "--no-deps", "--wheel-dir", FOLDER, ROOT)
     (wheel,) = FOLDER.glob("scstlib-*.whl")
-    run(*pip, "install", "-q", "--no-compile", wheel, "pytest", "hypothesis")
+    run(*pip, "install", "-qq", "--no-compile", wheel, "pytest", "hypothesis")
     run(*pip, "check")
 
 
@@ -52,6 +52,7 @@ def main() -> int:
     versions = "import sys; from importlib.metadata import version as v; print(sys.version)"
     run(python, "-c", f"{versions}; print(*(f'{{n}} {{v(n)}}' for n in {named}), sep='\\n')")
     run(python, "-P", "-m", "pytest", "-q", "--import-mode=importlib", "-k", EXAMPLES, "tests")
+    shutil.rmtree(VENV)  # gigabytes, where torch comes with CUDA
     return 0
 
 
