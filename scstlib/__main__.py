@@ -11,6 +11,7 @@ from typing import Any
 
 from scstlib import __version__
 from scstlib.commands import data, predict, score, train
+from scstlib.commands.options import in_options
 
 log = logging.getLogger("scstlib")
 
@@ -67,7 +68,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print("interrupted", file=sys.stderr)
             return INTERRUPTED
         except (ValueError, OSError, ImportError, FloatingPointError) as error:
-            print("error:", " ".join(str(error).split()), file=sys.stderr)
+            message = in_options(" ".join(str(error).split()), options)
+            print("error:", message, file=sys.stderr)
             return 2
     return status
 

@@ -28,6 +28,7 @@ environment:
   SCST_DATA      folder for the files (default: the platform's cache folder)
   SCST_MIRROR    folder or folders to copy from, laid out as NAME/file or NAME/file.gz
   SCST_OFFLINE   1: never use the network
+  SCST_MANIFESTS folder with manifests of your own, unless --manifests names one
 
 exit status: 0 all is well; 1 files are missing or not as expected; 2 wrong use of the command
 """
@@ -44,7 +45,7 @@ def add(commands: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     own = parser.add_subparsers(dest="data_command", required=True, metavar="COMMAND")
-    add_command(
+    listing = add_command(
         own, "list", _list, summary="all data sets, their size and whether they are here",
         description="List all data sets with their size and whether they are here.",
         example="$ scstlib data list",
@@ -73,13 +74,17 @@ def add(commands: Any) -> None:
         example="$ scstlib data describe semrau2017",
     )  # fmt: skip
     describe.add_argument("name", metavar="NAME")
+    for command in (listing, fetching, verify, where, describe):
+        command.add_argument(
+            "--manifests", metavar="DIR", help="folder with manifests of your own, NAME.yml"
+        )
 
 
 def _list(options: argparse.Namespace) -> int:
     """Print one line a data set."""
-    for name in list_datasets():
-        manifest = read_manifest(name)
-        state = "here" if available(name) else "-"
+    for name in list_datasets(options.manifests):
+        manifest = read_manifest(name, options.manifests)
+        state = "here" if available(name, options.manifests) else "-"
         print(f"{name:<28} {_size(manifest):>9}  {state:<5} {manifest.title}")
     return 0
 
@@ -90,17 +95,17 @@ def _size(manifest: Manifest) -> str:
 
 def _fetch(options: argparse.Namespace) -> int:
     """Fetch sets, one after the other; the worst exit status counts."""
-    return max([_fetch_one(name) for name in options.names])
+    return max([_fetch_one(name, options.manifests) for name in options.names])
 
 
-def _fetch_one(name: str) -> int:
+def _fetch_one(name: str, manifests: str | None) -> int:
     """Fetch one set and say where it is, or what stands in the way."""
-    manifest = read_manifest(name)
+    manifest = read_manifest(name, manifests)
     if manifest.by_hand:
         print(by_hand_message(manifest))
-        return 0 if available(name) else 1
+        return 0 if available(name, manifests) else 1
     try:
-        paths = fetch(name)
+        paths = fetch(name, manifests)
     except (DataUnavailableError, ChecksumError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
@@ -111,8 +116,8 @@ def _fetch_one(name: str) -> int:
 def _verify(options: argparse.Namespace) -> int:
     """Check the files in the cache of one set (all must be there) or of all sets (those there)."""
     status = 0
-    for dataset in [options.name] if options.name else list_datasets():
-        manifest = read_manifest(dataset)
+    for dataset in [options.name] if options.name else list_datasets(options.manifests):
+        manifest = read_manifest(dataset, options.manifests)
         if manifest.by_hand:
             if options.name:
                 print(f"{dataset}: fetched by hand, there is nothing to compare it with")
@@ -143,7 +148,7 @@ def _where(options: argparse.Namespace) -> int:
         for folder in mirror_folders():
             print(f"mirror: {folder}")
         return 0
-    manifest = read_manifest(name)
+    manifest = read_manifest(name, options.manifests)
     print(cache_folder() / name)
     for file in manifest.files:
         places: list[Path | None] = [cached_path(name, file.path), mirrored_path(name, file.path)]
@@ -154,7 +159,7 @@ def _where(options: argparse.Namespace) -> int:
 
 def _describe(options: argparse.Namespace) -> int:
     """Print a manifest."""
-    manifest = read_manifest(options.name)
+    manifest = read_manifest(options.name, options.manifests)
     print(f"{manifest.name}: {manifest.title}\n")
     print(textwrap.fill(" ".join(manifest.description.split()), WIDTH))
     cited = f"{manifest.citation['text']}"

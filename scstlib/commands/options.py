@@ -4,10 +4,77 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
 Run = Callable[[argparse.Namespace], int]
+PYTHON_VALUES = {"True": True, "False": False, "None": None}
+
+
+def whole(least: int = 1) -> Callable[[str], int]:
+    """What reads a whole number from `least` on."""
+
+    def read(text: str) -> int:
+        if not re.fullmatch(r"[+-]?\d+", text) or int(text) < least:
+            raise argparse.ArgumentTypeError(
+                f"{text!r} is not a whole number, at least {least}, written without a point"
+            )
+        return int(text)
+
+    return read
+
+
+def finite(text: str) -> float:
+    """Read a number that is neither infinite nor missing."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a finite number")
+    return number
+
+
+def positive(text: str) -> float:
+    """Read a number above 0."""
+    if (number := finite(text)) <= 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not above 0")
+    return number
+
+
+def in_options(message: str, options: argparse.Namespace) -> str:
+    """A message of the package, with the options that were typed for the arguments of Python.
+
+    Examples
+    --------
+    >>> from argparse import Namespace
+    >>> from scstlib.commands.options import in_options
+    >>> typed = Namespace(time_key="day", overwrite=False)
+    >>> in_options("m.h5ad exists already: choose another name, or say overwrite=True.", typed)
+    'm.h5ad exists already: choose another name, or say --overwrite.'
+    >>> in_options("adata.obs has no column 'day'; it has ['time'].", typed)
+    "obs of the cells has no column 'day' (--time-key); it has ['time']."
+    """
+    for name, value in vars(options).items():
+        option = f"--{name.replace('_', '-')}"
+        message = re.sub(rf"(?<![\w.?&/-]){name}=True\b", option, message)
+        message = re.sub(rf"(?<![\w.?&/-]){name}=(?=\S)", f"{option} ", message)
+        message = re.sub(rf"^{name} (?=must be |is )", f"{option} ", message)
+        if "_" in name:
+            # Neither in quotation marks nor a part of a path.
+            message = re.sub(rf"(?<![\w.'\"/-]){name}(?![\w'\"=/-]|\.\w)", option, message)
+        if name.endswith("_key"):
+            column = f"obs[{value!r}]"
+            message = message.replace(f"adata.{column} holds", f"{column} ({option}) holds")
+        if name.endswith(("_key", "layer")):
+            message = re.sub(
+                rf"no (column|layer) {re.escape(repr(value))}", rf"\g<0> ({option})", message
+            )
+    for name in (text.partition("=")[0] for text in getattr(options, "settings", ())):
+        message = re.sub(rf"^{re.escape(name)} (?=must be )", f"--set: {name} ", message)
+    return message.replace("adata.obs has", "obs of the cells has")
 
 
 def add_command(
@@ -40,7 +107,9 @@ def add_map_inputs(group: Any, window: int | None) -> None:
     group.add_argument(
         "--bulk", required=True, metavar="COOLER", help="bulk.mcool::resolutions/50000, or a .cool"
     )
-    group.add_argument("--resolution", type=int, metavar="BP", help="bin size of an .mcool file")
+    group.add_argument(
+        "--resolution", type=whole(), metavar="BP", help="bin size of an .mcool file"
+    )
     group.add_argument(
         "--balance", nargs="?", const=True, default=False, metavar="COLUMN",
         help="use balanced values instead of raw counts; COLUMN is 'weight'",
@@ -62,7 +131,7 @@ def add_map_inputs(group: Any, window: int | None) -> None:
     )
     group.add_argument("--chromosomes", nargs="+", metavar="CHROM", help="default: all")
     group.add_argument(
-        "--window", type=int, default=window, metavar="BINS",
+        "--window", type=whole(), default=window, metavar="BINS",
         help=f"default: {window or 'as the model was trained'}",
     )  # fmt: skip
 
@@ -89,11 +158,11 @@ def add_device(group: Any) -> None:
 def add_training(group: Any, model: str) -> None:
     """Arguments of a model that is fitted; ``model`` is its class."""
     add_device(group)
-    group.add_argument("--seed", type=int, default=0, help="default: 0")
+    group.add_argument("--seed", type=whole(0), default=0, help="default: 0")
     group.add_argument(
         "--set", nargs="+", action="extend", default=[], metavar="NAME=VALUE", dest="settings",
         help=f"settings of the model, which help(scstlib.models.{model}) lists in Python; a value"
-        " is read as JSON, or else as text",
+        " is read as JSON, as True, False or None, or else as text",
     )  # fmt: skip
 
 
@@ -116,7 +185,7 @@ def model_settings(options: argparse.Namespace) -> dict[str, Any]:
         try:
             settings[name] = json.loads(value)
         except json.JSONDecodeError:
-            settings[name] = value
+            settings[name] = PYTHON_VALUES.get(value, value)
     return settings
 
 

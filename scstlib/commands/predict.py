@@ -10,7 +10,10 @@ from scstlib.commands.options import (
     add_device,
     add_map_inputs,
     add_training,
+    finite,
     map_inputs,
+    positive,
+    whole,
 )
 
 CONTACTS = """\
@@ -63,13 +66,13 @@ def add(commands: Any) -> None:
     group.add_argument("--overwrite", action="store_true", help="replace files that are there")
     group.add_argument("--cell-types", nargs="+", metavar="TYPE", help="default: all")
     group.add_argument(
-        "--stride", type=int, metavar="BINS",
+        "--stride", type=whole(), metavar="BINS",
         help="distance of windows; the map reaches window - stride bins (default: half a window)",
     )  # fmt: skip
     group.add_argument(
-        "--depth", type=float, default=1.0, help="relative to the bulk map (default: 1)"
+        "--depth", type=positive, default=1.0, help="relative to the bulk map (default: 1)"
     )
-    group.add_argument("--batch-size", type=int, default=4, metavar="N", help="default: 4")
+    group.add_argument("--batch-size", type=whole(), default=4, metavar="N", help="default: 4")
     group.add_argument("--balance-output", action="store_true", help="store balancing weights")
     add_device(group)
 
@@ -83,8 +86,8 @@ def add(commands: Any) -> None:
     one.add_argument("--model", help="file of a fitted model, or its folder")
     one.add_argument("--cells", metavar="H5AD", help="cells to fit the model to")
     group = expression.add_argument_group("what is predicted")
-    group.add_argument("--times", nargs="+", type=float, required=True, metavar="TIME")
-    group.add_argument("--n-cells", type=int, required=True, metavar="N", help="at each time")
+    group.add_argument("--times", nargs="+", type=finite, required=True, metavar="TIME")
+    group.add_argument("--n-cells", type=whole(), required=True, metavar="N", help="at each time")
     group.add_argument("--out", required=True, metavar="FILE", help="name.h5ad")
     group.add_argument("--overwrite", action="store_true", help="replace a file that is there")
     group.add_argument(

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scstlib.commands.options import add_command
+from scstlib.commands.options import add_command, finite, whole
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,11 +55,11 @@ def add(commands: Any) -> None:
     for name in ("predicted", "measured", "bulk"):
         contacts.add_argument(f"--{name}", required=True, metavar="COOLER")
     contacts.add_argument(
-        "--resolution", type=int, metavar="BP", help="bin size, unless the bulk map has one"
+        "--resolution", type=whole(), metavar="BP", help="bin size, unless the bulk map has one"
     )
     contacts.add_argument("--chromosomes", nargs="+", metavar="CHROM", help="default: all")
     contacts.add_argument(
-        "--window", type=int, metavar="BINS",
+        "--window", type=whole(), metavar="BINS",
         help="default: as far as the predicted map reaches, at most 64",
     )  # fmt: skip
     _add_run(contacts)
@@ -71,15 +71,15 @@ def add(commands: Any) -> None:
     for name in ("predicted", "measured"):
         expression.add_argument(f"--{name}", required=True, metavar="H5AD")
     expression.add_argument("--time-key", default="time", metavar="COLUMN", help="of obs in both")
-    expression.add_argument("--times", nargs="+", type=float, metavar="TIME", help="default: all")
+    expression.add_argument("--times", nargs="+", type=finite, metavar="TIME", help="default: all")
     expression.add_argument(
-        "--repeats", type=int, default=3, metavar="N", help="random halves (default: 3)"
+        "--repeats", type=whole(), default=3, metavar="N", help="random halves (default: 3)"
     )
     _add_run(expression)
 
 
 def _add_run(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--seed", type=int, default=0, help="default: 0")
+    parser.add_argument("--seed", type=whole(0), default=0, help="default: 0")
     parser.add_argument("--out", metavar="FILE.csv", help="write the table here as well")
     parser.add_argument("--overwrite", action="store_true", help="replace a file that is there")
 

@@ -5,15 +5,18 @@ from __future__ import annotations
 import argparse
 import logging
 from collections.abc import Mapping
+from inspect import signature
 from typing import Any
 
 from scstlib.commands.options import (
     add_command,
     add_map_inputs,
     add_training,
+    finite,
     map_inputs,
     model_settings,
     pairs,
+    whole,
 )
 
 log = logging.getLogger(__name__)
@@ -63,8 +66,9 @@ def add(commands: Any) -> None:
         help="whose contacts are in the bulk map, for the leak guard",
     )  # fmt: skip
     group.add_argument(
-        "--stride", type=int, default=32, metavar="BINS", help="distance of windows (default: 32)"
-    )
+        "--stride", type=whole(), default=32, metavar="BINS",
+        help="distance of windows (default: 32)",
+    )  # fmt: skip
     group.add_argument(
         "--validation-chromosomes", nargs="+", metavar="CHROM",
         help="not trained on; training stops where they get no better",
@@ -79,9 +83,9 @@ def add(commands: Any) -> None:
     group.add_argument("--cells", required=True, metavar="H5AD", help="counts, or log values, in X")
     group.add_argument("--time-key", default="time", metavar="COLUMN", help="of obs")
     group.add_argument("--layer", help="layer with the counts or values, if they are not in X")
-    group.add_argument("--hold-out", nargs="+", type=float, metavar="TIME", help="not trained on")
+    group.add_argument("--hold-out", nargs="+", type=finite, metavar="TIME", help="not trained on")
     group.add_argument(
-        "--validation-time", type=float, metavar="TIME",
+        "--validation-time", type=finite, metavar="TIME",
         help="not trained on; training stops where it gets no better",
     )  # fmt: skip
     group.add_argument(
@@ -188,15 +192,21 @@ def fit_expression(
         kept = [value not in hold_out for value in time]
         cells, time = cells[kept], time[kept]
         cells = cells if backed else cells.copy()
+        if len(left := sorted(set(time.tolist()))) < 2:
+            raise ValueError(f"--hold-out leaves the times {left}: at least 2 are needed")
     cost = expression_training_cost(cells, model.settings)
     log.info("%d cells, %d genes, %d times: %s", *cells.shape, len(set(time.tolist())), cost)
     return model.fit(cells, options.time_key, device=options.device, **fit)
 
 
 def _new(make: Any, options: argparse.Namespace) -> Any:
-    """The model with its settings; an unknown one is wrong use of the command."""
+    """The model with its settings; one that will not do is wrong use of the command."""
     settings: Mapping[str, Any] = model_settings(options)
+    for name in settings:
+        if name not in signature(make).parameters and name in vars(options):
+            option = f"--{name.replace('_', '-')}"
+            raise ValueError(f"--set {name}: this is an option of its own, {option}")
     try:
         return make(**settings)
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         raise ValueError(f"--set: {error}") from None

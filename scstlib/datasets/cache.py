@@ -1,6 +1,7 @@
 """Where the files of a data set lie: the cache folder, mirrors, and paths that cannot leave them.
 
-Three environment variables are read at every call:
+These environment variables are read at every call, as is ``SCST_MANIFESTS`` by
+:mod:`scstlib.datasets.manifests`:
 
 ``SCST_DATA``
     The cache folder; the platform's cache folder for ``scstlib`` where it is not set.
@@ -180,15 +181,16 @@ def one_at_a_time(name: str) -> Iterator[None]:
         lock.release()
 
 
-def available(name: str) -> bool:
+def available(name: str, manifests: str | Path | None = None) -> bool:
     """Whether :func:`~scstlib.datasets.load` needs no network: all files are here, by their sizes.
 
     Checksums are left to ``fetch`` and ``load``; a set that is fetched by hand is available when
-    its folder in the cache has something in it.
+    its folder in the cache has something in it. ``manifests`` is a folder with manifests of your
+    own, as in :func:`~scstlib.datasets.list_datasets`.
     """
     from scstlib.datasets.manifests import read_manifest
 
-    manifest = read_manifest(name)
+    manifest = read_manifest(name, manifests)
     if manifest.by_hand:
         folder = cached_path(name, ".keep").parent
         return folder.is_dir() and any(folder.iterdir())

@@ -38,7 +38,7 @@ class _NotReachedError(Exception):
     """A file that could not be downloaded; the text is the reason, for the reader."""
 
 
-def fetch(name: str) -> dict[str, Path]:
+def fetch(name: str, manifests: str | Path | None = None) -> dict[str, Path]:
     """Bring all files of a data set here and return where they are.
 
     Each file is looked for in the cache, in the mirrors (``file`` or ``file.gz``) and then
@@ -49,6 +49,8 @@ def fetch(name: str) -> dict[str, Path]:
     ----------
     name : str
         Name of a data set, see :func:`~scstlib.datasets.list_datasets`.
+    manifests : str or pathlib.Path, optional
+        Folder with manifests of your own, as in :func:`~scstlib.datasets.list_datasets`.
 
     Returns
     -------
@@ -66,7 +68,7 @@ def fetch(name: str) -> dict[str, Path]:
     OSError
         If the cache is full or read-only and no usable mirror file can stand in.
     """
-    manifest = read_manifest(name)
+    manifest = read_manifest(name, manifests)
     if manifest.by_hand:
         raise DataUnavailableError(by_hand_message(manifest), name, [])
     found, missing = _in_cache(manifest)

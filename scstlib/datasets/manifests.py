@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import os
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path, PurePosixPath
@@ -47,8 +48,9 @@ class RemoteFile:
 class Manifest:
     """One data set: what it is, whom to cite, its traps, its files or how to fetch it by hand.
 
-    ``loader`` is ``module.function`` inside :mod:`scstlib.datasets`; it is ``None`` and ``files``
-    is empty for a set that is fetched by hand, which has ``by_hand`` (url, instructions) instead.
+    ``loader`` is ``module.function`` inside :mod:`scstlib.datasets`, or ``file.py:function`` beside
+    a manifest of your own; it is ``None`` and ``files`` is empty for a set that is fetched by hand,
+    which has ``by_hand`` (url, instructions) instead.
     """
 
     name: str
@@ -89,8 +91,49 @@ def manifest_folder() -> Path:
     )
 
 
-def list_datasets() -> list[str]:
+def own_folder(manifests: str | Path | None = None) -> Path | None:
+    """Folder with manifests of your own: the one named, else ``SCST_MANIFESTS``, else none.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such folder.
+    """
+    chosen = manifests if manifests is not None else os.environ.get("SCST_MANIFESTS")
+    if not chosen:
+        return None
+    folder = Path(chosen).expanduser().absolute()
+    if not folder.is_dir():
+        raise FileNotFoundError(f"there is no folder {folder} with manifests")
+    return folder
+
+
+def _paths(manifests: str | Path | None) -> dict[str, Path]:
+    """Name of each data set → its manifest, the book's and those of your own."""
+    paths = {path.stem: path for path in manifest_folder().glob("*.yml")}
+    own = own_folder(manifests)
+    for path in own.glob("*.yml") if own else ():
+        if path.stem in paths:
+            raise ManifestError(f"{path}: {path.stem} is a data set of the book, take another name")
+        paths[path.stem] = path
+    return paths
+
+
+def list_datasets(manifests: str | Path | None = None) -> list[str]:
     """Names of all data sets that have a manifest, sorted.
+
+    Parameters
+    ----------
+    manifests : str or pathlib.Path, optional
+        Folder with manifests of your own, besides those of the book. None: the one that the
+        environment variable ``SCST_MANIFESTS`` names, if it is set.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such folder.
+    ManifestError
+        If a manifest in it has the name of one of the book.
 
     Examples
     --------
@@ -98,12 +141,18 @@ def list_datasets() -> list[str]:
     >>> list_datasets()[:2]
     ['annotation_hg19', 'bargaje2017']
     """
-    return sorted((path.stem for path in manifest_folder().glob("*.yml")), key=str.lower)
+    return sorted(_paths(manifests), key=str.lower)
 
 
-@cache
-def read_manifest(name: str) -> Manifest:
+def read_manifest(name: str, manifests: str | Path | None = None) -> Manifest:
     """Manifest of a data set, checked against the schema.
+
+    Parameters
+    ----------
+    name : str
+        Name of the data set.
+    manifests : str or pathlib.Path, optional
+        Folder with manifests of your own, as in :func:`list_datasets`.
 
     Raises
     ------
@@ -111,6 +160,8 @@ def read_manifest(name: str) -> Manifest:
         If there is no such set; the message lists the nearest names.
     ManifestError
         If the manifest is malformed; the message names the field.
+    FileNotFoundError
+        If there is no such folder.
 
     Examples
     --------
@@ -122,16 +173,22 @@ def read_manifest(name: str) -> Manifest:
         ...
     scstlib.datasets.manifests.UnknownDatasetError: there is no data set 'semrau2071'; ...
     """
-    names = list_datasets()
-    if name not in names:
-        folded = {known.lower(): known for known in names}
+    paths = _paths(manifests)
+    if name not in paths:
+        folded = {known.lower(): known for known in sorted(paths, key=str.lower)}
         near = difflib.get_close_matches(str(name).lower(), folded, n=3, cutoff=0.4)
-        hint = ", ".join(folded[key] for key in near) if near else ", ".join(names)
+        hint = ", ".join(folded[key] for key in near) if near else ", ".join(folded.values())
         raise UnknownDatasetError(f"there is no data set {name!r}; nearest: {hint}")
-    manifest = parse_manifest(manifest_folder() / f"{name}.yml")
+    manifest = _parsed_once(paths[name], paths[name].stat().st_mtime_ns)
     if manifest.name != name:
         raise ManifestError(f"{name}.yml: field 'name' is {manifest.name!r}, expected {name!r}")
     return manifest
+
+
+@cache
+def _parsed_once(path: Path, changed: int) -> Manifest:
+    """A manifest, read anew only when its file has changed."""
+    return parse_manifest(path)
 
 
 def parse_manifest(path: Path) -> Manifest:
@@ -186,8 +243,13 @@ def is_confined(relative: str) -> bool:
     )
 
 
-def describe() -> pd.DataFrame:
+def describe(manifests: str | Path | None = None) -> pd.DataFrame:
     """Table of all data sets.
+
+    Parameters
+    ----------
+    manifests : str or pathlib.Path, optional
+        Folder with manifests of your own, as in :func:`list_datasets`.
 
     Returns
     -------
@@ -204,8 +266,8 @@ def describe() -> pd.DataFrame:
     import pandas as pd
 
     rows = []
-    for name in list_datasets():
-        manifest = read_manifest(name)
+    for name in list_datasets(manifests):
+        manifest = read_manifest(name, manifests)
         rows.append(
             {
                 "name": name,

@@ -122,13 +122,11 @@ def check_output(
         raise ValueError(f"{path} does not end with {' or '.join(suffixes)}.")
     if not path.parent.is_dir():
         raise FileNotFoundError(f"there is no folder {path.parent}: make it first.")
-    for read in inputs:
-        if read is not None and path.exists() and _file(str(read)).samefile(path):
+    for file in (_file(str(read)) for read in inputs if read is not None):
+        if path.exists() and file.exists() and file.samefile(path):
             raise ValueError(f"{path} is read, so it cannot be written: choose another name.")
     if path.exists() and not overwrite:
-        raise FileExistsError(
-            f"{path} exists already: choose another name, or say overwrite=True (--overwrite)."
-        )
+        raise FileExistsError(f"{path} exists already: choose another name, or say overwrite=True.")
     return path
 
 

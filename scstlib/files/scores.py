@@ -26,6 +26,7 @@ SPLIT_HALF = "split half of the measured contacts"
 KIND = "measured"  # Name of the cell type in windows that are scored.
 CONTACT_METRICS = ["SCC", "SSIM", "GD", "MSE", "ins"]  # The others need a truth.
 MAX_WINDOW = 64  # bins
+NARROWEST_WINDOW = 7  # bins that structural similarity compares at once
 
 
 class _PredictedCells:
@@ -277,6 +278,8 @@ def score_contacts(
 
 def _window(predicted: CoolerMaps, asked: int | None) -> int:
     """Bins of a window, all of whose pixels are predicted."""
+    if asked is not None and asked < NARROWEST_WINDOW:
+        raise ValueError(f"window must be at least {NARROWEST_WINDOW} bins, not {asked}.")
     made = predicted.metadata.get("settings", {})
     if "window" not in made or "stride" not in made:
         return asked or MAX_WINDOW

@@ -388,7 +388,7 @@ def _picture(figure: Figure) -> tuple[bytes, int]:
     from PIL import Image
 
     file = io.BytesIO()
-    options: dict[str, Any] = {"bbox_inches": "tight", "pil_kwargs": {"quality": 75, "method": 6}}
+    options: dict[str, Any] = {"bbox_inches": "tight", "pil_kwargs": {"quality": 60, "method": 6}}
     figure.savefig(file, format="webp", dpi=2 * figure.dpi, **options)
     plt.close(figure)
     with Image.open(file) as image:

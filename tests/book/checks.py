@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -54,21 +55,45 @@ def foreign(page: BeautifulSoup) -> list[str]:
     return [f"request to another host: {a}" for a in asked if re.search(r"(https?:)?//", a)]
 
 
-def links(path: Path, folder: Path, ids: dict[Path, set[str]]) -> list[str]:
-    """Internal links of a page that lead nowhere; ``ids`` is filled with the anchors of pages."""
+class Anchors(HTMLParser):
+    """The addresses that a page links to, and its ids: all of a page that links need."""
+
+    def __init__(self, page: Path) -> None:
+        super().__init__()
+        self.hrefs: list[str] = []
+        self.ids: set[str] = set()
+        self.feed(page.read_text(encoding="utf-8"))
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Note the id of a node, and the address of a link."""
+        for name, value in attrs:
+            if name == "id":
+                self.ids.add(value or "")
+            elif name == "href" and tag == "a":
+                self.hrefs.append(value or "")
+
+
+def links(path: Path, folder: Path, pages: dict[Path, Anchors]) -> list[str]:
+    """Internal links of a page that lead nowhere; ``pages`` is filled with each page, read once."""
+
+    def anchors(page: Path) -> Anchors:
+        if page not in pages:
+            pages[page] = Anchors(page)
+        return pages[page]
+
     wrong = []
-    for node in read(path).select("a[href]"):
-        address = urlsplit(str(node["href"]))
+    for href in anchors(path.resolve()).hrefs:
+        address = urlsplit(href)
         if address.scheme or address.netloc:
             continue
         target = (path.parent / unquote(address.path)).resolve() if address.path else path.resolve()
         if not target.is_relative_to(folder.resolve()) or not target.is_file():
-            wrong.append(f"link to nothing: {node['href']}")
-        elif address.fragment and target.suffix == ".html":
-            if target not in ids:
-                ids[target] = {str(n["id"]) for n in read(target).select("[id]")}
-            if unquote(address.fragment) not in ids[target]:
-                wrong.append(f"link to no anchor: {node['href']}")
+            wrong.append(f"link to nothing: {href}")
+            continue
+        fragment = unquote(address.fragment) if target.suffix == ".html" else ""
+        if fragment and fragment not in anchors(target).ids:
+            wrong.append(f"link to no anchor: {href}")
     return wrong
 
 

@@ -22,16 +22,53 @@ CODE = "notebooks/"
 WIDTHS = (1280, 390)
 # The schemes differ in colours alone: all rules in one, those of colours in the other.
 AXE = {
-    "light": "axe.run({rules: {'label-content-name-mismatch': {enabled: true}}})",
-    "dark": "axe.run({runOnly: ['color-contrast', 'link-in-text-block']})",
+    "light": "{rules: {'label-content-name-mismatch': {enabled: true}}}",
+    "dark": "{runOnly: ['color-contrast', 'link-in-text-block']}",
 }
 # API pages are long and of one make: what a narrow window changes of them is where things stand.
 API = "book/api/"
-NARROW_API = {"light": "axe.run({runOnly: ['scrollable-region-focusable']})"}
+NARROW_API = {"light": "{runOnly: ['scrollable-region-focusable']}"}
+# Only violations come back: describing the thousands of nodes that pass takes longest of all.
+VIOLATIONS = """(options) => axe.run({resultTypes: ["violations"], ...options})
+    .then(({violations}) => violations.map(({id, nodes}) => [id, nodes.length,
+        `${nodes[0].html.slice(0, 200)} ${nodes[0].failureSummary.slice(0, 200)}`]))"""
+# Contrast hangs on the colour, size and weight of a text and on what lies under it. A page has some
+# fifty such looks among thousands of nodes: the first three that are seen of each are judged.
+LOOKS = """() => {
+    const seen = new Map(), grounds = new Map();
+    const ground = (node) => {
+        if (!node) return "";
+        if (!grounds.has(node)) {
+            const s = getComputedStyle(node);
+            const own = [s.backgroundColor, s.backgroundImage, s.opacity, s.position, s.filter,
+                s.mixBlendMode, s.clip, s.clipPath].join();
+            const above = ground(node.parentElement);
+            const plain = own === "rgba(0, 0, 0, 0),none,1,static,none,normal,auto,none";
+            grounds.set(node, plain ? above : `${above}|${own}`);
+        }
+        return grounds.get(node);
+    };
+    for (const node of document.querySelectorAll("*")) {
+        let judged = node.matches("input, select, textarea");
+        if ([...node.childNodes].some((n) => n.nodeType === Node.TEXT_NODE && n.data.trim())) {
+            const s = getComputedStyle(node);
+            const look = [s.color, s.fontSize, s.fontWeight, s.textShadow, ground(node)].join(";");
+            const before = seen.get(look) || 0;
+            const visible = node.checkVisibility({visibilityProperty: true, opacityProperty: true});
+            judged ||= visible && before < 3;
+            if (visible) seen.set(look, before + 1);
+        }
+        node.toggleAttribute("data-judged", judged);
+    }
+}"""
+JUDGED = "axe.configure({rules: [{id: 'color-contrast', selector: '[data-judged]'}]})"
 CUT_OFF = """[...document.querySelectorAll('div.highlight pre, .cell_output pre')]
     .filter(pre => pre.scrollWidth > pre.clientWidth + 1).map(pre => pre.innerText.slice(0, 80))"""
 OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 STILL = "*, *::before, *::after { transition: none !important; animation: none !important; }"
+MANY = "<p>many alike</p>" * 50
+HIDDEN = "<p style='color:#aaa;visibility:hidden'>hidden</p>" * 9
+DARK = "(prefers-color-scheme: dark) { #last { color: #aaa } }"
 pytestmark = [pytest.mark.book, pytest.mark.slow]
 
 
@@ -63,13 +100,13 @@ def look(browser: Browser, address: str, page: str, width: int) -> list[str]:
             known = reading_rules.KNOWN.get(page.removeprefix(CODE).removesuffix(".html"), {})
             wrong += reading_rules.judge(reading_rules.in_browser(view, width), known)
         view.evaluate(axe_source())
+        view.evaluate(JUDGED)
         narrow_api = page.startswith(API) and width < WIDTHS[0]
-        for scheme, run in (NARROW_API if narrow_api else AXE).items():
+        for scheme, options in (NARROW_API if narrow_api else AXE).items():
             view.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
-            for rule in view.evaluate(run)["violations"]:
-                first = rule["nodes"][0]
-                about = f"{first['html'][:200]} {first['failureSummary'][:200]}"
-                wrong.append(f"{scheme}: axe {rule['id']} ({len(rule['nodes'])}): {about}")
+            view.evaluate(LOOKS)
+            for rule, count, first in view.evaluate(f"({VIOLATIONS})({options})"):
+                wrong.append(f"{scheme}: axe {rule} ({count}): {first}")
         if width == WIDTHS[0]:
             view.emulate_media(media="print")
             view.set_viewport_size({"width": pdf.WIDTH, "height": 900})
@@ -190,6 +227,11 @@ def test_tables_sort_by_a_column_and_back_and_are_filtered(browser: Browser, add
         ("<img src='data:image/gif;base64,R0lGODlhAQABAAAAACw='>", "axe image-alt"),
         ("<script src='http://127.0.0.2:9/a.js'></script>", "127.0.0.2"),
         ("<p>this is **bold</p>", "raw markup at 390 px"),
+        (f"{MANY}<p style='color:#aaa'>pale</p>", "light: axe color-contrast (1): <p style"),
+        (f"{MANY}<div style='background:#222'><p>dark</p></div>", "light: axe color-contrast (1)"),
+        (f"{HIDDEN}<p style='color:#aaa'>seen</p>", "light: axe color-contrast (1)"),
+        (f"<style>@media {DARK}</style>{MANY}<p id='last'>dark</p>", "dark: axe color-contrast"),
+        (f"{MANY}<div style='height:9px;overflow:auto'>{MANY}</div>", "scrollable-region"),
     ],
 )
 def test_the_look_finds_faults(browser: Browser, tmp_path: Path, markup: str, finding: str) -> None:

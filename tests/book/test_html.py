@@ -26,13 +26,22 @@ def test_page_is_whole_and_reachable(html: Path, page: str) -> None:
 
 
 def test_no_link_leads_nowhere(html: Path) -> None:
-    ids: dict[Path, set[str]] = {}
+    pages: dict[Path, checks.Anchors] = {}
     wrong = {
         str(path.relative_to(html)): found
         for path in sorted(html.rglob("*.html"))
-        if (found := checks.links(path, html, ids))
+        if (found := checks.links(path, html, pages))
     }
     assert wrong == {}
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.startswith("notebooks/")])
+def test_interactive_figures_load_fast(html: Path, page: str) -> None:
+    if 'class="scst-viewer"' not in (html / f"{page}.html").read_text(encoding="utf-8"):
+        return
+    sizes = [len(str(node)) for node in checks.read(html / f"{page}.html").select(".scst-viewer")]
+    assert sizes
+    assert max(sizes) < 300_000, "wider bins, fewer maps or a shorter region make it smaller"
 
 
 def test_style_sheets_ask_no_other_host(html: Path) -> None:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tomllib
 import warnings
+from argparse import Namespace
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -19,6 +20,7 @@ import pytest
 from scstlib import __version__
 from scstlib.__main__ import main
 from scstlib.commands import train
+from scstlib.commands.options import in_options
 from scstlib.datasets import simulate_organism
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -144,15 +146,63 @@ def test_a_warning_is_one_line_and_said_once(
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
+        ("predict-expression --cells c --out p.h5ad --times 3 --n-cells 10.0", "--n-cells: '10.0'"),
+        ("predict-expression --cells c --out p.h5ad --times 3 --n-cells 0", "at least 1"),
+        ("predict-expression --cells c --out p.h5ad --times 3 nan --n-cells 1", "--times: 'nan'"),
+        ("train expression --cells c --out m.safetensors --hold-out late", "--hold-out: 'late'"),
+        (
+            "predict-contacts --bulk b --expression e --model m --out o.cool --depth 0",
+            "--depth: '0'",
+        ),
+        ("score expression --predicted p --measured m --seed -1", "--seed: '-1'"),
+    ],
+)
+def test_a_wrong_value_names_its_option_before_anything_is_read(
+    words: str, expected: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(words.split())
+    assert ended.value.code == 2
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert "error: argument --" in last
+    assert expected in last
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
         ("train expression --cells none.h5ad --out m.safetensors", "no file none.h5ad"),
         ("train expression --cells cells.h5ad --out m.pt", "does not end with .safetensors"),
-        ("train expression --cells cells.h5ad --out m.safetensors --time-key day", "'day'"),
+        (
+            "train expression --cells cells.h5ad --out m.safetensors --time-key day",
+            "'day' (--time-key)",
+        ),
         ("train expression --cells cells.h5ad --out m.safetensors --hold-out 50", "[50.0]"),
+        (
+            "train expression --cells cells.h5ad --out m.safetensors --hold-out 0 24 48 72",
+            "--hold-out leaves the times [96.0]",
+        ),
+        (
+            "train expression --cells cells.h5ad --out m.safetensors --time-key batch",
+            "obs['batch'] (--time-key) holds",
+        ),
+        (
+            "train expression --cells cells.h5ad --out m.safetensors --set latent_dim=500",
+            "--set: latent_dim must be 1 to 119",
+        ),
         ("train expression --cells none --out m.safetensors --device gpu", "'gpu'"),
         ("train expression --cells none --out m.safetensors --precision half", "'half'"),
         ("train expression --cells cells.h5ad --out m.safetensors --set steps", "NAME=VALUE"),
         ("train expression --cells cells.h5ad --out m.safetensors --set seed=1", "set twice"),
         ("train expression --cells cells.h5ad --out m.safetensors --set stepz=1", "stepz"),
+        ("train expression --cells none --out m.safetensors --set latent_dims=3", "latent_dim?"),
+        ("train expression --cells none --out m.safetensors --set time-key=d", "option of its own"),
+        ("train expression --cells none --out m.safetensors --set seed_=1", "did you mean seed?"),
+        (
+            "train expression --cells none --out m.safetensors --set latent_dim=x",
+            "--set: latent_dim",
+        ),
+        ("train contacts --bulk n --expression n --targets a=b --out m --set n_step=1", "n_steps"),
         (
             "train expression --cells cells.h5ad --out m.safetensors"
             " --set matching-steps=1 matching_steps=2",
@@ -198,6 +248,15 @@ def test_a_warning_is_one_line_and_said_once(
             "score contacts --predicted stem.cool --measured stem.cool --bulk bulk.mcool",
             "choose bulk.mcool::resolutions/N",
         ),
+        (
+            "score contacts --predicted stem.cool --measured stem.cool --bulk bulk.mcool"
+            " --resolution 50000 --window 3",
+            "--window must be at least 7 bins, not 3",
+        ),
+        (
+            "predict-expression --cells none --times 3 --n-cells 5 --out cells.h5ad",
+            "say --overwrite.",
+        ),
     ],
 )
 def test_wrong_use_is_one_line(
@@ -209,3 +268,19 @@ def test_wrong_use_is_one_line(
     assert [line for line in lines if line.startswith("error:")] == lines[-1:]
     assert expected in lines[-1]
     assert sorted(here.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("n_cells must be 1", "--n-cells must be 1"),
+        ("give n_cells, at least 1.", "give --n-cells, at least 1."),
+        ("n_steps must be 1", "--set: n_steps must be 1"),
+        ("/n_cells/n_cells.h5ad is no h5ad file", "/n_cells/n_cells.h5ad is no h5ad file"),
+        ("no file n_cells.h5ad", "no file n_cells.h5ad"),
+        ("https://a.org/?n_cells=3 was not served", "https://a.org/?n_cells=3 was not served"),
+        ("obs has no column 'n_cells'", "obs has no column 'n_cells'"),
+    ],
+)
+def test_messages_name_options_and_leave_files_alone(said: str, shown: str) -> None:
+    assert in_options(said, Namespace(n_cells=1, settings=["n_steps=0"])) == shown

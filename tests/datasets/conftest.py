@@ -23,6 +23,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("SCST_DATA", str(folder))
     monkeypatch.delenv("SCST_MIRROR", raising=False)
     monkeypatch.delenv("SCST_OFFLINE", raising=False)
+    monkeypatch.delenv("SCST_MANIFESTS", raising=False)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     return folder
 
@@ -147,16 +148,14 @@ def file_entry(path: str, content: bytes, url: str) -> dict[str, object]:
 
 
 @pytest.fixture
-def manifest_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def manifest_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder of manifests with the real schema, in place of the real one."""
     folder = tmp_path / "manifests"
     folder.mkdir()
     schema = manifests.manifest_folder() / "schema.json"
     (folder / "schema.json").write_bytes(schema.read_bytes())
     monkeypatch.setattr(manifests, "manifest_folder", lambda: folder)
-    manifests.read_manifest.cache_clear()
-    yield folder
-    manifests.read_manifest.cache_clear()
+    return folder
 
 
 @pytest.fixture

@@ -16,15 +16,19 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scstlib.__main__ import main
 from scstlib.datasets import (
     ManifestError,
     UnknownDatasetError,
+    available,
     describe,
     list_datasets,
+    load,
     manifests,
     read_manifest,
 )
 from scstlib.datasets.manifests import is_confined, parse_manifest
+from tests.datasets.conftest import file_entry
 
 FILE = {"path": "a/b.txt", "url": "https://example.org/b.txt", "bytes": 3, "sha256": "0f" * 32}
 SCHEMA = json.loads((manifests.manifest_folder() / "schema.json").read_text())
@@ -176,3 +180,54 @@ def test_unknown_attribute_is_an_attribute_error() -> None:
 
     with pytest.raises(AttributeError, match="no_such_thing"):
         scstlib.datasets.no_such_thing  # noqa: B018
+
+
+READER = """
+def lines(manifest, files):
+    return manifest.name, files()["one.txt"].read_text().splitlines()
+"""
+
+
+@pytest.fixture
+def own(tmp_path: Path, base: dict[str, Any], server: Any) -> Path:
+    """A folder as a user without a clone has it: a manifest, and its reader beside it."""
+    server.content["one.txt"] = b"a\nb\n"
+    fields = {**base, "name": "mine", "loader": "reader.py:lines"}
+    fields["files"] = [file_entry("one.txt", b"a\nb\n", f"{server.url}/one.txt")]
+    folder = tmp_path / "own"
+    folder.mkdir()
+    (folder / "mine.yml").write_text(yaml.safe_dump(fields))
+    (folder / "reader.py").write_text(READER)
+    return folder
+
+
+def test_a_manifest_of_ones_own_needs_no_clone(
+    own: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(UnknownDatasetError, match="'mine'"):
+        load("mine")
+    assert {"mine", "semrau2017"} <= set(list_datasets(own))
+    assert not available("mine", own)
+    assert load("mine", manifests=str(own)) == ("mine", ["a", "b"])
+    assert describe(own).loc["mine", "files"] == 1
+    for command in (["list"], ["fetch", "mine"], ["verify", "mine"], ["where", "mine"]):
+        assert main(["data", *command, "--manifests", str(own)]) == 0
+        assert "mine" in capsys.readouterr().out
+    monkeypatch.setenv("SCST_MANIFESTS", str(own))
+    assert main(["data", "describe", "mine"]) == 0
+    assert load("mine") == ("mine", ["a", "b"])
+
+
+def test_a_manifest_of_ones_own_is_read_anew_and_its_faults_are_named(own: Path) -> None:
+    path = own / "mine.yml"
+    text = path.read_text()
+    assert read_manifest("mine", own).title == "A toy data set"
+    for wrong, expected in (("reader.py:line", "has no line"), ("other.py:f", "no other.py in")):
+        path.write_text(text.replace("reader.py:lines", wrong))
+        with pytest.raises(ManifestError, match=f"mine.yml: field 'loader'.*{expected}"):
+            load("mine", own)
+    path.rename(own / "semrau2017.yml")
+    with pytest.raises(ManifestError, match="semrau2017 is a data set of the book"):
+        list_datasets(own)
+    with pytest.raises(FileNotFoundError, match=r"no folder .*nowhere"):
+        load("mine", own / "nowhere")

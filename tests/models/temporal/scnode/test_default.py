@@ -19,6 +19,7 @@ from scstlib.models.temporal.scnode.transport_curves import couple, couple_times
 from scstlib.training import loop
 
 SHORT = {"matching_steps": 300, "latent_dim": 3, "drift_hidden": (24, 24)}
+SHORTER = {**SHORT, "matching_steps": 60}  # two processes wait for each other at every step
 TIMES = [0.0, 1.0, 2.0, 4.0]
 
 
@@ -312,9 +313,9 @@ def test_too_little_to_learn_from_is_named(cells):
 TWO_PROCESSES = """
 import os, sys
 import numpy as np
-from tests.models.temporal.scnode.test_default import SHORT, TIMES, branching
+from tests.models.temporal.scnode.test_default import SHORTER, TIMES, branching
 from scstlib.models import ScNODE
-model = ScNODE(seed=1, transport_steps=5, **SHORT).fit(branching(TIMES), device="cpu")
+model = ScNODE(seed=1, transport_steps=5, **SHORTER).fit(branching(TIMES), device="cpu")
 np.save(f"{sys.argv[1]}/rank{os.environ['RANK']}.npy", model.losses_["matching"])
 np.save(f"{sys.argv[1]}/cells{os.environ['RANK']}.npy", model.sample([3.0], 20, noise=False).X)
 """
@@ -334,7 +335,7 @@ def test_two_processes_learn_what_one_does(cells, tmp_path):
         "PYTHONPATH": str(Path(__file__).parents[4]),
     }
     subprocess.run(command, check=True, capture_output=True, env=environment, timeout=120)
-    one = ScNODE(seed=1, transport_steps=5, **SHORT).fit(cells, device="cpu")
+    one = ScNODE(seed=1, transport_steps=5, **SHORTER).fit(cells, device="cpu")
     losses, found = (
         [np.load(tmp_path / f"{name}{rank}.npy") for rank in range(2)] for name in ("rank", "cells")
     )
