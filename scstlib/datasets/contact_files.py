@@ -16,7 +16,8 @@ import numpy as np
 import pandas as pd
 
 from scstlib.caller import warn_caller
-from scstlib.datasets.cache import FULL, NOT_WRITABLE, cached_path, one_at_a_time, writing
+from scstlib.datasets.cache import cached_path, one_at_a_time, writing
+from scstlib.writing import FULL, NOT_WRITABLE, check_room
 
 # Where a file of this package keeps the table of samples, beside cooler's own groups.
 SAMPLES = "scstlib"
@@ -73,10 +74,16 @@ def write_scool(
         Genome assembly.
     meta : mapping
         What holds for all samples; written as JSON.
+
+    Raises
+    ------
+    OSError
+        If the folder has less room than the pixels take unpacked.
     """
     import cooler
     import h5py
 
+    check_room(path.parent, sum(table.memory_usage().sum() for table in pixels.values()))
     cooler.create_scool(
         str(path),
         bins=dict(bins) if isinstance(bins, Mapping) else bins,
@@ -105,17 +112,28 @@ def digest(*parts: Any) -> str:
 def converted(name: str, key: str, write: Callable[[Path], None]) -> Path:
     """The file ``derived/name-key.scool`` of the cache, written first where it is missing.
 
-    The file appears whole or not at all; two processes that write it at once write the same. Where
-    the cache cannot be written, a temporary folder of this process takes the file.
+    The file appears whole or not at all; two processes that write it at once write the same. It is
+    written to a temporary folder of this process and copied, as HDF5 does not survive a disk that
+    fills up; where the cache cannot take the copy, it is used where it is.
     """
     target = cached_path("derived", f"{name}-{key}.scool")
-    if not target.is_file():
+    if target.is_file():
+        return target
+    written = _temporary_folder() / target.name
+    with one_at_a_time(target.stem):
+        # Another process may have written it while this one waited.
+        if target.is_file():
+            return target
+        if written.is_file():
+            return written
         try:
-            with one_at_a_time(target.stem):
-                # Another process may have written it while this one waited.
-                if not target.is_file():
-                    with writing(target) as temporary:
-                        write(temporary)
+            write(written)
+        except BaseException:
+            written.unlink(missing_ok=True)
+            raise
+        try:
+            with writing(target) as temporary:
+                shutil.copyfile(written, temporary)
         except OSError as error:
             if error.errno not in NOT_WRITABLE | FULL:
                 raise
@@ -123,8 +141,8 @@ def converted(name: str, key: str, write: Callable[[Path], None]) -> Path:
                 f"{target.parent} cannot take the converted maps: they are kept in a temporary "
                 "file and made again by the next process; SCST_DATA names another folder"
             )
-            target = _temporary_folder() / target.name
-            write(target)
+            return written
+        written.unlink()
     return target
 
 

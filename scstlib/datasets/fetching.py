@@ -13,8 +13,6 @@ from pathlib import Path
 
 from scstlib.caller import warn_caller
 from scstlib.datasets.cache import (
-    FULL,
-    NOT_WRITABLE,
     ChecksumError,
     DataUnavailableError,
     cache_folder,
@@ -26,6 +24,7 @@ from scstlib.datasets.cache import (
     writing,
 )
 from scstlib.datasets.manifests import Manifest, RemoteFile, read_manifest
+from scstlib.writing import FULL, NOT_WRITABLE
 
 PARALLEL_DOWNLOADS = 8
 # Seconds to connect and to wait for the next bytes: short, so that no network is noticed soon.

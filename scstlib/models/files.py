@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from scstlib.leakage import Fingerprint, fingerprints_from_json, fingerprints_to_json
+from scstlib.writing import whole_file
 
 if TYPE_CHECKING:
     import numpy as np
@@ -49,20 +49,23 @@ class SavedModel(ABC):
         given = {n: v for n, v in self.settings.items() if v != known[n].default}
         return f"{type(self).__name__}({', '.join(f'{n}={v!r}' for n, v in given.items())})"
 
-    def save(self, path: str | Path) -> None:
+    def save(self, path: str | Path, *, overwrite: bool = True) -> None:
         """Write the fitted model to one file, all or nothing.
 
         Parameters
         ----------
         path : str or Path
-            In a folder that exists; a file of that name is replaced.
+            In a folder that exists.
+        overwrite : bool
+            Whether a file of that name is replaced.
 
         Raises
         ------
         ValueError
-            If the model is not fitted.
-        FileNotFoundError
-            If there is no such folder.
+            If the model is not fitted, or the path is a folder, a device or the like.
+        FileNotFoundError, FileExistsError, OSError
+            If there is no such folder, a file is there and not to be replaced, or the disk is full
+            or read-only.
         """
         import torch
 
@@ -71,7 +74,8 @@ class SavedModel(ABC):
         tensors = {**tensors, **{f"{LOSSES}.{n}": torch.as_tensor(v) for n, v in losses.items()}}
         if getattr(self, "fitted_on_", None) is not None:
             tensors = {**tensors, FITTED_ON: _packed(self.fitted_on_)}
-        write_model(path, type(self).__name__, self.settings, learned, tensors)
+        name = type(self).__name__
+        write_model(path, name, self.settings, learned, tensors, overwrite=overwrite)
 
     @classmethod
     def load(cls, path: str | Path, device: str = "auto") -> Self:
@@ -149,6 +153,8 @@ def write_model(
     settings: Mapping[str, Any],
     learned: Mapping[str, Any],
     tensors: Mapping[str, Tensor],
+    *,
+    overwrite: bool = True,
 ) -> None:
     """Write a model file, all or nothing.
 
@@ -159,29 +165,25 @@ def write_model(
     settings, learned : mapping
         Anything that JSON holds.
     tensors : mapping of str to Tensor
+    overwrite : bool
+        Whether a file of that name is replaced.
 
     Raises
     ------
-    FileNotFoundError
-        If there is no such folder.
+    FileNotFoundError, FileExistsError, ValueError, OSError
+        As :func:`scstlib.writing.whole_file` says.
     """
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
-    path = Path(path)
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"there is no folder {path.parent}: make it first.")
     held = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     header: dict[str, Any] = {"file_version": FILE_VERSION, "model": model}
     header |= {"settings": dict(settings), "learned": dict(learned)}
     header = json.loads(json.dumps(header, default=_plain))
     header["digest"] = _digest(header, held)
-    # A name of its own: two processes may save to one path, and the last one wins whole.
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        save_file(held, part, metadata={"scstlib": json.dumps(header)})
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    # Written by Python, which says of a full disk what it is.
+    content = save(held, metadata={"scstlib": json.dumps(header)})
+    with whole_file(Path(path), overwrite=overwrite) as temporary:
+        temporary.write_bytes(content)
 
 
 def read_model(path: str | Path) -> ModelFile:

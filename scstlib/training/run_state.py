@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import os
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from scstlib.writing import whole_file
 
 if TYPE_CHECKING:
     import torch
@@ -69,8 +71,7 @@ class RunState:
         """Write the file, all or nothing."""
         import torch
 
-        part = path.with_name(f"{path.name}.{os.getpid()}.part")
-        path.parent.mkdir(parents=True, exist_ok=True)
+        content = io.BytesIO()
         torch.save(
             {
                 "run": self.run,
@@ -83,9 +84,12 @@ class RunState:
                 "stopped": self.stopped,
                 "finished": self.finished,
             },
-            part,
+            content,
         )
-        part.replace(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Written by Python, which says of a full disk what it is.
+        with whole_file(path) as temporary:
+            temporary.write_bytes(content.getbuffer())
 
     def read(self, path: Path) -> None:
         """Return to the state of the file.
