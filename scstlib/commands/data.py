@@ -76,12 +76,18 @@ def add(commands: Any) -> None:
 
 
 def _list(options: argparse.Namespace) -> int:
-    """Print one line a data set."""
+    """Print one line a data set; one that cannot be read does not stand before the others."""
+    status = 0
     for name in list_datasets():
-        manifest = read_manifest(name)
-        state = "here" if available(name) else "-"
+        try:
+            manifest = read_manifest(name)
+            state = "here" if available(name) else "-"
+        except ValueError as error:
+            print("error:", *str(error).split(), file=sys.stderr)
+            status = 1
+            continue
         print(f"{name:<28} {_size(manifest):>9}  {state:<5} {manifest.title}")
-    return 0
+    return status
 
 
 def _size(manifest: Manifest) -> str:
