@@ -5,15 +5,19 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import secrets
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 # What the operating system says when a folder cannot take a file.
 NOT_WRITABLE = {errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR}
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+LEFT = re.compile(r"\.partial-[0-9a-f]{16}(\.\w+)?")
+DAY = 86_400.0  # seconds after which a temporary file is one that a killed process left
 SLACK = 1 << 20  # bytes beside the data: headers, indexes, what others write meanwhile
 
 
@@ -22,7 +26,8 @@ def whole_file(target: Path, *, overwrite: bool = True) -> Iterator[Path]:
     """Give a temporary path beside ``target``; move it there when the block ends without error.
 
     The temporary name is random and made for this file alone. A process that is killed leaves at
-    most a file ``.partial-*``, which nothing reads.
+    most a file ``.partial-*``, which nothing reads, and which goes with the next file that is
+    written a day later.
 
     Parameters
     ----------
@@ -56,6 +61,7 @@ def whole_file(target: Path, *, overwrite: bool = True) -> Iterator[Path]:
     temporary = target.with_name(f".partial-{secrets.token_hex(8)}{target.suffix}")
     with naming_the_folder(target.parent, "give a path in another folder"):
         try:
+            _clear(target.parent)
             temporary.open("xb").close()
             yield temporary
             check_replaceable(target, overwrite)
@@ -144,6 +150,15 @@ def naming_the_folder(folder: Path, remedy: str, what: str = "the folder") -> It
             raise
         fault = "is full: free some space or" if error.errno in FULL else "cannot be written to:"
         raise OSError(error.errno, f"{what} {fault} {remedy}", str(folder)) from error
+
+
+def _clear(folder: Path) -> None:
+    """Remove the temporary files that killed processes left."""
+    for left in folder.glob(".partial-*"):
+        with contextlib.suppress(OSError):  # Another process may do the same.
+            old = time.time() - left.lstat().st_mtime > DAY
+            if old and LEFT.fullmatch(left.name) and left.is_file():
+                left.unlink()
 
 
 def _claim(temporary: Path, target: Path) -> None:
