@@ -66,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except KeyboardInterrupt:
             print("interrupted", file=sys.stderr)
             return INTERRUPTED
-        except (ValueError, OSError, ImportError, FloatingPointError) as error:
+        except (ValueError, OSError, ImportError, FloatingPointError, MemoryError) as error:
             print("error:", " ".join(str(error).split()), file=sys.stderr)
             return 2
     return status
