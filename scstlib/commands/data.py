@@ -116,6 +116,8 @@ def _fetch_one(name: str) -> int:
 
 def _verify(options: argparse.Namespace) -> int:
     """Check the files in the cache of one set (all must be there) or of all sets (those there)."""
+    from scstlib.datasets.contact_files import is_whole
+
     status = 0
     for dataset in [options.name] if options.name else list_datasets():
         manifest = read_manifest(dataset)
@@ -138,6 +140,10 @@ def _verify(options: argparse.Namespace) -> int:
         if options.name and absent:
             status = 1
         print(f"{dataset}: {good} of {len(manifest.files)} files as expected, {absent} not fetched")
+    for path in [] if options.name else sorted(cached_path("derived", "x").parent.glob("*.scool")):
+        if not is_whole(path):
+            print(f"{path} is damaged, or half of it: it is made again when it is needed")
+            status = 1
     return status
 
 

@@ -109,20 +109,33 @@ def digest(*parts: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+def is_whole(path: Path) -> bool:
+    """Whether a converted file is there and as it was written, by the digest beside it."""
+    mark = path.with_suffix(".sha256")
+    if not (path.is_file() and mark.is_file()):
+        return False
+    return mark.read_text(encoding="utf-8", errors="replace") == _sha256(path)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
 def converted(name: str, key: str, write: Callable[[Path], None]) -> Path:
-    """The file ``derived/name-key.scool`` of the cache, written first where it is missing.
+    """The file ``derived/name-key.scool`` of the cache, written if it is missing or damaged.
 
     The file appears whole or not at all; two processes that write it at once write the same. It is
     written to a temporary folder of this process and copied, as HDF5 does not survive a disk that
     fills up; where the cache cannot take the copy, it is used where it is.
     """
     target = cached_path("derived", f"{name}-{key}.scool")
-    if target.is_file():
+    if is_whole(target):
         return target
     written = _temporary_folder() / target.name
     with one_at_a_time(target.stem):
         # Another process may have written it while this one waited.
-        if target.is_file():
+        if is_whole(target):
             return target
         if written.is_file():
             return written
@@ -134,6 +147,8 @@ def converted(name: str, key: str, write: Callable[[Path], None]) -> Path:
         try:
             with writing(target) as temporary:
                 shutil.copyfile(written, temporary)
+            with writing(target.with_suffix(".sha256")) as temporary:
+                temporary.write_text(_sha256(written), encoding="utf-8")
         except OSError as error:
             if error.errno not in NOT_WRITABLE | FULL:
                 raise
