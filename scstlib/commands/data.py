@@ -82,7 +82,7 @@ def _list(options: argparse.Namespace) -> int:
         try:
             manifest = read_manifest(name)
             state = "here" if available(name) else "-"
-        except ValueError as error:
+        except (ValueError, OSError) as error:
             print("error:", *str(error).split(), file=sys.stderr)
             status = 1
             continue
