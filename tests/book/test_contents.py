@@ -108,7 +108,7 @@ def test_html_in_a_manifest_is_text_in_the_tables(
     """Also where a line of its own would begin a directive."""
     attack = "x <script>alert(1)</script> <img onerror=alert(1)>\n\n```{raw} html\n<b>\n```\n| y"
     fields = {
-        "name": "toy", "title": attack, "description": attack, "organism": attack,
+        "name": "attack", "title": attack, "description": attack, "organism": attack,
         "assembly": attack, "modality": "Hi-C", "accession": attack,
         "citation": {"text": attack, "doi": "10.1234/<script>alert(1)</script>"},
         "licence": {"host": attack, "note": attack}, "known_traps": [attack],
@@ -116,10 +116,8 @@ def test_html_in_a_manifest_is_text_in_the_tables(
     }  # fmt: skip
     schema = manifests.manifest_folder() / "schema.json"
     (tmp_path / "schema.json").write_bytes(schema.read_bytes())
-    (tmp_path / "toy.yml").write_text(yaml.safe_dump(fields))
+    (tmp_path / "attack.yml").write_text(yaml.safe_dump(fields))
     monkeypatch.setattr(manifests, "manifest_folder", lambda: tmp_path)
-    monkeypatch.setattr(manifests, "read_manifest", manifests.read_manifest.__wrapped__)
-    monkeypatch.setattr("scstlib.datasets.read_manifest", manifests.read_manifest)
     for text in (tables.datasets(tmp_path), tables.dataset_list(tmp_path)):
         assert "&lt;script&gt;" in text
         for tag in ("<script", "<img", "<b>", "\n```"):
