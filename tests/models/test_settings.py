@@ -111,9 +111,9 @@ POSITIVE += [("patience", 2.5), ("batch_size", 8.5), ("batch_size", True), ("see
 POSITIVE += [("seed", "0"), ("seed", 2**40), ("learning_rate", inf), ("learning_rate", nan)]
 REFUSED = {
     ScNODE: [("latent_dim", 2.5), ("transport_steps", -1), ("growth", 0.0), ("growth", "free")]
-    + [("damping", nan), ("damping", inf), ("max_step", nan)],
+    + [("damping", nan), ("damping", inf), ("max_step", nan), ("time_points", 3)],
     PublishedScNODE: [("latent_dim", 0), ("pretrain_steps", 1.5), ("joint_steps", -1)]
-    + [("latent_weight", -1.0), ("n_components", 2.5)],
+    + [("latent_weight", -1.0), ("n_components", 2.5), ("time_points", "0,1")],
     ScGrapHiC: [("n_blocks", 1.5), ("n_steps", 0), ("channels", 8.0), ("crop", True)],
     PublishedScGrapHiC: [("epochs", 1.5), ("width", 32.0), ("residual_blocks", -1)],
 }
