@@ -91,6 +91,12 @@ MAPS: dict[str, tuple[Callable[[h5py.File], None], str]] = {
     "false bin size": (
         lambda store: store.attrs.modify("bin-size", 20_000), "bins are not those of 20000 bp"
     ),
+    "a bin size of one": (
+        lambda store: store.attrs.modify("bin-size", 1), "bins are not those of 1 bp"
+    ),
+    "a bin size of nothing": (
+        lambda store: store.attrs.modify("bin-size", 0), "bins are not those|bin size"
+    ),
     "a bin size that is text": (
         lambda store: store.attrs.create("bin-size", "wide"), "damaged|has no bin size"
     ),
