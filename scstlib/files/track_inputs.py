@@ -20,6 +20,7 @@ from scstlib.files.track_files import (
     read_bedgraph,
     read_genes,
 )
+from scstlib.preprocess.cells import check_anndata
 from scstlib.preprocess.tracks import (
     expression_tracks,
     interval_track,
@@ -59,6 +60,7 @@ def expression_inputs(
     if isinstance(expression, str | Path):
         source = str(expression)
         expression, files["expression"] = read_cells(source), [source]
+    check_anndata(expression)
     try:
         table = expression_by_type(expression, cell_type_key, layer=layer, source=source)
     except ValueError as error:

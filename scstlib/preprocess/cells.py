@@ -249,6 +249,20 @@ class CellReader(ValueReader):
         super().__init__(adata, max_cells_in_memory=max_cells_in_memory)
 
 
+def check_anndata(cells: object) -> None:
+    """Refuse what is no AnnData, such as a path or a table.
+
+    Examples
+    --------
+    >>> check_anndata("cells.h5ad")
+    Traceback (most recent call last):
+        ...
+    TypeError: cells are an AnnData, not a str
+    """
+    if not is_anndata(cells):
+        raise TypeError(f"cells are an AnnData, not a {type(cells).__name__}")
+
+
 def measured_time(adata: AnnData, time_key: str, min_times: int = 2) -> np.ndarray:
     """Return the measured times as float64, shape (n_cells,), or say what is wrong with them.
 
@@ -266,8 +280,7 @@ def measured_time(adata: AnnData, time_key: str, min_times: int = 2) -> np.ndarr
     """
     import pandas as pd
 
-    if not is_anndata(adata):
-        raise TypeError(f"cells are an AnnData, not a {type(adata).__name__}")
+    check_anndata(adata)
     if time_key not in adata.obs:
         raise ValueError(f"adata.obs has no column {time_key!r}; it has {list(adata.obs.columns)}.")
     column = adata.obs[time_key]
@@ -306,8 +319,7 @@ def _stored(adata: AnnData) -> tuple[AnnData, np.ndarray | None, Any]:
 
 
 def _check_layout(adata: AnnData, layer: str | None) -> None:
-    if not is_anndata(adata):
-        raise TypeError(f"cells are an AnnData, not a {type(adata).__name__}")
+    check_anndata(adata)
     if adata.n_obs == 0 or adata.n_vars == 0:
         raise ValueError(f"adata has {adata.n_obs} cells and {adata.n_vars} genes.")
     if adata.isbacked and not adata.file.is_open:

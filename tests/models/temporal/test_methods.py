@@ -153,6 +153,8 @@ def test_nothing_flows_from_or_to_a_time_that_is_none(flow: str):
 @pytest.mark.parametrize("flow", FLOWS)
 def test_points_that_are_none_are_refused(flow: str):
     model = fitted_once(flow)
+    with pytest.raises(TypeError, match="cells are an AnnData, not a str"):
+        model.encode("cells.h5ad")
     points = model.encode(series([0.0, 1.0, 3.0]))[:4].astype(float)
     broken = points.copy()
     broken[1] = np.nan
