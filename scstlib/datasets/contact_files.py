@@ -83,7 +83,7 @@ def write_scool(
     import cooler
     import h5py
 
-    check_room(path.parent, sum(table.memory_usage().sum() for table in pixels.values()))
+    check_room(path.parent, sum(int(table.memory_usage().sum()) for table in pixels.values()))
     cooler.create_scool(
         str(path),
         bins=dict(bins) if isinstance(bins, Mapping) else bins,

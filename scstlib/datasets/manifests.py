@@ -215,7 +215,7 @@ def _content(event: Event, events: Iterator[Event], depth: int) -> Any:
     """What an event begins: a text, number or null, or a list or mapping up to its end."""
     import yaml
 
-    line = event.start_mark.line + 1
+    line = _line(event)
     if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None) is not None:
         raise ValueError(f"line {line}: a reference (& or *); write the value out")
     if getattr(event, "tag", None) is not None:
@@ -237,10 +237,15 @@ def _content(event: Event, events: Iterator[Event], depth: int) -> Any:
     while not isinstance(event := next(events), yaml.MappingEndEvent):
         key = _content(event, events, depth + 1)
         if not isinstance(key, str) or key in fields:
-            where = f"line {event.start_mark.line + 1}"
-            raise ValueError(f"{where}: the key {repr(key)[:50]} twice, or no text")
+            named = repr(key)[:50]
+            raise ValueError(f"line {_line(event)}: the key {named} twice, or no text")
         fields[key] = _content(next(events), events, depth + 1)
     return fields
+
+
+def _line(event: Event) -> int:
+    """Line of the document that an event begins in."""
+    return 0 if event.start_mark is None else event.start_mark.line + 1
 
 
 def _check(fields: Any, path: Path) -> None:

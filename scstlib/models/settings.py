@@ -203,5 +203,5 @@ def check_whole(
         value = settings[name]
         if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < least:
             raise ValueError(f"{name} must be a whole number, at least {least}, not {value!r}.")
-        if most is not None and value > most:
+        if most is not None and int(value) > most:
             raise ValueError(f"{name} must be a whole number, at most {most}, not {value!r}.")
