@@ -110,7 +110,7 @@ def check_replaceable(target: Path, overwrite: bool) -> None:
         )
     if not overwrite:
         raise FileExistsError(
-            f"{target} exists already: choose another name, or say overwrite=True (--overwrite)."
+            f"{target} exists already: choose another name, or say overwrite=True."
         )
 
 
@@ -168,7 +168,7 @@ def _claim(temporary: Path, target: Path) -> None:
     except FileExistsError:
         raise FileExistsError(
             f"{target} appeared while it was computed, and is not replaced: choose another name,"
-            " or say overwrite=True (--overwrite)."
+            " or say overwrite=True."
         ) from None
     except OSError:  # A file system without hard links: the name is taken first.
         target.open("xb").close()

@@ -93,7 +93,7 @@ def test_what_is_no_regular_file_stays(name: str, tmp_path: Path) -> None:
 def test_a_file_that_is_there_is_replaced_only_if_asked(name: str, tmp_path: Path) -> None:
     path = tmp_path / name
     path.write_bytes(b"before")
-    with pytest.raises(FileExistsError, match=f"{name} exists already.*--overwrite"):
+    with pytest.raises(FileExistsError, match=f"{name} exists already.*overwrite=True"):
         WRITERS[name](path, overwrite=False)
     assert path.read_bytes() == b"before"
     path.unlink()

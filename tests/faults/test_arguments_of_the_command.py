@@ -23,12 +23,12 @@ CASES = {
     f"{CELLS} --n-cells 5 --times nan --out p.h5ad": "times must be one or more finite numbers",
     f"{CELLS} --n-cells 5 --times 1 inf --out p.h5ad": "times must be one or more finite numbers",
     f"{CELLS} --n-cells 5 --times 1e300 --out p.h5ad": "lies more than 1000 mean intervals",
-    f"{CELLS} --n-cells 0 --times 1 --out p.h5ad": "n_cells must be a whole number, at least 1",
-    f"{CELLS} --n-cells -3 --times 1 --out p.h5ad": "n_cells must be a whole number, at least 1",
+    f"{CELLS} --n-cells 0 --times 1 --out p.h5ad": "must be a whole number, at least 1",
+    f"{CELLS} --n-cells -3 --times 1 --out p.h5ad": "must be a whole number, at least 1",
     f"{CELLS} --n-cells 5 --times 1 --seed -1 --out p.h5ad": "seed must be a whole number",
     f"{CELLS} --n-cells 5 --times 1 --device gpu9 --out p.h5ad": "device must be 'auto', 'cpu'",
-    f"{MAPS} --batch-size -1": "batch_size must be a whole number, at least 1, not -1",
-    f"{MAPS} --batch-size 0": "batch_size must be a whole number, at least 1, not 0",
+    f"{MAPS} --batch-size -1": "must be a whole number, at least 1, not -1",
+    f"{MAPS} --batch-size 0": "must be a whole number, at least 1, not 0",
     f"{MAPS} --stride 0": "stride is 0",
     f"{MAPS} --stride -4": "stride is -4",
     f"{TRAIN} --seed -1": "seed must be a whole number, at least 0, not -1",
@@ -38,7 +38,7 @@ CASES = {
     f"{TRAIN} --set damping=NaN": "damping must be a number that is not negative, not nan",
     f"{TRAIN} --set growth=Infinity": "growth must be a positive number, not inf",
     f"{TRAIN} --set time_points=3": "time_points",
-    f"{TRAIN} --validation-time nan": "validation_time must be a measured time",
+    f"{TRAIN} --validation-time nan": "must be a measured time",
 }
 
 
