@@ -19,6 +19,7 @@ PACKAGE = ROOT / "scstlib"
 # or for all modules of its package that have no longer name here.
 ROOMS = (
     "caller",
+    "writing",
     "ot",
     "pages",
     "leakage",

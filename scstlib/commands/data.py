@@ -81,12 +81,18 @@ def add(commands: Any) -> None:
 
 
 def _list(options: argparse.Namespace) -> int:
-    """Print one line a data set."""
+    """Print one line a data set; one that cannot be read does not stand before the others."""
+    status = 0
     for name in list_datasets(options.manifests):
-        manifest = read_manifest(name, options.manifests)
-        state = "here" if available(name, options.manifests) else "-"
+        try:
+            manifest = read_manifest(name, options.manifests)
+            state = "here" if available(name, options.manifests) else "-"
+        except (ValueError, OSError) as error:
+            print("error:", *str(error).split(), file=sys.stderr)
+            status = 1
+            continue
         print(f"{name:<28} {_size(manifest):>9}  {state:<5} {manifest.title}")
-    return 0
+    return status
 
 
 def _size(manifest: Manifest) -> str:
@@ -115,6 +121,8 @@ def _fetch_one(name: str, manifests: str | None) -> int:
 
 def _verify(options: argparse.Namespace) -> int:
     """Check the files in the cache of one set (all must be there) or of all sets (those there)."""
+    from scstlib.datasets.contact_files import is_whole
+
     status = 0
     for dataset in [options.name] if options.name else list_datasets(options.manifests):
         manifest = read_manifest(dataset, options.manifests)
@@ -137,6 +145,10 @@ def _verify(options: argparse.Namespace) -> int:
         if options.name and absent:
             status = 1
         print(f"{dataset}: {good} of {len(manifest.files)} files as expected, {absent} not fetched")
+    for path in [] if options.name else sorted(cached_path("derived", "x").parent.glob("*.scool")):
+        if not is_whole(path):
+            print(f"{path} is damaged, or half of it: it is made again when it is needed")
+            status = 1
     return status
 
 

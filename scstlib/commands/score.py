@@ -107,7 +107,7 @@ def _contacts(options: argparse.Namespace) -> int:
         chrom: part.groupby("model", sort=False)[CONTACT_METRICS].mean()
         for chrom, part in parts.items()
     }
-    _show(pd.concat(means, names=["chrom"]), out)
+    _show(pd.concat(means, names=["chrom"]), out, options.overwrite)
     return 0
 
 
@@ -126,7 +126,7 @@ def _expression(options: argparse.Namespace) -> int:
     table = scores.pivot_table(
         index=["time", "model"], columns="metric", values="value", aggfunc="median", sort=False
     )
-    _show(table.rename_axis(columns=None), out)
+    _show(table.rename_axis(columns=None), out, options.overwrite)
     return 0
 
 
@@ -138,9 +138,12 @@ def _output(options: argparse.Namespace, *read: str) -> Path | None:
     return check_output(options.out, options.overwrite, suffixes=(".csv",), inputs=read)
 
 
-def _show(table: pd.DataFrame, out: Path | None) -> None:
+def _show(table: pd.DataFrame, out: Path | None, overwrite: bool) -> None:
     """Print a table, and write it as well."""
     rows = table.reset_index()
     print(rows.to_string(index=False, float_format="{:.3g}".format))
     if out is not None:
-        rows.to_csv(out, index=False)
+        from scstlib.writing import whole_file
+
+        with whole_file(out, overwrite=overwrite) as temporary:
+            rows.to_csv(temporary, index=False)

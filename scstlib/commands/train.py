@@ -138,7 +138,7 @@ def _contacts(options: argparse.Namespace) -> int:
         windows, validation=kept, device=options.device, precision=options.precision,
         checkpoint=options.checkpoint,
     )  # fmt: skip
-    model.save(out)
+    model.save(out, overwrite=options.overwrite)
     log.info("wrote %s", out)
     return 0
 
@@ -156,7 +156,7 @@ def _expression(options: argparse.Namespace) -> int:
         validation_time=options.validation_time,
         precision=options.precision,
         checkpoint=options.checkpoint,
-    ).save(out)
+    ).save(out, overwrite=options.overwrite)
     log.info("wrote %s", out)
     return 0
 

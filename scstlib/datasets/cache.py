@@ -18,15 +18,11 @@ import contextlib
 import errno
 import hashlib
 import os
-import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
 from scstlib.datasets.manifests import Manifest, RemoteFile, is_confined
-
-# What the operating system says when a folder cannot take a file.
-NOT_WRITABLE = {errno.EROFS, errno.EACCES, errno.EPERM}
-FULL = {errno.ENOSPC, errno.EDQUOT}
+from scstlib.writing import FULL, NOT_WRITABLE, naming_the_folder, whole_file
 
 
 class ChecksumError(ValueError):
@@ -57,11 +53,16 @@ class DataUnavailableError(FileNotFoundError):
 def cache_folder() -> Path:
     """Folder that holds downloaded files: ``SCST_DATA``, else the platform's cache folder."""
     chosen = os.environ.get("SCST_DATA")
-    if chosen:
-        return Path(chosen).expanduser().absolute()
-    import platformdirs
+    if not chosen:
+        import platformdirs
 
-    return Path(platformdirs.user_cache_dir("scstlib", appauthor=False))
+        return Path(platformdirs.user_cache_dir("scstlib", appauthor=False))
+    try:
+        return Path(chosen).expanduser().absolute()
+    except RuntimeError:
+        raise ValueError(
+            f"SCST_DATA is {chosen!r}, and that home folder is not known: give a whole path"
+        ) from None
 
 
 def mirror_folders() -> list[Path]:
@@ -130,33 +131,27 @@ def check_file(path: Path, file: RemoteFile) -> None:
 
 @contextlib.contextmanager
 def writing(target: Path) -> Iterator[Path]:
-    """Give a temporary path beside ``target``; move it there when the block ends without error.
-
-    A process that is killed leaves at most a file ``.partial-*``, which nothing reads.
+    """As :func:`scstlib.writing.whole_file`, in a folder of the cache, which is made.
 
     Raises
     ------
     OSError
-        With its ``errno`` kept, and what to do in the message, if the folder is read-only or full.
+        With its ``errno`` kept, and what to do in the message, if the folder is read-only or full,
+        or there can be none.
     """
-    temporary = target.with_name(f".partial-{os.getpid()}-{secrets.token_hex(6)}{target.suffix}")
+    remedy = "let SCST_DATA name another folder"
+    with naming_the_folder(target.parent, remedy, "the data folder"):
+        _make(target.parent)
+        with whole_file(target) as temporary:
+            yield temporary
+
+
+def _make(folder: Path) -> None:
+    """Make a folder; where a file stands in its way, or in /proc, it cannot be written to."""
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        temporary.open("xb").close()
-        yield temporary
-        os.replace(temporary, target)
-    except OSError as error:
-        if error.errno in NOT_WRITABLE | FULL:
-            what = "is full" if error.errno in FULL else "cannot be written to"
-            raise OSError(
-                error.errno,
-                f"the data folder {what}: free some space or let SCST_DATA name another folder",
-                str(target.parent),
-            ) from error
-        raise
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, FileNotFoundError) as error:
+        raise NotADirectoryError(errno.ENOTDIR, "no folder can be here", str(folder)) from error
 
 
 @contextlib.contextmanager
@@ -170,7 +165,7 @@ def one_at_a_time(name: str) -> Iterator[None]:
 
     lock = filelock.FileLock(cache_folder() / ".locks" / f"{name}.lock")
     try:
-        Path(lock.lock_file).parent.mkdir(parents=True, exist_ok=True)
+        _make(Path(lock.lock_file).parent)
         lock.acquire()
     except OSError as error:
         if error.errno not in NOT_WRITABLE | FULL:

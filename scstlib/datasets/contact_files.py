@@ -16,7 +16,8 @@ import numpy as np
 import pandas as pd
 
 from scstlib.caller import warn_caller
-from scstlib.datasets.cache import FULL, NOT_WRITABLE, cached_path, one_at_a_time, writing
+from scstlib.datasets.cache import cached_path, one_at_a_time, writing
+from scstlib.writing import FULL, NOT_WRITABLE, check_room
 
 # Where a file of this package keeps the table of samples, beside cooler's own groups.
 SAMPLES = "scstlib"
@@ -73,10 +74,16 @@ def write_scool(
         Genome assembly.
     meta : mapping
         What holds for all samples; written as JSON.
+
+    Raises
+    ------
+    OSError
+        If the folder has less room than the pixels take unpacked.
     """
     import cooler
     import h5py
 
+    check_room(path.parent, sum(int(table.memory_usage().sum()) for table in pixels.values()))
     cooler.create_scool(
         str(path),
         bins=dict(bins) if isinstance(bins, Mapping) else bins,
@@ -102,20 +109,46 @@ def digest(*parts: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def converted(name: str, key: str, write: Callable[[Path], None]) -> Path:
-    """The file ``derived/name-key.scool`` of the cache, written first where it is missing.
+def is_whole(path: Path) -> bool:
+    """Whether a converted file is there and as it was written, by the digest beside it."""
+    mark = path.with_suffix(".sha256")
+    if not (path.is_file() and mark.is_file()):
+        return False
+    return mark.read_text(encoding="utf-8", errors="replace") == _sha256(path)
 
-    The file appears whole or not at all; two processes that write it at once write the same. Where
-    the cache cannot be written, a temporary folder of this process takes the file.
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def converted(name: str, key: str, write: Callable[[Path], None]) -> Path:
+    """The file ``derived/name-key.scool`` of the cache, written if it is missing or damaged.
+
+    The file appears whole or not at all; two processes that write it at once write the same. It is
+    written to a temporary folder of this process and copied, as HDF5 does not survive a disk that
+    fills up; where the cache cannot take the copy, it is used where it is.
     """
     target = cached_path("derived", f"{name}-{key}.scool")
-    if not target.is_file():
+    if is_whole(target):
+        return target
+    written = _temporary_folder() / target.name
+    with one_at_a_time(target.stem):
+        # Another process may have written it while this one waited.
+        if is_whole(target):
+            return target
+        if written.is_file():
+            return written
         try:
-            with one_at_a_time(target.stem):
-                # Another process may have written it while this one waited.
-                if not target.is_file():
-                    with writing(target) as temporary:
-                        write(temporary)
+            write(written)
+        except BaseException:
+            written.unlink(missing_ok=True)
+            raise
+        try:
+            with writing(target) as temporary:
+                shutil.copyfile(written, temporary)
+            with writing(target.with_suffix(".sha256")) as temporary:
+                temporary.write_text(_sha256(written), encoding="utf-8")
         except OSError as error:
             if error.errno not in NOT_WRITABLE | FULL:
                 raise
@@ -123,8 +156,8 @@ def converted(name: str, key: str, write: Callable[[Path], None]) -> Path:
                 f"{target.parent} cannot take the converted maps: they are kept in a temporary "
                 "file and made again by the next process; SCST_DATA names another folder"
             )
-            target = _temporary_folder() / target.name
-            write(target)
+            return written
+        written.unlink()
     return target
 
 

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from scstlib.datasets.cache import writing
 from scstlib.datasets.contact_files import SAMPLES, converted, digest, upper_pixels, write_scool
+from scstlib.writing import whole_hdf5
 
 
 @dataclass
@@ -210,7 +210,8 @@ class ContactMaps:
             write_scool(target, bins, pixels, obs, self.assembly, self.meta)
 
         if path is not None:
-            with writing(Path(path)) as temporary:
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+            with whole_hdf5(Path(path)) as temporary:
                 write(temporary)
             return ContactMaps.open(path)
         state = self.path.stat()

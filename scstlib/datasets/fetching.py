@@ -9,12 +9,12 @@ import sys
 import threading
 import zlib
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any, BinaryIO
 
 from scstlib.caller import warn_caller
 from scstlib.datasets.cache import (
-    FULL,
-    NOT_WRITABLE,
     ChecksumError,
     DataUnavailableError,
     cache_folder,
@@ -26,12 +26,32 @@ from scstlib.datasets.cache import (
     writing,
 )
 from scstlib.datasets.manifests import Manifest, RemoteFile, read_manifest
+from scstlib.writing import FULL, NOT_WRITABLE
 
 PARALLEL_DOWNLOADS = 8
 # Seconds to connect and to wait for the next bytes: short, so that no network is noticed soon.
 TIMEOUT = (5, 30)
 ATTEMPTS = 2
 SHOWN_FILES = 3
+
+
+class _Bounded:
+    """A file that takes no more bytes than the manifest states: a server may send for ever."""
+
+    def __init__(self, stream: BinaryIO, file: RemoteFile, source: str) -> None:
+        self._stream, self._file, self._source = stream, file, source
+        self._left = file.bytes
+
+    def write(self, part: bytes) -> int:
+        self._left -= len(part)
+        if self._left < 0:
+            raise ChecksumError(
+                f"{self._source} is longer than the {self._file.bytes} bytes that were expected"
+            )
+        return self._stream.write(part)
+
+    def flush(self) -> None:
+        self._stream.flush()
 
 
 class _NotReachedError(Exception):
@@ -122,7 +142,7 @@ def _copy(source: Path, dataset: str, file: RemoteFile) -> Path:
     try:
         with writing(target) as temporary:
             with _open(source, packed) as reader, temporary.open("wb") as writer:
-                shutil.copyfileobj(reader, writer, 1 << 20)
+                shutil.copyfileobj(reader, _Bounded(writer, file, str(source)), 1 << 20)
             try:
                 check_file(temporary, file)
             except ChecksumError as error:
@@ -190,11 +210,18 @@ def _download(file: RemoteFile, target: Path, unreachable: threading.Event) -> P
     import pooch
     import requests
 
-    downloader = pooch.HTTPDownloader(progressbar=False, timeout=TIMEOUT)
-    with writing(target) as temporary:
+    with writing(target) as temporary, ExitStack() as opened:
+
+        def remember(response: requests.Response, **_: Any) -> None:
+            opened.callback(response.close)  # Also of a body that is cut off.
+
+        hooks = {"response": remember}
+        downloader = pooch.HTTPDownloader(progressbar=False, timeout=TIMEOUT, hooks=hooks)
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                downloader(file.url, str(temporary), None)
+                with temporary.open("wb") as stream:
+                    served = f"the file served at {file.url}"
+                    downloader(file.url, _Bounded(stream, file, served), None)
                 break
             except requests.HTTPError as error:
                 status = 0 if error.response is None else error.response.status_code

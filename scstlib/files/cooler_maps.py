@@ -10,8 +10,10 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
+from scstlib.files.damage import reading, refuse_links
 from scstlib.preprocess.tracks import match_chromosomes
 
+WHAT = "cooler file"
 CHUNK = 2_000_000  # pixels that are read at once
 # Weights of .hic files divide the counts; converters keep their names.
 DIVISIVE = {
@@ -40,8 +42,9 @@ def open_cooler(uri: str | Path, resolution: int | None = None) -> Any:
     FileNotFoundError
         If there is no such file.
     ValueError
-        If it is no cooler file, has no such resolution or none was chosen, stores both triangles,
-        or its bins are not of one size; the message lists the resolutions that are there.
+        If it is no cooler file or damaged, has parts in other files, no such resolution or none
+        was chosen, stores both triangles, or its bins are not of one size; the message lists the
+        resolutions that are there.
     """
     import cooler
 
@@ -53,13 +56,11 @@ def open_cooler(uri: str | Path, resolution: int | None = None) -> Any:
             f"{path} is a .hic file: convert it first, with 'hictk convert {path} maps.mcool' or"
             f" 'hic2cool convert {path} maps.mcool -r 0'."
         )
-    try:
+    with reading(path, WHAT):
+        refuse_links(path)
         groups = cooler.fileops.list_coolers(path)
-    except OSError as error:
-        raise ValueError(f"{path} is no cooler file, or is cut short: {error}") from error
-    sizes = sorted(
-        int(name.rsplit("/", 1)[1]) for name in groups if name.startswith("/resolutions/")
-    )
+    names = [name.removeprefix("/resolutions/") for name in groups]
+    sizes = sorted(int(name) for name in names if name.isdecimal())
     if resolution is not None and not group and sizes:
         group = f"resolutions/{resolution}"
     group = "/" + group.strip("/")
@@ -69,15 +70,48 @@ def open_cooler(uri: str | Path, resolution: int | None = None) -> Any:
             f"choose {path}::resolutions/N with N of {sizes}" if sizes else f"there are {groups}"
         )
         raise ValueError(f"{path} has {asked}: {there}.")
-    opened = cooler.Cooler(f"{path}::{group}")
+    with reading(path, WHAT):
+        return _checked(cooler.Cooler(f"{path}::{group}"), f"{path}::{group}", resolution)
+
+
+def _checked(opened: Any, uri: str, resolution: int | None) -> Any:
+    """A cooler whose tables say the same of its bins, chromosomes and pixels."""
     if opened.binsize is None:
-        raise ValueError(f"{path}::{group} has no bin size: its bins are unequal, or a single one.")
+        raise ValueError(f"{uri} has no bin size: its bins are unequal, or a single one.")
     if opened.storage_mode != "symmetric-upper":
-        raise ValueError(
-            f"{path}::{group} stores both triangles: make it anew without --no-symmetric-upper."
-        )
+        raise ValueError(f"{uri} stores both triangles: make it anew without --no-symmetric-upper.")
     if resolution is not None and opened.binsize != resolution:
-        raise ValueError(f"{path}::{group} has bins of {opened.binsize} bp, not of {resolution}.")
+        raise ValueError(f"{uri} has bins of {opened.binsize} bp, not of {resolution}.")
+    names, size = list(opened.chromnames), opened.binsize
+    lengths = opened.chromsizes.to_numpy()
+    if not names or len(set(names)) < len(names) or "" in names or not (lengths > 0).all():
+        raise ValueError(
+            f"{uri}: its chromosomes {names[:5]} are none, repeated or without length."
+        )
+    other_bins = f"{uri}: its bins are not those of {size} bp on its chromosomes."
+    bins = opened.bins()[["chrom", "start", "end"]][:]
+    n_bins = -(-lengths.astype(np.int64) // size) if size > 0 else lengths
+    expected = np.r_[0, np.cumsum(n_bins)]
+    if len(bins) != expected[-1]:  # Before as many are made as the file says.
+        raise ValueError(other_bins)
+    start = (np.arange(expected[-1]) - np.repeat(expected[:-1], n_bins)) * size
+    with opened.open("r") as group:
+        chrom_offset, offset = (group[f"indexes/{n}_offset"][:] for n in ("chrom", "bin1"))
+        n_pixels = {len(group["pixels"][column]) for column in ("bin1_id", "bin2_id", "count")}
+    if (
+        not np.array_equal(chrom_offset, expected)
+        or not np.array_equal(bins["chrom"].astype(str), np.repeat(names, n_bins))
+        or not np.array_equal(bins["start"], start)
+        or not np.array_equal(bins["end"], np.minimum(start + size, np.repeat(lengths, n_bins)))
+    ):
+        raise ValueError(other_bins)
+    if (
+        len(offset) != len(start) + 1
+        or offset[0] != 0
+        or (np.diff(offset) < 0).any()
+        or n_pixels != {int(offset[-1])}
+    ):
+        raise ValueError(f"{uri}: its index of pixels is not that of its bins.")
     return opened
 
 
@@ -223,11 +257,14 @@ class CoolerMaps:
     def _pixels(self, chrom: str) -> Iterator[pd.DataFrame]:
         """Pixels up to ``reach`` apart, with bins counted on the chromosome, in chunks."""
         first, last = self._extent(chrom)
-        with self._cooler.open("r") as group:
+        n_bins = len(self.bins)
+        with reading(self.uri, WHAT), self._cooler.open("r") as group:
             low, high = group["indexes/bin1_offset"][first], group["indexes/bin1_offset"][last]
             for start in range(low, high, CHUNK):
                 part = slice(start, min(start + CHUNK, high))
                 i, j = (group["pixels"][side][part] for side in ("bin1_id", "bin2_id"))
+                if (i < first).any() or (i >= last).any() or (j < i).any() or (j >= n_bins).any():
+                    raise ValueError(f"{self.uri}: pixels of {chrom} lie outside of its bins.")
                 near = (j < last) & (j - i < self._reach)
                 count = group["pixels/count"][part][near]
                 yield pd.DataFrame(
@@ -249,4 +286,9 @@ class CoolerMaps:
             divisive = group["bins"][column].attrs.get("divisive_weights", column in DIVISIVE)
         if divisive:
             weights = np.divide(1, weights, out=np.full(len(weights), np.nan), where=weights > 0)
+        if (weights < 0).any() or np.isinf(weights).any():
+            raise ValueError(
+                f"{self.uri}: balancing weights {column!r} are negative or infinite in"
+                f" {int(((weights < 0) | np.isinf(weights)).sum())} bins: balance again."
+            )
         return weights

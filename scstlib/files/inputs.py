@@ -198,7 +198,7 @@ def read_inputs(
             " reference"
         )
     reference = list(by_type) if reference is None else list(reference)
-    shared, names, read = shared_inputs(maps, ctcf, cpg)
+    shared, names, read = shared_inputs(maps, ctcf, cpg, chosen)
     files |= read
     known = [*reference, *(cell_types or ()), *([bulk_expression] if bulk_expression else ())]
     unknown = [name for name in known if name not in by_type]

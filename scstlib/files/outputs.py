@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -17,6 +15,8 @@ import pandas as pd
 
 from scstlib import __version__
 from scstlib.files.stitch import predict_map
+from scstlib.models.settings import check_whole
+from scstlib.writing import check_replaceable, check_room, whole_hdf5
 
 if TYPE_CHECKING:
     import scipy.sparse as sp
@@ -67,6 +67,7 @@ def predict_chromosomes(
         If the stride exceeds the window or ``max_distance`` is not covered, and what the model
         refuses.
     """
+    check_whole({"batch_size": batch_size}, "batch_size")
     reach = inputs.window - stride
     if stride < 1 or reach < 0:
         raise ValueError(f"stride is {stride}: give 1 to {inputs.window}, the bins of a window.")
@@ -114,8 +115,8 @@ def check_output(
     Raises
     ------
     FileNotFoundError, FileExistsError, ValueError
-        If the folder is missing, the file is there already or is one of the inputs, or its name
-        has another suffix.
+        If the folder is missing, the file is there already, is one of the inputs or no regular
+        file, or its name has another suffix.
     """
     path = Path(path)
     if path.suffix not in suffixes:
@@ -125,8 +126,7 @@ def check_output(
     for file in (_file(str(read)) for read in inputs if read is not None):
         if path.exists() and file.exists() and file.samefile(path):
             raise ValueError(f"{path} is read, so it cannot be written: choose another name.")
-    if path.exists() and not overwrite:
-        raise FileExistsError(f"{path} exists already: choose another name, or say overwrite=True.")
+    check_replaceable(path, overwrite)
     return path
 
 
@@ -164,34 +164,37 @@ def write_contact_map(
     Raises
     ------
     FileNotFoundError, FileExistsError, ValueError
-        As :func:`check_output`; for a map of another size, chromosomes out of order, or values that
-        are negative or not finite.
+        As :func:`check_output`, also where the file appears meanwhile; for a map of another size,
+        chromosomes out of order, or values that are negative or not finite.
+    OSError
+        If the disk is full or read-only.
     """
     import cooler
 
     path = check_output(path, overwrite)
-    # Nothing carries the name before all is written; a killed process leaves a hidden folder.
-    with tempfile.TemporaryDirectory(prefix=".partial-", dir=path.parent) as folder:
-        single, several = Path(folder) / "single.cool", Path(folder) / "several.mcool"
+    with whole_hdf5(path, overwrite=overwrite) as written:
+        several = path.suffix == ".mcool"
+        single = written.with_name("single.cool") if several else written
         kept: dict[str, Any] = {"metadata": dict(metadata), "assembly": assembly}
         cooler.create_cooler(
             str(single),
             bins,
-            _pixels(bins, maps),
+            _with_room(_pixels(bins, maps), single.parent),
             dtypes={"count": np.float32},
             ordered=True,
             symmetric_upper=True,
             **kept,
         )
-        written, uris = single, [str(single)]
-        if path.suffix == ".mcool":
+        uris = [str(single)]
+        if several:
             sizes = list(resolutions) if resolutions else zoom_levels(bins)
-            cooler.zoomify_cooler([str(single)], str(several), sizes, chunksize=10_000_000, **kept)
-            written, uris = several, [f"{several}::resolutions/{size}" for size in sizes]
+            # Wider bins have at most as many pixels, most of them far fewer.
+            check_room(single.parent, 3 * single.stat().st_size)
+            cooler.zoomify_cooler([str(single)], str(written), sizes, chunksize=10_000_000, **kept)
+            uris = [f"{written}::resolutions/{size}" for size in sizes]
         if balance:
             for uri in uris:
                 _balance(uri)
-        os.replace(written, path)
 
 
 def zoom_levels(bins: pd.DataFrame) -> list[int]:
@@ -266,6 +269,13 @@ def _pixels(bins: pd.DataFrame, maps: Iterable[tuple[str, Any]]) -> Iterator[pd.
                 "count": entries.data.astype(np.float32),
             }
         )
+
+
+def _with_room(parts: Iterable[pd.DataFrame], folder: Path) -> Iterator[pd.DataFrame]:
+    """Tables for which the folder has room as they come: HDF5 does not survive a full disk."""
+    for part in parts:
+        check_room(folder, int(part.memory_usage().sum()))
+        yield part
 
 
 def _balance(uri: str) -> None:

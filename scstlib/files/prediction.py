@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import re
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -20,6 +18,7 @@ from scstlib.files.outputs import (
     provenance,
     write_contact_map,
 )
+from scstlib.writing import check_room, whole_hdf5
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -250,7 +249,7 @@ def predict_expression(
         origin["training_times"] = sorted(set(map(float, learned)))
     cells.uns["provenance"] = _for_h5ad(origin)
     if out is not None:
-        _write_cells(cells, out)
+        _write_cells(cells, out, overwrite)
         log.info("wrote %s", out)
     return cells
 
@@ -264,10 +263,8 @@ def _for_h5ad(record: Any) -> Any:
     return np.array(record) if isinstance(record, list) else record
 
 
-def _write_cells(cells: AnnData, path: Path) -> None:
+def _write_cells(cells: AnnData, path: Path, overwrite: bool) -> None:
     """Write an ``.h5ad`` file, all or nothing."""
-    # Nothing carries the name before all is written; a killed process leaves a hidden folder.
-    with tempfile.TemporaryDirectory(prefix=".partial-", dir=path.parent) as folder:
-        part = Path(folder) / "cells.h5ad"
-        cells.write_h5ad(part, compression="gzip")
-        os.replace(part, path)
+    with whole_hdf5(path, overwrite=overwrite) as written:
+        check_room(written.parent, cells.__sizeof__())
+        cells.write_h5ad(written, compression="gzip")

@@ -16,6 +16,7 @@ import pandas as pd
 import scipy.sparse as sp
 
 from scstlib.caller import warn_caller
+from scstlib.files.damage import check_intervals, reading
 from scstlib.preprocess.tracks import expression_tracks, interval_track
 
 if TYPE_CHECKING:
@@ -60,6 +61,10 @@ def read_bedgraph(path: str | Path) -> pd.DataFrame:
     values = pd.to_numeric(table.get("value", pd.Series(dtype=float)), errors="coerce")
     if values.isna().all():
         raise ValueError(f"{path} has no numbers in its fourth column, as bedGraph has.")
+    if np.isinf(values).any():
+        raise ValueError(f"{path}: {int(np.isinf(values).sum())} values are infinite.")
+    if values.isna().any():
+        warn_caller(f"{path}: {int(values.isna().sum())} values are no numbers and are left out")
     return table[["chrom", "start", "end"]].assign(value=values)
 
 
@@ -257,24 +262,20 @@ def _intervals(path: Path, standard: list[str], *, header: bool = False) -> pd.D
 
     Columns are named by ``standard``, or by the first line if that is asked for and fits.
     """
-    try:
-        names, head = _head(path)
-        table = pd.read_csv(path, sep="\t", header=None, skiprows=head, dtype={0: str})
-    except pd.errors.EmptyDataError:
-        raise ValueError(f"{path} is empty.") from None
-    except (pd.errors.ParserError, UnicodeDecodeError, OSError) as error:
-        raise ValueError(f"{path} is no tab-separated file of intervals: {error}") from error
-    table = table[~table[0].str.startswith(NOT_DATA)]
+    with reading(path, "tab-separated file of intervals"):
+        try:
+            names, head = _head(path)
+            table = pd.read_csv(path, sep="\t", header=None, skiprows=head, dtype={0: str})
+        except pd.errors.EmptyDataError:
+            raise ValueError(f"{path} is empty.") from None
+    table = table[~table[0].str.startswith(NOT_DATA, na=False)]
     if table.empty:
         raise ValueError(f"{path} holds no intervals.")
     wanted = [*standard, *map(str, range(len(standard), table.shape[1]))][: table.shape[1]]
     if header and len(names) == table.shape[1]:
         wanted[3:] = names[3:]  # The first three have one meaning, and several names.
     table = table.set_axis(wanted, axis=1)
-    try:
-        return table.astype({"start": np.int64, "end": np.int64})
-    except (KeyError, ValueError):
-        raise ValueError(f"{path} has no columns chrom, start and end.") from None
+    return check_intervals(table, str(path))
 
 
 def _read_gtf(path: Path) -> pd.DataFrame:

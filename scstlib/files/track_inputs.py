@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
+from scstlib.caller import warn_caller
 from scstlib.files.cooler_maps import CoolerMaps
+from scstlib.files.damage import check_intervals, reading, refuse_links
 from scstlib.files.track_files import (
     expression_by_type,
     expression_from_files,
@@ -18,6 +20,7 @@ from scstlib.files.track_files import (
     read_bedgraph,
     read_genes,
 )
+from scstlib.preprocess.cells import check_anndata
 from scstlib.preprocess.tracks import (
     expression_tracks,
     interval_track,
@@ -57,6 +60,7 @@ def expression_inputs(
     if isinstance(expression, str | Path):
         source = str(expression)
         expression, files["expression"] = read_cells(source), [source]
+    check_anndata(expression)
     try:
         table = expression_by_type(expression, cell_type_key, layer=layer, source=source)
     except ValueError as error:
@@ -86,22 +90,27 @@ def read_cells(path: str | Path, *, backed: bool = False) -> AnnData:
     Raises
     ------
     FileNotFoundError, ValueError
-        If there is no such file, or it is another kind of file or damaged.
+        If there is no such file, it is another kind of file or damaged, or has parts in others.
     """
     import anndata
+    import h5py
 
     if not Path(path).is_file():
         raise FileNotFoundError(f"there is no file {path}.")
-    try:
+    with reading(path, "h5ad file"):
+        refuse_links(path)
+        with h5py.File(path, "r") as store:
+            if missing := [part for part in ("obs", "var") if part not in store]:
+                raise ValueError(f"{path} is no h5ad file, or is damaged: it has no {missing[0]}.")
         return anndata.read_h5ad(path, backed="r" if backed else None)
-    except OSError as error:
-        raise ValueError(f"{path} is no h5ad file, or is cut short: {error}") from error
 
 
 def shared_inputs(
-    maps: CoolerMaps, ctcf: Table | None, cpg: Table | None
+    maps: CoolerMaps, ctcf: Table | None, cpg: Table | None, chromosomes: Sequence[str] = ()
 ) -> tuple[np.ndarray | None, list[str], dict[str, list[str]]]:
     """Tracks that are the same in all cell types (bins, tracks), their names, and the files.
+
+    It warns of ``chromosomes``, which are used, that a track says nothing of.
 
     Raises
     ------
@@ -119,6 +128,11 @@ def shared_inputs(
             source, files[what] = str(given), [str(given)]
             table = read_bed(given) if what == "ctcf" else read_bedgraph(given)
         table = _checked(table, maps, source, overhang=what == "cpg")
+        if absent := sorted(set(chromosomes) - set(table["chrom"])):
+            warn_caller(
+                f"{source} has nothing on {len(absent)} of {len(chromosomes)} chromosomes,"
+                f" such as {absent[0]}: its track is 0 there"
+            )
         if what == "ctcf":
             part = peak_tracks(table, maps.bins)
             names += ["CTCF +", "CTCF -"] if part.shape[1] == 2 else ["CTCF"]
@@ -138,6 +152,8 @@ def _checked(given: Any, maps: CoolerMaps, source: str, overhang: bool = False) 
         table: pd.DataFrame = match_chromosomes(given, maps)
     except ValueError as error:
         raise ValueError(f"{source} does not fit {maps.uri}: {error}") from None
+    placed = table["start"].notna()  # A gene may have no place.
+    table = table if not placed.any() else check_intervals(table[placed], source)
     size = table["chrom"].map(maps.chromsizes)
     beyond = table["start"] >= size if overhang else table["end"] > size
     if beyond.any():

@@ -23,6 +23,10 @@ def map_stack(maps: ArrayLike, name: str) -> tuple[Array, bool]:
             f"{name} must be (n, bins, bins) or (bins, bins) with at least one bin, "
             f"got {array.shape}"
         )
+    if np.isinf(array).any():
+        raise ValueError(
+            f"{name} holds {int(np.isinf(array).sum())} infinite pixels; masked bins are NaN"
+        )
     return (array[None], True) if array.ndim == 2 else (array, False)
 
 

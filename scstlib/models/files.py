@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from scstlib.leakage import Fingerprint, fingerprints_from_json, fingerprints_to_json
+from scstlib.writing import whole_file
 
 if TYPE_CHECKING:
     import numpy as np
@@ -49,20 +49,23 @@ class SavedModel(ABC):
         given = {n: v for n, v in self.settings.items() if v != known[n].default}
         return f"{type(self).__name__}({', '.join(f'{n}={v!r}' for n, v in given.items())})"
 
-    def save(self, path: str | Path) -> None:
+    def save(self, path: str | Path, *, overwrite: bool = True) -> None:
         """Write the fitted model to one file, all or nothing.
 
         Parameters
         ----------
         path : str or Path
-            In a folder that exists; a file of that name is replaced.
+            In a folder that exists.
+        overwrite : bool
+            Whether a file of that name is replaced.
 
         Raises
         ------
         ValueError
-            If the model is not fitted.
-        FileNotFoundError
-            If there is no such folder.
+            If the model is not fitted, or the path is a folder, a device or the like.
+        FileNotFoundError, FileExistsError, OSError
+            If there is no such folder, a file is there and not to be replaced, or the disk is full
+            or read-only.
         """
         import torch
 
@@ -71,7 +74,8 @@ class SavedModel(ABC):
         tensors = {**tensors, **{f"{LOSSES}.{n}": torch.as_tensor(v) for n, v in losses.items()}}
         if getattr(self, "fitted_on_", None) is not None:
             tensors = {**tensors, FITTED_ON: _packed(self.fitted_on_)}
-        write_model(path, type(self).__name__, self.settings, learned, tensors)
+        name = type(self).__name__
+        write_model(path, name, self.settings, learned, tensors, overwrite=overwrite)
 
     @classmethod
     def load(cls, path: str | Path, device: str = "auto") -> Self:
@@ -92,7 +96,16 @@ class SavedModel(ABC):
 
     @classmethod
     def restore(cls, path: str | Path, file: ModelFile, device: str = "auto") -> Self:
-        """Return the model of a file that was read."""
+        """Return the model of a file that was read.
+
+        Raises
+        ------
+        ValueError
+            If the file holds another model, or not all of this one; it says what differs.
+        """
+        from scstlib.training import resolve_device
+
+        resolve_device(device)
         if file.model != cls.__name__:
             raise ValueError(
                 f"{path} holds {file.model}, not {cls.__name__}; scstlib.models.load reads any."
@@ -103,12 +116,17 @@ class SavedModel(ABC):
         tensors = dict(file.tensors)
         record = tensors.pop(FITTED_ON, None)
         losses = under(LOSSES, tensors)
-        model = cls(**file.settings)
-        model._restore(file.learned, tensors, device)
-        if losses:
-            model.losses_ = {name: values.numpy() for name, values in losses.items()}
-        if record is not None:
-            model.fitted_on_ = _unpacked(record)
+        try:
+            model = cls(**file.settings)
+            model._restore(file.learned, tensors, device)
+            if losses:
+                model.losses_ = {name: values.numpy() for name, values in losses.items()}
+            if record is not None:
+                model.fitted_on_ = _unpacked(record)
+        except LookupError as error:
+            raise _not_whole(path, cls.__name__, f"it lacks {error}") from error
+        except (AttributeError, MemoryError, RuntimeError, TypeError, ValueError) as error:
+            raise _not_whole(path, cls.__name__, str(error)) from error
         return model
 
     @abstractmethod
@@ -149,6 +167,8 @@ def write_model(
     settings: Mapping[str, Any],
     learned: Mapping[str, Any],
     tensors: Mapping[str, Tensor],
+    *,
+    overwrite: bool = True,
 ) -> None:
     """Write a model file, all or nothing.
 
@@ -159,29 +179,26 @@ def write_model(
     settings, learned : mapping
         Anything that JSON holds.
     tensors : mapping of str to Tensor
+    overwrite : bool
+        Whether a file of that name is replaced.
 
     Raises
     ------
-    FileNotFoundError
-        If there is no such folder.
+    FileNotFoundError, FileExistsError, ValueError, OSError
+        As :func:`scstlib.writing.whole_file` says.
     """
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
-    path = Path(path)
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"there is no folder {path.parent}: make it first.")
     held = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     header: dict[str, Any] = {"file_version": FILE_VERSION, "model": model}
     header |= {"settings": dict(settings), "learned": dict(learned)}
     header = json.loads(json.dumps(header, default=_plain))
     header["digest"] = _digest(header, held)
-    # A name of its own: two processes may save to one path, and the last one wins whole.
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        save_file(held, part, metadata={"scstlib": json.dumps(header)})
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    _check_finite(model, held)
+    # Written by Python, which says of a full disk what it is.
+    content = save(held, metadata={"scstlib": json.dumps(header)})
+    with whole_file(Path(path), overwrite=overwrite) as temporary:
+        temporary.write_bytes(content)
 
 
 def read_model(path: str | Path) -> ModelFile:
@@ -203,32 +220,55 @@ def read_model(path: str | Path) -> ModelFile:
         with safe_open(path, framework="pt") as file:
             header = json.loads((file.metadata() or {}).get("scstlib", "{}"))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, ValueError) as error:
+    except (SafetensorError, ValueError, RecursionError) as error:
         raise ValueError(f"{path} is cut short or not a model file: {error}") from error
-    if not isinstance(header, dict) or "model" not in header:
+    if not isinstance(header, dict) or not isinstance(header.get("model"), str):
         raise ValueError(f"{path} holds no scstlib model.")
     version = header.get("file_version")
-    if not isinstance(version, int) or not isinstance(header.get("settings"), dict):
+    parts = ("settings",) if version == 1 else ("settings", "learned")
+    if type(version) is not int or not all(isinstance(header.get(part), dict) for part in parts):
         raise ValueError(
             f"{path} says it holds {header['model']} but not how: its header is incomplete."
         )
+    if version < 1:
+        raise ValueError(f"{path} is of file version {version}; the first one is 1.")
     if version > FILE_VERSION:
         raise ValueError(
             f"{path} was written by a newer scstlib (file version {version}, this one reads"
             f" {FILE_VERSION}); update scstlib."
         )
     if version == 1:
-        return _first_version(header, tensors)
+        _check_finite(path, tensors)
+        return _first_version(path, header, tensors)
     if header.get("digest") != _digest(header, tensors):
         raise ValueError(f"{path} is damaged: its digest is another; take a copy of it.")
+    _check_finite(path, tensors)
     return ModelFile(header["model"], header["settings"], header["learned"], tensors)
 
 
-def _first_version(header: dict[str, Any], tensors: dict[str, Tensor]) -> ModelFile:
+def _first_version(path: Path, header: dict[str, Any], tensors: dict[str, Tensor]) -> ModelFile:
     """A file whose classes had variants; it does not know what the model was fitted on."""
     learned = dict(header["settings"])
     prefix = "Published" if learned.pop("variant", "default") == "published" else ""
-    return ModelFile(prefix + header["model"], learned.pop("model", {}), learned, tensors)
+    settings = learned.pop("model", {})
+    if not isinstance(settings, dict):
+        raise _not_whole(path, prefix + header["model"], f"its settings are {settings!r}")
+    return ModelFile(prefix + header["model"], settings, learned, tensors)
+
+
+def _not_whole(path: str | Path, model: str, difference: str) -> ValueError:
+    """The error of a file that says it holds a model, and does not hold all of it."""
+    said = " ".join(difference.split())[:500]
+    return ValueError(f"{path} does not hold a {model} as this scstlib builds it: {said}")
+
+
+def _check_finite(whose: object, tensors: Mapping[str, Tensor]) -> None:
+    """Refuse NaN and infinity in what a model learned; a loss may be either."""
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not name.startswith(f"{LOSSES}."):
+            wrong = int((~tensor.isfinite()).sum())
+            if wrong:
+                raise ValueError(f"{whose} holds {wrong} NaN or infinite numbers in {name}.")
 
 
 def _digest(header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
@@ -267,7 +307,10 @@ def _packed(fitted_on: tuple[Fingerprint, ...]) -> Tensor:
 
 def _unpacked(record: Tensor) -> tuple[Fingerprint, ...]:
     unpack = zlib.decompressobj()
-    text = unpack.decompress(record.numpy().tobytes(), LARGEST_RECORD)
+    try:
+        text = unpack.decompress(record.numpy().tobytes(), LARGEST_RECORD)
+    except zlib.error as error:
+        raise ValueError(f"the record of what the model was fitted on: {error}") from error
     if not unpack.eof:
         raise ValueError("the record of what the model was fitted on is cut short or too large.")
     return fingerprints_from_json(json.loads(text))
@@ -286,7 +329,7 @@ def load_weights(
     Raises
     ------
     ValueError
-        Naming the keys that are missing or not known, or the shapes that do not fit.
+        Naming the keys that are missing or not known, or the shapes or types that do not fit.
     """
     import torch
 
@@ -303,6 +346,10 @@ def load_weights(
             raise ValueError(
                 f"{name} is {tuple(given[name].shape)} in the state dict and {tuple(value.shape)}"
                 f" here; the sizes of the networks are set by {settings}."
+            )
+        if given[name].is_floating_point() != value.is_floating_point():
+            raise ValueError(
+                f"{name} is {given[name].dtype} in the state dict, {value.dtype} here."
             )
     network.load_state_dict(given)
 

@@ -6,11 +6,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from functools import wraps
 from inspect import signature
+from math import inf
 from numbers import Integral, Real
 from typing import Any, ParamSpec, TypeVar
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+# numpy and torch take larger ones, scikit-learn does not.
+LARGEST_SEED = 2**32 - 1
 
 # Where a user may look for an argument, in the order in which the methods are called.
 METHODS = ("__init__", "fit", "sample", "predict")
@@ -19,7 +23,7 @@ METHODS = ("__init__", "fit", "sample", "predict")
 def explain_arguments(method: Callable[P, R]) -> Callable[P, R]:
     """Let a method say, of an unknown keyword, which method takes it or which names are near.
 
-    Signature, types and documentation stay those of the method.
+    A ``seed`` is checked as well. Signature, types and documentation stay those of the method.
 
     Examples
     --------
@@ -38,13 +42,17 @@ def explain_arguments(method: Callable[P, R]) -> Callable[P, R]:
         ...
     TypeError: Model takes no device; it is an argument of Model.fit
     """
-    known = frozenset(signature(method).parameters)
+    parameters = signature(method)
+    known = frozenset(parameters.parameters)
 
     @wraps(method)
     def answered(*args: P.args, **named: P.kwargs) -> R:
         unknown = [name for name in named if name not in known]
         if unknown:
             raise TypeError(_answer(type(args[0]), method.__name__, unknown[0], known))
+        if "seed" in known:
+            given = parameters.bind_partial(*args, **named).arguments
+            check_whole({"seed": given.get("seed", 0)}, "seed", least=0, most=LARGEST_SEED)
         return method(*args, **named)
 
     return answered
@@ -156,7 +164,7 @@ def check_positive(settings: Mapping[str, Any], *names: str) -> None:
     """
     for name in names:
         value = settings[name]
-        if isinstance(value, bool) or not isinstance(value, Real) or not float(value) > 0:
+        if isinstance(value, bool) or not isinstance(value, Real) or not 0 < float(value) < inf:
             raise ValueError(f"{name} must be a positive number, not {value!r}.")
 
 
@@ -170,12 +178,14 @@ def check_not_negative(settings: Mapping[str, Any], *names: str) -> None:
     """
     for name in names:
         value = settings[name]
-        if isinstance(value, bool) or not isinstance(value, Real) or not float(value) >= 0:
+        if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= float(value) < inf:
             raise ValueError(f"{name} must be a number that is not negative, not {value!r}.")
 
 
-def check_whole(settings: Mapping[str, Any], *names: str, least: int = 1) -> None:
-    """Refuse settings that are not whole numbers from ``least`` on.
+def check_whole(
+    settings: Mapping[str, Any], *names: str, least: int = 1, most: int | None = None
+) -> None:
+    """Refuse settings that are not whole numbers from ``least`` on, up to ``most`` if given.
 
     Raises
     ------
@@ -193,3 +203,5 @@ def check_whole(settings: Mapping[str, Any], *names: str, least: int = 1) -> Non
         value = settings[name]
         if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < least:
             raise ValueError(f"{name} must be a whole number, at least {least}, not {value!r}.")
+        if most is not None and int(value) > most:
+            raise ValueError(f"{name} must be a whole number, at most {most}, not {value!r}.")

@@ -249,6 +249,20 @@ class CellReader(ValueReader):
         super().__init__(adata, max_cells_in_memory=max_cells_in_memory)
 
 
+def check_anndata(cells: object) -> None:
+    """Refuse what is no AnnData, such as a path or a table.
+
+    Examples
+    --------
+    >>> check_anndata("cells.h5ad")
+    Traceback (most recent call last):
+        ...
+    TypeError: cells are an AnnData, not a str
+    """
+    if not is_anndata(cells):
+        raise TypeError(f"cells are an AnnData, not a {type(cells).__name__}")
+
+
 def measured_time(adata: AnnData, time_key: str, min_times: int = 2) -> np.ndarray:
     """Return the measured times as float64, shape (n_cells,), or say what is wrong with them.
 
@@ -266,13 +280,15 @@ def measured_time(adata: AnnData, time_key: str, min_times: int = 2) -> np.ndarr
     """
     import pandas as pd
 
+    check_anndata(adata)
     if time_key not in adata.obs:
         raise ValueError(f"adata.obs has no column {time_key!r}; it has {list(adata.obs.columns)}.")
     column = adata.obs[time_key]
     if isinstance(column.dtype, pd.CategoricalDtype):
         column = column.astype(column.cat.categories.dtype)
     column = column.infer_objects()
-    if pd.api.types.is_bool_dtype(column) or not pd.api.types.is_numeric_dtype(column):
+    numeric = pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_complex_dtype(column)
+    if pd.api.types.is_bool_dtype(column) or not numeric:
         raise ValueError(
             f"adata.obs[{time_key!r}] holds {column.iloc[0]!r}, not numbers; convert it first, for"
             f" example adata.obs[{time_key!r}] = {_conversion(adata, time_key, column)}"
@@ -303,15 +319,19 @@ def _stored(adata: AnnData) -> tuple[AnnData, np.ndarray | None, Any]:
 
 
 def _check_layout(adata: AnnData, layer: str | None) -> None:
-    if not is_anndata(adata):
-        raise TypeError(f"cells are an AnnData, not a {type(adata).__name__}")
+    check_anndata(adata)
     if adata.n_obs == 0 or adata.n_vars == 0:
         raise ValueError(f"adata has {adata.n_obs} cells and {adata.n_vars} genes.")
+    if adata.isbacked and not adata.file.is_open:
+        raise ValueError(f"{adata.filename} was closed: open it again, or read it without backed.")
     if adata.is_view:  # Asking a backed view for X would read all of it.
         return
     X: Any = adata.X if layer is None else adata.layers[layer]
     if X is None:
         raise ValueError("adata.X is None; put the counts or values of the cells there.")
+    kind = np.dtype(getattr(X, "dtype", object))
+    if kind.kind not in "iuf":
+        raise ValueError(f"adata.X holds {kind}, not numbers: convert it, such as X.astype(float).")
     if adata.isbacked and getattr(X, "format", "csr") != "csr":
         raise ValueError(
             f"adata.X is stored by genes ({X.format}) and cannot be read by cells; write the"

@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
-import os
+import hashlib
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from scstlib.writing import whole_file
+
 if TYPE_CHECKING:
     import torch
+
+# Ends a file, with the SHA-256 of all before it; files of before have none.
+MARK = b"\nscstlib checkpoint, sha256 "
+PARTS: dict[str, type | tuple[type, ...]] = {
+    "run": str,
+    "weights": list,
+    "optimizer": dict,
+    "generators": list,
+    "losses": list,
+    "validation": list,
+    "best": (list, type(None)),
+    "stopped": bool,
+    "finished": bool,
+}
 
 
 class RunState:
@@ -38,6 +55,7 @@ class RunState:
         self.validation: list[tuple[int, float]] = []
         self.best: list[torch.Tensor] | None = None
         self.stopped = self.finished = False
+        self._written: tuple[int, int] | None = None  # Which file, and when.
 
     @property
     def step(self) -> int:
@@ -66,11 +84,18 @@ class RunState:
             self.best = None
 
     def write(self, path: Path) -> None:
-        """Write the file, all or nothing."""
+        """Write the file, all or nothing.
+
+        Raises
+        ------
+        ValueError
+            If there is a file that this run neither read nor wrote, or no regular file.
+        OSError
+            If the disk is full or read-only.
+        """
         import torch
 
-        part = path.with_name(f"{path.name}.{os.getpid()}.part")
-        path.parent.mkdir(parents=True, exist_ok=True)
+        content = io.BytesIO()
         torch.save(
             {
                 "run": self.run,
@@ -83,9 +108,19 @@ class RunState:
                 "stopped": self.stopped,
                 "finished": self.finished,
             },
-            part,
+            content,
         )
-        part.replace(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Written by Python, which says of a full disk what it is.
+        with whole_file(path) as temporary:
+            content.write(MARK + hashlib.sha256(content.getbuffer()).hexdigest().encode())
+            temporary.write_bytes(content.getbuffer())
+            if _state_of(path) not in (None, self._written):
+                raise ValueError(
+                    f"{path} was written by another run meanwhile, and is not replaced; give each"
+                    " run a checkpoint of its own."
+                )
+            self._written = _state_of(temporary)
 
     def read(self, path: Path) -> None:
         """Return to the state of the file.
@@ -95,19 +130,23 @@ class RunState:
         ValueError
             If the file is cut short, no checkpoint, or of another run.
         """
-        held = _load(path)
+        state, held = _state_of(path), _load(path)
         shapes = [tuple(weight.shape) for weight in held["weights"]]
         if held["run"] != self.run or shapes != [tuple(w.shape) for w in self._weights]:
             raise ValueError(
                 f"{path} is the checkpoint of another run ({held['run']}), not of this one"
                 f" ({self.run}); give another path, or delete the file to start anew."
             )
-        self._set_weights(held["weights"])
-        self._optimizer.load_state_dict(held["optimizer"])
-        for generator, state in zip(self._generators, held["generators"], strict=True):
-            generator.set_state(state)
+        try:
+            self._set_weights(held["weights"])
+            self._optimizer.load_state_dict(held["optimizer"])
+            for generator, drawn in zip(self._generators, held["generators"], strict=True):
+                generator.set_state(drawn)
+        except (KeyError, RuntimeError, TypeError, ValueError) as error:
+            raise ValueError(f"{path} is damaged, delete it to start anew: {error}") from error
         for name in ("losses", "validation", "best", "stopped", "finished"):
             setattr(self, name, held[name])
+        self._written = state
 
     def _set_weights(self, values: Sequence[torch.Tensor]) -> None:
         import torch
@@ -117,15 +156,34 @@ class RunState:
                 weight.copy_(value)
 
 
-def _load(path: Path) -> dict[str, Any]:
-    import pickle
+def _state_of(path: Path) -> tuple[int, int] | None:
+    """Which file lies at a path and when it was written; None if none does."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_ino, found.st_mtime_ns
 
+
+def _load(path: Path) -> dict[str, Any]:
     import torch
 
+    remedy = "give another path, or delete the file to start anew"
+    content, mark, digest = path.read_bytes().rpartition(MARK)
+    if mark and hashlib.sha256(content).hexdigest().encode() != digest:
+        raise ValueError(f"{path} is cut short or damaged; {remedy}.")
     try:
-        held = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, OSError, EOFError, pickle.UnpicklingError) as error:
-        raise ValueError(f"{path} is cut short or no checkpoint: {error}") from error
-    if not isinstance(held, dict) or "run" not in held:
-        raise ValueError(f"{path} is no checkpoint of a training run.")
+        held = torch.load(
+            io.BytesIO(content if mark else digest), map_location="cpu", weights_only=True
+        )
+    except Exception as error:
+        # What is no checkpoint is read as a pickle, which can go wrong in any way.
+        reason = str(error).partition("\n")[0]
+        raise ValueError(f"{path} is cut short or no checkpoint; {remedy}: {reason}") from error
+    if not isinstance(held, dict) or not all(
+        isinstance(held.get(name, ...), kind) for name, kind in PARTS.items()
+    ):
+        raise ValueError(f"{path} is no checkpoint of a training run; {remedy}.")
+    if not all(isinstance(weight, torch.Tensor) for weight in held["weights"]):
+        raise ValueError(f"{path} holds weights that are no tensors; {remedy}.")
     return held

@@ -6,7 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 from scst_book import contents, tables
+
+from scstlib.datasets import manifests
 
 TOC = """format: jb-book
 root: book/index
@@ -97,3 +100,25 @@ def test_run_times_are_listed_in_the_order_of_the_book(root: Path) -> None:
         "| [Contact maps](../notebooks/foundations/maps.ipynb) | 0 | not run |",
         "| [Neural ODEs](../notebooks/time/odes.ipynb) | 7 | without `lee2019` |",
     ]
+
+
+def test_html_in_a_manifest_is_text_in_the_tables(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where a line of its own would begin a directive."""
+    attack = "x <script>alert(1)</script> <img onerror=alert(1)>\n\n```{raw} html\n<b>\n```\n| y"
+    fields = {
+        "name": "attack", "title": attack, "description": attack, "organism": attack,
+        "assembly": attack, "modality": "Hi-C", "accession": attack,
+        "citation": {"text": attack, "doi": "10.1234/<script>alert(1)</script>"},
+        "licence": {"host": attack, "note": attack}, "known_traps": [attack],
+        "by_hand": {"url": "https://x.org/><script>", "instructions": attack},
+    }  # fmt: skip
+    schema = manifests.manifest_folder() / "schema.json"
+    (tmp_path / "schema.json").write_bytes(schema.read_bytes())
+    (tmp_path / "attack.yml").write_text(yaml.safe_dump(fields))
+    monkeypatch.setattr(manifests, "manifest_folder", lambda: tmp_path)
+    for text in (tables.datasets(tmp_path), tables.dataset_list(tmp_path)):
+        assert "&lt;script&gt;" in text
+        for tag in ("<script", "<img", "<b>", "\n```"):
+            assert tag not in text

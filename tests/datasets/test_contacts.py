@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scstlib.__main__ import main
 from scstlib.datasets import ContactMaps, contact_files, contact_sets, fetch, load, read_manifest
 from scstlib.datasets.contact_files import converted, upper_pixels, write_scool
 from scstlib.datasets.contact_sets import _bins
@@ -157,6 +158,25 @@ def test_conversion_is_kept_and_keyed(cache: Path, tmp_path: Path) -> None:
     assert len(written) == 1
     assert converted("set", "key2", write) != first
     assert len(written) == 2
+
+
+def test_a_converted_file_that_was_damaged_is_made_again(
+    cache: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = converted("set", "key", lambda target: target.write_text("maps"))
+    mark = path.with_suffix(".sha256")
+    for damage in (
+        lambda: path.write_text("mapz"),
+        lambda: path.write_text("ma"),
+        lambda: mark.write_bytes(b"\xff"),
+        mark.unlink,
+    ):
+        assert main(["data", "verify"]) == 0
+        damage()
+        assert main(["data", "verify"]) == 1
+        assert f"{path} is damaged" in capsys.readouterr().out
+        assert converted("set", "key", lambda target: target.write_text("maps")) == path
+        assert path.read_text() == "maps"
 
 
 def test_failed_conversion_leaves_nothing(cache: Path) -> None:

@@ -27,6 +27,20 @@ def test_list_shows_every_set(capsys: pytest.CaptureFixture[str]) -> None:
     assert any("by hand" in line for line in lines)
 
 
+def test_a_manifest_that_is_damaged_does_not_hide_the_others(
+    manifest_folder: Path, toy: Toy, capsys: pytest.CaptureFixture[str]
+) -> None:
+    toy({"one.txt": b"1"})
+    (manifest_folder / "bad.yml").write_text("name: [")
+    (manifest_folder / "lost.yml").symlink_to(manifest_folder / "nowhere")
+    assert main(["list"]) == 1
+    shown = capsys.readouterr()
+    assert shown.out.startswith("toy ")
+    assert [line.split()[:2] for line in shown.err.splitlines()] == [
+        ["error:", "bad.yml"], ["error:", "lost.yml"],
+    ]  # fmt: skip
+
+
 def test_fetch_verify_where(
     toy: Toy, server: Any, cache: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -154,6 +154,27 @@ def test_wrong_download_is_refused(toy: Toy, server: Any, cache: Path) -> None:
     assert not leftovers(cache)
 
 
+def test_a_body_without_an_end_is_cut_off(
+    toy: Toy, server: Any, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As many bytes as are stated reach the disk, and few more leave the server."""
+    toy({"one.txt": FILES["one.txt"]})
+    server.content["one.txt"] = b"1" * 50_000_000
+    written = []
+    write = fetching._Bounded.write
+
+    def counted(self: Any, part: bytes) -> int:
+        written.append(write(self, part))
+        return written[-1]
+
+    monkeypatch.setattr(fetching._Bounded, "write", counted)
+    with pytest.raises(ChecksumError, match=f"{server.url}/one.txt is longer than the 5000 bytes"):
+        fetch("toy")
+    assert sum(written) <= 5000
+    assert not leftovers(cache)
+    assert not (cache / "toy" / "one.txt").exists()
+
+
 @pytest.fixture
 def mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A second mirror folder, after one that does not exist."""
@@ -206,6 +227,19 @@ def test_wrong_gzipped_mirror_file(toy: Toy, cache: Path, mirror: Path, packed: 
     (mirror / "one.txt.gz").write_bytes(packed)
     with (
         pytest.warns(UserWarning, match="one.txt.gz is not a whole gzip file"),
+        pytest.raises(DataUnavailableError),
+    ):
+        fetch("toy")
+    assert not leftovers(cache)
+
+
+def test_gzip_that_unpacks_to_too_much_is_cut_off(toy: Toy, cache: Path, mirror: Path) -> None:
+    toy({"one.txt": FILES["one.txt"]})
+    with gzip.open(mirror / "one.txt.gz", "wb") as stream:
+        for _ in range(50):
+            stream.write(bytes(1_000_000))
+    with (
+        pytest.warns(UserWarning, match=r"one.txt.gz is longer than the 5000 bytes"),
         pytest.raises(DataUnavailableError),
     ):
         fetch("toy")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
-import os.path
+import os
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -97,7 +98,7 @@ MALFORMED: list[tuple[dict[str, Any], str]] = [
     ({"files": [{**FILE, "sha256": "abc"}]}, r"'files\[0\].sha256'"),
     ({"files": [FILE, {**FILE, "path": "c", "bytes": "3"}]}, r"'files\[1\].bytes'"),
     ({"files": [{**FILE, "url": "file:///etc/passwd"}]}, r"'files\[0\].url'"),
-    ({"files": [FILE, FILE]}, r"'files\[1\].path'.*repeats"),
+    ({"files": [FILE, dict(FILE)]}, r"'files\[1\].path'.*repeats"),
     ({"name": "../toy"}, "'name'"),
     ({"name": "other"}, "'name'"),
     *[
@@ -123,6 +124,109 @@ def test_missing_field_is_named(manifest_folder: Path, base: dict[str, Any]) -> 
     (manifest_folder / "toy.yml").write_text(yaml.safe_dump({**content, "files": [FILE]}))
     with pytest.raises(ManifestError, match="organism"):
         read_manifest("toy")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("name", "toy\n"),
+        ("citation.doi", {"text": "made in a test", "doi": "10.1038/nature1\n"}),
+        ("loader", "expression_sets.guo2010\n"),
+        ("files[0].path", [{**FILE, "path": "a.txt\n"}]),
+        ("files[0].url", [{**FILE, "url": "https://example.org/b\n"}]),
+        ("files[0].sha256", [{**FILE, "sha256": "0f" * 32 + "\n"}]),
+        ("files[0].bytes", [{**FILE, "bytes": 10**60}]),
+        ("files[0].bytes", [{**FILE, "bytes": 10**14}]),
+        ("files[0].bytes", [{**FILE, "bytes": 1e60}]),
+        ("files[0].bytes", [{**FILE, "bytes": 3.0}]),
+        ("files[0].bytes", [{**FILE, "bytes": True}]),
+    ],
+)
+def test_no_text_goes_on_behind_its_end_and_no_size_is_out_of_this_world(
+    field: str, value: Any, manifest_folder: Path, base: dict[str, Any]
+) -> None:
+    name = re.split(r"\W", field)[0]
+    (manifest_folder / "toy.yml").write_text(yaml.safe_dump({**base, "files": [FILE], name: value}))
+    with pytest.raises(ManifestError, match=re.escape(f"field '{field}'")):
+        read_manifest("toy")
+
+
+def test_every_pattern_of_the_schema_holds_the_whole_text() -> None:
+    patterns = re.findall(r'"pattern": "(.*?)" *[,}\n]', json.dumps(SCHEMA, indent=1))
+    assert len(patterns) == 7
+    for pattern in patterns:
+        assert pattern.startswith("^")
+        assert pattern.endswith(r"$(?!\\n)")
+
+
+BOMB = "a0: &a0 [x, x]\n" + "".join(
+    f"a{k}: &a{k} [*a{k - 1}, *a{k - 1}, *a{k - 1}, *a{k - 1}]\n" for k in range(1, 30)
+)
+# What is wrong, the document, and what is said of it.
+STRICT = {
+    "bomb of references": (BOMB, "line 1: a reference"),
+    "reference to itself": ("a: &a [*a]", "a reference"),
+    "merged": ("a: {<<: *b}", "a reference"),
+    "a key twice": ("name: toy\ntitle: first\ntitle: second", "line 3: the key 'title' twice"),
+    "a key that is no text": ("? [1, 2]\n: 3", "or no text"),
+    "a tag": ("name: !!str toy", "line 1: a tag"),
+    "an object": ("name: !!python/object/apply:os.getcwd []", "a tag"),
+    "deep": ("[" * 100_000, "nested more than 6 times"),
+    "two documents": ("name: toy\n---\nname: other", "several documents"),
+    "nothing": ("# nothing", "it is empty"),
+    "not closed": ("name: [toy", "expected"),
+    "control characters": ("name: a\x01b", "control characters|not allowed"),
+}
+
+
+@pytest.mark.parametrize("case", STRICT)
+def test_yaml_is_read_strictly_and_at_once(case: str, tmp_path: Path) -> None:
+    text, said = STRICT[case]
+    (tmp_path / "bad.yml").write_text(text)
+    start = time.process_time()
+    with pytest.raises(ManifestError, match=f"^bad.yml is not valid YAML: .*{said}"):
+        parse_manifest(tmp_path / "bad.yml")
+    assert time.process_time() - start < 5
+
+
+def test_numbers_of_old_yaml_are_texts() -> None:
+    text = "[1:30, 010, 0x10, 1e60, 1.5, yes, 2020-01-01, 12, 0, null, ~, '3', 1_000]"
+    assert manifests.strict_yaml(text) == [
+        "1:30", "010", "0x10", "1e60", "1.5", "yes", "2020-01-01", 12, 0, None, None, "3", "1_000",
+    ]  # fmt: skip
+
+
+def test_what_was_written_is_what_the_safe_loader_reads() -> None:
+    for path in manifests.manifest_folder().glob("*.yml"):
+        text = path.read_text(encoding="utf-8")
+        assert manifests.strict_yaml(text) == yaml.safe_load(text)
+
+
+def test_a_manifest_is_a_small_file_in_utf_8(tmp_path: Path) -> None:
+    path = tmp_path / "bad.yml"
+    path.write_bytes("name: toy".encode("utf-16"))
+    with pytest.raises(ManifestError, match=r"bad.yml is not UTF-8"):
+        parse_manifest(path)
+    path.write_bytes(b"#" * (manifests.LARGEST + 1))
+    with pytest.raises(ManifestError, match=r"bad.yml has more than 1000000 bytes"):
+        parse_manifest(path)
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(ManifestError, match=r"bad.yml is no regular file"):
+        parse_manifest(path)
+    path.unlink()
+    path.symlink_to(tmp_path / "nowhere")
+    with pytest.raises(ManifestError, match=r"bad.yml cannot be read: No such file"):
+        parse_manifest(path)
+
+
+def test_what_the_schema_says_of_a_long_value_is_short(
+    manifest_folder: Path, base: dict[str, Any]
+) -> None:
+    (manifest_folder / "toy.yml").write_text(yaml.safe_dump({**base, "files": "x" * 100_000}))
+    with pytest.raises(ManifestError, match="'files'") as caught:
+        read_manifest("toy")
+    assert len(str(caught.value)) < 400
 
 
 def test_yaml_cannot_build_objects(tmp_path: Path) -> None:

@@ -332,6 +332,11 @@ def test_bad_cells(files: dict[str, Any], folder: Path, tmp_path: Path) -> None:
         build(files, targets={"bipotnet": folder / "bipotent.cool"})
 
 
+def test_expression_is_cells_or_files(files: dict[str, Any]) -> None:
+    with pytest.raises(TypeError, match="cells are an AnnData, not a DataFrame"):
+        build(files, expression=pd.DataFrame({"INS": [1.0]}))
+
+
 def test_genes_from_bed_and_gtf(
     organism: Any, files: dict[str, Any], folder: Path, tmp_path: Path
 ) -> None:

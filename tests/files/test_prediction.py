@@ -50,7 +50,8 @@ def out(tmp_path: Path) -> Path:
 
 def predict(folder: Path, out: Path, *, overwrite: bool = False, **options: Any) -> dict[str, Path]:
     """Maps of the organism's files, by a model that copies the bulk map."""
-    given = {name: options.pop(name) for name in ("stride", "depth") if name in options}
+    own = ("stride", "depth", "batch_size")
+    given = {name: options.pop(name) for name in own if name in options}
     inputs = read_inputs(
         f"{folder}/bulk.mcool::resolutions/50000", folder / "cells.h5ad", window=16, **options
     )
@@ -124,6 +125,9 @@ def test_refused_outputs_strides_and_models(folder: Path, out: Path, tmp_path: P
         predict(folder, out, stride=17)
     with pytest.raises(ValueError, match="model holds CopyNearest, not a model of contact maps"):
         predict_contacts(CopyNearest(), object(), out)  # type: ignore[arg-type]
+    for size in (0, -1, 2.5, True, "4"):
+        with pytest.raises(ValueError, match=f"batch_size must be a whole .*not {size!r}"):
+            predict(folder, out, batch_size=size)
     assert list(out.parent.iterdir()) == []
     bulk = tmp_path / "bulk.stem.cool"
     small(bulk, np.ones((64, 64), dtype=int))

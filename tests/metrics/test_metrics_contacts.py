@@ -117,6 +117,18 @@ def test_constant_maps_have_no_correlation(name, maps):
 
 
 @all_pair_metrics
+@pytest.mark.parametrize("value", [np.inf, -np.inf])
+def test_an_infinite_pixel_is_refused(name, maps, value):
+    """One such pixel once moved scores by little, so that nothing showed."""
+    right, wrong = maps(2, BINS, 0), maps(2, BINS, 0).copy()
+    wrong[1, 3, 5] = wrong[1, 5, 3] = value
+    with pytest.raises(ValueError, match="prediction holds 2 infinite pixels"):
+        PAIR_METRICS[name](wrong, right)
+    with pytest.raises(ValueError, match="target holds 2 infinite pixels"):
+        PAIR_METRICS[name](right, wrong)
+
+
+@all_pair_metrics
 def test_mismatched_shapes_are_refused(name, maps):
     with pytest.raises(ValueError, match="one shape"):
         PAIR_METRICS[name](maps(2, BINS, 0), maps(3, BINS, 0))

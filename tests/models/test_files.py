@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import save_file
 
 from scstlib.leakage import LeakageError, check_evaluation, record_fit
@@ -114,6 +115,104 @@ def test_what_is_no_model_is_refused(tmp_path):
         read_model(path)
     with pytest.raises(FileNotFoundError, match="there is no model file"):
         read_model(tmp_path / "none")
+
+
+HEADERS = {
+    "null": (None, "holds no scstlib model"),
+    "a list": ([1, 2], "holds no scstlib model"),
+    "no model": ({"model": None}, "holds no scstlib model"),
+    "a model that is a list": ({"model": ["Line"]}, "holds no scstlib model"),
+    "no version": ({"file_version": None}, "header is incomplete"),
+    "version true": ({"file_version": True}, "header is incomplete"),
+    "version 2.0": ({"file_version": 2.0}, "header is incomplete"),
+    "version 0": ({"file_version": 0}, "is of file version 0; the first one is 1"),
+    "version -1": ({"file_version": -1}, "is of file version -1"),
+    "no settings": ({"settings": None}, "header is incomplete"),
+    "settings in a list": ({"settings": ["slope"]}, "header is incomplete"),
+    "nothing learned": ({"learned": 3}, "header is incomplete"),
+    "no digest": ({"digest": None}, "is damaged"),
+}
+
+
+@pytest.mark.parametrize("case", HEADERS)
+def test_a_header_that_is_wrong_is_one_error(case, path):
+    change, said = HEADERS[case]
+    header = header_of(path) | change if isinstance(change, dict) else change
+    save_file(read_model(path).tensors, path, {"scstlib": json.dumps(header)})
+    with pytest.raises(ValueError, match=f"{path} .*{said}"):
+        read_model(path)
+
+
+def test_a_header_that_is_deep_or_no_json_is_refused(path):
+    for text in ("[" * 100_000, '{"model": "Line"', "Line"):
+        save_file({"weights": torch.zeros(2)}, path, {"scstlib": text})
+        with pytest.raises(ValueError, match="cut short or not a model file"):
+            read_model(path)
+
+
+PARTS = {"n": 2}, {"weights": torch.arange(3.0)}
+# What is in the file, with a digest that fits, and what is said of it.
+NOT_WHOLE = {
+    "a setting of another type": ({"sizes": 3}, *PARTS, "not iterable"),
+    "nothing learned": ({}, {}, PARTS[1], "it lacks 'n'"),
+    "no weights": ({}, PARTS[0], {}, "it lacks 'weights'"),
+    "a record that is none": ({}, *PARTS[:1], {**PARTS[1], "fitted_on": torch.zeros(9)}, "record"),
+}
+
+
+@pytest.mark.parametrize("case", NOT_WHOLE)
+def test_a_file_that_does_not_hold_all_of_its_model_says_what_differs(case, tmp_path):
+    settings, learned, tensors, said = NOT_WHOLE[case]
+    write_model(tmp_path / "line", "Line", settings, learned, tensors)
+    with pytest.raises(ValueError, match=f"line does not hold a Line .*{said}"):
+        Line.load(tmp_path / "line", device="cpu")
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_weights_that_are_not_finite_are_neither_written_nor_read(value, path, monkeypatch):
+    weights = {"weights": torch.tensor([1.0, value, value])}
+    with pytest.raises(ValueError, match="Line holds 2 NaN or infinite numbers in weights"):
+        write_model(path, "Line", {}, {}, weights)
+    monkeypatch.setattr(files, "_check_finite", lambda *_: None)
+    write_model(path, "Line", {}, {}, weights)
+    monkeypatch.undo()
+    with pytest.raises(ValueError, match=f"{path} holds 2 NaN or infinite numbers in weights"):
+        read_model(path)
+
+
+def test_a_device_that_is_not_there_is_no_fault_of_the_file(path):
+    with pytest.raises(ValueError, match=r"^device must be .auto"):
+        Line.load(path, device="gpu9")
+
+
+FIRST = sorted(Path(__file__).parent.rglob("*version*.safetensors"))
+
+
+@pytest.mark.parametrize("first", FIRST, ids=lambda path: path.stem)
+def test_a_file_without_a_digest_in_which_something_is_missing_is_refused(first, tmp_path):
+    """Members are dropped, renamed, reshaped and made NaN, one by one."""
+    with safe_open(first, framework="pt") as file:
+        about, names = file.metadata(), file.keys()
+        tensors = {name: file.get_tensor(name) for name in names}
+    path = tmp_path / "damaged"
+
+    def refused(changed: dict[str, torch.Tensor]) -> None:
+        save_file(changed, path, about)
+        with pytest.raises(ValueError, match=str(path)):
+            load(path, device="cpu")
+
+    for name in names[:: max(1, len(names) // 12)]:
+        rest = {each: value for each, value in tensors.items() if each != name}
+        refused(rest)
+        refused(rest | {f"{name}x": tensors[name]})
+        if name.startswith(("network.", "drift.")):
+            refused(rest | {name: tensors[name][..., None].clone()})
+        if tensors[name].is_floating_point():
+            refused(rest | {name: torch.full_like(tensors[name], np.nan)})
+    header = json.loads(about["scstlib"])
+    about = {"scstlib": json.dumps(header | {"settings": {"variant": "default", "model": 3}})}
+    refused(tensors)
+    assert len(FIRST) == 5
 
 
 def test_the_file_of_another_class_is_refused(path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from inspect import signature
+from math import inf, nan
 
 import numpy as np
 import pytest
@@ -16,6 +17,12 @@ from scstlib.models.settings import (
     explain_arguments,
     layer_widths,
 )
+from scstlib.models.spatial.baselines import BulkRidge
+from scstlib.models.spatial.trees import ContactTrees
+from scstlib.models.temporal.flow_matching import FlowMatching
+from scstlib.models.temporal.gaussian_process import PathGaussianProcess
+from scstlib.models.temporal.transport import DisplacementInterpolation
+from scstlib.models.temporal.trees import DisplacementTrees
 
 
 class Model:
@@ -101,10 +108,12 @@ def test_a_number_that_is_not_whole_or_too_small_is_named(value):
 
 POSITIVE = [("learning_rate", 0.0), ("learning_rate", "fast"), ("validate_every", 0)]
 POSITIVE += [("patience", 2.5), ("batch_size", 8.5), ("batch_size", True), ("seed", -1)]
+POSITIVE += [("seed", "0"), ("seed", 2**40), ("learning_rate", inf), ("learning_rate", nan)]
 REFUSED = {
-    ScNODE: [("latent_dim", 2.5), ("transport_steps", -1), ("growth", 0.0), ("growth", "free")],
+    ScNODE: [("latent_dim", 2.5), ("transport_steps", -1), ("growth", 0.0), ("growth", "free")]
+    + [("damping", nan), ("damping", inf), ("max_step", nan), ("time_points", 3)],
     PublishedScNODE: [("latent_dim", 0), ("pretrain_steps", 1.5), ("joint_steps", -1)]
-    + [("latent_weight", -1.0), ("n_components", 2.5)],
+    + [("latent_weight", -1.0), ("n_components", 2.5), ("time_points", "0,1")],
     ScGrapHiC: [("n_blocks", 1.5), ("n_steps", 0), ("channels", 8.0), ("crop", True)],
     PublishedScGrapHiC: [("epochs", 1.5), ("width", 32.0), ("residual_blocks", -1)],
 }
@@ -115,6 +124,29 @@ REFUSED = {
     [(model, *each) for model, own in REFUSED.items() for each in POSITIVE + own],
 )
 def test_a_model_refuses_a_setting_that_it_could_not_work_with(model, name, value):
+    with pytest.raises(ValueError, match=f"^{name} must be a .*not {value!r}"):
+        model(**{name: value})
+
+
+SIMPLER = {
+    FlowMatching: [("n_components", 2.5), ("growth", nan), ("path_noise", inf)],
+    DisplacementInterpolation: [("n_components", 0), ("max_cells", 2.5), ("growth", -1)],
+    DisplacementTrees: [("n_components", "6"), ("n_trees", 0), ("learning_rate", nan)],
+    PathGaussianProcess: [("n_components", True), ("max_cells", 0)],
+    BulkRidge: [("strength", nan), ("n_pixels", 0.5), ("spread", -1)],
+    ContactTrees: [("n_pixels", "many"), ("max_leaf_nodes", 1), ("learning_rate", 0)],
+}
+
+
+@pytest.mark.parametrize(
+    ("model", "name", "value"),
+    [
+        (model, *each)
+        for model, own in SIMPLER.items()
+        for each in [*own, ("seed", -1), ("seed", "x"), ("seed", 1.0)]
+    ],
+)
+def test_a_simpler_method_refuses_what_it_could_not_work_with(model, name, value):
     with pytest.raises(ValueError, match=f"^{name} must be a .*not {value!r}"):
         model(**{name: value})
 

@@ -8,7 +8,14 @@ import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
-from scstlib.training import launch, minimise, parameter_dtype, resolve_device, seeded_weights
+from scstlib.training import (
+    launch,
+    minimise,
+    parameter_dtype,
+    resolve_device,
+    run_state,
+    seeded_weights,
+)
 
 
 class Broken(RuntimeError):
@@ -98,6 +105,74 @@ def test_checkpoints_of_another_run_or_cut_short_are_refused(tmp_path):
     path.write_bytes(path.read_bytes()[:-200])
     with pytest.raises(ValueError, match="cut short"):
         noisy_run(checkpoint=path, run="zebrafish")
+
+
+def test_every_flipped_bit_and_every_cut_of_a_checkpoint_is_refused(tmp_path):
+    path = tmp_path / "run.ckpt"
+    noisy_run(checkpoint=path, n_steps=5)
+    right = path.read_bytes()
+    rng = np.random.default_rng(0)
+    wrong = [right[:size] for size in rng.integers(0, len(right) - 90, 40)]
+    for place in rng.integers(0, len(right), 150):
+        changed = bytearray(right)
+        changed[place] ^= 1 << int(rng.integers(8))
+        wrong.append(bytes(changed))
+    for content in wrong:
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=str(path)):
+            noisy_run(checkpoint=path, n_steps=5)
+        assert path.read_bytes() == content, "what is no checkpoint is not overwritten"
+    path.write_bytes(right.rpartition(run_state.MARK)[0])  # As files were before.
+    noisy_run(checkpoint=path, n_steps=5)
+
+
+CONTENTS = {
+    "text": (b"step 3 of 10\n", "cut short or no checkpoint"),
+    "nothing": (b"", "cut short or no checkpoint"),
+    "a list": ([1, 2], "is no checkpoint of a training run"),
+    "an empty one": ({}, "is no checkpoint of a training run"),
+    "no losses": ({"losses": None}, "is no checkpoint of a training run"),
+    "weights that are texts": ({"weights": ["x"]}, "weights that are no tensors"),
+    "weights of another run": ({"weights": [torch.zeros(3)]}, "of another run"),
+    "another number of generators": ({"generators": []}, "is damaged"),
+    "a generator that is none": ({"generators": [torch.zeros(2)]}, "is damaged"),
+    "no optimizer": ({"optimizer": {}}, "is damaged"),
+}
+
+
+@pytest.mark.parametrize("case", CONTENTS)
+def test_what_is_no_checkpoint_is_named_and_kept(case, tmp_path):
+    path = tmp_path / "run.ckpt"
+    noisy_run(checkpoint=path, n_steps=5)
+    content, said = CONTENTS[case]
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        held = torch.load(path, weights_only=True)
+        torch.save(held | content if isinstance(content, dict) and content else content, path)
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match=f"{path} .*{said}"):
+        noisy_run(checkpoint=path, n_steps=5)
+    assert path.read_bytes() == before
+
+
+def test_two_runs_do_not_write_one_checkpoint(tmp_path):
+    """The one that finds a file which it neither read nor wrote stops."""
+    path = tmp_path / "run.ckpt"
+    line = torch.nn.Parameter(torch.zeros(2))
+
+    def loss_of_step(step: int) -> torch.Tensor:
+        if step == 15:
+            noisy_run(checkpoint=path.with_name("other"), n_steps=5)
+            path.with_name("other").replace(path)
+        return line.square().sum()
+
+    with pytest.raises(ValueError, match="written by another run meanwhile"):
+        minimise(
+            loss_of_step, [line], n_steps=30, learning_rate=0.1, checkpoint=path,
+            checkpoint_every=10,
+        )  # fmt: skip
+    noisy_run(checkpoint=path, n_steps=5)
 
 
 def test_early_stopping_returns_to_the_best_parameters(tmp_path):

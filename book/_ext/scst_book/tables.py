@@ -19,7 +19,7 @@ from typing import Any
 from sphinx.application import Sphinx
 
 from scst_book import contents, results
-from scst_book.markdown import cell, markdown
+from scst_book.markdown import cell, markdown, plain
 
 MARK = re.compile(r"^<!-- table: (\w+) -->$", flags=re.MULTILINE)
 SHOWN = (
@@ -48,25 +48,24 @@ def datasets(root: Path) -> str:
     sections = []
     for name, row in describe().iterrows():
         manifest = read_manifest(str(name))
-        paper = f"[{manifest.citation['text']}](https://doi.org/{row['doi']})"
+        cited, doi = plain(manifest.citation["text"]), plain(row["doi"])
         facts = {
-            "Organism": row["organism"],
-            "Assembly": row["assembly"],
+            "Organism": plain(row["organism"]),
+            "Assembly": plain(row["assembly"] or ""),
             "Modality": row["modality"],
-            "Accession": row["accession"],
-            "Cite": paper if row["doi"] else manifest.citation["text"],
+            "Accession": plain(row["accession"] or ""),
+            "Cite": f"[{cited}](https://doi.org/{doi})" if row["doi"] else cited,
             "Size": f"{row['megabytes']:g} MB in {row['files']} files",
-            "Licence of the host": manifest.licence["host"],
+            "Licence of the host": plain(manifest.licence["host"]),
         }
         if manifest.by_hand:
             facts["Size"] = "fetched by hand"
-            facts["How to fetch"] = (
-                f"{manifest.by_hand['instructions']} <{manifest.by_hand['url']}>"
-            )
+            instructions, url = plain(manifest.by_hand["instructions"]), manifest.by_hand["url"]
+            facts["How to fetch"] = f"{instructions} <{plain(url)}>"
         lines = [f"- {label}: {cell(value)}" for label, value in facts.items() if value]
-        traps = [f"  - {cell(trap)}" for trap in manifest.known_traps]
+        traps = [f"  - {cell(plain(trap))}" for trap in manifest.known_traps]
         lines += ["- Known traps:", *traps] if traps else []
-        head = [f"## {name}", f"**{manifest.title}.** {manifest.description}"]
+        head = [f"## {name}", f"**{plain(manifest.title)}.** {plain(manifest.description)}"]
         sections.append("\n\n".join([*head, "\n".join(lines)]))
     return "\n\n".join(sections)
 
@@ -79,7 +78,7 @@ def dataset_list(root: Path) -> str:
     for name, row in describe().iterrows():
         size = f"{row['megabytes']:g}" if row["megabytes"] else "by hand"
         facts = [row["organism"], row["modality"], row["assembly"], size]
-        rows.append([f"[{name}](#{str(name).lower()})", *(fact or "" for fact in facts)])
+        rows.append([f"[{name}](#{str(name).lower()})", *(plain(fact or "") for fact in facts)])
     return markdown(["data set", "organism", "modality", "assembly", "size in MB"], rows)
 
 

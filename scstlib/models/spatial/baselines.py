@@ -10,7 +10,12 @@ from typing import Self
 import numpy as np
 
 from scstlib.leakage import record_fit
-from scstlib.models.settings import all_or_nothing, explain_arguments
+from scstlib.models.settings import (
+    all_or_nothing,
+    check_not_negative,
+    check_whole,
+    explain_arguments,
+)
 from scstlib.models.spatial.pixels import (
     Smoothing,
     sample_pixels,
@@ -145,6 +150,9 @@ class BulkRidge:
     def __init__(
         self, strength: float = 1e-3, n_pixels: int = 200_000, spread: float = 0.05, seed: int = 0
     ) -> None:
+        given = {"strength": strength, "n_pixels": n_pixels, "spread": spread}
+        check_whole(given, "n_pixels")
+        check_not_negative(given, "strength", "spread")
         self.strength, self.n_pixels, self.spread, self.seed = strength, n_pixels, spread, seed
 
     @all_or_nothing

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from scstlib.leakage import record_fit
-from scstlib.models.settings import all_or_nothing, explain_arguments
+from scstlib.models.settings import all_or_nothing, check_whole, explain_arguments
 from scstlib.models.spatial.protocol import SpatialModel, check_fitted, check_windows, groups_of
 from scstlib.preprocess.expected import distance_means
 
@@ -45,8 +45,7 @@ class ContactEnsemble:
 
     @explain_arguments
     def __init__(self, new_member: Callable[[int], SpatialModel], n_members: int = 5) -> None:
-        if n_members < 2:
-            raise ValueError(f"an ensemble needs at least 2 members, not {n_members}.")
+        check_whole({"n_members": n_members}, "n_members", least=2)
         self.new_member, self.n_members = new_member, n_members
 
     @explain_arguments

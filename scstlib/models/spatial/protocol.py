@@ -34,12 +34,14 @@ from typing import Any, Protocol, Self
 
 import numpy as np
 
+from scstlib.models.settings import check_positive
 from scstlib.preprocess.contacts import contact_unit
 from scstlib.preprocess.windows import SAMPLE, Windows
 from scstlib.splits.parts import listed
 
 #: Column of windows that lists the cell types whose mean expression is the reference.
 REFERENCE = "reference_cell_types"
+LARGEST_DEPTH = 1e6  # Of a prediction, relative to the bulk map; far beyond it float32 ends.
 
 
 class SpatialModel(Protocol):
@@ -160,11 +162,12 @@ def check_prediction(
     Raises
     ------
     ValueError
-        As :func:`check_windows` says, for a depth that is not positive, and naming what differs
-        from the training windows.
+        As :func:`check_windows` says, for a depth that is no positive number or above a million,
+        and naming what differs from the training windows.
     """
-    if not depth > 0:
-        raise ValueError(f"depth must be positive, not {depth}.")
+    check_positive({"depth": depth}, "depth")
+    if depth > LARGEST_DEPTH:
+        raise ValueError(f"depth must be at most {LARGEST_DEPTH:g}, not {depth!r}.")
     check_windows(windows)
     names = windows.track_names if track_names is None else track_names
     check_tracks(windows, names, windows.bin_size if bin_size is None else bin_size)

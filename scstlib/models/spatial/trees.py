@@ -7,7 +7,13 @@ from typing import Self
 import numpy as np
 
 from scstlib.leakage import record_fit
-from scstlib.models.settings import all_or_nothing, explain_arguments
+from scstlib.models.settings import (
+    all_or_nothing,
+    check_not_negative,
+    check_positive,
+    check_whole,
+    explain_arguments,
+)
 from scstlib.models.spatial.pixels import Smoothing, sample_pixels, scale_smoothed
 from scstlib.models.spatial.protocol import check_fitted, check_prediction, check_training
 from scstlib.preprocess.windows import Windows
@@ -54,6 +60,11 @@ class ContactTrees:
         self.max_iter, self.learning_rate = max_iter, learning_rate
         self.max_leaf_nodes, self.min_samples_leaf = max_leaf_nodes, min_samples_leaf
         self.l2_regularization = l2_regularization
+        given = vars(self)
+        check_whole(given, "n_pixels", "max_iter", "min_samples_leaf")
+        check_whole(given, "max_leaf_nodes", least=2)
+        check_positive(given, "learning_rate")
+        check_not_negative(given, "spread", "l2_regularization")
 
     @all_or_nothing
     def fit(self, windows: Windows) -> Self:

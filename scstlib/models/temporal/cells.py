@@ -13,6 +13,7 @@ from scstlib.preprocess.cells import (
     MAX_CELLS_IN_MEMORY,
     CellReader,
     ValueReader,
+    check_anndata,
 )
 
 if TYPE_CHECKING:
@@ -219,6 +220,7 @@ def reader_like(
         If the genes differ from the fitted ones, one of both holds counts and the other does not,
         or for what :class:`ValueReader` refuses.
     """
+    check_anndata(adata)
     check_genes(adata, fitted.genes)
     predicted = fitted.depth is not None and "log1p_cp10k" in adata.layers
     layer = "log1p_cp10k" if predicted else None

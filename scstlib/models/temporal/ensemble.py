@@ -10,7 +10,7 @@ import numpy as np
 
 from scstlib.caller import said_once
 from scstlib.leakage import record_fit
-from scstlib.models.settings import explain_arguments
+from scstlib.models.settings import check_whole, explain_arguments
 from scstlib.models.temporal.protocol import TemporalModel, check_request
 from scstlib.preprocess.cells import measured_time
 
@@ -54,8 +54,7 @@ class Ensemble:
         resample: bool = True,
         seed: int = 0,
     ) -> None:
-        if n_members < 2:
-            raise ValueError(f"an ensemble needs at least 2 members, not {n_members}.")
+        check_whole({"n_members": n_members}, "n_members", least=2)
         self.new_member = new_member
         self.n_members = n_members
         self.resample = resample

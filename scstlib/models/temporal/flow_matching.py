@@ -97,6 +97,7 @@ class FlowMatching(MovedCells):
             check_positive({"growth": growth}, "growth")
         check_not_negative({"path_noise": path_noise}, "path_noise")
         whole = {"matching_steps": matching_steps, "batch_size": batch_size, "max_cells": max_cells}
+        whole["n_components"] = n_components
         check_whole(whole, *whole)
         check_positive({"learning_rate": learning_rate}, "learning_rate")
         self.n_components = n_components

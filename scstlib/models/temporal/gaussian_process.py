@@ -115,7 +115,9 @@ class PathGaussianProcess(MovedCells):
 
     @explain_arguments
     def __init__(self, n_components: int = 6, max_cells: int = 500, seed: int = 0) -> None:
-        check_whole({"max_cells": max_cells}, "max_cells")
+        check_whole(
+            {"n_components": n_components, "max_cells": max_cells}, "n_components", "max_cells"
+        )
         self.n_components = n_components
         self.max_cells = max_cells
         self.seed = seed

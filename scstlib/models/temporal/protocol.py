@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from numbers import Integral
 from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, Self, TypeVar, cast
 
 import numpy as np
@@ -21,12 +20,15 @@ import numpy as np
 from scstlib.caller import warn_caller
 from scstlib.leakage import record_fit
 from scstlib.models.files import SavedModel, under
-from scstlib.models.settings import all_or_nothing, explain_arguments
+from scstlib.models.settings import all_or_nothing, check_whole, explain_arguments
 from scstlib.models.temporal.cells import CellFormat, MeasuredCells, measured_cells
 
 if TYPE_CHECKING:
     from anndata import AnnData
     from torch import Tensor
+
+# Mean intervals of the training times: so far a solver gets in seconds.
+FARTHEST = 1000
 
 
 class CellSampler(Protocol):
@@ -64,7 +66,8 @@ class CellSampler(Protocol):
         ------
         ValueError
             If the model is not fitted, ``n_cells`` is no whole number above 0, ``noise`` is
-            something else, or a time is not finite or one that the model does not reach.
+            something else, or a time is not finite, one that the model does not reach, or 1,000
+            mean intervals away.
         """
         ...
 
@@ -124,13 +127,24 @@ class LatentFlow(TemporalModel, Protocol):
         ...
 
     def velocity(self, latent: np.ndarray, time: float) -> np.ndarray:
-        """Return the velocity of latent points at ``time``, per unit of measured time."""
+        """Return the velocity of latent points at ``time``, per unit of measured time.
+
+        Raises
+        ------
+        ValueError
+            For points or a time that are not finite, or points of another space.
+        """
         ...
 
     def flow(self, latent: np.ndarray, start: float, times: Sequence[float]) -> np.ndarray:
         """Move latent points from ``start`` to each of ``times``; (n_times, n_cells, n_latent).
 
         ``times`` may lie before or after ``start``, in any order.
+
+        Raises
+        ------
+        ValueError
+            As for ``velocity``, and for times more than 1,000 mean intervals away.
         """
         ...
 
@@ -151,17 +165,80 @@ def check_request(
     >>> check_request([0, 1.5], 100)
     [0.0, 1.5]
     """
-    requested = np.atleast_1d(np.asarray(times))
-    if not requested.size or requested.dtype.kind not in "iuf" or not np.isfinite(requested).all():
+    requested = check_times(times)
+    check_whole({"n_cells": n_cells}, "n_cells")
+    if not (isinstance(noise, bool | np.bool_) or (isinstance(noise, str) and noise == "depth")):
+        raise ValueError(f"noise must be True, False or 'depth', not {noise!r}")
+    return requested
+
+
+def check_times(times: Any, name: str = "times") -> list[float]:
+    """Return times as floats.
+
+    Raises
+    ------
+    ValueError
+        For times that are none, not finite or no numbers.
+
+    Examples
+    --------
+    >>> check_times(12, "start")
+    [12.0]
+    >>> check_times([0, float("nan")])
+    Traceback (most recent call last):
+        ...
+    ValueError: times must be one or more finite numbers in the unit of ..., not [0, nan]
+    """
+    try:
+        given = np.asarray(times).ravel()
+    except ValueError:  # Lists of unequal lengths.
+        given = np.array([])
+    if not given.size or given.dtype.kind not in "iuf" or not np.isfinite(given).all():
         raise ValueError(
-            f"times must be one or more finite numbers in the unit of the training times, not"
+            f"{name} must be one or more finite numbers in the unit of the training times, not"
             f" {times!r}"
         )
-    if isinstance(n_cells, bool) or not isinstance(n_cells, Integral) or n_cells < 1:
-        raise ValueError(f"n_cells must be a whole number such as 100, at least 1, not {n_cells!r}")
-    if not (isinstance(noise, bool | np.bool_) or noise == "depth"):
-        raise ValueError(f"noise must be True, False or 'depth', not {noise!r}")
-    return [float(time) for time in requested.ravel()]
+    return [float(time) for time in given]
+
+
+def check_far(times: Sequence[float], measured: np.ndarray) -> None:
+    """Refuse times that lie far beyond the measured ones, (n_times,), on either side.
+
+    Raises
+    ------
+    ValueError
+        If a time is more than ``FARTHEST`` mean intervals away.
+    """
+    interval = (measured.max() - measured.min()) / (len(measured) - 1)
+    for time in (min(times), max(times)):
+        if not measured.min() - FARTHEST * interval <= time <= measured.max() + FARTHEST * interval:
+            raise ValueError(
+                f"time {time:g} lies more than {FARTHEST} mean intervals of {interval:g} away from"
+                f" the training times {measured.min():g} to {measured.max():g}: nothing can be said"
+                " of it."
+            )
+
+
+def check_latent(latent: Any, n_latent: int) -> np.ndarray:
+    """Return latent points as an array (..., n_latent).
+
+    Raises
+    ------
+    ValueError
+        For points that are no numbers, not finite, or of another space.
+    """
+    points = np.asarray(latent)
+    if points.dtype.kind not in "iuf" or points.ndim < 2 or points.shape[-1] != n_latent:
+        raise ValueError(
+            f"latent points must be numbers of shape (n, {n_latent}), not {points.dtype} of shape"
+            f" {points.shape}; encode(adata) gives them"
+        )
+    if not np.isfinite(points).all():
+        raise ValueError(
+            f"{int((~np.isfinite(points)).any(axis=-1).sum())} latent points are NaN or infinite:"
+            " leave them out"
+        )
+    return points
 
 
 def check_reach(times: Sequence[float], measured: np.ndarray) -> None:
@@ -177,8 +254,9 @@ def check_reach(times: Sequence[float], measured: np.ndarray) -> None:
     Raises
     ------
     ValueError
-        If a time lies before the first training time.
+        If a time lies before the first training time, or as :func:`check_far` says.
     """
+    check_far(times, measured)
     if min(times) < measured[0]:
         raise ValueError(
             f"time {min(times)} lies before the first training time {measured[0]}, where no path"
@@ -283,6 +361,7 @@ class KeptCellsModel(FittedOnCells[MeasuredCells]):
         """
         requested = check_request(times, n_cells, noise)
         cells, rng = self._fitted(), np.random.default_rng(seed)
+        check_far(requested, cells.times)
         # Noise that is not drawn one by one is there or not: "depth" asks for cells without it.
         populations = [
             self._draw(cells, time, n_cells, rng, noise != "depth" and bool(noise))

@@ -67,6 +67,8 @@ class DisplacementInterpolation(KeptCellsModel):
         growth: float | None = None,
     ) -> None:
         check_whole({"max_cells": max_cells}, "max_cells")
+        if n_components is not None:
+            check_whole({"n_components": n_components}, "n_components")
         if growth is not None:
             check_positive({"growth": growth}, "growth")
         if residuals and n_components is None:

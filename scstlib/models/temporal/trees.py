@@ -71,7 +71,8 @@ class DisplacementTrees(MovedCells):
         seed: int = 0,
     ) -> None:
         check_choices({"kind": kind}, {"kind": ("forest", "boosting")})
-        numbers = {"n_trees": n_trees, "min_leaf": min_leaf, "max_cells": max_cells}
+        numbers = {"n_components": n_components, "n_trees": n_trees, "min_leaf": min_leaf}
+        numbers["max_cells"] = max_cells
         check_whole(numbers, *numbers)
         check_positive({"learning_rate": learning_rate}, "learning_rate")
         self.kind = kind

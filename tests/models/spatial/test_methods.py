@@ -131,9 +131,11 @@ def test_maps_in_double_precision_are_predicted_in_single(name, fitted, test):
 def test_depth_is_a_factor(name, fitted, test):
     model = fitted[name]
     np.testing.assert_allclose(model.predict(test, depth=3.0), 3 * model.predict(test), rtol=1e-5)
-    for depth in (0, -1.0, np.nan):
-        with pytest.raises(ValueError, match="depth must be positive"):
+    for depth in (0, -1.0, np.nan, np.inf, "2", True, None, 1j):
+        with pytest.raises(ValueError, match=f"depth must be a positive number, not {depth!r}"):
             model.predict(test, depth=depth)
+    with pytest.raises(ValueError, match=r"depth must be at most 1e\+06, not 1e\+30"):
+        model.predict(test, depth=1e30)
 
 
 def test_how_deep_the_target_of_a_cell_type_is_is_not_learned(name, windows):

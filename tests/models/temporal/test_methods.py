@@ -97,7 +97,7 @@ def test_every_kind_of_noise_can_be_asked_for(name: str):
     [
         ({"noise": "bogus"}, "noise must be True, False or 'depth', not 'bogus'"),
         ({"noise": None}, "noise"),
-        ({"n_cells": 10.0}, "n_cells must be a whole number such as 100, at least 1, not 10.0"),
+        ({"n_cells": 10.0}, "n_cells must be a whole number, at least 1, not 10.0"),
         ({"n_cells": True}, "n_cells"),
         ({"n_cells": 0}, "n_cells"),
         ({"times": []}, "times"),
@@ -106,11 +106,72 @@ def test_every_kind_of_noise_can_be_asked_for(name: str):
         ({"times": ["1.0"]}, "finite numbers"),
         ({"times": [True]}, "finite numbers"),
         ({"times": [np.timedelta64(1, "h")]}, "finite numbers"),
+        ({"times": [1j]}, "finite numbers"),
+        ({"times": None}, "finite numbers"),
+        ({"times": [[1.0], [1.0, 2.0]]}, "finite numbers"),
+        ({"times": [1e300]}, r"time 1e\+300 lies more than 1000 mean intervals of 1.5 away"),
+        ({"times": [1.0, -1e7]}, "time -1e.07 lies more than 1000 mean intervals"),
+        ({"noise": np.array([1, 2])}, "noise must be True, False or 'depth'"),
+        ({"seed": -1}, "seed must be a whole number, at least 0, not -1"),
+        ({"seed": "x"}, "seed must be a whole number, at least 0, not 'x'"),
+        ({"seed": 2.0}, "seed must be a whole number, at least 0, not 2.0"),
+        ({"seed": True}, "seed must be a whole number, at least 0, not True"),
+        ({"seed": None}, "seed must be a whole number"),
+        ({"seed": 2**32}, "seed must be a whole number, at most 4294967295, not 4294967296"),
     ],
 )
 def test_a_request_that_means_nothing_is_refused(name: str, request_: Any, words: str):
     with pytest.raises(ValueError, match=words):
         fitted_once(name).sample(**{"times": [1.0], "n_cells": 5, **request_})
+
+
+FLOWS = ("scNODE as published", "scNODE")
+NOWHERE = (np.nan, np.inf, -np.inf, 1j, True, "0", None, [])
+
+
+@pytest.mark.parametrize("flow", FLOWS)
+def test_nothing_flows_from_or_to_a_time_that_is_none(flow: str):
+    """Such a time once gave what happened to lie in memory."""
+    model = fitted_once(flow)
+    points = model.encode(series([0.0, 1.0, 3.0]))[:4]
+    assert np.isfinite(model.flow(points, 0.0, [1.0, -0.5, 0.0])).all()
+    for time in NOWHERE:
+        with pytest.raises(ValueError, match="start must be one or more finite numbers"):
+            model.flow(points, time, [1.0])
+        for times in ([time], [1.0, time]) if time not in (True,) else ([time],):
+            with pytest.raises(ValueError, match="times must be one or more finite numbers"):
+                model.flow(points, 0.0, times)
+        with pytest.raises(ValueError, match="time must be one or more finite numbers"):
+            model.velocity(points, time)
+    for far in (1e300, -1e300, 1e5):
+        with pytest.raises(ValueError, match="lies more than 1000 mean intervals"):
+            model.flow(points, 0.0, [1.0, far])
+        with pytest.raises(ValueError, match="lies more than 1000 mean intervals"):
+            model.flow(points, far, [1.0])
+
+
+@pytest.mark.parametrize("flow", FLOWS)
+def test_points_that_are_none_are_refused(flow: str):
+    model = fitted_once(flow)
+    with pytest.raises(TypeError, match="cells are an AnnData, not a str"):
+        model.encode("cells.h5ad")
+    points = model.encode(series([0.0, 1.0, 3.0]))[:4].astype(float)
+    broken = points.copy()
+    broken[1] = np.nan
+    wrong = {
+        "1 latent points are NaN or infinite": broken,
+        "latent points must be numbers of shape": points[:, :-1],
+        "not float64 of shape": points[0],
+        "not complex128": points * 1j,
+        "not bool": points > 0,
+        "not <U": points.astype(str),
+    }
+    for said, latent in wrong.items():
+        for call in (model.decode, lambda z: model.velocity(z, 0.0)):
+            with pytest.raises(ValueError, match=said):
+                call(latent)
+        with pytest.raises(ValueError, match=said):
+            model.flow(latent, 0.0, [1.0])
 
 
 def test_a_model_that_is_not_fitted_says_so(name: str):

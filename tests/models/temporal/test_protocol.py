@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import anndata
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,6 +9,7 @@ from scipy.sparse import csr_matrix
 
 from scstlib.models.temporal.cells import measured_cells
 from scstlib.models.temporal.protocol import check_request
+from scstlib.preprocess.cells import measured_time
 from scstlib.preprocess.expression import ShiftedLog
 
 
@@ -131,6 +133,35 @@ def test_bad_counts_are_named(moving_counts):
     negative.X[0, 0] = -1
     with pytest.raises(ValueError, match="negative"):
         measured_cells(negative, "time")
+
+
+@pytest.mark.parametrize("kind", ["cells.h5ad", pd.DataFrame({"time": [0.0, 1.0]}), None, 3])
+def test_what_is_no_anndata_is_named(kind):
+    for read in (measured_cells, measured_time):
+        with pytest.raises(TypeError, match=f"cells are an AnnData, not a {type(kind).__name__}"):
+            read(kind, "time")
+
+
+@pytest.mark.parametrize("dtype", [bool, complex, object, str])
+def test_values_that_are_no_numbers_are_refused(moving_counts, dtype):
+    moving_counts.X = moving_counts.X.astype(dtype)
+    with pytest.raises(ValueError, match=r"adata.X holds .*, not numbers"):
+        measured_cells(moving_counts, "time")
+
+
+@pytest.mark.parametrize("dtype", [bool, complex])
+def test_times_are_real_numbers(moving, dtype):
+    moving.obs["time"] = moving.obs["time"].astype(dtype)
+    with pytest.raises(ValueError, match="not numbers; convert it first"):
+        measured_cells(moving, "time")
+
+
+def test_a_backed_file_that_was_closed_is_named(moving, tmp_path):
+    moving.write_h5ad(tmp_path / "cells.h5ad")
+    backed = anndata.read_h5ad(tmp_path / "cells.h5ad", backed="r")
+    backed.file.close()
+    with pytest.raises(ValueError, match=r"cells.h5ad was closed: open it again"):
+        measured_cells(backed, "time")
 
 
 @pytest.mark.parametrize(("times", "n_cells"), [([], 5), ([np.nan], 5), ([1.0], 0)])

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from scstlib.leakage import record_fit
-from scstlib.models.files import SavedModel, under
+from scstlib.models.files import SavedModel, load_weights, under
 from scstlib.models.settings import (
     all_or_nothing,
     check_not_negative,
@@ -391,7 +391,7 @@ class ScGrapHiC(SavedModel):
         for name in LEARNED_ARRAYS:
             setattr(self, f"{name}_", tensors[name].numpy())
         network = self._new_network()
-        network.load_state_dict(under("network", tensors))
+        load_weights(network, under("network", tensors), "channels, pair_channels and n_blocks")
         self.network_ = network.to(resolve_device(device)).eval()
 
 

@@ -445,11 +445,11 @@ class PublishedScGrapHiC(SavedModel):
         self.scaler_ = None
         if scaler := under("scaler", tensors):
             self.scaler_ = TrackScaler("minmax")
-            for name, value in scaler.items():
-                setattr(self.scaler_, f"{name}_", value.numpy())
+            for name in ("offset", "scale"):
+                setattr(self.scaler_, f"{name}_", scaler[name].numpy())
         weights = under("network", tensors)
-        network = self._new_network()
-        network.to(weights["decoder.conv.weight"].dtype).load_state_dict(weights)
+        network = self._new_network().to(weights["decoder.conv.weight"].dtype)
+        load_weights(network, weights, f"{', '.join(SIZES)} and the tracks")
         self.network_ = network.to(resolve_device(device)).eval()
 
 

@@ -26,7 +26,7 @@ import torch
 from torch import Tensor
 
 from scstlib.leakage import record_fit
-from scstlib.models.files import under
+from scstlib.models.files import load_weights, under
 from scstlib.models.settings import (
     all_or_nothing,
     check_choices,
@@ -37,7 +37,14 @@ from scstlib.models.settings import (
     layer_widths,
 )
 from scstlib.models.temporal.cells import reader_like
-from scstlib.models.temporal.protocol import FittedOnCells, check_reach, check_request
+from scstlib.models.temporal.protocol import (
+    FittedOnCells,
+    check_far,
+    check_latent,
+    check_reach,
+    check_request,
+    check_times,
+)
 from scstlib.models.temporal.scnode.count_factors import CountFactors, fit_count_factors
 from scstlib.models.temporal.scnode.drift import (
     MAX_COMPARED,
@@ -565,12 +572,13 @@ class ScNODE(FittedOnCells[LatentCells]):
 
     def decode(self, latent: np.ndarray) -> np.ndarray:
         """Return the expected values, (n, n_genes), at latent points (n, n_latent)."""
-        self._fitted()
+        latent = check_latent(latent, self._fitted().points.shape[1])
         return self.factors_.expected_values(self._tensor(latent)).cpu().numpy()
 
     def velocity(self, latent: np.ndarray, time: float) -> np.ndarray:
         """Return the velocity (n, n_latent) of latent points, per unit of measured time."""
-        self._fitted()
+        latent = check_latent(latent, self._fitted().points.shape[1])
+        (time,) = check_times(time, "time")
         return self.field_.velocity(latent, time)
 
     def flow(self, latent: np.ndarray, start: float, times: Sequence[float]) -> np.ndarray:
@@ -578,8 +586,16 @@ class ScNODE(FittedOnCells[LatentCells]):
 
         ``times`` may lie before or after ``start``, in any order; the path does not depend on
         which of them are asked for.
+
+        Raises
+        ------
+        ValueError
+            If the model is not fitted, or for points or times that are not finite, points of
+            another space, and times more than 1,000 mean intervals away.
         """
-        self._fitted()
+        latent = check_latent(latent, self._fitted().points.shape[1])
+        (start,), times = check_times(start, "start"), check_times(times)
+        check_far([start, *times], self.field_.clock.points)
         return self.field_.flow(latent, start, times)
 
     def _device(self) -> torch.device:
@@ -621,7 +637,7 @@ class ScNODE(FittedOnCells[LatentCells]):
         kind = CountFactors if cells.depth is not None else ValueFactors
         self.factors_ = kind(**factors, **learned["factors"])
         drift = TimedDrift(cells.points.shape[1], self.drift_hidden, self.drift_activation)
-        drift.load_state_dict(under("drift", tensors))
+        load_weights(drift, under("drift", tensors), "latent_dim and drift_hidden")
         self.field_ = DriftField(drift.to(where), self._clock(), self.max_step, learned["damping"])
         self.pool_ = self.start_ = None
         if "pool" in learned:  # Older files have none: their drift alone predicts.

@@ -10,12 +10,28 @@ import numpy as np
 def time_points_of(times: Sequence[float] | np.ndarray | None) -> tuple[float, ...] | None:
     """Return the times of a series, ascending; None stays None.
 
+    Raises
+    ------
+    ValueError
+        For what is no list of at least two different, finite numbers.
+
     Examples
     --------
     >>> time_points_of([24, 0, 12])
     (0.0, 12.0, 24.0)
     """
-    return None if times is None else tuple(sorted(float(time) for time in times))
+    if times is None:
+        return None
+    try:
+        given = np.asarray(times)
+    except ValueError:  # Lists of unequal lengths.
+        given = np.array([])
+    numbers = given.ndim == 1 and given.dtype.kind in "iuf" and bool(np.isfinite(given).all())
+    if not numbers or len(set(given.tolist())) < 2:
+        raise ValueError(
+            f"time_points must be a list of two or more numbers such as [0, 12, 24], not {times!r}."
+        )
+    return tuple(sorted(float(time) for time in given))
 
 
 class ModelTime:

@@ -38,7 +38,14 @@ from scstlib.models.temporal.cells import (
     measured_cells,
     reader_like,
 )
-from scstlib.models.temporal.protocol import FittedOnCells, check_reach, check_request
+from scstlib.models.temporal.protocol import (
+    FittedOnCells,
+    check_far,
+    check_latent,
+    check_reach,
+    check_request,
+    check_times,
+)
 from scstlib.models.temporal.scnode.model_time import ModelTime, time_points_of
 from scstlib.models.temporal.scnode.published_network import ACTIVATIONS, OdeField, ScNODENetwork
 from scstlib.models.temporal.scnode.published_training import (
@@ -413,13 +420,15 @@ class PublishedScNODE(FittedOnCells[MeasuredCells]):
     def decode(self, latent: np.ndarray) -> np.ndarray:
         """Return the values, (n, n_genes), of latent points (n, latent_dim)."""
         network = self._network()
+        latent = check_latent(latent, self.latent_dim)
         with torch.no_grad():
             decoded: Tensor = network.obs_decoder(network.tensor(latent))
         return decoded.cpu().numpy()
 
     def velocity(self, latent: np.ndarray, time: float) -> np.ndarray:
         """Return the velocity (n, latent_dim) of latent points, per unit of measured time."""
-        return self._field().velocity(latent, time)
+        field, (time,) = self._field(), check_times(time, "time")
+        return field.velocity(check_latent(latent, self.latent_dim), time)
 
     def flow(self, latent: np.ndarray, start: float, times: Sequence[float]) -> np.ndarray:
         """Move latent points from ``start`` to each of ``times``; (n_times, n, latent_dim).
@@ -427,8 +436,17 @@ class PublishedScNODE(FittedOnCells[MeasuredCells]):
         ``times`` may lie on both sides of ``start``; to those before it the ODE is integrated
         backwards. Without a bound on the steps they end at the requested times and at the
         training times on the way.
+
+        Raises
+        ------
+        ValueError
+            If there are no weights, or for points or times that are not finite, points of another
+            space, and times more than 1,000 mean intervals away.
         """
-        return self._field().flow(latent, start, times)
+        field, latent = self._field(), check_latent(latent, self.latent_dim)
+        (start,), times = check_times(start, "start"), check_times(times)
+        check_far([start, *times], field.clock.points)
+        return field.flow(latent, start, times)
 
     def load_published(
         self,
@@ -511,7 +529,7 @@ class PublishedScNODE(FittedOnCells[MeasuredCells]):
             super()._restore(learned, tensors, device)
         weights = under("network", tensors)
         network = self._new_network(weights[GENES_OF].shape[1]).to(weights[GENES_OF].dtype)
-        network.load_state_dict(weights)
+        load_weights(network, weights, "latent_dim and the widths of the hidden layers")
         self.network_ = network.to(resolve_device(device))
 
     def _new_network(self, n_genes: int) -> ScNODENetwork:

@@ -107,7 +107,7 @@ def test_before_training_the_prediction_is_the_smoothed_bulk(windows):
 
 def test_depth_is_a_factor(fitted, windows):
     assert np.allclose(fitted.predict(windows, depth=2.0), 2 * fitted.predict(windows), rtol=1e-6)
-    with pytest.raises(ValueError, match="depth must be positive"):
+    with pytest.raises(ValueError, match="depth must be a positive number"):
         fitted.predict(windows, depth=0)
 
 
