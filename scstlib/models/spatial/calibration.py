@@ -20,6 +20,7 @@ from scstlib.preprocess.windows import Windows
 #: Takes contacts (n, bins, bins), NaN in masked bins, and their windows; returns numbers (n, ...).
 Summary = Callable[[np.ndarray, Windows], Any]
 
+FEW = 100  # Pixels, too few for a quantile.
 SPREAD = 0.05  # Variance of a factor that is not counting noise, as regressions on pixels have it.
 
 
@@ -69,8 +70,13 @@ class Validation:
         equal = np.full(n_members, 1 / n_members)
         return best_shares(np.zeros(n_members), (noise - errors) / best, equal)
 
-    def factor_by_distance(self, mean: np.ndarray, spread: np.ndarray) -> np.ndarray:
-        """Return what the spread of pixels is too small by at each distance, (bins,)."""
+    def errors_by_distance(
+        self, mean: np.ndarray, spread: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return what the spread of pixels is too small by, and their relative error, both (bins,).
+
+        Both are by distance; the relative error is the root mean square over pixels.
+        """
         # As deep as the targets, sample by sample: their depth is not what is uncertain.
         share = self.share(mean)
         excess = (self.counts - share * mean) ** 2 - share * mean
@@ -85,7 +91,24 @@ class Validation:
             (np.nansum(excess[near]), np.nansum(squared[near]))
             for near in (slice(max(0, d - 1 - d // 5), d + 2 + d // 5) for d in range(len(excess)))
         ]
-        return np.array([np.sqrt(max(e, 0) / s) if s > 0 else 1.0 for e, s in pooled])
+        factor = np.array([np.sqrt(max(e, 0) / s) if s > 0 else 1.0 for e, s in pooled])
+        return factor, factor * np.sqrt(np.nan_to_num(squared))
+
+    def reach_of_pixels(self, mean: np.ndarray, deviation: np.ndarray, level: float) -> float:
+        """Return how many deviations an interval of a pixel reaches to either side.
+
+        It is the quantile of errors where these exceed counting noise, whose shape is another; with
+        fewer than ``FEW`` such pixels, that of a normal distribution.
+        """
+        from scipy.stats import norm
+
+        share = self.share(mean)
+        error, noise = (share * deviation) ** 2, share * mean
+        clear = usable_pixels(self.windows) & (error > noise) & (mean > 0)
+        if clear.sum() < FEW:
+            return float(norm.ppf((1 + level) / 2))
+        off = np.abs(self.counts - share * mean)[clear] / np.sqrt(error + noise)[clear]
+        return float(np.quantile(off, level))
 
     def deviation_of(
         self, summary: Summary, mean: np.ndarray, centre: np.ndarray, spread: np.ndarray
@@ -152,6 +175,20 @@ def summarise(summary: Summary, contacts: np.ndarray, windows: Windows) -> np.nd
             f" {found.shape}"
         )
     return found
+
+
+def spread_about(centre: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Return the root mean square difference (...) of values (members, ...) from a centre (...)."""
+    spread: np.ndarray = np.sqrt(((values - centre) ** 2).sum(axis=0) / (len(values) - 1))
+    return spread
+
+
+def by_distance(values: np.ndarray, maps: np.ndarray) -> np.ndarray:
+    """Return values (distances,) at the pixels of maps, (bins, bins); beyond the last, the last."""
+    bins = maps.shape[-1]
+    distance = np.abs(np.subtract.outer(np.arange(bins), np.arange(bins)))
+    placed: np.ndarray = values[np.minimum(distance, len(values) - 1)]
+    return placed
 
 
 def usable_pixels(windows: Windows) -> np.ndarray:

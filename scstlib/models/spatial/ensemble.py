@@ -14,7 +14,13 @@ import numpy as np
 
 from scstlib.leakage import record_fit
 from scstlib.models.settings import all_or_nothing, explain_arguments
-from scstlib.models.spatial.calibration import Summary, Validation, summarise
+from scstlib.models.spatial.calibration import (
+    Summary,
+    Validation,
+    by_distance,
+    spread_about,
+    summarise,
+)
 from scstlib.models.spatial.protocol import SpatialModel, check_fitted, check_windows
 
 if TYPE_CHECKING:
@@ -44,8 +50,7 @@ class ContactEnsemble:
     resample : bool
         Fit each member on chromosomes drawn with replacement, as many as there are (bootstrap).
     stack : bool
-        Give members the weights with which their mean is nearest to the targets of the validation
-        windows, rather than equal ones.
+        Give members the weights with which their mean is nearest to the validation targets.
     seed : int
         Draws the chromosomes.
 
@@ -55,6 +60,8 @@ class ContactEnsemble:
     weights_ : numpy.ndarray (n_members,)
     factor_ : numpy.ndarray (bins,)
         What the spread of the members is multiplied by at each distance.
+    error_ : numpy.ndarray (bins,)
+        Relative error of the mean at each distance.
 
     Raises
     ------
@@ -99,15 +106,13 @@ class ContactEnsemble:
         validation : Windows
             With targets of raw counts, from chromosomes that are not in ``windows``. Members do
             not see them. For intervals of new cell types, let some here be new too.
-        device, precision : str, optional
-        progress : bool, optional
+        device, precision, progress : optional
             Handed to the members' ``fit`` if given; not every model has them.
 
         Raises
         ------
         ValueError
-            For windows that the members refuse, validation windows on a training chromosome, or
-            a single chromosome to draw from.
+            For windows that the members refuse, or validation windows on a training chromosome.
         """
         check_windows(validation, targets=True)
         shared = set(windows.table["chrom"]) & set(validation.table["chrom"])
@@ -125,7 +130,7 @@ class ContactEnsemble:
         self.validation_ = Validation(validation, self._predictions(validation, 1.0))
         equal = np.full(self.n_members, 1 / self.n_members)
         self.weights_ = self.validation_.weights() if self.stack else equal
-        self.factor_ = self.validation_.factor_by_distance(
+        self.factor_, self.error_ = self.validation_.errors_by_distance(
             *self._mean_and_spread(self.validation_.predictions)
         )
         record_fit(self, windows, validation)
@@ -156,8 +161,8 @@ class ContactEnsemble:
     ) -> Interval:
         """Return an interval for a summary of the expected contacts of each window.
 
-        It is as wide as the errors on the validation windows where members spread alike. For
-        windows that are less like the training windows than those are, it is too narrow.
+        It is as wide as the errors on the validation windows where members spread alike; for
+        windows that are less like the training windows, it may be too narrow.
 
         Parameters
         ----------
@@ -182,46 +187,46 @@ class ContactEnsemble:
             If the ensemble is not fitted, ``level`` is not between 0 and 1, or a summary has no
             row for each window.
         """
-        from scipy.stats import norm
-
         if not 0 < level < 1:
             raise ValueError(f"level must lie between 0 and 1, not {level}.")
         check_fitted(self, "factor_")
         predictions = self._predictions(windows, depth)
-        if summary is None:
-            mean = self._mean(predictions)
-            half = norm.ppf((1 + level) / 2) * self._calibrated(predictions)
-            return Interval(mean, np.maximum(mean - half, 0), mean + half)
         known = self.validation_
-        deviation = known.deviation_of(
+        if summary is None:
+            mean, deviation = self._pixels(predictions)
+            half = deviation * known.reach_of_pixels(*self._pixels(known.predictions), level)
+            return Interval(mean, np.maximum(mean - half, 0), mean + half)
+        errors = known.deviation_of(
             summary,
             self._mean(known.predictions),
             *self._of_summary(summary, known.predictions, known.windows),
         )
         mean, spread = self._of_summary(summary, predictions, windows)
-        half = deviation.half_width(spread, level)
+        half = errors.half_width(spread, level)
         return Interval(mean, mean - half, mean + half)
 
     def _mean(self, predictions: np.ndarray) -> np.ndarray:
         """Of the members, weighted, (n, bins, bins)."""
-        mean: np.ndarray = (
-            np.tensordot(self.weights_.astype(np.float32), predictions, 1)
-            if self.stack
-            else np.mean(predictions, axis=0)
-        )
-        return mean
+        weighted: np.ndarray = np.tensordot(self.weights_.astype(np.float32), predictions, 1)
+        return weighted if self.stack else np.asarray(np.mean(predictions, axis=0))
 
     def _mean_and_spread(self, predictions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and spread about it, to which all members count alike, both (n, bins, bins)."""
+        """Mean, and spread about it without weights, both (n, bins, bins)."""
         mean = self._mean(predictions)
-        return mean, _spread(predictions, mean) if self.stack else predictions.std(axis=0, ddof=1)
+        return mean, spread_about(mean, predictions) if self.stack else predictions.std(
+            axis=0, ddof=1
+        )
 
     def _calibrated(self, predictions: np.ndarray) -> np.ndarray:
         """Standard deviation of the mean, (n, bins, bins)."""
-        bins = predictions.shape[-1]
-        distance = np.abs(np.subtract.outer(np.arange(bins), np.arange(bins)))
-        factor = self.factor_[np.minimum(distance, len(self.factor_) - 1)]
-        return (self._mean_and_spread(predictions)[1] * factor).astype(np.float32)
+        spread = self._mean_and_spread(predictions)[1]
+        return (spread * by_distance(self.factor_, spread)).astype(np.float32)
+
+    def _pixels(self, predictions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and deviation; half of its variance is the usual one of pixels at the distance."""
+        mean = self._mean(predictions)
+        usual = by_distance(self.error_, mean) * mean
+        return mean, np.sqrt((self._calibrated(predictions) ** 2 + usual**2) / 2)
 
     def _of_summary(
         self, summary: Summary, predictions: np.ndarray, windows: Windows
@@ -229,17 +234,11 @@ class ContactEnsemble:
         """The summary of the mean contacts, and the spread of the members' about it."""
         centre = summarise(summary, self._mean(predictions), windows)
         found = np.stack([summarise(summary, each, windows) for each in predictions])
-        return centre, _spread(found, centre)
+        return centre, spread_about(centre, found)
 
     def _predictions(self, windows: Windows, depth: float) -> np.ndarray:
         check_fitted(self, "members_")
         return np.stack([member.predict(windows, depth) for member in self.members_])
-
-
-def _spread(values: np.ndarray, centre: np.ndarray) -> np.ndarray:
-    """Root mean square difference of values (members, ...) from a centre (...)."""
-    spread: np.ndarray = np.sqrt(((values - centre) ** 2).sum(axis=0) / (len(values) - 1))
-    return spread
 
 
 def _resampled(windows: Windows, rng: np.random.Generator) -> Windows:
