@@ -11,7 +11,7 @@
 # >
 # > **Before**: [Ensembles and uncertainty](ensembles.ipynb) and [Evaluating contact maps](../spatial/evaluating_contact_maps.ipynb).
 # >
-# > **Time**: 8 min to read, 1 min to run.
+# > **Time**: 9 min to read, 1 min to run.
 
 # %% tags=["colab"]
 # Google Colab only: install the book's package and keep the installed numpy and torch.
