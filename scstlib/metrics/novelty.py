@@ -117,6 +117,5 @@ def nearest_distance(points: Array, training: Array, *, itself: bool = False) ->
 def relative_to(distance: Array, own: Array, quantile: float) -> Array:
     """Distances over a quantile of those that are usual; infinite if these are 0."""
     scale = float(np.quantile(own, quantile))
-    if scale > 0:
-        return distance / scale
-    return np.where(distance > 0, np.inf, 0.0)
+    ratio: Array = distance / scale if scale > 0 else np.where(distance > 0, np.inf, 0.0)
+    return ratio
