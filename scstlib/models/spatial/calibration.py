@@ -193,7 +193,8 @@ def by_distance(values: np.ndarray, maps: np.ndarray) -> np.ndarray:
 
 def usable_pixels(windows: Windows) -> np.ndarray:
     """Pixels (n, bins, bins) of which no bin is masked."""
-    return windows.mask[:, :, None] & windows.mask[:, None, :]
+    usable: np.ndarray = windows.mask[:, :, None] & windows.mask[:, None, :]
+    return usable
 
 
 def _half(counts: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -115,8 +115,7 @@ class ContactEnsemble:
             For windows that the members refuse, or validation windows on a training chromosome.
         """
         check_windows(validation, targets=True)
-        shared = set(windows.table["chrom"]) & set(validation.table["chrom"])
-        if shared:
+        if shared := set(windows.table["chrom"]) & set(validation.table["chrom"]):
             raise ValueError(f"validation windows lie on training chromosomes {sorted(shared)}.")
         options = {"device": device, "precision": precision, "progress": progress}
         given = {name: value for name, value in options.items() if value is not None}
@@ -213,14 +212,14 @@ class ContactEnsemble:
     def _mean_and_spread(self, predictions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Mean, and spread about it without weights, both (n, bins, bins)."""
         mean = self._mean(predictions)
-        return mean, spread_about(mean, predictions) if self.stack else predictions.std(
-            axis=0, ddof=1
-        )
+        spread = spread_about(mean, predictions)
+        return mean, spread if self.stack else predictions.std(axis=0, ddof=1)
 
     def _calibrated(self, predictions: np.ndarray) -> np.ndarray:
         """Standard deviation of the mean, (n, bins, bins)."""
         spread = self._mean_and_spread(predictions)[1]
-        return (spread * by_distance(self.factor_, spread)).astype(np.float32)
+        std: np.ndarray = spread * by_distance(self.factor_, spread)
+        return std.astype(np.float32)
 
     def _pixels(self, predictions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Mean and deviation; half of its variance is the usual one of pixels at the distance."""
@@ -246,4 +245,5 @@ def _resampled(windows: Windows, rng: np.random.Generator) -> Windows:
     rows = windows.table.groupby("chrom", sort=False).indices
     if len(rows) < 2:
         raise ValueError(f"chromosomes are drawn anew, and there is one, {next(iter(rows))}.")
-    return windows[np.concatenate([rows[c] for c in rng.choice(list(rows), len(rows))])]
+    drawn = rng.integers(len(rows), size=len(rows))
+    return windows[np.concatenate([list(rows.values())[each] for each in drawn])]
