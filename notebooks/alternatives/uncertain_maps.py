@@ -217,7 +217,7 @@ claim(
 # ## Key points
 #
 # - A mean of methods is hard to beat in the map as a whole; its weights belong to validation chromosomes.
-# - Disagreement tells *where* a map is uncertain; validation windows tell *how much*.
+# - Validation windows say how large the errors are; the disagreement of the methods shares them out over the map.
 # - An interval that holds for training types promises nothing for a new type. Calibrate on a new type, and flag what is unlike all.
 #
 # ## Exercises
