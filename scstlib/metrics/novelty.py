@@ -90,7 +90,8 @@ def time_novelty(times: ArrayLike, measured: ArrayLike) -> Array:
     if len(known) < 2 or not (np.isfinite(known).all() and np.isfinite(new).all()):
         raise ValueError(f"measured must hold 2 different finite times or more, got {measured!r}")
     distance: Array = np.abs(new[:, None] - known).min(axis=1)
-    return distance / ((known[-1] - known[0]) / (len(known) - 1))
+    intervals: Array = distance / ((known[-1] - known[0]) / (len(known) - 1))
+    return intervals
 
 
 def nearest_distance(points: Array, training: Array, *, itself: bool = False) -> Array:
