@@ -34,6 +34,7 @@ ROOMS = (
     "preprocess",
     "models.files",
     "models.settings",
+    "models.shares",
     "models.temporal",
     "models.temporal.scnode",
     "models.temporal.flow_matching",  # shares the drift of scNODE

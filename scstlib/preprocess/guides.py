@@ -11,6 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from scstlib.metrics.novelty import nearest_distance, relative_to
+from scstlib.preprocess.windows import Windows
+
 EXPRESSION = ("expression +", "expression -")
 BULK_EXPRESSION = ("bulk expression +", "bulk expression -")
 REFERENCE_EXPRESSION = ("reference expression +", "reference expression -")
@@ -116,6 +119,71 @@ def bin_features(
     if not found:
         return np.zeros((*tracks.shape[:-1], 0), dtype=tracks.dtype), ()
     return np.stack(list(found.values()), axis=-1), tuple(found)
+
+
+def guide_novelty(
+    windows: Windows, training: Windows, *, quantile: float = 0.95, most: int = 4000, seed: int = 0
+) -> np.ndarray:
+    """How far the guide of each window is from those of the training windows; above 1 is a flag.
+
+    Of each usable bin the features (:func:`bin_features`, each divided by its spread over training
+    bins) are compared with those of the nearest training bin of another chromosome; the mean over
+    the bins of a window is divided by a quantile of what training windows have.
+
+    Parameters
+    ----------
+    windows, training : Windows
+        With the same tracks.
+    quantile : float
+        As for :func:`scstlib.metrics.novelty.novelty`.
+    most : int
+        At most so many training bins are compared with, drawn at random.
+    seed : int
+        Draws them.
+
+    Returns
+    -------
+    numpy.ndarray, shape (n,)
+
+    Raises
+    ------
+    ValueError
+        If tracks differ, the training windows lie on one chromosome, or a window has no usable bin.
+    """
+    if windows.track_names != training.track_names:
+        raise ValueError(
+            f"the training windows have the tracks {list(training.track_names)}, these windows"
+            f" {list(windows.track_names)}"
+        )
+    features, chroms = _usable_bins(training)
+    if len(set(chroms)) < 2:
+        raise ValueError(f"the training windows lie on one chromosome, {chroms[0]}: give more")
+    spread = features.std(axis=0)
+    spread = np.where(spread > 0, spread, 1.0)
+    drawn = np.random.default_rng(seed).permutation(len(features))[:most]
+    known, places = features[drawn] / spread, chroms[drawn]
+
+    def mean_distance(some: Windows) -> np.ndarray:
+        found = np.full(some.mask.shape, np.nan)
+        for chrom, rows in some.table.groupby("chrom", sort=False).indices.items():
+            own, _ = _usable_bins(some[rows])
+            near = nearest_distance(own / spread, known[places != chrom])
+            part = np.full(some.mask[rows].shape, np.nan)
+            part[some.mask[rows]] = near
+            found[rows] = part
+        if not some.mask.any(axis=1).all():
+            raise ValueError("a window has no usable bin: leave it out")
+        mean: np.ndarray = np.nanmean(found, axis=1)
+        return mean
+
+    return relative_to(mean_distance(windows), mean_distance(training), quantile)
+
+
+def _usable_bins(windows: Windows) -> tuple[np.ndarray, np.ndarray]:
+    """Features (bins, features) of the usable bins of all windows, and their chromosomes."""
+    features, _ = bin_features(windows.tracks.astype(float), windows.track_names, floor=1.0)
+    chroms = np.repeat(windows.table["chrom"].to_numpy(), windows.mask.sum(axis=1))
+    return features[windows.mask], chroms
 
 
 def _log_sum(

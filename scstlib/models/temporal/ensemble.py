@@ -1,8 +1,7 @@
-"""Several fits of one temporal model, and how far they agree."""
+"""Several fits of temporal models, what they say together, and how far they agree."""
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -11,6 +10,17 @@ import numpy as np
 from scstlib.caller import said_once
 from scstlib.leakage import record_fit
 from scstlib.models.settings import check_whole, explain_arguments
+from scstlib.models.temporal.left_out import (
+    KINDS,
+    LeftOut,
+    Settings,
+    kind_of,
+    leave_times_out,
+    resampled,
+    shares_of_members,
+    summarised,
+    widths,
+)
 from scstlib.models.temporal.protocol import TemporalModel, check_request
 from scstlib.preprocess.cells import measured_time
 
@@ -18,48 +28,72 @@ if TYPE_CHECKING:
     import pandas as pd
     from anndata import AnnData
 
+NewMember = Callable[[int], TemporalModel]
+
 
 class Ensemble:
-    """Members that differ in their seeds and in the cells that they are fitted on.
+    """Members that differ in their seeds, in the cells that they are fitted on, or in methods.
 
     Parameters
     ----------
-    new_member : function
+    new_member : function or sequence of functions
         Takes the number of the member, from 0, and returns an unfitted model; use the number as
-        its seed.
-    n_members : int
+        its seed. Functions of several methods take turns.
+    n_members : int, optional
+        By default 5 of one function, and one of each of several.
     resample : bool
         Fit each member on cells drawn with replacement within each time (bootstrap): the members
-        then differ as fits to other cells of the same experiment would. False: all members see
-        the same cells and differ by their seeds only.
+        then differ as fits to other cells of the same experiment would. False: to the same cells.
     seed : int
         Draws the cells.
+    stack : bool
+        Give members the weights with which they predict left-out training times best, rather than
+        equal ones. It takes a fit of all members without each of up to seven times.
+    calibrate : bool
+        Widen or narrow intervals until they hold as many numbers of the left-out training times
+        as they should. It takes the same fits.
 
     Attributes
     ----------
     members_ : list of fitted models
+    weights_ : dict of str to numpy.ndarray (n_members,)
+        ``"inner"``: between training times; ``"outer"``: beyond the last.
+    left_out_ : list of LeftOut
+        The members fitted without a training time, with ``stack`` or ``calibrate``.
 
     Raises
     ------
     ValueError
         For fewer than 2 members.
+
+    Examples
+    --------
+    >>> from scstlib.datasets import simulate_organism
+    >>> from scstlib.models.temporal import CopyNearest, Ensemble, InterpolatedMean
+    >>> methods = [lambda n: CopyNearest(), lambda n: InterpolatedMean()]
+    >>> ensemble = Ensemble(methods, stack=True).fit(simulate_organism(preset="tiny").sample())
+    >>> ensemble.sample([36.0], 10).shape
+    (10, 120)
     """
 
     @explain_arguments
     def __init__(
         self,
-        new_member: Callable[[int], TemporalModel],
-        n_members: int = 5,
+        new_member: NewMember | Sequence[NewMember],
+        n_members: int | None = None,
         *,
         resample: bool = True,
         seed: int = 0,
+        stack: bool = False,
+        calibrate: bool = False,
     ) -> None:
+        if n_members is None:
+            n_members = 5 if callable(new_member) else len(new_member)
         check_whole({"n_members": n_members}, "n_members", least=2)
-        self.new_member = new_member
-        self.n_members = n_members
-        self.resample = resample
-        self.seed = seed
+        self.new_member, self.n_members, self.seed = new_member, n_members, seed
+        self.resample, self.stack, self.calibrate = resample, stack, calibrate
         self.members_: list[TemporalModel] = []
+        self.left_out_: list[LeftOut] = []
 
     @explain_arguments
     def fit(
@@ -76,29 +110,39 @@ class Ensemble:
         Parameters
         ----------
         adata : AnnData
-            Training cells, in memory if they are resampled.
+            Training cells, in memory if they are resampled or times are left out.
         time_key : str
             Column of ``adata.obs`` with the measured time.
-        device, precision : str, optional
-        progress : bool, optional
+        device, precision, progress : optional
             Handed to the members' ``fit`` if given; not every model has them.
 
         Raises
         ------
         ValueError
-            For input that the members refuse.
+            For input that the members refuse, or fewer than 3 times where times are left out.
         """
-        self.members_ = []
-        time = measured_time(adata, time_key)
+        self.members_, self.left_out_ = [], []
+        self.times_ = np.unique(measured_time(adata, time_key))
         options = {"device": device, "precision": precision, "progress": progress}
         given = {name: value for name, value in options.items() if value is not None}
-        rng = np.random.default_rng(self.seed)
-        members: list[Any] = []
-        with said_once():
+        new = [self.new_member] if callable(self.new_member) else self.new_member
+
+        def fitted(cells: AnnData, rng: np.random.Generator) -> list[TemporalModel]:
+            members = []
             for number in range(self.n_members):
-                cells = _resampled(adata, time, rng) if self.resample else adata
-                member: Any = self.new_member(number)
-                members.append(member.fit(cells, time_key, **given))
+                own = resampled(cells, time_key, rng) if self.resample else cells
+                member: Any = new[number % len(new)](number)
+                members.append(member.fit(own, time_key, **given))
+            return members
+
+        rng = np.random.default_rng(self.seed)
+        with said_once():
+            members = fitted(adata, rng)
+            if self.stack or self.calibrate:
+                self.left_out_ = leave_times_out(lambda cells: fitted(cells, rng), adata, time_key)
+            self.weights_ = {kind: np.full(len(members), 1 / len(members)) for kind in KINDS}
+            if self.stack:
+                self.weights_ = shares_of_members(self.left_out_, self.seed)
         self.members_ = members
         record_fit(self, adata)
         return self
@@ -111,25 +155,20 @@ class Ensemble:
         seed: int = 0,
         noise: bool | Literal["depth"] = True,
     ) -> AnnData:
-        """Predict ``n_cells`` cells at each of ``times``, as many by each member as by any other.
-
-        ``obs["member"]`` says by which.
+        """Predict ``n_cells`` cells at each of ``times``; ``obs["member"]`` says by which member.
 
         Raises
         ------
         ValueError
-            If the ensemble is not fitted, ``n_cells`` is no whole number above 0, ``noise`` is
-            something else, or a member does not reach a time.
+            If the ensemble is not fitted, a member does not reach a time, or for a wrong argument.
         """
         import anndata
 
-        requested = check_request(times, n_cells, noise)
-        members = self._fitted()
-        shares = np.diff(np.linspace(0, n_cells, len(members) + 1).astype(int))
+        requested, members = check_request(times, n_cells, noise), self._fitted()
         parts: list[AnnData] = []
         with said_once():
             for time in requested:
-                for number, share in enumerate(shares):
+                for number, share in enumerate(self._cells_of_members(time, n_cells)):
                     if share:
                         part = members[number].sample([time], int(share), seed + number, noise)
                         part.obs["member"] = number
@@ -152,9 +191,10 @@ class Ensemble:
     ) -> pd.DataFrame:
         """Return an interval for a summary of the population at each of ``times``.
 
-        The interval is the mean over members plus and minus Student's t times their standard
-        deviation. It holds what the members disagree about (seeds, and with resampling the choice
-        of cells); what they all get wrong it does not see.
+        It is the mean over members plus and minus Student's t times their standard deviation. It
+        holds what the members disagree about; what they all get wrong it does not see. With
+        ``calibrate``, the multiple of the deviation is the one that would have held the numbers of
+        left-out training times (split conformal, https://doi.org/10.1080/01621459.2017.1307116).
 
         Parameters
         ----------
@@ -177,40 +217,33 @@ class Ensemble:
             If the ensemble is not fitted or ``level`` is not between 0 and 1.
         """
         import pandas as pd
-        from scipy.stats import t
 
         if not 0 < level < 1:
             raise ValueError(f"level must lie between 0 and 1, not {level}.")
-        members = self._fitted()
+        members, requested = self._fitted(), check_request(times, n_cells, noise)
+        settings = Settings(n_cells, seed, noise)
         tables = []
         with said_once():
-            for time in check_request(times, n_cells, noise):
-                found = [
-                    summary(member.sample([time], n_cells, seed + number, noise))
-                    for number, member in enumerate(members)
-                ]
-                values = pd.DataFrame(
-                    [each if isinstance(each, pd.Series) else np.atleast_1d(each) for each in found]
-                )
-                half = t.ppf((1 + level) / 2, len(members) - 1) * values.std(ddof=1)
-                mean = values.mean()
+            parts = self.left_out_ if self.calibrate else []
+            width = widths(parts, self.weights_, summary, level, settings)
+            for time in requested:
+                kind = kind_of(time, self.times_)
+                found = summarised(members, self.weights_[kind], time, summary, settings)
+                mean, half = found["mean"], width[kind] * found["spread"]
                 table = pd.DataFrame({"mean": mean, "lower": mean - half, "upper": mean + half})
                 tables.append(table.rename_axis("name").reset_index().assign(time=time))
-        columns = ["time", "name", "mean", "lower", "upper"]
-        return pd.concat(tables, ignore_index=True)[columns]
+        return pd.concat(tables, ignore_index=True)[["time", "name", "mean", "lower", "upper"]]
+
+    def _cells_of_members(self, time: float, n_cells: int) -> np.ndarray:
+        """How many of the cells of a time each member predicts, (n_members,)."""
+        ends = np.linspace(0, n_cells, self.n_members + 1)
+        if self.stack:
+            weights = self.weights_[kind_of(time, self.times_)]
+            ends[1:-1] = (n_cells * np.cumsum(weights)[:-1]).round(9)
+        cells: np.ndarray = np.diff(ends.astype(int))
+        return cells
 
     def _fitted(self) -> list[TemporalModel]:
         if not self.members_:
             raise ValueError("the ensemble is not fitted; call fit(adata, time_key) first.")
         return self.members_
-
-
-def _resampled(adata: AnnData, time: np.ndarray, rng: np.random.Generator) -> AnnData:
-    """Cells drawn with replacement within each time, as many as there are."""
-    rows = [np.flatnonzero(time == value) for value in np.unique(time)]
-    rows = [rng.choice(own, len(own)) for own in rows]
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Observation names are not unique")
-        cells = adata[np.concatenate(rows)].copy()
-    cells.obs_names_make_unique()
-    return cells

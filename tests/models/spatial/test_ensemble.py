@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from scstlib.leakage import LeakageError, check_evaluation, record_fit
 from scstlib.models.spatial.ensemble import ContactEnsemble
 from scstlib.preprocess.windows import Windows
 
@@ -75,3 +76,95 @@ def test_what_it_refuses():
         ContactEnsemble(Wrong, 2).predict(windows_of("chr1"))
     with pytest.raises(ValueError, match="training chromosomes"):
         ContactEnsemble(Wrong, 2).fit(windows_of("chr1"), windows_of("chr1", seed=1))
+
+
+class Tilted:
+    """The truth times a factor of each pixel, the same in all windows."""
+
+    def __init__(self, log_factor: np.ndarray) -> None:
+        self.factor = np.exp(log_factor)
+
+    def fit(self, windows: Windows) -> Tilted:
+        record_fit(self, windows)
+        return self
+
+    def predict(self, windows: Windows, depth: float = 1.0) -> np.ndarray:
+        maps = np.broadcast_to(depth * truth_of() * self.factor, windows.bulk.shape)
+        return maps.astype(np.float32)
+
+
+def errors(seed: int) -> np.ndarray:
+    noise = np.random.default_rng(seed).standard_normal((24, 24))
+    return (noise + noise.T) / 2**0.5
+
+
+@pytest.fixture(scope="module")
+def stacked() -> ContactEnsemble:
+    """Two members whose errors are opposite, and one of large errors."""
+    logs = (0.2 * errors(0), -0.2 * errors(0), 0.6 * errors(1))
+    members = [lambda _, log=log: Tilted(log) for log in logs]
+    return ContactEnsemble(members, stack=True).fit(windows_of("chr1"), windows_of("chr2", seed=1))
+
+
+def test_weights_let_errors_cancel(stacked):
+    assert stacked.weights_ == pytest.approx([0.5, 0.5, 0.0], abs=0.05)
+    test = windows_of("chr3", seed=2)
+    assert stacked.predict(test) == pytest.approx(
+        np.tensordot(stacked.weights_, [m.predict(test) for m in stacked.members_], 1), rel=1e-5
+    )
+
+
+def test_the_guard_shows_that_weights_saw_only_training_and_validation(stacked):
+    check_evaluation(stacked, windows_of("chr3", seed=2))
+    for seen in (windows_of("chr1"), windows_of("chr2", seed=1)):
+        with pytest.raises(LeakageError, match="chromosome"):
+            check_evaluation(stacked, seen)
+    # A member has not seen the validation windows: what weighs it is no memory.
+    check_evaluation(stacked.members_, windows_of("chr2", seed=1))
+
+
+def row_sums(maps: np.ndarray, windows: Windows) -> np.ndarray:
+    """A summary of each bin."""
+    return np.log(np.nanmean(maps, axis=2))
+
+
+@pytest.mark.parametrize("summary", [None, row_sums])
+def test_intervals_of_any_summary_hold_the_truth_as_often_as_they_say(ensemble, summary):
+    test = windows_of("chr3", seed=2)
+    truth = np.broadcast_to(truth_of(), test.bulk.shape)
+    truth = truth if summary is None else summary(truth, test)
+    found = ensemble.interval(test, summary, level=0.8)
+    assert found.mean.shape == truth.shape
+    held = np.mean((found.lower <= truth) & (truth <= found.upper))
+    assert held == pytest.approx(0.8, abs=0.06)
+
+
+def test_chromosomes_are_drawn_anew():
+    seen = []
+
+    class Watching(Tilted):
+        def fit(self, windows: Windows) -> Watching:
+            seen.append(sorted(windows.table["chrom"]))
+            return self
+
+    train = windows_of("chr1", 4), windows_of("chr5", 4, seed=3)
+    table = pd.concat([each.table for each in train], ignore_index=True)
+    arrays = {
+        name: np.concatenate([getattr(each, name) for each in train])
+        for name in ("bulk", "tracks", "targets", "mask")
+    }
+    both = Windows(**arrays, table=table, bin_size=1000, track_names=("x",))
+    new = ContactEnsemble(lambda n: Watching(0.1 * errors(n)), 8, resample=True)
+    new.fit(both, windows_of("chr2", seed=1))
+    assert {len(each) for each in seen} == {8}
+    assert {tuple(dict.fromkeys(each)) for each in seen} > {("chr1", "chr5")}
+    with pytest.raises(ValueError, match="there is one, chr1"):
+        new.fit(windows_of("chr1"), windows_of("chr2", seed=1))
+
+
+def test_what_interval_refuses(ensemble):
+    test = windows_of("chr3", seed=2)
+    with pytest.raises(ValueError, match="level"):
+        ensemble.interval(test, level=0.0)
+    with pytest.raises(ValueError, match="one row a window"):
+        ensemble.interval(test, lambda maps, windows: maps.sum())

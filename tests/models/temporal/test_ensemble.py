@@ -5,9 +5,11 @@ import pytest
 from numpy.testing import assert_allclose
 
 from scstlib.leakage import LeakageError, check_evaluation
-from scstlib.models.temporal.baselines import ConstantMean, CopyNearest
+from scstlib.models.temporal.baselines import ConstantMean, CopyNearest, InterpolatedMean
 from scstlib.models.temporal.ensemble import Ensemble
 from scstlib.models.temporal.scnode.default import ScNODE
+from scstlib.splits import hold_out_times
+from tests.conftest import series
 
 
 @pytest.fixture
@@ -80,3 +82,81 @@ def test_what_is_given_to_fit_is_handed_to_the_members(moving):
     assert [len(member.losses_["matching"]) for member in ensemble.members_] == [2, 2]
     with pytest.raises(TypeError, match="device"):
         Ensemble(lambda _: ConstantMean(), 2).fit(moving, device="cpu")
+
+
+METHODS = [lambda _: CopyNearest(), lambda _: InterpolatedMean(), lambda _: ConstantMean()]
+
+
+@pytest.fixture(scope="module")
+def parts():
+    """Training and test cells of a population that moves along a line."""
+    return hold_out_times(series([0.0, 1.0, 2.0, 3.0, 4.0, 6.0]), test=[3.0])
+
+
+@pytest.fixture(scope="module")
+def stacked(parts) -> Ensemble:
+    return Ensemble(METHODS, stack=True).fit(parts.train)
+
+
+def test_several_methods_take_turns(moving):
+    assert len(Ensemble(METHODS).fit(moving).members_) == 3
+    members = Ensemble(METHODS, 5).fit(moving).members_
+    kinds = ["CopyNearest", "InterpolatedMean", "ConstantMean", "CopyNearest", "InterpolatedMean"]
+    assert [type(each).__name__ for each in members] == kinds
+    with pytest.raises(ValueError, match="2 members"):
+        Ensemble(METHODS[:1])
+
+
+def test_weights_go_to_the_method_that_predicts_left_out_times(stacked, parts):
+    assert stacked.weights_["inner"][1] > 0.9
+    # Beyond the last time the mean stays, and no method is ahead of a copy.
+    assert stacked.weights_["outer"][2] < 0.4
+    cells = stacked.sample([3.0], 200)
+    assert np.bincount(cells.obs["member"])[1] > 180
+    error = abs(cells.X.mean(0) - parts.test.X.mean(0)).max()
+    average = Ensemble(METHODS).fit(parts.train).sample([3.0], 200)
+    assert error < abs(average.X.mean(0) - parts.test.X.mean(0)).max()
+
+
+def test_the_guard_shows_that_weights_saw_neither_test_nor_left_out_cells(stacked, parts):
+    check_evaluation(stacked, parts.test)
+    assert [each.time for each in stacked.left_out_] == [1.0, 2.0, 4.0, 6.0]
+    for each in stacked.left_out_:
+        own = parts.train[parts.train.obs["time"] == each.time]
+        check_evaluation(each.members, own, by="time")
+        with pytest.raises(LeakageError):
+            check_evaluation(stacked, own)
+
+
+def test_a_member_that_saw_the_left_out_time_is_refused(parts):
+    class Cheat(CopyNearest):
+        def fit(self, adata, time_key="time"):
+            return super().fit(parts.train, time_key)
+
+    with pytest.raises(LeakageError, match="Cheat was fitted on what it is evaluated on"):
+        Ensemble([*METHODS, lambda _: Cheat()], stack=True, resample=False).fit(parts.train)
+
+
+class Shifted(InterpolatedMean):
+    """Every predicted gene is too high by one spread, whoever predicts."""
+
+    def _population(self, cells, time, n_cells, rng):
+        return super()._population(cells, time, n_cells, rng) + 0.1
+
+
+def test_calibrated_intervals_hold_what_all_members_get_wrong(parts):
+    def mean(cells):
+        return cells.to_df().mean()
+
+    held = {}
+    for calibrate in (False, True):
+        ensemble = Ensemble(lambda _: Shifted(), calibrate=calibrate).fit(parts.train)
+        band = ensemble.interval([3.0], mean, level=0.8).set_index("name")
+        held[calibrate] = mean(parts.test).between(band["lower"], band["upper"]).mean()
+    assert held[False] < 0.4
+    assert held[True] > 0.6
+
+
+def test_two_times_leave_none_out():
+    with pytest.raises(ValueError, match="at least 3 training times"):
+        Ensemble(METHODS, stack=True).fit(series([0.0, 1.0]))

@@ -1,9 +1,8 @@
 """Populations between measured times, pooled from several ways of predicting them.
 
 A linear pool (Stone 1961, https://doi.org/10.1214/aoms/1177704873) draws each cell from one of
-several predictions, in fixed shares. The energy distance of a pool to measured cells is a convex
-quadratic function of the shares (Székely & Rizzo 2013, https://doi.org/10.1016/j.jspi.2013.03.018),
-so the shares that predict left-out training times best are the solution of a small programme.
+several predictions, in fixed shares: those that predict left-out training times best, as
+:mod:`scstlib.models.shares` finds them.
 
 Cells keep what is their own: values keep their residual, and counts are thinned for genes whose
 expected count falls, and receive Poisson counts for genes whose expected count rises. Zeros and
@@ -20,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from scstlib.models.shares import TINY, Distances, distances, energies, shares_of_cells
 from scstlib.models.temporal.scnode.count_factors import CountFactors
 from scstlib.models.temporal.scnode.drift import DriftField, squared_w2
 from scstlib.models.temporal.scnode.flow_matching import DriftSettings, train_drift
@@ -41,11 +41,9 @@ WAYS = ("cells as measured", "mean moved", "coupled pairs", "drift")
 # What the shares are drawn to: half of the cells stay, half move. In six real series no way alone
 # is as near the left-out times as cells of which half stay.
 PRIOR = np.array([0.5, 0.25, 0.25, 0.0])
-PULL = 0.3  # Of the prior, against the energy distance of the best way.
 MOST_LEFT_OUT = 6
 FOLD_CELLS = 200  # Of a time, when times are left out.
 SHORTER = 3  # Drifts without a time are trained in as many times fewer steps.
-TINY = 1e-9
 LARGEST_CHANGE = 4.0  # Of a log count: a gene that is hardly counted says little of its rate.
 NEAR, HALF = 20, 0.5  # Smoothed cells lie halfway to the mean of so many cells of their time.
 MOST_COMPONENTS = 20  # In which expected populations are compared.
@@ -302,11 +300,9 @@ def choose_pool(
     parts, left_out = [], []
     for left in inner[chosen]:
         part = _Fold(cells, small, factors, float(left), settings, clock, max_step)
-        distances = part.distances(rng)
-        parts.append(distances)
-        row = {
-            f"energy, {way}": float(e) for way, e in zip(WAYS, _energies(*distances), strict=True)
-        }
+        found = part.distances(rng)
+        parts.append(found)
+        row = {f"energy, {way}": float(e) for way, e in zip(WAYS, energies(*found), strict=True)}
         for name, predicted in part.expected(rng).items():
             row[f"place, {name}"] = squared_w2(predicted @ axes, part.measured @ axes)
         left_out.append({"time": float(left)} | row)
@@ -314,7 +310,7 @@ def choose_pool(
         np.log((row[f"place, {SMOOTHED}"] + TINY) / (row[f"place, {DRIFT}"] + TINY))
         for row in left_out
     ]
-    return Pool(best_shares(parts), SMOOTHED if np.mean(gains) < 0 else DRIFT, left_out)
+    return Pool(shares_of_cells(parts, PRIOR), SMOOTHED if np.mean(gains) < 0 else DRIFT, left_out)
 
 
 class _Fold:
@@ -347,16 +343,12 @@ class _Fold:
         time = np.repeat(times, [len(small.at(t)[1]) for t in times])
         self.cells = replace(cells, times=times, points=points, time=time)
 
-    def distances(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, float]:
+    def distances(self, rng: np.random.Generator) -> Distances:
         """Mean distances: of each way to measured cells, between ways, between measured cells."""
         n = len(self.measured)
         found = [way(self.factors, self.around, n, rng).stored for way in WITHOUT_DRIFT]
         values = [self._values(cells) for cells in found]
-        clouds = [_tensor(x) for x in (*values, self._of_drift(n, rng, noise=True))]
-        measured = _tensor(self.measured)
-        to_measured = np.array([_mean_distance(x, measured) for x in clouds])
-        among = np.array([[_mean_distance(x, y) for y in clouds] for x in clouds])
-        return to_measured, among, _mean_distance(measured, measured)
+        return distances([*values, self._of_drift(n, rng, noise=True)], self.measured)
 
     def expected(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
         """Expected populations, values (n, genes), of both kinds."""
@@ -382,53 +374,6 @@ class _Fold:
 def device_of(factors: Factors) -> torch.device:
     """Where the factors lie."""
     return (factors.mean if isinstance(factors, ValueFactors) else factors.intercept).device
-
-
-def best_shares(parts: list[tuple[np.ndarray, np.ndarray, float]]) -> np.ndarray:
-    """Return the shares with the least energy distance, summed over folds, near the prior.
-
-    Parameters
-    ----------
-    parts : list of (to_measured, among, measured)
-        Mean distances of each way to measured cells (k,), between the ways (k, k) and between
-        measured cells. Each part is divided by the energy distance of its best way.
-    """
-    from scipy.optimize import minimize
-
-    # No way is taken for better than measured cells can tell; cells all alike have no distance.
-    best = [
-        max(float(_energies(*part).min()), 0.02 * float(part[0].mean()), TINY) for part in parts
-    ]
-    linear = np.mean([2 * part[0] / b for part, b in zip(parts, best, strict=True)], axis=0)
-    square = np.mean([part[1] / b for part, b in zip(parts, best, strict=True)], axis=0)
-
-    def loss(shares: np.ndarray) -> float:
-        off = shares - PRIOR
-        return float(linear @ shares - shares @ square @ shares + PULL * off @ off)
-
-    def slope(shares: np.ndarray) -> np.ndarray:
-        gradient: np.ndarray = linear - 2 * square @ shares + 2 * PULL * (shares - PRIOR)
-        return gradient
-
-    found = minimize(
-        loss, PRIOR, jac=slope, bounds=[(0, 1)] * len(PRIOR), method="SLSQP",
-        constraints={"type": "eq", "fun": lambda s: s.sum() - 1, "jac": lambda s: np.ones(len(s))},
-        options={"maxiter": 300, "ftol": 1e-9},
-    )  # fmt: skip
-    shares: np.ndarray = np.clip(found.x, 0, None).round(3)
-    shares /= shares.sum()
-    return shares
-
-
-def _energies(to_measured: np.ndarray, among: np.ndarray, measured: float) -> np.ndarray:
-    energies: np.ndarray = 2 * to_measured - np.diag(among) - measured
-    return energies
-
-
-def _mean_distance(x: Tensor, y: Tensor) -> float:
-    """Mean distance of two clouds, or of pairs of different cells of one."""
-    total = float(torch.cdist(x, y).sum())
-    return total / (len(x) * (len(y) - (x is y)))
 
 
 def _axes(values: np.ndarray) -> np.ndarray:

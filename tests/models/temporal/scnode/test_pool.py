@@ -8,13 +8,13 @@ from anndata import AnnData
 
 from scstlib.metrics.expression import energy_distance
 from scstlib.models import ScNODE, load
+from scstlib.models.shares import shares_of_cells
 from scstlib.models.temporal import CopyNearest, InterpolatedMean
 from scstlib.models.temporal.cells import measured_cells
 from scstlib.models.temporal.scnode.pool import (
     PRIOR,
     SMOOTHED,
     WAYS,
-    best_shares,
     thinned_and_raised,
 )
 from tests.conftest import series
@@ -139,8 +139,9 @@ def test_shares_go_to_the_way_that_is_right():
     """One dimension: measured cells lie at 0; one way gives them, the others lie at 5."""
     to_measured = np.array([5.0, 5.0, 5.0, 0.0])
     among = np.abs(np.subtract.outer(to_measured, to_measured))
-    assert best_shares([(to_measured, among, 0.0)])[3] > 0.9
+    assert shares_of_cells([(to_measured, among, 0.0)], PRIOR)[3] > 0.9
 
 
 def test_shares_of_equal_ways_are_the_prior():
-    assert best_shares([(np.ones(4), np.ones((4, 4)), 1.0)]) == pytest.approx(PRIOR, abs=1e-3)
+    alike = (np.ones(4), np.ones((4, 4)), 1.0)
+    assert shares_of_cells([alike], PRIOR) == pytest.approx(PRIOR, abs=1e-3)

@@ -1,0 +1,348 @@
+# %% [markdown]
+# # Ensembles and uncertainty
+#
+# Why several methods together are hard to beat, and how an interval is made to keep its promise.
+#
+# > **Learning goals**
+# > - say why the mean of several predictions is nearer than most of them, and what it cannot mend;
+# > - combine methods by averaging and by stacking, with weights that saw no test cells;
+# > - calibrate an interval on left-out training data, and test it on held-out data;
+# > - flag a time or a cell type that is too far from the training data for any interval.
+# >
+# > **Before**: [How sure is a prediction?](../temporal/how_sure.ipynb).
+# >
+# > **Time**: 15 min to read, 1 min to run.
+
+# %% tags=["colab"]
+# Google Colab only: install the book's package and keep the installed numpy and torch.
+import sys
+
+if "google.colab" in sys.modules:
+    import subprocess
+    from importlib.metadata import version
+
+    keep = [f"{name}=={version(name)}" for name in ("numpy", "torch")]
+    source = "scstlib @ git+https://github.com/scstlib/scstlib@main"
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", *keep, source], check=True)
+
+# %% tags=["parameters"]
+profile = "fast"
+seed = 0
+
+# %% tags=["hide-input"]
+import warnings
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from sklearn.decomposition import PCA
+
+from scstlib.datasets import load, simulate_organism
+from scstlib.metrics.expression import energy_distance, wasserstein
+from scstlib.metrics.novelty import novelty, time_novelty
+from scstlib.models.temporal import (
+    DisplacementInterpolation,
+    DisplacementTrees,
+    Ensemble,
+    GeneGaussianProcess,
+    InterpolatedMean,
+    score_held_out_times,
+)
+from scstlib.pages import Claims, table
+from scstlib.plots import BLUE, GREY, RED, book_style
+from scstlib.splits import hold_out_times
+
+plt.rcParams.update(book_style())
+warnings.filterwarnings("ignore", message="time .* beyond the last training time")
+claim = Claims(profile, seed)
+
+# %% [markdown]
+# Four methods predict the cells of a day that nobody measured, and give four answers. Which one do you report? You could pick the method that did best elsewhere. You could also report their mean, and their disagreement as your doubt. This page asks what the mean gains, what the disagreement is worth, and when neither helps.
+#
+# The data are the simulated organism, whose truth can be asked at any time: 200 genes, 12 times, 150 cells each. Every second time from the third on is held out, and the last two.
+
+
+# %%
+def organism_cells(times=None, **settings):
+    """Cells with log-normalised values."""
+    cells = organism.sample(times, keep_truth=False, **settings)
+    counts = cells.X.toarray()
+    depth = counts.sum(axis=1, keepdims=True)
+    cells.X = np.log1p(1e4 * counts / depth).astype(np.float32)
+    cells.uns["value_kind"] = "log1p counts per 10,000"
+    return cells
+
+
+settings = {"n_genes": 200, "n_cells": 150, "n_reference": 500}
+organism = simulate_organism(seed, **settings)
+split = hold_out_times(organism_cells(seed=1), pattern="hard")
+
+# %% [markdown]
+# ## Why a mean helps
+#
+# The four methods are cheap and make different mistakes. One moves the cells of the nearest time so that their mean lies on a straight line; one moves each cell towards its partner by [optimal transport](../../book/glossary.md#optimal-transport) (OT); one draws a smooth curve through the means of each gene, a Gaussian process; one learns displacements with a random forest.
+
+# %%
+methods = {
+    "mean moved": lambda n: InterpolatedMean(),
+    "OT": lambda n: DisplacementInterpolation(6, seed=n, residuals=True),
+    "Gaussian process": lambda n: GeneGaussianProcess(),
+    "forest": lambda n: DisplacementTrees(n_trees=30, seed=n),
+}
+makers = list(methods.values())
+average = Ensemble(makers, seed=seed).fit(split.train)
+
+# %% tags=["hide-input"] caption="Left: errors of predicted gene means of two methods, a dot for each gene and held-out inner time. They tend to the same side, but do not agree. Right: root mean square error of each method and of the mean of the four." alt="A scatter plot of the errors of two methods, a tilted cloud around the origin, and five horizontal bars, the last one for the mean of the four." name="fig-errors"
+inner = [t for t in np.unique(split.test.obs["time"]) if t < split.train.obs["time"].max()]
+
+
+def means(cells, key="time"):
+    """Mean of each gene at each time."""
+    return cells.to_df().groupby(cells.obs[key].to_numpy()).mean()
+
+
+truth = means(organism_cells(inner, n_cells=1000, seed=5))
+off = {
+    name: (means(model.sample(inner, 400, seed=seed)) - truth).to_numpy()
+    for name, model in zip(methods, average.members_, strict=True)
+}
+mean_off = np.mean(list(off.values()), axis=0)
+rms = {name: np.sqrt(np.mean(x**2)) for name, x in (off | {"mean of the four": mean_off}).items()}
+fig, (left, right) = plt.subplots(1, 2, figsize=(5.4, 3.0), width_ratios=(1, 1.1))
+left.plot(off["OT"].ravel(), off["Gaussian process"].ravel(), ".", ms=3, alpha=0.5)
+left.set(xlabel="error of OT", ylabel="error of Gaussian process")
+right.barh(list(rms), list(rms.values()), color=[BLUE] * 4 + [RED])
+right.invert_yaxis()
+right.set_xlabel("error (log units)")
+plt.show()
+
+# %% [markdown]
+# Errors on the same side stay in the mean; errors on opposite sides cancel. How much cancels can be written down. For predictions $p_k$ of $K$ methods, their mean $\bar p$ and the truth $y$,
+#
+# $$(\bar p - y)^2 = \frac1K \sum_k (p_k - y)^2 - \frac1K \sum_k (p_k - \bar p)^2 .$$
+#
+# The squared error of the mean is the mean squared error *minus the disagreement*. So it is never above the average of the methods, and the smaller the more they disagree: methods that err in different ways help more than methods that are all good in one way. What it cannot mend is what they share.
+
+# %% tags=["hide-input"]
+mean_error = np.mean([np.mean(x**2) for x in off.values()])
+disagreement = np.mean([(x - mean_off) ** 2 for x in off.values()])
+alike = np.corrcoef([x.ravel() for x in off.values()])[np.triu_indices(4, 1)]
+claim(
+    f"Here the mean squared error of the methods is {mean_error:.4f}, their disagreement {disagreement:.4f}, and the difference,"
+    f" {mean_error - disagreement:.4f}, the squared error of the mean. Errors of two methods correlate by {alike.min():.2f} to {alike.max():.2f}:"
+    " a good part is shared, and stays.",
+    np.isclose(np.mean(mean_off**2), mean_error - disagreement),
+    alike.mean() > 0.3 and disagreement > 0.15 * mean_error,
+)
+
+# %% [markdown]
+# For a population, each method draws its share of the predicted cells, a [linear pool](../../book/glossary.md#linear-pool).
+#
+# ## Equal weights or chosen ones?
+#
+# If a method is poor, why give it a quarter of the cells? [Stacking](../../book/glossary.md#stacking) chooses the weights ([Breiman 1996](https://doi.org/10.1007/BF00117832)). Each inner training time is left out in turn, all methods are fitted without it, and the weights are those with which the pool comes nearest to its cells in [energy distance](../../book/glossary.md#energy-distance). Beyond the last time the weights are others, from leaving the last training time out. With so few times weights would follow chance, so they are drawn to equal ones.
+
+# %%
+stack = Ensemble(makers, seed=seed, stack=True, calibrate=True)
+stack.fit(split.train)
+pd.DataFrame(stack.weights_, index=list(methods)).round(2)
+
+# %% [markdown]
+# No test cell had a say: the leak guard checks every left-out time inside `fit`, and the whole ensemble before a score. The rival is a single method, the one with the largest weight. Place and likeness are the scores of [Expression at unmeasured times](../temporal/unmeasured_times.ipynb), smaller is better; the floor is one half of the measured cells against the other. The second table is of the embryonic stem cells of [Semrau et al. 2017](https://doi.org/10.1038/s41467-017-01076-4).
+
+
+# %% tags=["hide-input"]
+def scored(stack, part):
+    """Mean scores of the methods, of their average and of the stack."""
+    pca = PCA(6, random_state=seed).fit(part.train.to_df().to_numpy())
+
+    def place(x, y):
+        return wasserstein(pca.transform(x), pca.transform(y), squared=True)
+
+    average = Ensemble(makers, seed=seed).fit(part.train)
+    rows = dict(zip(methods, stack.members_, strict=True)) | {"average": average, "stack": stack}
+    scores = score_held_out_times(rows, part.test, {"place": place, "likeness": energy_distance}, n_repeats=2, seed=seed)  # fmt: skip
+    late = scores["time"] > part.train.obs["time"].max()
+    scores["score"] = scores["metric"] + np.where(late, ", outer", ", inner")
+    scores = scores.groupby(["model", "score"], sort=False)["value"].mean().unstack()
+    return scores[sorted(scores, key=lambda name: name.split(", ")[1])].rename_axis("method")
+
+
+shown = scored(stack, split)
+table(shown, best=dict.fromkeys(shown, "min"), apart=(shown.index[0],))
+
+# %% tags=["hide-input"]
+cells = load("semrau2017")
+cells.X = cells.X.astype(np.float32).log1p()
+cells.uns["value_kind"] = "log1p counts"
+real = hold_out_times(cells, pattern="hard")
+real_stack = Ensemble(makers, seed=seed, stack=True, calibrate=True).fit(real.train)
+real_shown = scored(real_stack, real)
+table(real_shown, best=dict.fromkeys(real_shown, "min"), apart=(shown.index[0],))
+
+# %% tags=["hide-input"]
+single = [list(methods)[each.weights_["inner"].argmax()] for each in (stack, real_stack)]
+tables, own = pd.concat({"organism": shown, "stem cells": real_shown}, axis=1), list(methods)
+better = (tables.loc["average"] < tables.loc[own].mean()).sum(), (tables.loc["stack"] < tables.loc["average"])  # fmt: skip
+ratio = tables.loc[["average", "stack"]].min() / tables.loc[own].min()
+claim(
+    f"Alone, one would take {single[0]} for the organism and {single[1]} for the stem cells. The average is nearer than the methods are on average in {better[0]} of 8 columns,"
+    f" the stack nearer than the average in {better[1].sum()} of 8, among them all beyond the last time, where the Gaussian process goes astray. But seldom is either nearer than the"
+    f" best method of its column, which nobody knows beforehand: the better of the two has {ratio.mean():.2f} times its score.",
+    better[0] >= 5 and better[1].filter(like="outer").all(),
+    0.9 < ratio.mean() < 1.3,
+)
+
+# %% [markdown]
+# ## Intervals that keep their promise
+#
+# The disagreement of an ensemble is too small an interval, as [How sure is a prediction?](../temporal/how_sure.ipynb) shows: it does not see what all members get wrong. The left-out times do. At each of them a gene's measured mean lies so many standard deviations of the members from theirs, and the calibrated interval reaches as far as 80% of these numbers do. This is split conformal prediction ([Lei et al. 2018](https://doi.org/10.1080/01621459.2017.1307116)); `calibrate=True` does it for any summary.
+
+
+# %%
+def gene_means(cells):
+    return cells.to_df().mean()
+
+
+def held(ensemble, test, level=0.8):
+    """Share (%) of measured gene means in the interval, by time."""
+    times = np.unique(test.obs["time"])
+    found = ensemble.interval(times, gene_means, level=level, n_cells=200)
+    seen = means(test).stack().to_numpy()
+    inside = (found["lower"] <= seen) & (seen <= found["upper"])
+    return 100 * inside.groupby(found["time"]).mean()
+
+
+# %% tags=["hide-input"]
+coverage = {}
+for name, ensemble, part in (("organism", stack, split), ("stem cells", real_stack, real)):
+    for calibrate in (False, True):
+        ensemble.calibrate = calibrate
+        share = held(ensemble, part.test)
+        late = share.index > part.train.obs["time"].max()
+        column = "calibrated (%)" if calibrate else "as members disagree (%)"
+        for kind, rows in (("inner", ~late), ("outer", late)):
+            coverage.setdefault(f"{name}, {kind} times", {})[column] = share[rows].mean()
+coverage = pd.DataFrame(coverage).T
+table(coverage.rename_axis("held by 80% intervals"))
+
+# %% tags=["hide-input"]
+raw, calibrated = coverage.iloc[:, 0], coverage.iloc[:, 1]
+claim(
+    f"Asked for 80%, the disagreement alone holds {raw.min():.0f}% to {raw.max():.0f}% of the measured means. Calibrated, the intervals hold"
+    f" {calibrated.iloc[0]:.0f}% at inner times of the organism and {calibrated.iloc[2]:.0f}% in the stem cells; beyond the last time, where a single left-out time has"
+    f" to do, {calibrated.iloc[1]:.0f}% and {calibrated.iloc[3]:.0f}%.",
+    raw.mean() < 72,
+    calibrated.iloc[[0, 2]].between(70, 92).all() and (calibrated > raw).all(),
+)
+
+# %% [markdown]
+# ## How far from a measured time?
+#
+# Three of the methods are trained on five irregular times of the organism and asked for every third hour. `time_novelty` gives the distance to the nearest measured time, in mean intervals of the series: above 1, nothing measured is near.
+
+# %%
+few = organism.times[[0, 1, 2, 4, 7]]
+ensemble = Ensemble(makers[:3], seed=seed, calibrate=True)
+ensemble.fit(organism_cells(few, seed=1))
+hours = np.arange(3.0, 97.0, 3.0)
+distance = time_novelty(hours, few)
+
+# %% tags=["hide-input"] caption="Predicted gene means of the organism, by the distance of the asked time from the nearest measured one: error, and half width of the calibrated 80% interval, both for the median gene. Dotted: one interval." alt="Two sets of dots against a distance of 0 to more than 2 intervals; the errors rise to the right, and the half widths jump to a constant where the times lie beyond the last measured one." name="fig-distance"
+found = ensemble.interval(hours, gene_means, level=0.8, n_cells=200).set_index("name")
+found["error"] = found["mean"] - means(organism_cells(hours, n_cells=300, seed=5)).stack().to_numpy()  # fmt: skip
+found["half width"] = (found["upper"] - found["lower"]) / 2
+curve = found.abs().groupby("time")[["error", "half width"]].median().reset_index()
+inside = (found["error"].abs() <= found["half width"]).groupby(found["time"]).mean().to_numpy()
+fig, ax = plt.subplots(figsize=(5.4, 3.2))
+ax.plot(distance, curve["error"], "o", color=RED, ms=5, label="error")
+ax.plot(distance, curve["half width"], "o", color=BLUE, mfc="white", ms=5, label="half width")
+ax.axvline(1, color=GREY, lw=0.8, ls=":")
+ax.set(xlabel="distance (mean intervals)", ylabel="gene means (log units)", ylim=(0, None))
+ax.legend()
+plt.show()
+
+# %% tags=["hide-input"]
+late = distance > 1
+claim(
+    f"Half of the genes are off by more than {curve['error'][~late].mean():.2f} up to one interval, and by more than {curve['error'][late].mean():.2f} beyond it. The intervals"
+    f" become wider too, {curve['half width'][late].mean() / curve['half width'][~late].mean():.1f} times, and hold {100 * inside[~late].mean():.0f}% of the means near measured times and"
+    f" {100 * inside[late].mean():.0f}% beyond. But there they are as wide at 96 hours as at 75, and the error grows on, to {curve['error'].iloc[-1]:.2f}: one left-out time speaks for all that follow.",
+    curve["error"][late].mean() > 1.3 * curve["error"][~late].mean(),
+    np.ptp(curve["half width"][late])
+    < 0.15 * curve["half width"][late].mean()
+    < curve["error"].iloc[-1],
+)
+
+# %% [markdown]
+# ## A flag for what is too far
+#
+# No calibration helps with an input unlike all that was seen. Time is one input; a cell type is another. `novelty` divides the distance of an input from the nearest training input by what is usual among training inputs, their 95% quantile (after [Ramaswamy et al. 2000](https://doi.org/10.1145/342009.335437)); above 1 is a flag. Here the inputs are expression profiles of cell types, and five types stand for the training data. Two types are new, and the genes of a third profile are shuffled.
+
+# %%
+cells = organism_cells(seed=2)
+profiles = means(cells, "cell_type")
+seen = ["stem", "bipotent", "beta_precursor", "beta_mature", "gamma_mature"]
+rng = np.random.default_rng(seed)
+profiles.loc["shuffled"] = rng.permutation(profiles.loc["stem"])
+asked = ["gamma_precursor", "alpha_mature", "shuffled"]
+flags = novelty(profiles.loc[asked], profiles.loc[seen])
+
+# %% tags=["hide-input"]
+claim(
+    f"`gamma_precursor`, whose mother and daughter are training types, has {flags[0]:.2f}; `alpha_mature`, of another branch, {flags[1]:.2f}; and the"
+    f" shuffled profile {flags[2]:.1f}. The flag knows no biology: it says how far, not what is different.",
+    flags[0] < flags[1] < flags[2] and flags[2] > 1.5,
+)
+
+# %% [markdown]
+# ## Where intervals fail
+#
+# - **Beyond the last time** one left-out time is all there is to learn from, and it says nothing of events that come later.
+# - **Of a single number**, such as the share of one fate, four left-out times give four errors, and the interval reaches as far as the largest.
+# - **Gene by gene** nothing is promised: a calibrated interval holds what it should on average over genes.
+# - **In another cell type** errors may have another size; see [Contact maps with error bars](uncertain_maps.ipynb).
+#
+# ## Check yourself
+#
+# <details><summary>Two methods have the same errors, gene by gene. What does their mean gain?</summary>
+#
+# Nothing. They never disagree, and the squared error of the mean is the mean squared error minus the disagreement.
+#
+# </details>
+#
+# <details><summary>A cell type has a novelty of 3, and its interval is narrow because the members agree. Which do you believe?</summary>
+#
+# The flag. The members agree because they learned from the same types, and none of these is near.
+#
+# </details>
+
+# %% [markdown]
+# ## Key points
+#
+# - The squared error of a mean is the mean squared error minus the disagreement: combine methods that err differently.
+# - An average needs no choice. Stacking needs left-out times, and mends most where one method goes astray.
+# - Disagreement alone is too narrow an interval. Calibrate it on left-out training times, then test it on others.
+# - An interval holds for inputs like those it was calibrated on. For others there is a flag.
+#
+# ## Exercises
+#
+# > **Exercise** Add `CopyNearest` as a fifth method. Which weights does it get between times and beyond the last?
+#
+# <details><summary>Solution</summary>
+#
+# ```python
+# from scstlib.models.temporal import CopyNearest
+#
+# five = [*makers, lambda n: CopyNearest()]
+# print(Ensemble(five, stack=True, seed=seed).fit(split.train).weights_)
+# ```
+#
+# Little between two times, where others are nearer to the left-out cells, and more beyond the last: where nobody knows the way, real cells, even old ones, are near.
+#
+# </details>
+#
+# ## Further reading
+#
+# - [Lakshminarayanan et al. 2017](https://arxiv.org/abs/1612.01474): ensembles of networks as a measure of doubt.
+# - [Lei et al. 2018](https://doi.org/10.1080/01621459.2017.1307116): intervals from left-out errors, whatever the method.

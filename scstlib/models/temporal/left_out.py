@@ -1,0 +1,202 @@
+"""Training times left out one after the other: what an ensemble learns of its errors."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from scstlib.leakage import check_evaluation
+from scstlib.models.shares import TINY, Distances, distances, shares_of_cells
+from scstlib.models.temporal.cells import draw, measured_cells
+from scstlib.models.temporal.protocol import TemporalModel
+from scstlib.preprocess.cells import measured_time
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from anndata import AnnData
+
+MOST_LEFT_OUT = 6
+MOST_CELLS = 200  # Of a time, in the distances between populations.
+KINDS = INNER, OUTER = ("inner", "outer")
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A training time, and members that were fitted without it.
+
+    Attributes
+    ----------
+    time : float
+    kind : "inner" or "outer"
+        Whether other training times lie on both sides of it.
+    members : list of fitted models
+    cells : AnnData
+        Measured cells of the time, in the form in which models predict them.
+    """
+
+    time: float
+    kind: str
+    members: list[TemporalModel]
+    cells: AnnData
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What members are asked for when they predict cells: as for ``sample``."""
+
+    n_cells: int
+    seed: int
+    noise: bool | Literal["depth"]
+
+
+def kind_of(time: float, measured: np.ndarray) -> str:
+    """Return "inner" for a time within the range of the measured ones, else "outer"."""
+    return INNER if measured.min() <= time <= measured.max() else OUTER
+
+
+def leave_times_out(
+    fit: Callable[[AnnData], list[TemporalModel]], adata: AnnData, time_key: str
+) -> list[LeftOut]:
+    """Fit members without each of at most six inner training times, and without the last.
+
+    Parameters
+    ----------
+    fit : function
+        Takes cells and returns fitted members.
+
+    Raises
+    ------
+    ValueError
+        With fewer than three training times.
+    LeakageError
+        If a member was fitted on the time that is left out.
+    """
+    time = measured_time(adata, time_key)
+    times = np.unique(time)
+    if len(times) < 3:
+        raise ValueError(
+            f"to leave a time out takes at least 3 training times, and there are {times.tolist()}:"
+            " set stack=False and calibrate=False."
+        )
+    inner = times[1:-1]
+    chosen = np.unique(np.linspace(0, len(inner) - 1, min(len(inner), MOST_LEFT_OUT)).astype(int))
+    found = []
+    for left in [*inner[chosen], times[-1]]:
+        members, part = fit(adata[time != left].copy()), adata[time == left]
+        check_evaluation(members, part, by=time_key)
+        own = measured_cells(part, time_key, min_times=1)
+        cells = own.as_anndata([own.values], [float(left)])
+        kind = OUTER if left == times[-1] else INNER
+        found.append(LeftOut(float(left), kind, members, cells))
+    return found
+
+
+def shares_of_members(parts: Sequence[LeftOut], seed: int) -> dict[str, np.ndarray]:
+    """Return by kind the shares of members (n_members,) whose pool is nearest to left-out cells.
+
+    They are those of :func:`scstlib.models.shares.shares_of_cells`, drawn to equal shares.
+    """
+    rng = np.random.default_rng(seed)
+    found: dict[str, list[Distances]] = {kind: [] for kind in KINDS}
+    for part in parts:
+        measured = values_of(part.cells)
+        measured = draw(measured, min(len(measured), MOST_CELLS), rng)
+        predicted = [
+            values_of(member.sample([part.time], len(measured), seed + number, noise=True))
+            for number, member in enumerate(part.members)
+        ]
+        found[part.kind].append(distances(predicted, measured))
+    n_members = len(parts[0].members)
+    equal = np.full(n_members, 1 / n_members)
+    return {kind: shares_of_cells(own, equal) for kind, own in found.items()}
+
+
+def summarised(
+    members: Sequence[TemporalModel],
+    weights: np.ndarray,
+    time: float,
+    summary: Callable[[AnnData], Any],
+    settings: Settings,
+) -> pd.DataFrame:
+    """Return mean (weighted) and spread (not weighted) over members of a summary at a time.
+
+    One row a number, by its name. The spread is about the weighted mean, so that a member which
+    weighs nothing still counts as another opinion.
+    """
+    import pandas as pd
+
+    values = pd.concat(
+        [
+            _named(summary(member.sample([time], settings.n_cells, seed, settings.noise)))
+            for seed, member in enumerate(members, settings.seed)
+        ],
+        axis=1,
+    )
+    mean = values @ weights
+    spread = np.sqrt(values.sub(mean, axis=0).pow(2).sum(axis=1) / (len(members) - 1))
+    return pd.DataFrame({"mean": mean, "spread": spread})
+
+
+def widths(
+    parts: Sequence[LeftOut],
+    weights: Mapping[str, np.ndarray],
+    summary: Callable[[AnnData], Any],
+    level: float,
+    settings: Settings,
+) -> dict[str, float]:
+    """Return by kind how many spreads an interval reaches to either side of the mean.
+
+    Without parts it is Student's t, else the quantile of how many spreads the summaries of the
+    left-out cells lie from those that the members predict.
+    """
+    from scipy.stats import t
+
+    n_members = len(weights[INNER])
+    if not parts:
+        return dict.fromkeys(KINDS, float(t.ppf((1 + level) / 2, n_members - 1)))
+    found: dict[str, list[np.ndarray]] = {kind: [] for kind in KINDS}
+    for part in parts:
+        table = summarised(part.members, weights[part.kind], part.time, summary, settings)
+        off = (_named(summary(part.cells)) - table["mean"]).abs()
+        told = (off > 0) | (table["spread"] > 0)  # A gene that nobody saw says nothing.
+        found[part.kind].append((off / table["spread"].clip(lower=TINY))[told].to_numpy())
+    return {kind: _quantile(np.concatenate(own), level) for kind, own in found.items()}
+
+
+def _quantile(values: np.ndarray, level: float) -> float:
+    """The value that a further one stays below with a chance of ``level``; at most the largest."""
+    if not len(values):
+        return 0.0
+    share = min(1.0, level * (1 + 1 / len(values)))
+    return float(np.quantile(values, share, method="higher"))
+
+
+def _named(numbers: Any) -> pd.Series:
+    """Numbers of a summary with their names."""
+    import pandas as pd
+
+    return numbers if isinstance(numbers, pd.Series) else pd.Series(np.atleast_1d(numbers))
+
+
+def values_of(cells: AnnData) -> np.ndarray:
+    """Values (n_cells, n_genes) of predicted cells: of counts, log1p of counts per 10,000."""
+    from scipy.sparse import issparse
+
+    values: Any = cells.layers.get("log1p_cp10k", cells.X)
+    return np.asarray(values.toarray() if issparse(values) else values)
+
+
+def resampled(adata: AnnData, time_key: str, rng: np.random.Generator) -> AnnData:
+    """Return cells drawn with replacement within each time, as many as there are."""
+    time = measured_time(adata, time_key)
+    rows = [np.flatnonzero(time == value) for value in np.unique(time)]
+    rows = [rng.choice(own, len(own)) for own in rows]
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Observation names are not unique")
+        cells = adata[np.concatenate(rows)].copy()
+    cells.obs_names_make_unique()
+    return cells
