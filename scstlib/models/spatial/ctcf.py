@@ -33,6 +33,17 @@ class CTCFAlone:
         Trees.
     seed : int
         Draws the pixels.
+
+    Examples
+    --------
+    >>> from scstlib.datasets import simulate_organism
+    >>> from scstlib.preprocess.organism_windows import organism_windows
+    >>> organism = simulate_organism(preset="tiny")
+    >>> windows, _ = organism_windows(organism, ["stem", "beta_mature"], ["chr1"], window=32)
+    >>> maps = CTCFAlone(n_pixels=2_000, max_iter=5).fit(windows).predict(windows)
+    >>> kinds = windows.table["cell_type"].to_numpy()
+    >>> bool((maps[kinds == "stem"] == maps[kinds == "beta_mature"]).all())
+    True
     """
 
     @explain_arguments

@@ -63,6 +63,20 @@ class ContactGaussianProcess:
         noise beside that of counting.
     unexplained_ : numpy.ndarray (bins,)
         Variance, at each distance, of the true contrast around the process.
+
+    Examples
+    --------
+    >>> from scstlib.datasets import simulate_organism
+    >>> from scstlib.preprocess.organism_windows import organism_windows
+    >>> from scstlib.splits import hold_out_chromosomes
+    >>> organism = simulate_organism(preset="tiny")
+    >>> kinds, chromosomes = ["stem", "beta_mature"], organism.chromosomes[:2]
+    >>> windows, _ = organism_windows(organism, kinds, chromosomes, window=32)
+    >>> split = hold_out_chromosomes(windows, chromosomes[1])
+    >>> model = ContactGaussianProcess(n_pixels=2_000, n_inducing=50).fit(split.train)
+    >>> contacts, deviation = model.predict(split.test), model.predict_std(split.test)
+    >>> bool((deviation[contacts > 0] > 0).all())
+    True
     """
 
     @explain_arguments
@@ -173,8 +187,9 @@ class ContactGaussianProcess:
         found = np.empty(len(x))
         for part in _parts(len(x)):
             between = self._covariance(x[part])
-            found[part] = self.variance_ - ((between @ self.known_) * between).sum(axis=1)
-        return np.maximum(found, 0)
+            left = self.variance_ - ((between @ self.known_) * between).sum(axis=1)
+            found[part] = np.maximum(left, 0)
+        return found
 
     def _covariance(self, x: np.ndarray) -> np.ndarray:
         """Of pixels with the inducing ones, (pixels, n_inducing)."""
