@@ -213,7 +213,7 @@ split, true = (hold_out_chromosomes(w, organism.chromosomes[-1]) for w in (windo
 unseen, truth = split.test, true.test.targets
 pixels = len(split.train) * 64 * 65 // 2
 claim(
-    f"The {len(split.train)} training windows of 64 bins have {pixels:,} pixels, some of them in several windows. The matrix $K$ of all would take {8 * pixels**2 / 1e12:.1f} TB, and its inverse {pixels**3 / 3:.0e} multiplications, for each step of learning the kernel.",
+    f"The {len(split.train)} training windows of 64 bins have {pixels:,} pixels, some of them in several windows. The matrix $K$ of all would take {8 * pixels**2 / 1e12:.1f} TB, and its inverse some $10^{{{np.log10(pixels**3 / 3):.0f}}}$ multiplications, for each step of learning the kernel.",
     pixels > 100_000,
 )
 
@@ -239,7 +239,7 @@ table(means, best=dict.fromkeys(means, "max"), apart=("truth",))
 
 # %% tags=["hide-input"]
 claim(
-    f"By what is specific to a cell type the process (dC {means['dC'][GP]:.2f}) stands between ridge ({means['dC'][RIDGE]:.2f}) and boosting ({means['dC'][TREES]:.2f}), and in SCC well behind boosting ({means['SCC'][GP]:.3f} and {means['SCC'][TREES]:.3f}): with one length scale for all features, those that say nothing blur the others."
+    f"By what is specific to a cell type the process (dC {means['dC'][GP]:.2f}) stands between ridge ({means['dC'][RIDGE]:.2f}) and boosting ({means['dC'][TREES]:.2f}), and in SCC well behind boosting ({means['SCC'][GP]:.3f} and {means['SCC'][TREES]:.3f})."
     " What it has and they have not is a standard deviation for each pixel.",
     means["dC"][RIDGE] < means["dC"][GP] < means["dC"][TREES], means["SCC"][GP] < means["SCC"][TREES] - 0.01,
 )  # fmt: skip
