@@ -203,7 +203,7 @@ claim(
 # %% [markdown]
 # ## Space: the contrast of a pixel
 #
-# The same idea serves contact maps. Asked for is the **contrast** of a pixel: contacts in the cell type over those of the smoothed bulk, minus one. "Near" now means alike in the features of a pixel: distance, the bulk around it, expression, CTCF and CpG at both bins and between them, those that [boosted trees](../spatial/evaluating_contact_maps.ipynb) read too. Far from all training pixels the contrast returns to 0, and the prediction to the bulk: here returning is the sensible belief. But there are many pixels.
+# The same idea serves contact maps. Asked for is the **contrast** of a pixel: contacts in the cell type over those of the smoothed bulk, minus one. "Near" now means alike in the features of a pixel: distance, the bulk around it, expression, CTCF and CpG at both bins and between them, those that boosted trees read too ([Evaluating contact maps](../spatial/evaluating_contact_maps.ipynb)). Far from all training pixels the contrast returns to 0, and the prediction to the bulk: here returning is the sensible belief. But there are many pixels.
 
 # %% tags=["hide-input"]
 types = ["stem", "bipotent", "beta_mature", "gamma_mature"]
