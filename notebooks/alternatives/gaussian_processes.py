@@ -11,7 +11,7 @@
 # >
 # > **Before**: [Expression at unmeasured times](../temporal/unmeasured_times.ipynb).
 # >
-# > **Time**: 14 min to read, 1 min to run.
+# > **Time**: 16 min to read, 1 min to run.
 
 # %% tags=["colab"]
 # Google Colab only: install the book's package and keep the installed numpy and torch.
