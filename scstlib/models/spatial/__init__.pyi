@@ -6,7 +6,9 @@ from .comparison import contact_scores as contact_scores
 from .comparison import mean_at_places as mean_at_places
 from .comparison import mean_scores as mean_scores
 from .comparison import score_windows as score_windows
+from .ctcf import CTCFAlone as CTCFAlone
 from .ensemble import ContactEnsemble as ContactEnsemble
+from .gaussian_process import ContactGaussianProcess as ContactGaussianProcess
 from .methods import methods as methods
 from .protocol import SpatialModel as SpatialModel
 from .protocol import check_fitted as check_fitted

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from scstlib.models.spatial.baselines import BulkCopy, BulkRidge, BulkSmoothed, MeanOfTypes
+from scstlib.models.spatial.ctcf import CTCFAlone
+from scstlib.models.spatial.gaussian_process import ContactGaussianProcess
 from scstlib.models.spatial.protocol import SpatialModel
 from scstlib.models.spatial.scgraphic.default import ScGrapHiC
 from scstlib.models.spatial.scgraphic.published import PublishedScGrapHiC
@@ -37,8 +39,10 @@ def methods() -> dict[str, Callable[[int], SpatialModel]]:
         "bulk copied": lambda seed: BulkCopy(),
         "bulk smoothed": lambda seed: BulkSmoothed(),
         "mean of the training types": lambda seed: MeanOfTypes(),
+        "CTCF alone": lambda seed: CTCFAlone(seed=seed),
         "bulk + ridge": lambda seed: BulkRidge(seed=seed),
         "gradient boosting": lambda seed: ContactTrees(seed=seed),
+        "Gaussian process on contrast": lambda seed: ContactGaussianProcess(seed=seed),
         "published scGrapHiC": lambda seed: PublishedScGrapHiC(seed=seed),
         "scGrapHiC": lambda seed: ScGrapHiC(seed=seed),
     }

@@ -8,6 +8,7 @@ import pytest
 from scstlib.leakage import LeakageError, check_evaluation
 from scstlib.models.spatial.baselines import BulkCopy, BulkRidge, BulkSmoothed, MeanOfTypes
 from scstlib.models.spatial.comparison import contact_scores, mean_at_places
+from scstlib.models.spatial.gaussian_process import ContactGaussianProcess
 from scstlib.models.spatial.pixels import bin_factors, blurred
 from scstlib.models.spatial.trees import ContactTrees
 from scstlib.preprocess.contacts import contact_unit
@@ -18,6 +19,10 @@ from tests.models.spatial.spatial_data import of_known_type, spatial_windows, th
 
 def small_trees() -> ContactTrees:
     return ContactTrees(n_pixels=6_000, max_iter=20, max_leaf_nodes=8, learning_rate=0.2)
+
+
+def small_process() -> ContactGaussianProcess:
+    return ContactGaussianProcess(n_pixels=6_000, n_inducing=150)
 
 
 MODELS = [BulkCopy, BulkSmoothed, BulkRidge, small_trees]
@@ -71,7 +76,7 @@ def test_trees_without_expression_do_not_tell_cell_types_apart(parts, fitted) ->
     assert (fitted[small_trees].predict(test)[kinds == "a"] != predicted[kinds == "a"]).any()
 
 
-@pytest.mark.parametrize("make", [BulkRidge, small_trees])
+@pytest.mark.parametrize("make", [BulkRidge, small_trees, small_process])
 def test_unequal_depths_cost_little_of_what_is_specific_to_a_cell_type(make) -> None:
     """Equal in sum, the targets of cell types are alike or 1 : 4 in depth."""
     counts, true = (of_known_type(windows) for windows in spatial_windows())
@@ -106,7 +111,7 @@ def test_negative_expression_is_refused(make, parts, fitted) -> None:
         fitted[make].predict(replace(test, tracks=test.tracks - 3))
 
 
-@pytest.mark.parametrize("make", [BulkSmoothed, BulkRidge, small_trees])
+@pytest.mark.parametrize("make", [BulkSmoothed, BulkRidge, small_trees, small_process])
 def test_the_unit_of_the_maps_changes_nothing_but_that_of_the_prediction(make, parts) -> None:
     def in_unit(windows: Windows, unit: float) -> Windows:
         # So few contacts that many pixels hold a single one, as balanced maps are judged by.

@@ -13,14 +13,21 @@ from scstlib.models import load
 from scstlib.models.files import SavedModel
 from scstlib.models.spatial.baselines import BulkRidge, BulkSmoothed
 from scstlib.models.spatial.comparison import mean_scores, score_windows
+from scstlib.models.spatial.ctcf import CTCFAlone
 from scstlib.models.spatial.ensemble import ContactEnsemble
+from scstlib.models.spatial.gaussian_process import ContactGaussianProcess
 from scstlib.models.spatial.methods import REFERENCES, methods
 from scstlib.models.spatial.protocol import check_fitted, check_prediction, check_training
 from scstlib.models.spatial.trees import ContactTrees
 from scstlib.preprocess.expected import distance_means
 from scstlib.preprocess.windows import Windows
 from scstlib.splits import hold_out_chromosomes
-from tests.models.spatial.spatial_data import of_known_type, spatial_windows, thinned
+from tests.models.spatial.spatial_data import (
+    of_known_type,
+    spatial_windows,
+    thinned,
+    with_ctcf,
+)
 
 
 class MeanDecay:
@@ -45,6 +52,8 @@ METHODS = {**methods(), "mean decay": lambda seed: MeanDecay()}
 SMALL: dict[str, dict[str, Any]] = {
     "bulk + ridge": {"n_pixels": 6_000},
     "gradient boosting": {"n_pixels": 6_000, "max_iter": 20, "max_leaf_nodes": 8},
+    "CTCF alone": {"n_pixels": 6_000, "max_iter": 20},
+    "Gaussian process on contrast": {"n_pixels": 4_000, "n_inducing": 100},
     "published scGrapHiC": {
         "width": 8, "encodings": 4, "node_blocks": 1, "attention_blocks": 1, "residual_blocks": 1,
         "epochs": 1, "batch_size": 8,
@@ -63,7 +72,7 @@ def small(name: str) -> Any:
 @pytest.fixture(scope="module")
 def windows() -> Windows:
     """Windows of three cell types on four chromosomes, the last of them to test on."""
-    return spatial_windows()[0]
+    return with_ctcf(spatial_windows()[0])
 
 
 @pytest.fixture(scope="module")
@@ -288,6 +297,8 @@ def test_all_methods_are_scored_in_one_table(fitted, test):
         (BulkSmoothed, "width", "widths"),
         (BulkRidge, "n_pixel", "n_pixels"),
         (ContactTrees, "n_pixel", "n_pixels"),
+        (ContactGaussianProcess, "inducing", "n_inducing"),
+        (CTCFAlone, "n_pixel", "n_pixels"),
         (ContactEnsemble, "n_member", "n_members"),
     ],
 )
