@@ -38,6 +38,7 @@ def methods() -> dict[str, Callable[[int], SpatialModel]]:
         "bulk smoothed": lambda seed: BulkSmoothed(),
         "mean of the training types": lambda seed: MeanOfTypes(),
         "bulk + ridge": lambda seed: BulkRidge(seed=seed),
+        "random forest": lambda seed: ContactTrees("forest", seed=seed),
         "gradient boosting": lambda seed: ContactTrees(seed=seed),
         "published scGrapHiC": lambda seed: PublishedScGrapHiC(seed=seed),
         "scGrapHiC": lambda seed: ScGrapHiC(seed=seed),

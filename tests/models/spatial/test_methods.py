@@ -44,6 +44,7 @@ METHODS = {**methods(), "mean decay": lambda seed: MeanDecay()}
 # Settings with which a test is fast.
 SMALL: dict[str, dict[str, Any]] = {
     "bulk + ridge": {"n_pixels": 6_000},
+    "random forest": {"kind": "forest", "n_pixels": 6_000, "n_trees": 20},
     "gradient boosting": {"n_pixels": 6_000, "max_iter": 20, "max_leaf_nodes": 8},
     "published scGrapHiC": {
         "width": 8, "encodings": 4, "node_blocks": 1, "attention_blocks": 1, "residual_blocks": 1,
