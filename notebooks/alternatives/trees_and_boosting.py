@@ -223,8 +223,8 @@ table(lab.as_frame(score, [SMOOTH, FULL, *models]), **style)
 # %% tags=["hide-input"]
 ridge, wood, boost = (score[name] for name in models)
 claim(
-    f"Forest and boosting tie (dC {wood[1]:.2f} and {boost[1]:.2f}), and are ahead of ridge regression on the same features in SCC ({min(wood[0], boost[0]):.3f} and {ridge[0]:.3f}). In dC ridge is at {ridge[1]:.2f} here. Seven features that were thought about are worth about as much on so few maps as 127 (dC {score[FULL][1]:.2f}).",
-    abs(wood[1] - boost[1]) < 0.06, min(wood[0], boost[0]) > ridge[0] + 0.01, score[FULL][1] > 0.75 * max(wood[1], boost[1]),
+    f"Forest and boosting tie (dC {wood[1]:.2f} and {boost[1]:.2f}), and are ahead of ridge regression on the same features in SCC ({min(wood[0], boost[0]):.3f} and {ridge[0]:.3f}). In dC they are not, with so few chromosomes: ridge has {ridge[1]:.2f}. Seven features that were thought about are worth about as much here as 127 (dC {score[FULL][1]:.2f}).",
+    abs(wood[1] - boost[1]) < 0.06, max(wood[1], boost[1]) < ridge[1] + 0.02, min(wood[0], boost[0]) > ridge[0] + 0.01, score[FULL][1] > 0.75 * max(wood[1], boost[1]),
 )  # fmt: skip
 
 # %% [markdown]
@@ -288,7 +288,7 @@ claim(
 #
 # ## Where trees win, tie and lose
 #
-# - **Win** over linear models wherever an answer rests on a few numbers that can be put in a row. Nothing is to be scaled, no architecture to be chosen, and a fit takes seconds.
+# - **Win** over linear models of the same rows, given enough of them: dC 0.49 against 0.35 in the benchmark. Nothing is to be scaled, no architecture to be chosen, and a fit takes seconds.
 # - **Tie** with the network for contact maps: ahead in some scores, behind in others, at a quarter of its time. Between two times they tie with straight lines, from which they learn.
 # - **Lose** where something must be continued: beyond the last time, or at levels of expression that no training cell has. And they see only what someone put in the row.
 #

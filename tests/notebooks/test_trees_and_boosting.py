@@ -61,6 +61,11 @@ def test_leads_and_costs_are_those_of_the_benchmark(text: str) -> None:
     )
 
 
+def test_what_trees_win_is_that_of_the_benchmark(text: str) -> None:
+    trees, ridge = (scores(row, "dC")[0] for row in ("gradient boosting", "bulk + ridge"))
+    assert f"given enough of them: dC {trees:.2f} against {ridge:.2f} in the benchmark" in text
+
+
 def test_the_networks_distance_at_inner_times_is_that_of_the_benchmark(text: str) -> None:
     found = [
         each["ratio"]
