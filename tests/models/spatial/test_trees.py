@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from importlib.metadata import version
+from typing import Any
 
 import numpy as np
 import pytest
@@ -35,7 +36,7 @@ def factors(model: ContactTrees, train: Windows, test: Windows) -> np.ndarray:
 
 def test_boosting_is_what_comes_without_a_kind(windows: tuple[Windows, Windows]) -> None:
     train, test = windows
-    settings = {"n_pixels": 3_000, "max_iter": 5}
+    settings: dict[str, Any] = {"n_pixels": 3_000, "max_iter": 5}
     for other in (ContactTrees("boosting", **settings), ContactTrees(**settings, n_trees=7)):
         np.testing.assert_array_equal(
             other.fit(train).predict(test), ContactTrees(**settings).fit(train).predict(test)
