@@ -226,7 +226,7 @@ process = ContactGaussianProcess(30_000, seed=seed)
 rivals = {
     "bulk smoothed": BulkSmoothed(),
     RIDGE: BulkRidge(n_pixels=30_000, seed=seed),
-    TREES: ContactTrees(30_000, max_iter=60, seed=seed),
+    TREES: ContactTrees(n_pixels=30_000, max_iter=60, seed=seed),
     GP: process,
 }
 fits = {name: rival.fit(split.train) for name, rival in rivals.items()}

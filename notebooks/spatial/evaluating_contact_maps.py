@@ -129,7 +129,7 @@ models = {
     "bulk copied": BulkCopy(),
     "bulk smoothed": BulkSmoothed(),
     "bulk + ridge": BulkRidge(n_pixels=60_000, seed=seed),
-    "gradient boosting": ContactTrees(100_000, max_iter=80, seed=seed),
+    "gradient boosting": ContactTrees(n_pixels=100_000, max_iter=80, seed=seed),
     "scGrapHiC": ScGrapHiC(seed=seed, n_steps=n_steps, crop=window // 2),
 }
 for model in models.values():

@@ -224,7 +224,7 @@ size |= {"batch_size": 16}
 size |= {"n_steps": 150 if profile == "fast" else 800, "seed": seed}
 makers = {
     "ridge": lambda: BulkRidge(n_pixels=50_000, seed=seed),
-    "boosted trees": lambda: ContactTrees(50_000, max_iter=50, seed=seed),
+    "boosted trees": lambda: ContactTrees(n_pixels=50_000, max_iter=50, seed=seed),
     "scGrapHiC": lambda: ScGrapHiC(**size),
 }
 predicted = {"bulk smoothed": predict_held_out(guided, BulkSmoothed)}

@@ -62,7 +62,7 @@ class CTCFAlone:
         check_training(windows)
         self.track_names_, self.bin_size_ = windows.track_names, windows.bin_size
         self.expected_ = DistanceMeans("bulk").fit(windows)
-        trees = ContactTrees(self.n_pixels, max_iter=self.max_iter, seed=self.seed)
+        trees = ContactTrees(n_pixels=self.n_pixels, max_iter=self.max_iter, seed=self.seed)
         self.trees_ = trees.fit(self._without_the_rest(windows))
         record_fit(self, windows)
         return self

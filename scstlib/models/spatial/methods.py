@@ -41,6 +41,7 @@ def methods() -> dict[str, Callable[[int], SpatialModel]]:
         "mean of the training types": lambda seed: MeanOfTypes(),
         "CTCF alone": lambda seed: CTCFAlone(seed=seed),
         "bulk + ridge": lambda seed: BulkRidge(seed=seed),
+        "random forest": lambda seed: ContactTrees("forest", seed=seed),
         "gradient boosting": lambda seed: ContactTrees(seed=seed),
         "Gaussian process on contrast": lambda seed: ContactGaussianProcess(seed=seed),
         "published scGrapHiC": lambda seed: PublishedScGrapHiC(seed=seed),

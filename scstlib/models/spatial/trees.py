@@ -1,14 +1,15 @@
-"""Gradient boosted trees on the features of single pixels: the baseline that is hard to beat."""
+"""Boosted trees or a forest on the features of single pixels: the baseline that is hard to beat."""
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
 from scstlib.leakage import record_fit
 from scstlib.models.settings import (
     all_or_nothing,
+    check_choices,
     check_not_negative,
     check_positive,
     check_whole,
@@ -25,28 +26,52 @@ MOST_WEIGHTED = 200_000
 
 
 class ContactTrees:
-    """Smoothed bulk times a factor that boosted trees predict from the features of a pixel.
+    """Smoothed bulk times a factor that trees predict from the features of a pixel.
 
-    The trees maximise the Poisson likelihood of the counts, with the smoothed bulk at the depth of
-    each target's sample as offset; a pixel's weight stops growing where ``spread`` exceeds its
-    counting noise. Features: :func:`scstlib.models.spatial.pixels.pixel_features`.
+    The factor is the count of the target over the smoothed bulk at the depth of the target's
+    sample, so that deep and shallow cell types have the same factors; a pixel's weight stops
+    growing where ``spread`` exceeds its counting noise. Features:
+    :func:`scstlib.models.spatial.pixels.pixel_features`.
+
+    Boosting adds one small tree after the other, each fitted to what the others leave, and
+    maximises the Poisson likelihood of the counts (Friedman 2001,
+    https://doi.org/10.1214/aos/1013203451). A forest is the mean of deep trees, each grown on a
+    random draw of the pixels with a random tenth of the features at each branch, by squared error
+    (Breiman 2001, https://doi.org/10.1023/A:1010933404324). For features beyond those of training
+    both predict what they do at the outermost one.
 
     Parameters
     ----------
+    kind : "boosting" or "forest"
     n_pixels : int
         Training pixels, drawn at random.
     spread : float
         Variance of the factor that is not counting noise.
     max_iter, max_leaf_nodes, min_samples_leaf : int
     learning_rate, l2_regularization : float
-        Of scikit-learn's ``HistGradientBoostingRegressor``.
+        Of boosting alone, by scikit-learn's ``HistGradientBoostingRegressor``.
+    n_trees, min_leaf, n_drawn : int
+        Of the forest alone: trees, pixels in a leaf, at least, and pixels drawn for each tree (all
+        where there are no more).
     seed : int
-        Draws the pixels.
+        Draws the pixels and the trees.
+
+    Raises
+    ------
+    ValueError
+        For an unknown kind, or a number out of range.
+
+    Examples
+    --------
+    >>> from scstlib.models.spatial import ContactTrees
+    >>> ContactTrees("forest", n_trees=20).kind
+    'forest'
     """
 
     @explain_arguments
     def __init__(
         self,
+        kind: str = "boosting",
         n_pixels: int = 300_000,
         spread: float = 0.05,
         max_iter: int = 200,
@@ -54,14 +79,21 @@ class ContactTrees:
         max_leaf_nodes: int = 31,
         min_samples_leaf: int = 200,
         l2_regularization: float = 1.0,
+        n_trees: int = 100,
+        min_leaf: int = 50,
+        n_drawn: int = 20_000,
         seed: int = 0,
     ) -> None:
+        check_choices({"kind": kind}, {"kind": ("boosting", "forest")})
+        self.kind = kind
         self.n_pixels, self.spread, self.seed = n_pixels, spread, seed
         self.max_iter, self.learning_rate = max_iter, learning_rate
         self.max_leaf_nodes, self.min_samples_leaf = max_leaf_nodes, min_samples_leaf
         self.l2_regularization = l2_regularization
+        self.n_trees, self.min_leaf, self.n_drawn = n_trees, min_leaf, n_drawn
         given = vars(self)
         check_whole(given, "n_pixels", "max_iter", "min_samples_leaf")
+        check_whole(given, "n_trees", "min_leaf", "n_drawn")
         check_whole(given, "max_leaf_nodes", least=2)
         check_positive(given, "learning_rate")
         check_not_negative(given, "spread", "l2_regularization")
@@ -69,15 +101,31 @@ class ContactTrees:
     @all_or_nothing
     def fit(self, windows: Windows) -> Self:
         """Learn the trees on windows with targets."""
-        from sklearn.ensemble import HistGradientBoostingRegressor
-
         check_training(windows)
         self.smoothing_ = Smoothing.chosen(windows)
         self.track_names_, self.bin_size_ = windows.track_names, windows.bin_size
         pixels = sample_pixels(windows, self.smoothing_, self.n_pixels, self.seed, self.spread)
-        many = len(pixels.ratio) > MOST_WEIGHTED
-        self.cuts_ = None if many else weighted_cuts(pixels.features, pixels.weight)
-        self.trees_ = HistGradientBoostingRegressor(
+        by_value = self.kind == "forest" or len(pixels.ratio) > MOST_WEIGHTED
+        self.cuts_ = None if by_value else weighted_cuts(pixels.features, pixels.weight)
+        self.trees_ = self._unfitted(len(pixels.ratio)).fit(
+            self._in_classes(pixels.features), pixels.ratio, sample_weight=pixels.weight
+        )
+        record_fit(self, windows)
+        return self
+
+    def _unfitted(self, n_pixels: int) -> Any:
+        """Trees of scikit-learn, to be grown on so many pixels."""
+        from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestRegressor
+
+        if self.kind == "forest":
+            return RandomForestRegressor(
+                self.n_trees,
+                min_samples_leaf=self.min_leaf,
+                max_features=0.1,
+                max_samples=min(self.n_drawn, n_pixels),
+                random_state=self.seed,
+            )
+        return HistGradientBoostingRegressor(
             loss="poisson",
             max_iter=self.max_iter,
             learning_rate=self.learning_rate,
@@ -86,9 +134,7 @@ class ContactTrees:
             l2_regularization=self.l2_regularization,
             early_stopping=False,
             random_state=self.seed,
-        ).fit(self._in_classes(pixels.features), pixels.ratio, sample_weight=pixels.weight)
-        record_fit(self, windows)
-        return self
+        )
 
     def predict(self, windows: Windows, depth: float = 1.0) -> np.ndarray:
         """Return expected contacts (n, bins, bins), float32, symmetric; masked bins are 0."""

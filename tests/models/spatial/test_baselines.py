@@ -25,7 +25,11 @@ def small_process() -> ContactGaussianProcess:
     return ContactGaussianProcess(n_pixels=6_000, n_inducing=150)
 
 
-MODELS = [BulkCopy, BulkSmoothed, BulkRidge, small_trees]
+def small_forest() -> ContactTrees:
+    return ContactTrees("forest", n_pixels=6_000, n_trees=30, min_leaf=5)
+
+
+MODELS = [BulkCopy, BulkSmoothed, BulkRidge, small_trees, small_forest]
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +80,7 @@ def test_trees_without_expression_do_not_tell_cell_types_apart(parts, fitted) ->
     assert (fitted[small_trees].predict(test)[kinds == "a"] != predicted[kinds == "a"]).any()
 
 
-@pytest.mark.parametrize("make", [BulkRidge, small_trees, small_process])
+@pytest.mark.parametrize("make", [BulkRidge, small_trees, small_forest, small_process])
 def test_unequal_depths_cost_little_of_what_is_specific_to_a_cell_type(make) -> None:
     """Equal in sum, the targets of cell types are alike or 1 : 4 in depth."""
     counts, true = (of_known_type(windows) for windows in spatial_windows())
@@ -111,7 +115,9 @@ def test_negative_expression_is_refused(make, parts, fitted) -> None:
         fitted[make].predict(replace(test, tracks=test.tracks - 3))
 
 
-@pytest.mark.parametrize("make", [BulkSmoothed, BulkRidge, small_trees, small_process])
+@pytest.mark.parametrize(
+    "make", [BulkSmoothed, BulkRidge, small_trees, small_forest, small_process]
+)
 def test_the_unit_of_the_maps_changes_nothing_but_that_of_the_prediction(make, parts) -> None:
     def in_unit(windows: Windows, unit: float) -> Windows:
         # So few contacts that many pixels hold a single one, as balanced maps are judged by.

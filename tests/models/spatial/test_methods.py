@@ -51,6 +51,7 @@ METHODS = {**methods(), "mean decay": lambda seed: MeanDecay()}
 # Settings with which a test is fast.
 SMALL: dict[str, dict[str, Any]] = {
     "bulk + ridge": {"n_pixels": 6_000},
+    "random forest": {"kind": "forest", "n_pixels": 6_000, "n_trees": 20},
     "gradient boosting": {"n_pixels": 6_000, "max_iter": 20, "max_leaf_nodes": 8},
     "CTCF alone": {"n_pixels": 6_000, "max_iter": 20},
     "Gaussian process on contrast": {"n_pixels": 4_000, "n_inducing": 100},

@@ -1,13 +1,83 @@
-"""The classes of feature values are those of scikit-learn's trees, found in less time."""
+"""The two kinds of trees; and the classes of feature values, which are scikit-learn's."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib.metadata import version
+from typing import Any
 
 import numpy as np
 import pytest
 
-from scstlib.models.spatial.trees import value_classes, weighted_cuts
+from scstlib.models.spatial.baselines import BulkSmoothed
+from scstlib.models.spatial.trees import ContactTrees, value_classes, weighted_cuts
+from scstlib.preprocess.windows import Windows
+from scstlib.splits import hold_out_chromosomes
+from tests.models.spatial.spatial_data import spatial_windows
+
+
+@pytest.fixture(scope="module")
+def windows() -> tuple[Windows, Windows]:
+    """For training and for tests."""
+    split = hold_out_chromosomes(spatial_windows()[0], "chr4")
+    return split.train, split.test
+
+
+def forest(**settings: int) -> ContactTrees:
+    return ContactTrees("forest", **{"n_pixels": 6_000, "n_trees": 10} | settings)
+
+
+def factors(model: ContactTrees, train: Windows, test: Windows) -> np.ndarray:
+    """What a fitted model multiplies the smoothed bulk by, NaN in masked bins."""
+    smoothed = BulkSmoothed((model.smoothing_.width,)).fit(train).predict(test)
+    usable = test.mask[:, :, None] & test.mask[:, None, :]
+    return np.where(usable, model.predict(test) / np.where(usable, smoothed, 1), np.nan)
+
+
+def test_boosting_is_what_comes_without_a_kind(windows: tuple[Windows, Windows]) -> None:
+    train, test = windows
+    settings: dict[str, Any] = {"n_pixels": 3_000, "max_iter": 5}
+    for other in (ContactTrees("boosting", **settings), ContactTrees(**settings, n_trees=7)):
+        np.testing.assert_array_equal(
+            other.fit(train).predict(test), ContactTrees(**settings).fit(train).predict(test)
+        )
+
+
+def test_a_forest_whose_leaves_hold_all_pixels_predicts_one_factor(
+    windows: tuple[Windows, Windows],
+) -> None:
+    """The weighted mean of the factors: 1, as the smoothed bulk has the depth of the targets."""
+    found = factors(forest(min_leaf=6_000, n_drawn=6_000).fit(windows[0]), *windows)
+    assert np.nanmax(found) - np.nanmin(found) < 1e-5
+    assert np.nanmedian(found) == pytest.approx(1, abs=0.05)
+
+
+def test_a_forest_with_expression_beyond_that_of_training_stays_within_what_it_saw(
+    windows: tuple[Windows, Windows],
+) -> None:
+    train, test = windows
+    model = forest(min_leaf=5).fit(train)
+    seen = factors(model, train, train)
+    beyond = factors(model, train, replace(test, tracks=100 * test.tracks))
+    assert 0 < np.nanmin(beyond) < np.nanmax(beyond) < 1.5 * np.nanmax(seen)
+
+
+def test_another_seed_grows_another_forest(windows: tuple[Windows, Windows]) -> None:
+    train, test = windows
+    first, second = (forest(seed=seed).fit(train).predict(test) for seed in (0, 1))
+    assert (first != second).any()
+    np.testing.assert_allclose(first.sum(), second.sum(), rtol=0.05)
+
+
+@pytest.mark.parametrize("setting", ["n_trees", "min_leaf", "n_drawn"])
+def test_numbers_of_the_forest_that_are_none_are_refused(setting: str) -> None:
+    with pytest.raises(ValueError, match=f"{setting} must be"):
+        forest(**{setting: 0})
+
+
+def test_an_unknown_kind_is_refused() -> None:
+    with pytest.raises(ValueError, match="kind"):
+        ContactTrees("bagging")
 
 
 @pytest.fixture
