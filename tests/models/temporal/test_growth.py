@@ -1,0 +1,61 @@
+"""Growth between two times of the organism, where the truth is known."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+import pytest
+from scipy.stats import spearmanr
+
+from scstlib.datasets.organism import simulate_organism
+from scstlib.datasets.organism.lineage import GROWTH
+from scstlib.models.temporal.moved_cells import Components
+from scstlib.models.temporal.scnode.transport_curves import couple_times
+from scstlib.models.temporal.transport import grow
+
+N_CELLS = 600
+
+
+@cache
+def two_times(growth: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Points of 64 h and 96 h, when the fates have parted, and the cell types of the former."""
+    organism = simulate_organism(seed=1, preset="small", n_genes=600, growth=growth)
+    cells = organism.sample([64.0, 96.0], N_CELLS, seed=1, keep_truth=False)
+    counts = cells.X.toarray()
+    values = np.log1p(counts * (1e4 / counts.sum(1, keepdims=True)))
+    points = Components.fit(values, 6, seed=0).project(values)
+    types = cells.obs["cell_type"].to_numpy()[:N_CELLS].astype(str)
+    return points[:N_CELLS], points[N_CELLS:], types
+
+
+@pytest.mark.parametrize("growth", [0.3, 1.0])
+def test_cells_that_grow_in_truth_are_given_more_mass(growth: float):
+    early, late, types = two_times(1.0)
+    rate = np.array([GROWTH.get(name, 0.0) for name in types])
+    found = spearmanr(grow(early, late, growth), rate).statistic
+    rng = np.random.default_rng(0)
+    by_chance = [spearmanr(grow(early, late, growth), rng.permutation(rate)).statistic]
+    assert found > 0.6 > 0.2 > max(map(abs, by_chance))
+
+
+def test_without_growth_fates_keep_their_mass():
+    gap = {}
+    for truth in (0.0, 1.0):
+        early, late, types = two_times(truth)
+        mass = grow(early, late, growth=0.3)
+        fate = np.array([name.split("_")[0] for name in types])
+        by_fate = {name: mass[fate == name].mean() for name in ("alpha", "beta", "gamma")}
+        gap[truth] = by_fate["beta"] - by_fate["alpha"]
+        if truth == 0:
+            assert list(by_fate.values()) == pytest.approx([1.0, 1.0, 1.0], abs=0.15)
+    # In truth beta outgrows alpha by a factor of 1.8 in these 32 h.
+    assert gap[1.0] > 0.4 > 0.2 > abs(gap[0.0])
+
+
+def test_scnode_couples_with_the_same_masses():
+    early, late, _ = two_times(1.0)
+    coupled = couple_times([early, late], 0.3, np.random.default_rng(0))
+    mass = grow(*coupled.cells, growth=0.3)
+    assert coupled.plans[0].sum(1) == pytest.approx(mass / N_CELLS, abs=1e-9)
+    assert coupled.plans[0].sum(0) == pytest.approx(np.full(N_CELLS, 1 / N_CELLS), abs=1e-9)
