@@ -22,8 +22,6 @@ INTENDED = {
     "SelectVariableGenes": "exactly so many genes as asked for; scanpy keeps all that tie",
     "BulkRidge": "each target at its own depth, not all at one; other pixels are drawn",
     "ContactTrees": "each target at its own depth, not all at one; other pixels are drawn",
-    "ScNODE with growth, values, noise True": GROWTH,
-    "ScNODE with growth, values, noise False": GROWTH,
     "ScNODE with growth, counts, noise True": GROWTH,
     "ScNODE with growth, counts, noise False": GROWTH,
 }
