@@ -6,8 +6,7 @@
 # > **Learning goals**
 # > - turn pairs of cells into a flow in a few lines;
 # > - say what the way of pairing changes, and measure it;
-# > - choose between pairs alone and a flow, with numbers from held-out times;
-# > - tell when a flow leaves the data.
+# > - choose between pairs alone and a flow by held-out times, and tell when a flow leaves the data.
 # >
 # > **Before**: [Pairing cells by optimal transport](optimal_transport.ipynb) and [Neural ODEs](../temporal/neural_odes.ipynb).
 # >
@@ -56,7 +55,7 @@ warnings.filterwarnings("ignore", message="time .* beyond the last training time
 claim = Claims(profile, seed)
 
 # %% [markdown]
-# A [transport plan](../../book/glossary.md#transport-plan) speaks of the cells that were paired, and of no others. It
+# The [plan](../../book/glossary.md#transport-plan) of optimal transport (OT) speaks of the cells that were paired, and of no others. It
 # gives no velocity where no cell was measured and no path for a new cell, such as a perturbed one.
 #
 # [Flow matching](../../book/glossary.md#flow-matching) makes a function of it
@@ -66,8 +65,7 @@ claim = Claims(profile, seed)
 #
 # ## In a few lines
 #
-# In each step a small batch of cells is paired anew, at random or by optimal transport (OT), as
-# [Tong et al. 2024](https://arxiv.org/abs/2302.00482) propose.
+# In each step a small batch is paired anew, at random or by OT ([Tong et al. 2024](https://arxiv.org/abs/2302.00482)).
 
 
 # %%
@@ -114,7 +112,7 @@ def follow(drift, cells, n_steps):
 
 
 # %% [markdown]
-# In the simulated organism, cells of 28 h, one cloud, become those of 76 h, in branches. One half of the cells trains, the other
+# In the simulated organism, cells of 28 h become those of 76 h, when they have parted into fates. One half of the cells trains, the other
 # half starts paths or is compared with their ends.
 
 
@@ -145,7 +143,7 @@ floor = wasserstein(y[:200].numpy(), y[200:].numpy(), squared=True)
 rows["floor: the other half"] = [np.nan, np.nan, floor]
 straight = pd.DataFrame(rows, ["detour (%)", "one step misses by (%)", "distance of the ends"]).T
 
-# %% tags=["hide-input"] caption="Paths of 60 cells from 28 h to 76 h (lines, from dots) in the first two principal components, over cells of 76 h (grey). Trained on random pairs, the paths begin together and turn late; trained on pairs by OT, they are nearly straight." alt="Two scatter plots of grey branches. Left: lines run together at first and bend towards the branches. Right: lines lead straight to the branches." name="fig-flow-paths"
+# %% tags=["hide-input"] caption="Paths of 60 cells from 28 h (orange dots) to 76 h, in the first two principal components, over cells of 76 h (grey). Trained on random pairs, cells first move towards the middle and turn away late; trained on pairs by OT, they go nearly straight." alt="Two scatter plots with a grey cloud on the left and orange dots on the right. Left: the lines from the dots bend towards the middle and spread again in the cloud. Right: the lines are nearly straight." name="fig-flow-paths"
 fig, axes = plt.subplots(1, 2, figsize=(5.4, 3.0), sharex=True, sharey=True)
 for ax, (name, path) in zip(axes, paths.items(), strict=True):
     ax.scatter(*y[:, :2].T, s=6, color=GREY, alpha=0.5, lw=0)
@@ -161,13 +159,13 @@ table(straight.rename_axis("drift trained on"), apart=("floor: the other half",)
 # %% tags=["hide-input"]
 (bent, missed, far), (level, hit, near), (*_, floor) = straight.to_numpy()
 claim(
-    f"Both drifts lead to about the same population (distance {far:.1f} and {near:.1f}, floor {floor:.1f}), on other ways. *Detour* is how much longer a path is than the straight line to its"
-    f" end: {bent:.1f}% with random pairs, {level:.1f}% with pairs by OT. So one step of the solver in place of 50 misses the end by"
+    f"Both drifts lead to about the same population (distance {far:.1f} and {near:.1f}, floor {floor:.1f}), on other ways. *Detour* is how"
+    f" much longer a path is than the straight line to its end: {bent:.1f}% with random pairs, {level:.1f}% with pairs by OT. So one step of the solver in place of 50 misses the end by"
     f" {missed:.0f}% of the way with random pairs, and by {hit:.0f}% with OT. With random pairs lines meet everywhere, all cells learn the"
     " mean direction at first, and they turn late. OT makes straight paths, hence cheap ones, and keeps a cell near where it was."
     " That is an assumption, as before.",
     bent > 3 * level and missed > 1.5 * hit,
-    0.6 < far / near < 1.7 and near < 2.5 * floor,
+    0.6 < far / near < 1.7 and near < 3 * floor,
 )
 
 # %% [markdown]
@@ -175,9 +173,9 @@ claim(
 #
 # ## On held-out times
 #
-# `methods()` holds both, ready to fit. *OT displacement* is the one above; with *own residuals* each cell is a measured
-# one that moves along the line and keeps what the six components leave of it, noise and all. *Flow matching* learns one
-# drift for all training times, with minibatches paired by OT. Beside them stand two simpler guesses, the default
+# `methods()` holds both, ready to fit. *OT displacement* puts cells on the lines between pairs, as in [Pairing cells by
+# optimal transport](optimal_transport.ipynb); with *own residuals* each keeps what the six components leave of it, noise
+# and all. *Flow matching* learns one drift for all training times, with small batches paired by OT. Beside them stand two simpler guesses, the default
 # scNODE, and the rows that give a score its scale: the floor, and one profile repeated. [Place](../../book/glossary.md#place)
 # is the squared Wasserstein distance in six components, [likeness](../../book/glossary.md#likeness) the energy distance
 # in all genes; smaller is better. Every second time from the third on is held out (*inner*), and so is the end (*outer*).
@@ -221,7 +219,7 @@ table(found.rename_axis("the organism", axis=0), best=dict.fromkeys(found, "min"
 semrau = load("semrau2017")
 semrau.X = semrau.X.astype(np.float32).log1p()
 semrau.uns["value_kind"] = "log1p counts"
-_, _, real = fit_and_score(semrau, n_flows=3)
+_, _, real = fit_and_score(semrau, n_flows=2)
 table(real.rename_axis("stem cells", axis=0), best=dict.fromkeys(real, "min"), apart=(FLOOR,))
 
 # %% tags=["hide-input"]
@@ -229,9 +227,9 @@ near, stem = found["place, inner"], real["place, inner"]
 claim(
     f"**Inner times**: a straight line is enough. In the organism OT has place {near[IN_PCS]:.1f}, the flow {near[FLOW]:.1f}, the moved mean"
     f" {near[MOVED]:.1f} and scNODE {near[SCNODE]:.1f} (floor {near[FLOOR]:.1f}); in the stem cells {stem[IN_PCS]:.2f}, {stem[FLOW]:.2f},"
-    f" {stem[MOVED]:.2f} and {stem[SCNODE]:.2f} (floor {stem[FLOOR]:.2f}). No training brings the population nearer than pairs do. Likeness asks"
+    f" {stem[MOVED]:.2f} and {stem[SCNODE]:.2f} (floor {stem[FLOOR]:.2f}). No network is nearer than a straight line. Likeness asks"
     " for the noise as well: it is poor for six components alone, and good for all whose cells keep their residuals.",
-    near[IN_PCS] < 1.05 * min(near[FLOW], near[SCNODE]),
+    all(min(row[[IN_PCS, MOVED]]) < 1.02 * min(row[[FLOW, SCNODE]]) for row in (near, stem)),
     max(stem[IN_PCS], stem[FLOW], stem[MOVED]) < 1.4 * stem[FLOOR],
     found["likeness, inner"][IN_PCS] > 3 * max(found["likeness, inner"][[OWN, FLOW]]),
 )
@@ -240,27 +238,29 @@ claim(
 near, stem, like = found["place, outer"], real["place, outer"], real["likeness, outer"]
 claim(
     f"**Outer times**: OT repeats the last cells, and the flow goes on. In the organism that is a loss (place {near[FLOW]:.0f} against"
-    f" {near[COPIED]:.0f}, floor {near[FLOOR]:.0f}). In the stem cells it brings likeness ({like[FLOW]:.2f} against {like[COPIED]:.2f}, in the mean"
-    f" of three trainings), and in place one cannot rely on it ({stem[FLOW]:.1f} against {stem[COPIED]:.1f}). Whether cells go on as they"
+    f" {near[COPIED]:.0f}, floor {near[FLOOR]:.0f}). In the stem cells it gains likeness ({like[FLOW]:.2f} against {like[COPIED]:.2f}, in the mean"
+    f" of two trainings), but not place ({stem[FLOW]:.1f} against {stem[COPIED]:.1f}). Whether cells go on as they"
     " went is a matter of the cells, not of the method.",
     near[FLOW] > 1.1 * near[COPIED],
-    like[FLOW] < 0.9 * like[COPIED] and 0.6 < stem[FLOW] / stem[COPIED] < 2,
+    like[FLOW] < 0.9 * like[COPIED] and stem[FLOW] > 0.95 * stem[COPIED],
 )
 
 # %% [markdown]
 # ## Beyond the last time
 #
-# A plan ends with the last measured time; a flow can be followed further. Should it be? Below, both are asked for later and
-# later times, and the organism for fresh cells.
+# A plan ends with the last measured time; a flow can be followed further. Should it be? Below, repeated cells, the flow
+# and scNODE are compared with fresh cells of the organism, later and later.
 
-# %% tags=["hide-input"] caption="Distance to fresh cells of the organism, from the last training time on. The flow leaves the data; repeated cells fall behind; the floor rises because the cells of later times differ more from one another." alt="A line chart. The floor rises slowly, repeated cells rise faster, and flow matching fastest." name="fig-beyond"
+# %% tags=["hide-input"] caption="Squared distance to fresh cells of the organism, from the last training time on. The flow leaves the data; repeated cells and scNODE stay within reach of the floor, which differs from time to time." alt="A line chart of four lines over hours. Three stay low and uneven; that of flow matching rises steeply." name="fig-beyond"
 last = float(models[COPIED][0].times_[-1])
 ahead = np.array([0.0, 9.0, 18.0, 27.0, 36.0])
 fresh, again = (measured_cells(organism.sample(last + ahead, n_cells=150, seed=seed + k), "time") for k in (1, 2))  # fmt: skip
-far = {"floor": [place(again.at(last + h), fresh.at(last + h)) for h in ahead]}
+far, moved = {}, {}
+far["floor"] = [place(again.at(last + h), fresh.at(last + h)) for h in ahead]
 for name in (COPIED, FLOW, SCNODE):
-    drawn = measured_cells(models[name][0].sample(last + ahead, 150, seed=seed), "time")
-    far[name] = [place(drawn.at(last + h), fresh.at(last + h)) for h in ahead]
+    drawn = models[name][0].sample(last + ahead, 150, seed=seed)
+    moved[name] = np.split(drawn.layers["log1p_cp10k"], len(ahead))
+    far[name] = [place(x, fresh.at(last + h)) for x, h in zip(moved[name], ahead, strict=True)]
 fig, ax = plt.subplots(figsize=(5.4, 3.0))
 for (name, line), color in zip(far.items(), (GREY, ORANGE, BLUE, RED), strict=True):
     ax.plot(ahead, line, "o-", color=color, label=name)
@@ -270,11 +270,15 @@ plt.show()
 
 # %% tags=["hide-input"]
 end = {name: line[-1] for name, line in far.items()}
+spread = [
+    place.args[0].transform(x).var(0).sum() for x in (moved[FLOW][-1], fresh.at(last + ahead[-1]))
+]
 claim(
     f"{ahead[-1]:.0f} h beyond the last training time the flow is at {end[FLOW]:.0f}, repeated cells are at {end[COPIED]:.0f} and scNODE, whose"
-    f" drift fades, is at {end[SCNODE]:.0f}; the floor is {end['floor']:.0f}. Nothing bounds a network where it has seen no cell: in the"
-    " directions in which cells spread, it lets them spread for ever.",
+    f" drift fades, is at {end[SCNODE]:.0f}; the floor is {end['floor']:.0f}. The flow's cells have {spread[0] / spread[1]:.1f} times the variance"
+    " of true ones: where fates part, it goes on parting them. Nothing bounds a network where it has seen no cell.",
     end[FLOW] > 1.3 * max(end[COPIED], end[SCNODE]) > 1.3 * end["floor"],
+    spread[0] > 1.2 * spread[1],
 )
 
 # %% [markdown]
@@ -331,13 +335,11 @@ claim(
 #
 # </details>
 #
-# > **Exercise** Fit `methods()["flow matching, growth"](seed)` to the organism, too. Is its population nearer at the inner
-# > times?
+# > **Exercise** Fit `"flow matching, growth"` to the organism, too. Is its population nearer at the inner times?
 #
 # <details><summary>Solution</summary>
 #
-# Add the name to `NAMES`. Hardly: between two times so near to each other, fates have not outgrown one another by much. It is
-# the pairs that growth changes, as [Pairing cells by optimal transport](optimal_transport.ipynb) shows over 32 h.
+# Add the name to `NAMES`. Hardly: between times so near to each other, fates do not outgrow one another by much.
 #
 # </details>
 #
