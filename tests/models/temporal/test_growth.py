@@ -5,11 +5,15 @@ from __future__ import annotations
 from functools import cache
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.stats import spearmanr
+from sklearn.neighbors import KNeighborsClassifier
 
 from scstlib.datasets.organism import simulate_organism
 from scstlib.datasets.organism.lineage import GROWTH
+from scstlib.models.temporal import DisplacementInterpolation
+from scstlib.models.temporal.cells import measured_cells
 from scstlib.models.temporal.moved_cells import Components
 from scstlib.models.temporal.scnode.transport_curves import couple_times
 from scstlib.models.temporal.transport import grow
@@ -22,8 +26,7 @@ def two_times(growth: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Points of 64 h and 96 h, when the fates have parted, and the cell types of the former."""
     organism = simulate_organism(seed=1, preset="small", n_genes=600, growth=growth)
     cells = organism.sample([64.0, 96.0], N_CELLS, seed=1, keep_truth=False)
-    counts = cells.X.toarray()
-    values = np.log1p(counts * (1e4 / counts.sum(1, keepdims=True)))
+    values = measured_cells(cells, "time").values
     points = Components.fit(values, 6, seed=0).project(values)
     types = cells.obs["cell_type"].to_numpy()[:N_CELLS].astype(str)
     return points[:N_CELLS], points[N_CELLS:], types
@@ -59,3 +62,20 @@ def test_scnode_couples_with_the_same_masses():
     mass = grow(*coupled.cells, growth=0.3)
     assert coupled.plans[0].sum(1) == pytest.approx(mass / N_CELLS, abs=1e-9)
     assert coupled.plans[0].sum(0) == pytest.approx(np.full(N_CELLS, 1 / N_CELLS), abs=1e-9)
+
+
+@pytest.mark.parametrize("seed", [1, 3])
+def test_shares_of_fates_at_a_held_out_time_are_nearer_the_truth_with_growth(seed: int):
+    organism = simulate_organism(seed=seed, preset="small", n_genes=600)
+    cells = organism.sample([64.0, 96.0], 500, seed=seed, keep_truth=False)
+    values = measured_cells(cells, "time").values
+    nearest = KNeighborsClassifier(15).fit(values, cells.obs["fate"].astype(str))
+    shares = organism.fate_shares(80.0)
+    wrong = {}
+    for growth in (None, 0.3):
+        model = DisplacementInterpolation(6, growth=growth).fit(cells)
+        predicted = model.sample([80.0], 1500, seed=0, noise=False).layers["log1p_cp10k"]
+        found = pd.Series(nearest.predict(predicted)).value_counts(normalize=True)
+        wrong[growth] = found.reindex(shares.index, fill_value=0.0).sub(shares).abs().sum() / 2
+    assert wrong[None] > 0.04
+    assert wrong[0.3] < 0.8 * wrong[None]
