@@ -64,18 +64,23 @@ def test_scnode_couples_with_the_same_masses():
     assert coupled.plans[0].sum(0) == pytest.approx(np.full(N_CELLS, 1 / N_CELLS), abs=1e-9)
 
 
-@pytest.mark.parametrize("seed", [1, 3])
-def test_shares_of_fates_at_a_held_out_time_are_nearer_the_truth_with_growth(seed: int):
+def wrong_shares(seed: int) -> list[float]:
+    """Share of the cells predicted for 80 h that are of a fate too many, without and with growth."""
     organism = simulate_organism(seed=seed, preset="small", n_genes=600)
     cells = organism.sample([64.0, 96.0], 500, seed=seed, keep_truth=False)
-    values = measured_cells(cells, "time").values
-    nearest = KNeighborsClassifier(15).fit(values, cells.obs["fate"].astype(str))
-    shares = organism.fate_shares(80.0)
-    wrong = {}
+    fates = cells.obs["fate"].astype(str)
+    nearest = KNeighborsClassifier(15).fit(measured_cells(cells, "time").values, fates)
+    true = organism.fate_shares(80.0)
+    wrong = []
     for growth in (None, 0.3):
         model = DisplacementInterpolation(6, growth=growth).fit(cells)
         predicted = model.sample([80.0], 1500, seed=0, noise=False).layers["log1p_cp10k"]
         found = pd.Series(nearest.predict(predicted)).value_counts(normalize=True)
-        wrong[growth] = found.reindex(shares.index, fill_value=0.0).sub(shares).abs().sum() / 2
-    assert wrong[None] > 0.04
-    assert wrong[0.3] < 0.8 * wrong[None]
+        wrong.append(found.reindex(true.index, fill_value=0.0).sub(true).abs().sum() / 2)
+    return wrong
+
+
+def test_with_growth_shares_of_fates_at_a_held_out_time_are_nearer_the_truth():
+    # Shares of 500 measured cells are two percent off by themselves: one organism decides nothing.
+    without, grown = np.mean([wrong_shares(seed) for seed in range(4)], axis=0)
+    assert grown < 0.8 * without
