@@ -65,7 +65,7 @@ def test_scnode_couples_with_the_same_masses():
 
 
 def wrong_shares(seed: int) -> list[float]:
-    """Share of the cells predicted for 80 h that are of a fate too many, without and with growth."""
+    """Share of predicted cells of 80 h that are of a fate too many, without and with growth."""
     organism = simulate_organism(seed=seed, preset="small", n_genes=600)
     cells = organism.sample([64.0, 96.0], 500, seed=seed, keep_truth=False)
     fates = cells.obs["fate"].astype(str)
@@ -80,6 +80,7 @@ def wrong_shares(seed: int) -> list[float]:
     return wrong
 
 
+@pytest.mark.slow
 def test_with_growth_shares_of_fates_at_a_held_out_time_are_nearer_the_truth():
     # Shares of 500 measured cells are two percent off by themselves: one organism decides nothing.
     without, grown = np.mean([wrong_shares(seed) for seed in range(4)], axis=0)
