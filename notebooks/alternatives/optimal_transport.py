@@ -112,7 +112,8 @@ claim(
 #
 # The simulated organism has three fates, alpha, beta and gamma, and knows the truth. Below, its cells of 64 h and 96 h
 # are paired and moved half-way, and compared with cells of 80 h. Distances are taken in six principal components of
-# log values: in all genes, the noise of single cells decides who is near whom. For comparison the same cells are paired at random.
+# log values: in all genes, the noise of single cells decides who is near whom. For comparison the same cells are paired
+# at random.
 
 
 # %%
@@ -151,7 +152,8 @@ apart = [wasserstein(x, truth, squared=True) for x in (before, after)]
 claim(
     f"The squared [Wasserstein distance](../../book/glossary.md#wasserstein-distance) to the cells of 80 h is"
     f" {far['paired by OT']:.0f} with OT and {far['paired at random']:.0f} with random pairs. The cells of 64 h and 96 h, left as they"
-    f" are, have {apart[0]:.0f} and {apart[1]:.0f}. The mean is the same for every way of pairing; what OT gets right is the rest. A few of its cells lie between the fates, too, and the next section says why.",
+    f" are, have {apart[0]:.0f} and {apart[1]:.0f}. The mean is the same for every way of pairing; what OT gets right is the rest."
+    " A few of its cells lie between the fates, too, and the next section says why.",
     1.2 * far["paired by OT"] < min(far["paired at random"], *apart),
 )
 
