@@ -124,8 +124,9 @@ class ScNODE(FittedOnCells[LatentCells]):
     transport_steps : int
         Steps on the Sinkhorn divergence in latent space after flow matching.
     growth : float, optional
-        None: every cell keeps its mass between two times. A number: masses of unbalanced
-        transport, the freer the smaller it is; for fates that grow at different rates.
+        None: every cell keeps its mass between two times. A number: cells of the earlier time have
+        the masses of :func:`scstlib.models.temporal.transport.grow`, the freer the smaller it is;
+        for fates that grow at different rates.
     damping : float or "auto", optional
         Beyond the last training time the drift decays by ``exp(-elapsed / damping)``, in mean
         intervals of the training times; 0: it stands still; None: it does not decay. "auto":

@@ -31,8 +31,9 @@ from scstlib.models.temporal.scnode.latent_cells import (
     population_at,
 )
 from scstlib.models.temporal.scnode.model_time import ModelTime
-from scstlib.models.temporal.scnode.transport_curves import couple, couple_times
+from scstlib.models.temporal.scnode.transport_curves import couple_times
 from scstlib.models.temporal.scnode.value_factors import ValueFactors, principal_axes
+from scstlib.models.temporal.transport import coupling
 from scstlib.preprocess.cells import COUNTS_PER_CELL
 
 Factors = CountFactors | ValueFactors
@@ -201,7 +202,7 @@ def mean_moved(factors: Factors, around: Between, n: int, rng: np.random.Generat
 
 def coupled_pairs(factors: Factors, around: Between, n: int, rng: np.random.Generator) -> Side:
     """Cells of both times moved along straight lines to their partners by optimal transport."""
-    plan = couple(around.left.points.astype(float), around.right.points.astype(float))
+    plan = coupling(around.left.points.astype(float), around.right.points.astype(float))
     drawn = rng.choice(plan.size, n, p=plan.ravel() / plan.sum())
     rows = np.unravel_index(drawn, plan.shape)
     goal = _mix(around.left.points[rows[0]], around.right.points[rows[1]], around.weight)
@@ -227,7 +228,7 @@ def smoothed_cells(
         Values of the cells of both times.
     """
     before, after = (smoothed(values.astype(np.float64)) for values in (left, right))
-    plan = couple(before, after)
+    plan = coupling(before, after)
     drawn = rng.choice(plan.size, n, p=plan.ravel() / plan.sum())
     rows = np.unravel_index(drawn, plan.shape)
     return _mix(before[rows[0]], after[rows[1]], weight)

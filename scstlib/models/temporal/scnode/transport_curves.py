@@ -15,6 +15,7 @@ from itertools import pairwise
 import numpy as np
 
 from scstlib.models.temporal.moved_cells import partners
+from scstlib.models.temporal.transport import coupling, grow
 
 MAX_COUPLED = 1000  # Cells of a time that enter a coupling, whose cost grows with their square.
 CURVES = 4000  # Drawn per interval.
@@ -52,10 +53,18 @@ class Curves:
 def couple_times(
     populations: Sequence[np.ndarray], growth: float | None, rng: np.random.Generator
 ) -> Coupled:
-    """Couple the populations, (n_cells, n_latent) each, of neighbouring times by :func:`couple`."""
+    """Couple the populations, (n_cells, n_latent) each, of neighbouring times.
+
+    With ``growth`` cells of the earlier time have the masses that
+    :func:`scstlib.models.temporal.transport.grow` finds.
+    """
     some = [cells[rng.permutation(len(cells))[:MAX_COUPLED]] for cells in populations]
     some = [cells.astype(np.float64) for cells in some]
-    return Coupled(some, [couple(a, b, growth) for a, b in pairwise(some)])
+    plans = []
+    for start, end in pairwise(some):
+        mass = None if growth is None else grow(start, end, growth)
+        plans.append(coupling(start, end, mass))
+    return Coupled(some, plans)
 
 
 def draw_curves(coupled: Coupled, times: np.ndarray, rng: np.random.Generator) -> Curves:
@@ -76,28 +85,6 @@ def draw_curves(coupled: Coupled, times: np.ndarray, rng: np.random.Generator) -
         around = times[max(k - 1, 0)], times[k], times[k + 1], times[min(k + 2, len(times) - 1)]
         parts.append((time, *_hermite(time, around, before, *ends, after)))
     return Curves(*(np.concatenate(part) for part in zip(*parts, strict=True)))
-
-
-def couple(start: np.ndarray, end: np.ndarray, growth: float | None = None) -> np.ndarray:
-    """Return the optimal coupling (n, m) of two populations, cost squared distance.
-
-    With ``growth`` the masses at the start are those of unbalanced transport (entropic, penalty
-    on the Kullback-Leibler divergence from uniform), and the coupling of these masses is exact.
-    """
-    import ot
-
-    cost = ot.dist(start, end, metric="sqeuclidean")
-    mass, uniform = ot.unif(len(start)), ot.unif(len(end))
-    if growth is not None:
-        typical = max(float(np.median(cost.min(axis=1))), 1e-12)
-        # So far no mass is moved; without the bound the kernel of POT underflows.
-        relative = np.minimum(cost / typical, 100.0)
-        relaxed = ot.unbalanced.sinkhorn_unbalanced(
-            mass, uniform, relative, reg=0.5, reg_m=10 * growth, numItermax=300
-        )
-        mass = relaxed.sum(axis=1) / relaxed.sum()
-    plan: np.ndarray = ot.emd(mass, uniform, cost, numItermax=2_000_000)
-    return plan
 
 
 def _hermite(
