@@ -1,0 +1,180 @@
+"""Every method on every data set: one job, and the table of all jobs.
+
+    python -m benchmarks.compare.run PROFILE JOB --output FILE
+    python -m benchmarks.compare.run PROFILE --gather FOLDER [--output FILE]
+
+The first runs one job, such as ``temporal/guo2010/scnode-0``, and writes its rows as JSON; the
+second joins the files of a folder into one table, CSV, with a JSON file beside it that holds
+versions, machine and settings. Snakemake calls both, on two cores or on a cluster:
+
+    snakemake -s benchmarks/compare/Snakefile --cores 2 --rerun-incomplete [--config profile=full]
+
+A sweep that was stopped goes on where it was. A job that is there is not run again, whatever has
+changed since: remove ``_build/compare`` for a new sweep; each row says of which commit it is.
+``fast`` is for a laptop, ``full`` for a cluster. What is scored is in :mod:`.temporal` and
+:mod:`.spatial`. A job that fails is a row with its error. Each fit runs in one thread, in a process
+of its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+
+import pandas as pd
+
+from benchmarks.compare.jobs import FAMILIES, PROFILES, Job, jobs, rows_of
+from benchmarks.compare.measuring import new_model, said, settings_of
+from benchmarks.results import Score, argument_parser, git, provenance, rounded
+from benchmarks.timing import one_thread
+
+COLUMNS = (
+    "family", "data", "split", "row", "role", "seed", "place", "likeness", "published", "SCC",
+    "SCCt", "dC", "dIns", "wall_seconds", "cpu_seconds", "peak_mb", "parameters", "changed",
+    "commit", "error",
+)  # fmt: skip
+#: What two sweeps need not agree in.
+MEASURED = ("wall_seconds", "cpu_seconds", "peak_mb", "commit")
+
+
+def scoring(family: str) -> ModuleType:
+    """How a family is scored; imported when it is asked for, since a job needs only one."""
+    return import_module(f"benchmarks.compare.{family}")
+
+
+def run(job: Job, profile: str) -> list[Score]:
+    """Rows of a job; a failure is a row as well."""
+    size, kind = PROFILES[profile], scoring(job.family)
+    about = {"family": job.family, "data": job.data, "seed": job.seed}
+    about |= {"changed": changed(profile, job.row), "commit": git("rev-parse", "--short", "HEAD")}
+    found: list[Score] = []
+    try:
+        with one_thread(), warnings.catch_warnings(), at_most(size.seconds):
+            warnings.simplefilter("ignore")
+            for split, row, scores, cost in kind.rows(job.data, job.row, job.seed, size):
+                found.append(about | {"split": split, "row": row} | scores | asdict(cost))
+    except Exception as error:  # Whatever a method does wrong belongs in the table.
+        done = {row["split"] for row in found}
+        found += [
+            about | {"split": split, "row": job.row, "error": said(error)}
+            for split in kind.splits(job.data)
+            if split not in done
+        ]
+    return found
+
+
+def changed(profile: str, row: str) -> str:
+    """Settings of a method that the profile changes."""
+    return ", ".join(f"{k}={v}" for k, v in PROFILES[profile].changed.get(row, {}).items())
+
+
+@contextmanager
+def at_most(seconds: int) -> Iterator[None]:
+    """Raise ``TimeoutError`` after so many seconds."""
+
+    def stop(*_: object) -> None:
+        raise TimeoutError(f"stopped after {seconds} s")
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def left_out(profile: str) -> list[Score]:
+    """A row for each method that the profile does not run."""
+    size = PROFILES[profile]
+    return [
+        {"family": family, "row": row, "error": size.left_out[row]}
+        for family in FAMILIES
+        for row in rows_of(size, family)
+        if row in size.left_out
+    ]
+
+
+def gather(profile: str, folder: Path) -> pd.DataFrame:
+    """The rows of all jobs as one table, in the order of the jobs.
+
+    Raises
+    ------
+    FileNotFoundError
+        If a job has not been run.
+    """
+    found: list[Score] = []
+    for key in jobs(profile):
+        path = folder / f"{key}.json"
+        if not path.exists():
+            raise FileNotFoundError(f"there is no {path}: run the sweep to its end first")
+        found += json.loads(path.read_text())
+    table = pd.DataFrame([*found, *left_out(profile)]).reindex(columns=list(COLUMNS))
+    roles = scoring("temporal").roles() | scoring("spatial").roles()
+    table["role"] = table["row"].map(roles).fillna("method")
+    for name in ("seed", "parameters"):
+        table[name] = table[name].astype("Int64")
+    return table
+
+
+def atomically(path: Path, text: str) -> None:
+    """Write a file at once or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    unfinished.write_text(text)
+    unfinished.replace(path)
+
+
+def about(profile: str) -> dict[str, object]:
+    """Versions, machine, and the settings of every method."""
+    size = PROFILES[profile]
+    settings = {
+        f"{family}: {row}": settings_of(new_model(family, row, 0, size))
+        for family in FAMILIES
+        for row in rows_of(size, family)
+        if row not in size.left_out
+    }
+    packages = ("POT", "torchdiffeq", "anndata", "pandas", "snakemake")
+    sizes = {"cells": dict(size.cells), "maps": dict(size.maps), "window": size.window}
+    made = provenance(*packages, profile=profile, **sizes, seconds=size.seconds)
+    return {"provenance": made, "settings": settings}
+
+
+def main() -> None:
+    parser = argument_parser(__file__, __doc__, output=False)
+    parser.add_argument("profile", choices=list(PROFILES))
+    parser.add_argument("job", nargs="?", help="key of one job")
+    parser.add_argument("--gather", type=Path, help="folder with the files of all jobs")
+    parser.add_argument("--output", type=Path)
+    arguments = parser.parse_args()
+    if (arguments.job is None) == (arguments.gather is None):
+        parser.error("give either a job or --gather FOLDER")
+    if arguments.job:
+        one_job(parser, arguments)
+        return
+    table = gather(arguments.profile, arguments.gather)
+    output = arguments.output or Path("benchmarks/results/compare.csv")
+    atomically(output, table.to_csv(index=False, float_format="%.5g"))
+    text = json.dumps(about(arguments.profile), indent=1, default=str)
+    atomically(output.with_suffix(".json"), text + "\n")
+
+
+def one_job(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
+    known = jobs(arguments.profile)
+    if arguments.job not in known or arguments.output is None:
+        parser.error(f"a job needs --output FILE and is one of {', '.join(known)}")
+    found = run(known[arguments.job], arguments.profile)
+    atomically(arguments.output, json.dumps(rounded(found), indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
