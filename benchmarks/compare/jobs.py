@@ -40,6 +40,9 @@ class Profile:
         Method → why it is not run.
     only
         If there are any, the only methods.
+    apart
+        Methods that take so long that the scheduler starts each job by itself. The others of a data
+        set and seed share one start: loading libraries takes longer than most fits.
     seconds
         After which a job is broken off, as a failure.
     """
@@ -52,9 +55,11 @@ class Profile:
     changed: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     left_out: Mapping[str, str] = field(default_factory=dict)
     only: tuple[str, ...] = ()
+    apart: tuple[str, ...] = ()
     seconds: int = 3600
 
 
+SLOW = ("scNODE", "scNODE as published", "scGrapHiC", "published scGrapHiC")
 SERIES = ("guo2010", "bargaje2017", "kouno2013", "semrau2017", "klein2015", "ipsc_cardiomyocyte")
 TWO_METHODS = ("nearest time copied", "OT displacement", "bulk copied", "bulk smoothed")
 PROFILES = {
@@ -93,6 +98,7 @@ PROFILES = {
         changed={
             "published scGrapHiC": {"head_init": "mended", "epochs": 4, "batch_size": 8},
         },
+        apart=SLOW,
     ),
 }  # fmt: skip
 
@@ -125,6 +131,16 @@ def jobs(profile: str) -> dict[str, Job]:
         if row not in size.left_out
     ]
     return {job.key: job for job in found}
+
+
+def batches(profile: str) -> dict[str, list[str]]:
+    """Name of each batch, and the keys of its jobs, which are started together."""
+    found: dict[str, list[str]] = {}
+    for key, job in jobs(profile).items():
+        alone = job.row in PROFILES[profile].apart
+        folder = key.rpartition("/")[0]
+        found.setdefault(key if alone else f"{folder}/quick-{job.seed}", []).append(key)
+    return found
 
 
 def rows_of(size: Profile, family: str) -> list[str]:

@@ -1,10 +1,10 @@
-"""Every method on every data set: one job, and the table of all jobs.
+"""Every method on every data set: some jobs, and the table of all jobs.
 
-    python -m benchmarks.compare.run PROFILE JOB --output FILE
-    python -m benchmarks.compare.run PROFILE --gather FOLDER [--output FILE]
+    python -m benchmarks.compare.run PROFILE JOB... --folder FOLDER
+    python -m benchmarks.compare.run PROFILE --gather FILE --folder FOLDER
 
-The first runs one job, such as ``temporal/guo2010/scnode-0``, and writes its rows as JSON; the
-second joins the files of a folder into one table, CSV, with a JSON file beside it that holds
+The first runs jobs, such as ``temporal/guo2010/scnode-0``, and writes the rows of each as JSON; the
+second joins the files of the folder into one table, CSV, with a JSON file beside it that holds
 versions, machine and settings. Snakemake calls both, on two cores or on a cluster:
 
     snakemake -s benchmarks/compare/Snakefile --cores 2 --rerun-incomplete [--config profile=full]
@@ -12,13 +12,15 @@ versions, machine and settings. Snakemake calls both, on two cores or on a clust
 A sweep that was stopped goes on where it was. A job that is there is not run again, whatever has
 changed since: remove ``_build/compare`` for a new sweep; each row says of which commit it is.
 ``fast`` is for a laptop, ``full`` for a cluster. What is scored is in :mod:`.temporal` and
-:mod:`.spatial`. A job that fails is a row with its error. Each fit runs in one thread, in a process
-of its own.
+:mod:`.spatial`.
+
+Each job is a process of its own, forked when libraries and data are loaded, and computes in one
+thread. Whatever goes wrong in it becomes a row with its error: an exception, too long a run, or a
+process that the system ended.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import signal
@@ -27,6 +29,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from importlib import import_module
+from multiprocessing import get_context
 from pathlib import Path
 from types import ModuleType
 
@@ -51,25 +54,61 @@ def scoring(family: str) -> ModuleType:
     return import_module(f"benchmarks.compare.{family}")
 
 
-def run(job: Job, profile: str) -> list[Score]:
+def run(keys: list[str], profile: str, folder: Path) -> None:
+    """Run jobs one after the other; those of one data set and seed share what is loaded."""
+    known = jobs(profile)
+    loaded: tuple[str, str, int] | None = None
+    for key in keys:
+        job = known[key]
+        if loaded != (job.family, job.data, job.seed):
+            kind = scoring(job.family)
+            task = kind.task_of(job.data, job.seed, PROFILES[profile])
+            loaded = (job.family, job.data, job.seed)
+        path = folder / f"{key}.json"
+        path.unlink(missing_ok=True)
+        child = get_context("fork").Process(target=write, args=(job, profile, task, path))
+        child.start()
+        child.join()
+        if not path.exists():
+            ended = f"the process ended with {child.exitcode}"
+            atomically(path, as_text(failed(job, profile, ended, kind.splits(job.data))))
+
+
+def write(job: Job, profile: str, task: object, path: Path) -> None:
+    atomically(path, as_text(rows_of_job(job, profile, task)))
+
+
+def rows_of_job(job: Job, profile: str, task: object) -> list[Score]:
     """Rows of a job; a failure is a row as well."""
     size, kind = PROFILES[profile], scoring(job.family)
-    about = {"family": job.family, "data": job.data, "seed": job.seed}
-    about |= {"changed": changed(profile, job.row), "commit": git("rev-parse", "--short", "HEAD")}
     found: list[Score] = []
     try:
         with one_thread(), warnings.catch_warnings(), at_most(size.seconds):
             warnings.simplefilter("ignore")
-            for split, row, scores, cost in kind.rows(job.data, job.row, job.seed, size):
-                found.append(about | {"split": split, "row": row} | scores | asdict(cost))
+            for split, row, scores, cost in kind.rows(task, job.row, job.seed, size):
+                about = {"split": split, "row": row} | scores | asdict(cost)
+                found.append(about_job(job, profile) | about)
     except Exception as error:  # Whatever a method does wrong belongs in the table.
         done = {row["split"] for row in found}
-        found += [
-            about | {"split": split, "row": job.row, "error": said(error)}
-            for split in kind.splits(job.data)
-            if split not in done
-        ]
+        rest = tuple(split for split in kind.splits(job.data) if split not in done)
+        found += failed(job, profile, said(error), rest)
     return found
+
+
+def failed(job: Job, profile: str, error: str, splits: tuple[str, ...]) -> list[Score]:
+    about = about_job(job, profile) | {"row": job.row, "error": error}
+    return [about | {"split": split} for split in splits]
+
+
+def about_job(job: Job, profile: str) -> Score:
+    """What all rows of a job share."""
+    found = {"family": job.family, "data": job.data, "seed": job.seed}
+    found["changed"] = changed(profile, job.row)
+    return found | {"commit": git("rev-parse", "--short", "HEAD")}
+
+
+def as_text(rows: list[Score]) -> str:
+    return json.dumps(rounded(rows), indent=1) + "\n"
 
 
 def changed(profile: str, row: str) -> str:
@@ -152,28 +191,20 @@ def about(profile: str) -> dict[str, object]:
 def main() -> None:
     parser = argument_parser(__file__, __doc__, output=False)
     parser.add_argument("profile", choices=list(PROFILES))
-    parser.add_argument("job", nargs="?", help="key of one job")
-    parser.add_argument("--gather", type=Path, help="folder with the files of all jobs")
-    parser.add_argument("--output", type=Path)
+    parser.add_argument("jobs", nargs="*", metavar="JOB", help="keys of jobs")
+    parser.add_argument("--folder", type=Path, required=True, help="of the files of the jobs")
+    parser.add_argument("--gather", type=Path, metavar="FILE", help="table of all jobs, CSV")
     arguments = parser.parse_args()
-    if (arguments.job is None) == (arguments.gather is None):
-        parser.error("give either a job or --gather FOLDER")
-    if arguments.job:
-        one_job(parser, arguments)
-        return
-    table = gather(arguments.profile, arguments.gather)
-    output = arguments.output or Path("benchmarks/results/compare.csv")
-    atomically(output, table.to_csv(index=False, float_format="%.5g"))
-    text = json.dumps(about(arguments.profile), indent=1, default=str)
-    atomically(output.with_suffix(".json"), text + "\n")
-
-
-def one_job(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
-    known = jobs(arguments.profile)
-    if arguments.job not in known or arguments.output is None:
-        parser.error(f"a job needs --output FILE and is one of {', '.join(known)}")
-    found = run(known[arguments.job], arguments.profile)
-    atomically(arguments.output, json.dumps(rounded(found), indent=1) + "\n")
+    if strangers := sorted(set(arguments.jobs) - set(jobs(arguments.profile))):
+        parser.error(
+            f"{strangers[0]} is no job of {arguments.profile}; see benchmarks.compare.jobs"
+        )
+    run(arguments.jobs, arguments.profile, arguments.folder)
+    if arguments.gather:
+        table = gather(arguments.profile, arguments.folder)
+        atomically(arguments.gather, table.to_csv(index=False, float_format="%.5g"))
+        text = json.dumps(about(arguments.profile), indent=1, default=str)
+        atomically(arguments.gather.with_suffix(".json"), text + "\n")
 
 
 if __name__ == "__main__":

@@ -44,6 +44,7 @@ from scstlib.preprocess.tracks import by_chromosome, expression_tracks, interval
 from scstlib.preprocess.windows import Windows, make_windows
 from scstlib.splits import hold_out_chromosomes
 
+Row = tuple[str, str, Score, Cost]
 METRICS = ("SCC", "SCCt", "dC", "dIns")
 KINDS = {"ODC": "oligo", "Astro": "astro", "MG": "microglia", "Sst": "neuro"}
 BULK_DONOR, TARGET_DONOR = "21yr", "29yr"
@@ -111,9 +112,8 @@ def targets_of(windows: Windows) -> np.ndarray:
     return windows.targets
 
 
-def rows(data: str, row: str, seed: int, size: Profile) -> Iterator[tuple[str, str, Score, Cost]]:
+def rows(task: Task, row: str, seed: int, size: Profile) -> Iterator[Row]:
     """Split, name, scores and cost of each row of a job."""
-    task = task_of(data, seed, size)
     if row == BOUNDS:
         for split, held in task.held.items():
             for name, scores in bounds_of(task.train, held).items():

@@ -34,6 +34,7 @@ from scstlib.models.temporal import SPLIT_HALF, TemporalModel, score_held_out_ti
 from scstlib.preprocess.expression import SelectVariableGenes
 from scstlib.splits import hold_out_times
 
+Row = tuple[str, str, Score, Cost]
 METRICS = {"place": "W2**2", "likeness": "energy", "published": "W"}
 TRUE_CELLS = "fresh true cells"
 #: Shares of the duration of the organism, and where the same number of times lies irregularly.
@@ -42,9 +43,9 @@ IRREGULAR_SHARES = (0, 0.04, 0.1, 0.25, 0.3, 0.4, 0.6, 0.85, 1)
 
 @dataclass(frozen=True)
 class Series:
-    """Cells with a measured time, and the organism if they are simulated."""
+    """Training and test cells by split, and the organism if they are simulated."""
 
-    cells: AnnData
+    parts: dict[str, tuple[AnnData, AnnData]]
     organism: Organism | None = None
 
 
@@ -78,29 +79,30 @@ class TrueCells:
         return drawn
 
 
-def series_of(data: str, seed: int, size: Profile) -> Series:
-    """Read a series, or simulate it."""
+def task_of(data: str, seed: int, size: Profile) -> Series:
+    """Read a series, or simulate it, and split it."""
     if data not in (REGULAR, IRREGULAR):
-        return Series(load(data))
+        return Series(parts_of(data, load(data)))
     organism = simulate_organism(seed, **size.cells)
     times = organism.times
     if data == IRREGULAR:
         times = np.round(organism.settings.duration * np.array(IRREGULAR_SHARES), 2)
     cells = organism.sample(times, seed=seed + 1, keep_truth=False)
     cells.uns["value_kind"] = "counts"
-    return Series(cells, organism)
+    return Series(parts_of(data, cells), organism)
 
 
-def splits_of(data: str, series: Series) -> Iterator[tuple[str, AnnData, AnnData]]:
-    """Name, training cells and test cells of each split."""
-    cells = series.cells
-    for kind, times in held_out(data, np.unique(cells.obs["time"])).items():
+def parts_of(data: str, cells: AnnData) -> dict[str, tuple[AnnData, AnnData]]:
+    """Training cells and test cells of each split."""
+    found = {}
+    for name, times in held_out(data, np.unique(cells.obs["time"])).items():
         split = hold_out_times(cells, test=times)
         train, test = split.train, split.test
         if cells.n_vars > MOST_GENES:
             chosen = SelectVariableGenes(MOST_GENES, flavor="pearson_residuals").fit(train)
             train, test = chosen.transform(train), chosen.transform(test)
-        yield kind, with_counts(train), with_counts(test)
+        found[name] = with_counts(train), with_counts(test)
+    return found
 
 
 def scores_of(train: AnnData, test: AnnData, models: dict[str, Any]) -> dict[str, dict[str, float]]:
@@ -121,14 +123,15 @@ def scores_of(train: AnnData, test: AnnData, models: dict[str, Any]) -> dict[str
     return found
 
 
-def rows(data: str, row: str, seed: int, size: Profile) -> Iterator[tuple[str, str, Score, Cost]]:
+def rows(
+    task: Series, row: str, seed: int, size: Profile
+) -> Iterator[tuple[str, str, Score, Cost]]:
     """Split, name, scores and cost of each row of a job."""
-    series = series_of(data, seed, size)
-    for split, train, test in splits_of(data, series):
+    for split, (train, test) in task.parts.items():
         if row == BOUNDS:
             models: dict[str, Any] = {}
-            if series.organism is not None:
-                models[TRUE_CELLS] = TrueCells(series.organism, seed).fit(train)
+            if task.organism is not None:
+                models[TRUE_CELLS] = TrueCells(task.organism, seed).fit(train)
             for name, scores in scores_of(train, test, models).items():
                 yield split, name, scores, Cost()
             continue
