@@ -64,7 +64,7 @@ SERIES = ("guo2010", "bargaje2017", "kouno2013", "semrau2017", "klein2015", "ips
 TWO_METHODS = ("nearest time copied", "OT displacement", "bulk copied", "bulk smoothed")
 PROFILES = {
     "tiny": Profile(  # For tests.
-        data={"temporal": {REGULAR: (0,)}, "spatial": {UNEQUAL: (0,)}},
+        data={"temporal": {REGULAR: (0,), IRREGULAR: (0,)}},
         cells={"preset": "tiny", "n_chromosomes": 1, "n_bins": 32},
         maps={"preset": "tiny", "n_chromosomes": 5, "n_bins": 48},
         window=32,
@@ -74,7 +74,7 @@ PROFILES = {
     "fast": Profile(
         data={
             "temporal": dict.fromkeys((REGULAR, IRREGULAR, *SERIES[:3], "klein2015"), (0,)),
-            "spatial": dict.fromkeys((EQUAL, UNEQUAL), (0,)),
+            "spatial": {EQUAL: (0,), UNEQUAL: (1,), "lee2019": (0,)},
         },
         cells={"n_genes": 300, "n_times": 9, "n_cells": 120, "n_reference": 300,
                "n_chromosomes": 3, "n_bins": 64},

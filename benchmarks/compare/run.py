@@ -29,6 +29,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from importlib import import_module
+from itertools import groupby
 from multiprocessing import get_context
 from pathlib import Path
 from types import ModuleType
@@ -56,22 +57,24 @@ def scoring(family: str) -> ModuleType:
 
 def run(keys: list[str], profile: str, folder: Path) -> None:
     """Run jobs one after the other; those of one data set and seed share what is loaded."""
-    known = jobs(profile)
-    loaded: tuple[str, str, int] | None = None
-    for key in keys:
-        job = known[key]
-        if loaded != (job.family, job.data, job.seed):
-            kind = scoring(job.family)
-            task = kind.task_of(job.data, job.seed, PROFILES[profile])
-            loaded = (job.family, job.data, job.seed)
-        path = folder / f"{key}.json"
-        path.unlink(missing_ok=True)
-        child = get_context("fork").Process(target=write, args=(job, profile, task, path))
-        child.start()
-        child.join()
-        if not path.exists():
-            ended = f"the process ended with {child.exitcode}"
-            atomically(path, as_text(failed(job, profile, ended, kind.splits(job.data))))
+    wanted = [jobs(profile)[key] for key in keys]
+    for (family, data, seed), same in groupby(wanted, lambda job: (job.family, job.data, job.seed)):
+        kind = scoring(family)
+        failure, task = "", None
+        try:
+            task = kind.task_of(data, seed, PROFILES[profile])
+        except Exception as error:  # Such as data that cannot be had.
+            failure = said(error)
+        for job in same:
+            path = folder / f"{job.key}.json"
+            path.unlink(missing_ok=True)
+            if not failure:
+                child = get_context("fork").Process(target=write, args=(job, profile, task, path))
+                child.start()
+                child.join()
+            if not path.exists():
+                ended = failure or f"the process ended with {child.exitcode}"
+                atomically(path, as_text(failed(job, profile, ended, kind.splits(data))))
 
 
 def write(job: Job, profile: str, task: object, path: Path) -> None:
