@@ -145,6 +145,7 @@ def sweep(profile: str, folder: Path, output: Path, n_jobs: int = 2) -> None:
         sys.executable, "-m", "snakemake", "-s", str(ROOT / "benchmarks/compare/Snakefile"),
         "--executor", "slurm", "--jobs", str(n_jobs), "--slurm-status-command", "squeue",
         "--slurm-no-account", "--slurm-init-seconds-before-status-checks", "5",
+        "--slurm-keep-successful-logs", "--slurm-logdir", str(folder / "logs"),
         "--default-resources", "slurm_partition=main", "mem_mb=2000",
         "--config", f"profile={profile}", f"folder={folder}/rows", f"output={output.resolve()}",
     ]  # fmt: skip
