@@ -73,7 +73,7 @@ PROFILES = {
     ),
     "fast": Profile(
         data={
-            "temporal": dict.fromkeys((REGULAR, IRREGULAR, *SERIES[:3], "klein2015"), (0,)),
+            "temporal": dict.fromkeys((IRREGULAR, *SERIES[:3], "klein2015"), (0,)),
             "spatial": {EQUAL: (1,), UNEQUAL: (0,), "lee2019": (0,)},
         },
         cells={"n_genes": 300, "n_times": 9, "n_cells": 120, "n_reference": 300,

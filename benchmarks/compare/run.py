@@ -9,8 +9,9 @@ versions, machine and settings. Snakemake calls both, on two cores or on a clust
 
     snakemake -s benchmarks/compare/Snakefile --cores 2 --rerun-incomplete [--config profile=full]
 
-A sweep that was stopped goes on where it was. A job that is there is not run again, whatever has
-changed since: remove ``_build/compare`` for a new sweep; each row says of which commit it is.
+A sweep that was stopped goes on where it was, at the next job. A job that has its file is not run
+again, whatever has changed since, and not if it failed: remove the file, or ``_build/compare`` for
+a new sweep. Each row says of which commit it is.
 ``fast`` is for a laptop, ``full`` for a cluster. What is scored is in :mod:`.temporal` and
 :mod:`.spatial`.
 
@@ -56,8 +57,9 @@ def scoring(family: str) -> ModuleType:
 
 
 def run(keys: list[str], profile: str, folder: Path) -> None:
-    """Run jobs one after the other; those of one data set and seed share what is loaded."""
-    wanted = [jobs(profile)[key] for key in keys]
+    """Run jobs that have no file yet; those of one data set and seed share what is loaded."""
+    known = jobs(profile)
+    wanted = [known[key] for key in keys if not (folder / f"{key}.json").exists()]
     for (family, data, seed), same in groupby(wanted, lambda job: (job.family, job.data, job.seed)):
         kind = scoring(family)
         failure, task = "", None
@@ -67,7 +69,6 @@ def run(keys: list[str], profile: str, folder: Path) -> None:
             failure = said(error)
         for job in same:
             path = folder / f"{job.key}.json"
-            path.unlink(missing_ok=True)
             if not failure:
                 child = get_context("fork").Process(target=write, args=(job, profile, task, path))
                 child.start()
