@@ -73,8 +73,8 @@ PROFILES = {
     ),
     "fast": Profile(
         data={
-            "temporal": dict.fromkeys((IRREGULAR, *SERIES[:3], "klein2015"), (0,)),
-            "spatial": {EQUAL: (1,), UNEQUAL: (0,), "lee2019": (0,)},
+            "temporal": dict.fromkeys((IRREGULAR, "guo2010", "klein2015"), (0,)),
+            "spatial": dict.fromkeys((UNEQUAL, "lee2019"), (0,)),
         },
         cells={"n_genes": 300, "n_times": 9, "n_cells": 120, "n_reference": 300,
                "n_chromosomes": 3, "n_bins": 64},
