@@ -88,7 +88,7 @@ claim(
     f" {contrast.shape[1]} methods, and rows that are no methods. {rows['error'].notna().sum()} hold no score but a reason: "
     + "; ".join(f"{row}, {error}" for row, error in left[["row", "error"]].to_numpy())
     + f". scGrapHiC has `{steps}`, by default 2,000.",
-    place.shape[1] >= 16, len(place) >= 6, len(contrast) >= 4, ran["error"].isna().all(),
+    place.shape[1] >= 16, len(place) >= 6, len(contrast) >= 3, ran["error"].isna().all(),
 )  # fmt: skip
 
 # %% [markdown]
@@ -201,8 +201,7 @@ claim(
 #
 # In space the headline is *dC*, the [contrast correlation](../../book/glossary.md#contrast-correlation-dc): how much of what is
 # specific to the cell type is right. Copying or smoothing the bulk scores 0 by construction. The tasks are cell types of a
-# simulated organism, whose training types differ fourfold in depth, and chromosomes of the
-# [Human cortex](../spatial/human_cortex.ipynb). The mean of the training types leaves the cell type itself out, so its contrast
+# simulated organism whose training types differ fourfold in depth: types that were trained on, and two that were not. The mean of the training types leaves the cell type itself out, so its contrast
 # points the other way; the mean at each distance does not vary where SCC looks.
 
 # %% tags=["hide-input"]
