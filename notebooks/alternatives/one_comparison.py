@@ -12,7 +12,7 @@
 # > **Before**: [Expression at unmeasured times](../temporal/unmeasured_times.ipynb) and
 # > [Evaluating contact maps](../spatial/evaluating_contact_maps.ipynb).
 # >
-# > **Time**: 12 min to read, 1 min to run.
+# > **Time**: 10 min to read, 1 min to run.
 
 # %% tags=["colab"]
 # Google Colab only: install the book's package and keep the installed numpy and torch.
