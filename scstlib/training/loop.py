@@ -129,7 +129,7 @@ def launch(device: str = "auto", precision: str = "32-true") -> Fabric:
     here = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
     nodes = int(os.environ.get("WORLD_SIZE", 1)) // here
     # One process needs no cluster. Left to guess, Fabric warns wherever Slurm is installed.
-    alone = [LightningEnvironment()] if here * nodes == 1 else None
+    alone = LightningEnvironment() if here * nodes == 1 else None
     fabric = Fabric(
         accelerator=where.type,
         devices=here if where.index is None else [where.index],
