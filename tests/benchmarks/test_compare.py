@@ -25,8 +25,8 @@ ROOT = Path(__file__).parents[2]
 MEASURED = ["wall_seconds", "cpu_seconds", "peak_mb", "commit"]  # No two sweeps agree in these.
 
 
-def sweep(folder: Path, *more: str) -> list[str]:
-    """The command of a tiny sweep whose files lie in ``folder``."""
+def sweep(*more: str) -> list[str]:
+    """The command of a tiny sweep whose files lie where it is called."""
     return [
         sys.executable, "-m", "snakemake", "-s", str(ROOT / "benchmarks" / "compare" / "Snakefile"),
         "--cores", "1", "--rerun-incomplete", "--quiet", "all", *more, "--config", "profile=tiny",
@@ -36,9 +36,10 @@ def sweep(folder: Path, *more: str) -> list[str]:
 
 def start(folder: Path, *more: str) -> subprocess.Popen[bytes]:
     folder.mkdir(exist_ok=True)
-    log = (folder / "log").open("ab")
-    command = sweep(folder, *more)
-    return subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, start_new_session=True)
+    with (folder / "log").open("ab") as log:
+        return subprocess.Popen(
+            sweep(*more), cwd=folder, stdout=log, stderr=log, start_new_session=True
+        )
 
 
 def scores(folder: Path) -> pd.DataFrame:
