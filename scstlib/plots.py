@@ -293,3 +293,70 @@ def interval_rows(
     ax.axvline(0, color="black", lw=0.8, zorder=0)
     ax.set(xlabel=label, yticks=[], ylim=(len(rows) - 0.6, -0.8))
     ax.spines["left"].set_visible(False)
+
+
+def critical_difference(
+    ax: Axes,
+    ranks: pd.DataFrame,
+    groups: Sequence[Sequence[str]],
+    *,
+    label: str = "mean rank (1 is the best)",
+    colors: Mapping[str, str] | None = None,
+) -> None:
+    """Draw mean ranks with their intervals, and a bar beside each group of tied methods.
+
+    A critical-difference diagram (Demšar 2006, https://www.jmlr.org/papers/v7/demsar06a.html) with
+    one method a line. Two methods that stand beside the same bar are tied.
+
+    Parameters
+    ----------
+    ranks : pandas.DataFrame
+        A row for each method, the best first: ``rank``, ``lower``, ``upper``, as
+        :func:`scstlib.metrics.ranks.mean_ranks` returns them.
+    groups : sequence of sequence of str
+        Tied methods, neighbours in ``ranks``, as :func:`scstlib.metrics.ranks.tied_groups` returns
+        them.
+    label : str
+        Of the axis.
+    colors : mapping of str to str, optional
+        Colour by method; the others are blue.
+
+    Raises
+    ------
+    ValueError
+        If the methods of a group are no neighbours in ``ranks``.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from matplotlib.figure import Figure
+    >>> from scstlib.plots import critical_difference
+    >>> ax = Figure().subplots()
+    >>> ranks = pd.DataFrame({"rank": [1.5, 1.7, 2.8], "lower": 1.0, "upper": 3.0})
+    >>> ranks.index = ["net", "line", "copy"]
+    >>> critical_difference(ax, ranks, [["net", "line"]])
+    >>> [text.get_text() for text in ax.get_yticklabels()]
+    ['net', 'line', 'copy']
+    """
+    names = [str(name) for name in ranks.index]
+    for row, name in enumerate(names):
+        color = (colors or {}).get(name, BLUE)
+        lower, middle, upper = (float(ranks.iloc[row][c]) for c in ("lower", "rank", "upper"))
+        ax.plot([lower, upper], [row, row], color=color, lw=1.5, alpha=0.6)
+        ax.plot(middle, row, "o", color=color, ms=5)
+    right = float(ranks["upper"].max())
+    step = 0.05 * (right - float(ranks["lower"].min()) or 1.0)
+    columns: list[int] = []  # The last line of each column of bars.
+    for group in groups:
+        rows = [names.index(name) for name in group]
+        if rows != list(range(rows[0], rows[0] + len(rows))):
+            raise ValueError(f"{list(group)} are no neighbours in the ranks: sort them")
+        free = [c for c, last in enumerate(columns) if last < rows[0]]
+        column = free[0] if free else len(columns)
+        columns[column : column + 1] = [rows[-1]]
+        place = right + step * (column + 1)
+        ends = [rows[0] - 0.25, rows[-1] + 0.25]
+        ax.plot([place, place], ends, color="black", lw=3, solid_capstyle="butt")
+    ax.set_yticks(range(len(names)), names)
+    ax.set_ylim(len(names) - 0.4, -0.6)
+    ax.set_xlabel(label)

@@ -4,12 +4,14 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 
 from scstlib.plots import (
     GREY,
     ORANGE,
     book_style,
     contact_map,
+    critical_difference,
     interval_rows,
     populations,
     score_bars,
@@ -102,3 +104,36 @@ def test_rows_of_intervals_are_named_and_those_above_zero_stand_out():
     assert [bar.get_color() for bar in bars] == [ORANGE, GREY]
     assert [line.get_xdata()[0] for line in ax.lines if len(line.get_xdata()) == 1] == [0.2, 0.1]
     assert ax.yaxis_inverted()
+
+
+def test_a_critical_difference_picture_by_hand() -> None:
+    ranks = pd.DataFrame(
+        {"rank": [1.2, 1.8, 2.0, 4.0], "lower": [1.0, 1.5, 1.5, 4.0], "upper": [1.5, 2, 3.0, 4.0]},
+        index=["a", "b", "c", "d"],
+    )
+    ax = Figure().subplots()
+    critical_difference(ax, ranks, [["a", "b"], ["b", "c"]], colors={"a": ORANGE})
+    assert [text.get_text() for text in ax.get_yticklabels()] == ["a", "b", "c", "d"]
+    lines = [(list(line.get_xdata()), list(line.get_ydata())) for line in ax.lines]
+    assert lines[0] == ([1.0, 1.5], [0, 0])
+    assert lines[1] == ([1.2], [0])
+    assert ax.lines[1].get_color() == ORANGE
+    bars = [(x[0], y) for x, y in lines[8:]]
+    assert [y for _, y in bars] == [[-0.25, 1.25], [0.75, 2.25]]
+    assert 4.0 < bars[0][0] < bars[1][0], "bars that overlap stand side by side"
+    top, bottom = ax.get_ylim()[::-1]
+    assert top < bottom, "the best is on top"
+
+
+def test_bars_that_do_not_overlap_share_a_column() -> None:
+    ranks = pd.DataFrame({"rank": [1.0, 2, 3, 4], "lower": [1.0, 2, 3, 4], "upper": [1.0, 2, 3, 4]})
+    ranks.index = list("abcd")
+    ax = Figure().subplots()
+    critical_difference(ax, ranks, [["a", "b"], ["c", "d"]])
+    assert ax.lines[8].get_xdata()[0] == ax.lines[9].get_xdata()[0]
+
+
+def test_a_group_that_is_no_run_of_neighbours_is_refused() -> None:
+    ranks = pd.DataFrame({"rank": [1.0, 2, 3], "lower": 1.0, "upper": 3.0}, index=list("abc"))
+    with pytest.raises(ValueError, match=r"\['a', 'c'\] are no neighbours"):
+        critical_difference(Figure().subplots(), ranks, [["a", "c"]])

@@ -69,10 +69,17 @@ class SpaceWorld:
     ----------
     n_cells
         Of the target of a cell type, where it is not ``N_CELLS``.
+    window, stride
+        In bins.
+    draw
+        Which measurement of the targets: another number is a replicate.
     """
 
     organism: Organism
     n_cells: Mapping[str, int] = field(default_factory=dict)
+    window: int = WINDOW
+    stride: int = STRIDE
+    draw: int = 0
 
     @classmethod
     def of_seed(cls, seed: int, preset: str = "small") -> SpaceWorld:
@@ -129,7 +136,7 @@ class SpaceWorld:
         return (*TRAINING_TYPES, *UNSEEN_TYPES.values())
 
     def _draw(self, kind: str) -> dict[str, np.ndarray]:
-        seed = self.organism.settings.seed
+        seed = self.organism.settings.seed + 1000 * self.draw
         n_cells = self.n_cells.get(kind, N_CELLS)
         return self.organism.sample_contacts(kind, n_cells=n_cells, seed=seed)
 
@@ -142,8 +149,8 @@ class SpaceWorld:
             targets,
             bin_size=settings.bin_size,
             bulk_cell_types=[BULK_TYPE],
-            window=WINDOW,
-            stride=STRIDE,
+            window=self.window,
+            stride=self.stride,
             track_names=names,
         )
 

@@ -123,10 +123,13 @@ def launch(device: str = "auto", precision: str = "32-true") -> Fabric:
     """
     # torch imports most of what Fabric needs with the first optimizer; Fabric adds 0.1 s to it.
     from lightning_fabric import Fabric
+    from lightning_fabric.plugins.environments import LightningEnvironment
 
     where = checked_place(device, precision)
     here = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
     nodes = int(os.environ.get("WORLD_SIZE", 1)) // here
+    # One process needs no cluster. Left to guess, Fabric warns wherever Slurm is installed.
+    alone = LightningEnvironment() if here * nodes == 1 else None
     fabric = Fabric(
         accelerator=where.type,
         devices=here if where.index is None else [where.index],
@@ -134,6 +137,7 @@ def launch(device: str = "auto", precision: str = "32-true") -> Fabric:
         strategy="ddp" if here * nodes > 1 else "auto",
         # Fabric's type is a literal of all names that it knows; PRECISIONS are some of them.
         precision=precision,  # type: ignore[arg-type]
+        plugins=alone,
     )
     fabric.launch()
     return fabric

@@ -260,6 +260,16 @@ def test_devices_and_precisions():
         launch("cpu", "half")
 
 
+def test_one_process_takes_no_notice_of_slurm(tmp_path, monkeypatch):
+    """Where ``srun`` is on the path Fabric would warn, which is an error here, or ask for tasks."""
+    (tmp_path / "srun").write_text("#!/bin/sh\n")
+    (tmp_path / "srun").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    monkeypatch.setenv("SLURM_NTASKS", "4")
+    monkeypatch.setenv("SLURM_JOB_NAME", "sweep")
+    assert launch("cpu").world_size == 1
+
+
 def test_mixed_precision_multiplies_in_bfloat16():
     weight, seen = torch.nn.Parameter(torch.eye(2)), []
 

@@ -1,0 +1,201 @@
+"""The sweep of the comparison: same scores each time, no holes, and it goes on after a kill."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+
+from benchmarks.compare import jobs as listed
+from benchmarks.compare import measuring, run, spatial
+from benchmarks.compare.jobs import BOUNDS, FAMILIES, PROFILES, Job, batches, jobs
+from benchmarks.results import RESULTS
+from scstlib.models.spatial.methods import REFERENCES
+
+ROOT = Path(__file__).parents[2]
+MEASURED = ["wall_seconds", "cpu_seconds", "peak_mb", "commit"]  # No two sweeps agree in these.
+
+
+def sweep(*more: str) -> list[str]:
+    """The command of a tiny sweep whose files lie where it is called."""
+    return [
+        sys.executable, "-m", "snakemake", "-s", str(ROOT / "benchmarks" / "compare" / "Snakefile"),
+        "--cores", "1", "--rerun-incomplete", "--quiet", "all", *more, "--config", "profile=tiny",
+        "folder=rows", "output=table.csv",
+    ]  # fmt: skip
+
+
+def start(folder: Path, *more: str) -> subprocess.Popen[bytes]:
+    folder.mkdir(exist_ok=True)
+    with (folder / "log").open("ab") as log:
+        return subprocess.Popen(
+            sweep(*more), cwd=folder, stdout=log, stderr=log, start_new_session=True
+        )
+
+
+def scores(folder: Path) -> pd.DataFrame:
+    assert (folder / "table.csv").exists(), (folder / "log").read_text()
+    return pd.read_csv(folder / "table.csv").drop(columns=MEASURED)
+
+
+@pytest.mark.slow
+def test_two_sweeps_are_equal_and_one_that_was_killed_goes_on(tmp_path: Path) -> None:
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    assert start(whole).wait(300) == 0, (whole / "log").read_text()
+    process = start(broken)
+    first = broken / "rows" / next(iter(batches("tiny").values()))[-1]
+    deadline = time.monotonic() + 120
+    while not first.with_name(f"{first.name}.json").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (broken / "table.csv").exists()
+    assert start(broken, "--nolock").wait(300) == 0, (broken / "log").read_text()
+    pd.testing.assert_frame_equal(scores(whole), scores(broken), check_exact=True)
+    found = scores(whole)
+    assert found["error"].isna().all()
+    assert set(found["role"]) == {"method", "floor", "ceiling"}
+    assert found[["place", "likeness", "published"]].notna().all(axis=None)
+    about = json.loads((whole / "table.json").read_text())
+    assert about["provenance"]["profile"] == "tiny"
+    assert about["settings"]["temporal: OT displacement"]["seed"] == "0"
+
+
+def test_every_method_is_run_or_left_out_with_a_reason() -> None:
+    for name in ("fast", "full"):
+        size = PROFILES[name]
+        found = jobs(name)
+        run_ = {(job.family, job.row) for job in found.values()}
+        for family, methods in FAMILIES.items():
+            assert {row for f, row in run_ if f == family} | set(size.left_out) >= set(methods())
+        expected = sum(
+            len(seeds) * (1 + sum(row not in size.left_out for row in FAMILIES[family]()))
+            for family, sets in size.data.items()
+            for seeds in sets.values()
+        )
+        assert len(found) == expected, "two jobs have one key"
+        assert sorted(key for keys in batches(name).values() for key in keys) == sorted(found)
+        assert {row["row"] for row in run.left_out(name)} == set(size.left_out)
+
+
+def test_slow_methods_are_started_by_themselves() -> None:
+    alone = [keys for keys in batches("full").values() if len(keys) == 1]
+    assert len(alone) == sum(job.row in listed.SLOW for job in jobs("full").values())
+
+
+@pytest.fixture(scope="module")
+def maps() -> spatial.Task:
+    size = replace(PROFILES["tiny"], data={"spatial": {listed.UNEQUAL: (0,)}})
+    return spatial.task_of(listed.UNEQUAL, 0, size)
+
+
+def test_bounds_of_maps_lie_where_they_must(maps: spatial.Task) -> None:
+    found = run.rows_of_job(Job("spatial", listed.UNEQUAL, BOUNDS, 0), "tiny", maps)
+    table = pd.DataFrame(found).set_index(["split", "row"])
+    for split in ("seen", "near", "far"):
+        part = table.loc[split]
+        assert part.loc[spatial.TRUTH, ["SCCt", "dC", "dIns"]].to_numpy() == pytest.approx(1)
+        assert part.loc[spatial.DECAY, "dC"] == pytest.approx(0, abs=1e-6)
+        assert 0.2 < part.loc[spatial.REPLICATE, "dC"] < 1
+        assert part.loc[spatial.TRUTH, "SCC"] > part.loc[spatial.REPLICATE, "SCC"]
+
+
+def test_a_method_and_a_reference_are_scored_on_all_splits(maps: spatial.Task) -> None:
+    for row in ("bulk copied", *REFERENCES):
+        found = run.rows_of_job(Job("spatial", listed.UNEQUAL, row, 0), "tiny", maps)
+        assert [each["split"] for each in found] == ["seen", "near", "far"]
+        assert not any(each.get("error") for each in found)
+    assert spatial.roles()["mean of the training types"] == "reference"
+
+
+def test_a_failure_is_a_row_of_each_split_that_it_cost(maps: spatial.Task) -> None:
+    found = run.rows_of_job(Job("spatial", listed.UNEQUAL, "no such method", 0), "tiny", maps)
+    assert [(row["split"], row["error"]) for row in found] == [
+        (split, "KeyError: 'no such method'") for split in ("seen", "near", "far")
+    ]
+
+
+def test_a_process_that_dies_is_a_row_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    key = next(iter(jobs("tiny")))
+    monkeypatch.setattr("benchmarks.compare.temporal.task_of", lambda *_: None)
+    monkeypatch.setattr(run, "write", lambda *_: os._exit(3))
+    run.run([key], "tiny", tmp_path)
+    rows = json.loads((tmp_path / f"{key}.json").read_text())
+    assert [row["split"] for row in rows] == ["inner", "outer"]
+    assert {row["error"] for row in rows} == {"the process ended with 3"}
+
+
+def test_data_that_cannot_be_had_are_rows_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def task_of(*_: object) -> None:
+        raise FileNotFoundError("no such series")
+
+    keys = list(jobs("tiny"))[:2]
+    monkeypatch.setattr("benchmarks.compare.temporal.task_of", task_of)
+    run.run(keys, "tiny", tmp_path)
+    rows = [row for key in keys for row in json.loads((tmp_path / f"{key}.json").read_text())]
+    assert [row["error"] for row in rows] == ["FileNotFoundError: no such series"] * 4
+
+
+def test_a_job_is_stopped_in_time() -> None:
+    with pytest.raises(TimeoutError, match="stopped after 1 s"), run.at_most(1):
+        time.sleep(5)
+
+
+def test_the_table_is_not_made_of_half_a_sweep(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="run the sweep to its end first"):
+        run.gather("tiny", tmp_path)
+
+
+def test_a_file_is_written_at_once_or_not_at_all(tmp_path: Path) -> None:
+    run.atomically(tmp_path / "new" / "rows.json", "[]\n")
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["rows.json"]
+
+
+def test_parameters_are_counted_once_however_deep() -> None:
+    class Model:
+        pass
+
+    Model.__module__ = "scstlib.models.temporal.model"
+    linear = torch.nn.Linear(3, 2)
+    inner, outer = Model(), Model()
+    inner.net = linear  # type: ignore[attr-defined]
+    outer.parts = [inner, {"again": linear}]  # type: ignore[attr-defined]
+    outer.self = outer  # type: ignore[attr-defined]
+    assert measuring.n_parameters(outer) == 8
+    assert measuring.n_parameters(Model()) is None
+
+
+def test_a_profile_changes_only_settings_that_there_are() -> None:
+    size = replace(PROFILES["tiny"], changed={"scGrapHiC": {"n_steps": 7, "steps": 1}})
+    with pytest.raises(ValueError, match="has no setting 'steps'"):
+        measuring.new_model("spatial", "scGrapHiC", 0, size)
+    size = replace(size, changed={"scGrapHiC": {"n_steps": 7}})
+    model = measuring.new_model("spatial", "scGrapHiC", 3, size)
+    assert measuring.settings_of(model)["n_steps"] == "7"
+
+
+def test_the_committed_table_has_no_holes() -> None:
+    table = pd.read_csv(RESULTS / "compare.csv")
+    assert tuple(table.columns) == run.COLUMNS
+    assert (RESULTS / "compare.csv").stat().st_size < 300_000
+    ran = table[table["data"].notna()]
+    assert table.loc[table["data"].isna(), "error"].notna().all()
+    assert not ran.duplicated(["family", "data", "split", "row", "seed"]).any()
+    for family, needed in (("temporal", ["place", "likeness", "published"]), ("spatial", ["dC"])):
+        rows = ran[ran["family"] == family]
+        assert (rows[needed].notna().all(axis=1) | rows["error"].notna()).all()
+        candidates = rows[rows["role"].isin(["method", "constant", "reference"])]
+        candidates = candidates[candidates["row"] != spatial.DECAY]
+        counted = candidates.groupby(["data", "split", "seed"])["row"].nunique()
+        assert counted.nunique() == 1, "a method is missing somewhere"
