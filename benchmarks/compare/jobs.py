@@ -73,7 +73,7 @@ PROFILES = {
     ),
     "fast": Profile(
         data={
-            "temporal": dict.fromkeys((IRREGULAR, "guo2010", "klein2015"), (0,)),
+            "temporal": dict.fromkeys((IRREGULAR, *SERIES), (0,)),
             "spatial": {UNEQUAL: (0,)},
         },
         cells={"n_genes": 300, "n_times": 9, "n_cells": 120, "n_reference": 300,

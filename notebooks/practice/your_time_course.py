@@ -118,7 +118,7 @@ cells.obs["time"] = cells.obs["time"].astype(str).str.extract(r"(\d+\.?\d*)")[0]
 #
 # ## Clean
 #
-# A cell with very few counts is a droplet that failed. The limit is read off the histogram, for all times at once: a limit for each time would make a difference between times.
+# A cell with a tenth of the usual counts is a droplet that failed. The limit is read off the histogram, for all times at once: a limit for each time would make a difference between times.
 
 # %% tags=["hide-input"] caption="Counts of a cell, all time points together. The small group on the left failed; the vertical line is the limit that is used below." alt="Histogram of total counts on a logarithmic axis: a large peak, and a small one far to its left, cut off by a vertical line." name="fig-own-counts"
 limit = 120

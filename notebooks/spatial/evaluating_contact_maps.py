@@ -345,6 +345,6 @@ claim(
 #
 # ## Further reading
 #
-# - [Schreiber et al. 2020](https://doi.org/10.1186/s13059-020-02177-y): the average over cell types as a baseline.
+# - [Contact maps with error bars](../alternatives/uncertain_maps.ipynb): how sure each pixel is; [Schreiber et al. 2020](https://doi.org/10.1186/s13059-020-02177-y): the average over cell types as a baseline.
 # - [Yardımcı et al. 2019](https://doi.org/10.1186/s13059-019-1658-7): what measures of agreement respond to.
 # - [Whalen et al. 2022](https://doi.org/10.1038/s41576-021-00434-9): pitfalls of machine learning in genomics.

@@ -157,7 +157,8 @@ claim(
 #
 # What can be done? Hold out some training times as well, count as above, and widen the intervals until they keep their
 # promise there. And compare with a method of *other* assumptions, such as a straight line: where the two differ by more
-# than the band, the difference is the better measure of doubt.
+# than the band, the difference is the better measure of doubt ([Ensembles and
+# uncertainty](../alternatives/ensembles.ipynb) does both).
 #
 # ## More cells, or more times?
 #

@@ -342,4 +342,5 @@ claim(
 # ## Further reading
 #
 # - [Zhang et al. 2024](https://doi.org/10.1093/bioinformatics/btae393): scNODE, its data sets and its comparison.
+# - [Pairing cells by optimal transport](../alternatives/optimal_transport.ipynb) and [One comparison](../alternatives/one_comparison.ipynb): the simple methods, and all of them.
 # - [Schiebinger et al. 2019](https://doi.org/10.1016/j.cell.2019.01.006): optimal transport in time, with growth.

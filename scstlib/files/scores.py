@@ -26,7 +26,7 @@ SPLIT_HALF = "split half of the measured contacts"
 KIND = "measured"  # Name of the cell type in windows that are scored.
 CONTACT_METRICS = ["SCC", "SSIM", "GD", "MSE", "ins"]  # The others need a truth.
 MAX_WINDOW = 64  # bins
-NARROWEST_WINDOW = 7  # bins that structural similarity compares at once
+NARROWEST_WINDOW = 7  # Structural similarity compares so many at once.
 
 
 class _PredictedCells:
