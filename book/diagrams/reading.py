@@ -14,8 +14,8 @@ def book_map() -> Drawing:
         title="The book by prerequisite",
         caption="An arrow says what to read first, a dashed one what helps. Time and space can be"
         " read without each other.",
-        alt="Eight boxes joined by arrows, from top to bottom. At the top left expression, at the top"
-        " right contact maps, with an arrow from the first to the second. Below them, in the"
+        alt="Eight boxes joined by arrows, from top to bottom. At the top left expression, at the"
+        " top right contact maps, with an arrow from the first to the second. Below them, in the"
         " middle, what a score rewards, reached from both. Below it time on the left, which is"
         " also reached from expression, and space on the right, which is also reached from contact"
         " maps. Dashed arrows lead from scores to both. Below these pitfalls on the"
