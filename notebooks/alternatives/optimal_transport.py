@@ -150,7 +150,7 @@ plt.show()
 far = {name: wasserstein(x, truth, squared=True) for name, x in halfway.items()}
 apart = [wasserstein(x, truth, squared=True) for x in (before, after)]
 claim(
-    f"The squared [Wasserstein distance](../../book/glossary.md#wasserstein-distance) to the cells of 80 h is"
+    f"The squared Wasserstein distance to the cells of 80 h is"
     f" {far['paired by OT']:.0f} with OT and {far['paired at random']:.0f} with random pairs. The cells of 64 h and 96 h, left as they"
     f" are, have {apart[0]:.0f} and {apart[1]:.0f}. The mean is the same for every way of pairing; what OT gets right is the rest."
     " A few of its cells lie between the fates, too, and the next section says why.",
@@ -254,7 +254,7 @@ half, other = np.split(measured_cells(fresh, "time", min_times=1).values, 2)
 drawn = kept.layers["log1p_cp10k"], smooth.layers["log1p_cp10k"], half
 residual, none, floor = (energy_distance(x, other) for x in drawn)
 claim(
-    f"In all genes, the [energy distance](../../book/glossary.md#energy-distance) to measured cells is {residual:.2f} with residuals and"
+    f"In all genes, the energy distance to measured cells is {residual:.2f} with residuals and"
     f" {none:.1f} without; one half of the measured cells has {floor:.2f} to the other.",
     floor < residual < 0.5 * none,
 )
