@@ -85,7 +85,7 @@ left = rows[rows["data"].isna()]
 steps = space.loc[space["row"] == "scGrapHiC", "changed"].iloc[0]
 claim(
     f"Here it holds {len(rows)} rows: {len(place)} tasks in time and {place.shape[1]} methods, {len(contrast)} tasks in space and"
-    f" {contrast.shape[1]} methods, and rows that are no methods. {rows['error'].notna().sum()} hold no score but a reason: "
+    f" {contrast.shape[1]} methods, and rows that are no methods. In place of a score, {rows['error'].notna().sum()} of them gives a reason: "
     + "; ".join(f"{row}, {error}" for row, error in left[["row", "error"]].to_numpy())
     + f". scGrapHiC has `{steps}`, by default 2,000.",
     place.shape[1] >= 16, len(place) >= 6, len(contrast) >= 3, ran["error"].isna().all(),

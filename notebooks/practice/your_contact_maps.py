@@ -67,7 +67,7 @@ claim = Claims(profile, seed)
 # | CTCF sites, BED | with strands, from a motif search or peaks | leave it out, in training *and* prediction |
 # | CpG content, bedGraph | one value a bin | the same |
 #
-# Maps have one bin size and one assembly. `hictk convert maps.hic maps.mcool` makes an `.mcool` of a `.hic` file. Counts of gene activity from ATAC are read like expression, but nobody has tested that here; peaks are not read. Single-cell Hi-C is summed by cell type first ([Pseudo-bulk](../foundations/pseudo_bulk.ipynb) says how many cells it takes).
+# Maps have one bin size and one assembly. `hictk convert maps.hic maps.mcool` makes an `.mcool` of a `.hic` file. Counts of gene activity from ATAC are read like expression, but nobody has tested that here; peaks are not read. Single-cell Hi-C is summed by cell type first ([Pseudo-bulk: how many cells?](../foundations/pseudo_bulk.ipynb) says how many cells it takes).
 #
 # The example is written by the simulated organism, so that the page always runs. Put your own files in its place.
 
@@ -84,7 +84,8 @@ sorted(path.name for path in folder.iterdir() if path.suffix != ".json")
 # Names of chromosomes, bin sizes, assemblies, genes and cell types are compared before anything is computed. What does not fit is refused with a sentence:
 
 # %%
-bulk, cells = f"{folder}/bulk.mcool::resolutions/50000", folder / "cells.h5ad"
+bulk = f"{folder}/bulk.mcool::resolutions/50000"
+cells = folder / "cells.h5ad"
 training = ["stem", "bipotent", "beta_precursor", "beta_mature"]
 targets = {name: folder / f"{name}.cool" for name in training}
 for uri, wrong in (
@@ -106,8 +107,10 @@ windows = build_windows(bulk, cells, targets=targets, stride=32, **shared)
 chrom = windows.table["chrom"].to_numpy()
 train = windows[~np.isin(chrom, ["chr4", "chr5"])]
 validation, test = windows[chrom == "chr4"], windows[chrom == "chr5"]
-settings = {"n_steps": 200 if profile == "fast" else 2000, "crop": 32, "seed": seed}
-print(len(train), "windows:", contact_training_cost(train, ScGrapHiC(**settings).settings))
+n_steps = 200 if profile == "fast" else 2000
+settings = {"n_steps": n_steps, "crop": 32, "seed": seed}
+cost = contact_training_cost(train, ScGrapHiC(**settings).settings)
+print(f"{len(train)} windows: {cost}")
 
 # %%
 model = ScGrapHiC(**settings).fit(train, validation=validation)
@@ -203,7 +206,8 @@ claim(
 # A cell type that was not trained on, on the chromosome that was not trained on. The result is an `.mcool` file, whose metadata say what it was made from:
 
 # %%
-new = read_inputs(bulk, cells, cell_types=["alpha_mature"], chromosomes=["chr5"], **shared)
+new = {"cell_types": ["alpha_mature"], "chromosomes": ["chr5"]}
+new = read_inputs(bulk, cells, **new, **shared)
 written = predict_contacts(model, new, folder / "maps.mcool", stride=32)
 print({name: path.name for name, path in written.items()})
 
@@ -228,8 +232,10 @@ plt.show()
 # `score_contacts` compares a predicted file with a measured one, beside the bulk map and one half of the measured contacts (the [ceiling](../../book/glossary.md#floor)). It warns if the model was fitted on these chromosomes.
 
 # %%
-scores = score_contacts(written["alpha_mature"], measured, bulk, chromosomes=["chr5"], seed=seed)
-means = scores.groupby("model", sort=False)[["SCC", "SSIM", "GD", "ins"]].mean()
+own = written["alpha_mature"]
+scores = score_contacts(own, measured, bulk, chromosomes=["chr5"])
+shown = ["SCC", "SSIM", "GD", "ins"]
+means = scores.groupby("model", sort=False)[shown].mean()
 
 # %% tags=["hide-input"]
 ceiling = means.index[-1]
@@ -265,9 +271,7 @@ words += f" --reference {' '.join(training)} --bulk-expression stem --cell-types
 words += f" --chromosomes chr5 --stride 32 --out {folder}/again.mcool"
 status = main(words.split())
 logging.disable(logging.NOTSET)
-again = score_contacts(
-    folder / "again.alpha_mature.mcool", measured, bulk, chromosomes=["chr5"], seed=seed
-)
+again = score_contacts(folder / "again.alpha_mature.mcool", measured, bulk, chromosomes=["chr5"])
 claim(
     "Python and the command line give the same map.",
     status == 0 and np.allclose(again["SCC"], scores["SCC"]),

@@ -53,7 +53,7 @@ from scstlib.preprocess.expression import SelectVariableGenes, qc_metrics
 from scstlib.splits import hold_out_times
 
 plt.rcParams.update(book_style())
-claim = Claims(profile, seed)
+claim, LINES = Claims(profile, seed), "OT displacement"
 
 # %% [markdown]
 # You have single cells of a few time points, one count matrix for each sample, and want to know what the cells look like at a time in between. The second of these steps decides whether to go on:
@@ -68,7 +68,7 @@ claim = Claims(profile, seed)
 # The example is written by the simulated organism, so that this page always runs and the truth at the unmeasured time is known. Put your own files in its place: the code below the next cell does not know where they come from.
 
 # %% tags=["hide-input"]
-place = TemporaryDirectory()
+place = TemporaryDirectory()  # removed at the end of the session
 folder = Path(place.name)
 days = [0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0]
 organism = simulate_organism(seed=seed, preset="small")
@@ -109,7 +109,8 @@ except ValueError as error:
     print(error)
 
 # %%
-cells.obs["time"] = cells.obs["time"].astype(str).str.extract(r"(\d+\.?\d*)")[0].astype(float)
+number = cells.obs["time"].astype(str).str.extract(r"(\d+\.?\d*)")[0]
+cells.obs["time"] = number.astype(float)
 
 # %% [markdown]
 # Labels with two origins, such as `E18.5` and `P0`, are not taken apart: no rule says how far apart birth and conception are. Map them by hand, `{"E18.5": 18.5, "P0": 19.5}`. Any unit will do as long as there is only one.
@@ -141,10 +142,11 @@ cells.obs.groupby("time").size().rename("cells").to_frame().T
 
 # %%
 split = hold_out_times(cells, test=2.0)
-genes = SelectVariableGenes(500, flavor="pearson_residuals").fit(split.train)
+how = {"flavor": "pearson_residuals"}
+genes = SelectVariableGenes(500, **how).fit(split.train)
 train, test = genes.transform(split.train), genes.transform(split.test)
 
-simple = ["nearest time copied", "nearest time, mean moved", "OT displacement"]
+simple = ["nearest time copied", "nearest time, mean moved", LINES]
 models = {name: methods()[name](seed).fit(train) for name in simple}
 print("scNODE:", expression_training_cost(train, ScNODE().settings))
 models["scNODE"] = ScNODE(seed=seed).fit(train)
@@ -177,7 +179,7 @@ table(scores.rename_axis("method"), best=dict.fromkeys(scores, "min"), apart=(fl
 # %% tags=["hide-input"]
 best = scores.loc[simple].min()
 behind = scores / best - 1
-ot, ours = behind.loc["OT displacement"], behind.loc["scNODE"]
+ot, ours = behind.loc[LINES], behind.loc["scNODE"]
 claim(
     "Here no method wins. OT displacement is the best simple one in place, but the energy distance of its cells is"
     f" {ot['likeness']:.0%} above the lowest, because on the lines between pairs the noise of cells averages out. scNODE is within"
@@ -212,16 +214,15 @@ table(ways.rename_axis("energy distance").round(3).clip(lower=0))
 #
 # Now day 2.5, and an interval for what you are after, here the mean of each gene in log values. An ensemble of fits to resampled cells gives it ([How sure is a prediction?](../temporal/how_sure.ipynb)).
 
+
 # %%
-predicted = model.sample([2.5], n_cells=300, seed=seed)
-
-
 def gene_means(population):
     return population.to_df("log1p_cp10k").mean()
 
 
-members = Ensemble(lambda n: ScNODE(seed=n, combine=False), n_members=4, seed=seed)
-interval = members.fit(everything).interval([2.5], gene_means, level=0.8, noise="depth")
+members = Ensemble(lambda n: ScNODE(seed=n, combine=False), n_members=4)
+members.fit(everything)
+interval = members.interval([2.5], gene_means, level=0.8, noise="depth")
 
 # %% tags=["hide-input"] caption="Mean of each of the twelve genes that change most between day 2 and day 3: measured at both days (grey), predicted at day 2.5 with an 80% interval (blue), and the mean of cells that the organism makes at day 2.5 (orange crosses), which nobody with real data would know." alt="Twelve rows, one a gene. Each has two grey marks joined by a line, a blue dot with a horizontal bar near the middle of the line, and an orange cross close to the dot." name="fig-own-genes"
 means = log_values(everything).groupby(everything.obs["time"]).mean()
@@ -262,9 +263,11 @@ claim(
 # %%
 model.save(folder / "series.safetensors")
 out = folder / "day2.5.predicted.h5ad"
-predict_expression(model, [2.5], 300, out, seed=seed, fitted_on=folder / "cells.h5ad")
+origin = folder / "cells.h5ad"
+predict_expression(model, [2.5], 300, out, fitted_on=origin)
 kept = sc.read_h5ad(out)
-print(kept.shape, kept.uns["provenance"]["model"], kept.uns["provenance"]["training_times"])
+made = kept.uns["provenance"]
+print(kept.shape, made["model"], made["training_times"])
 
 # %% [markdown]
 # The command line goes the same way, from file to file:
@@ -285,9 +288,6 @@ claim(
     "Python and the command line give the same cells.",
     status == 0 and np.array_equal(kept.to_df().to_numpy(), again.to_df().to_numpy()),
 )
-
-# %% tags=["remove-cell"]
-place.cleanup()
 
 # %% [markdown]
 # ## How much, how long
