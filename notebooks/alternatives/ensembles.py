@@ -119,7 +119,7 @@ plt.show()
 # %% [markdown]
 # Errors on the same side stay in the mean; errors on opposite sides cancel. How much cancels can be written down. For predictions $p_k$ of $K$ methods, their mean $\bar p$ and the truth $y$,
 #
-# $$(\bar p - y)^2 = \frac1K \sum_k (p_k - y)^2 - \frac1K \sum_k (p_k - \bar p)^2 .$$
+# $$\begin{aligned}(\bar p - y)^2 = {} & \frac1K \sum_k (p_k - y)^2 \\ & - \frac1K \sum_k (p_k - \bar p)^2 .\end{aligned}$$
 #
 # The squared error of the mean is the mean squared error *minus the disagreement*. So it is never above the average of the methods, and the smaller the more they disagree: methods that err in different ways help more than methods that are all good in one way. What it cannot mend is what they share.
 

@@ -63,7 +63,7 @@ claim = Claims(profile, seed)
 #
 # What "near" and "alike" mean is written into one function, the **kernel** $k(s, t)$: how strongly the values at times $s$ and $t$ go together. All else is linear algebra ([Rasmussen and Williams 2006](https://doi.org/10.7551/mitpress/3206.001.0001)): with measured values $y$, their kernel matrix $K$ and the noise $\sigma^2$ of each,
 #
-# $$\text{mean}(t) = k_t^\top (K + \sigma^2)^{-1} y, \qquad \text{variance}(t) = k(t, t) - k_t^\top (K + \sigma^2)^{-1} k_t .$$
+# $$\begin{aligned}\text{mean}(t) &= k_t^\top (K + \sigma^2)^{-1} y, \\ \text{variance}(t) &= k(t, t) \\ &\quad - k_t^\top (K + \sigma^2)^{-1} k_t .\end{aligned}$$
 #
 # The variance asks *where* was measured and not *what*: it grows with the distance from the measured times. Nothing here needs times that are evenly spaced.
 #
