@@ -223,11 +223,9 @@ plt.show()
 # %% tags=["hide-input"]
 ratio = bad[:, 1] / good[:, 1]
 claim(
-    "If the validation rows are among the training rows, the chosen tree reports an error of"
-    f" {bad[:, 0].mean():.1f} and makes one of {bad[:, 1].mean():.1f} on the test. If they are kept"
-    f" apart, it reports {good[:, 0].mean():.1f} and makes {good[:, 1].mean():.1f}. Not only the"
-    " report is wrong: the first tree's test error is"
-    f" {interval_text(ratio)} times that of the second.",
+    f"If validation rows are among the training rows, the chosen tree reports an error of {bad[:, 0].mean():.1f}"
+    f" and makes one of {bad[:, 1].mean():.1f} on the test; if they are kept apart, {good[:, 0].mean():.1f} and {good[:, 1].mean():.1f}."
+    f" Not only the report is wrong: the first tree's test error is {interval_text(ratio)} times that of the second.",
     np.max(bad[:, 0]) < 0.5 * np.min(bad[:, 1]) and mean_interval(ratio)[1] > 1.05,
 )
 

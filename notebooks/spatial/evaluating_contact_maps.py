@@ -49,6 +49,7 @@ from scstlib.splits import hold_out_cell_types, hold_out_chromosomes
 
 plt.rcParams.update(book_style())
 claim = Claims(profile, seed)
+FLOOR, BOOSTING, OURS = "bulk copied", "gradient boosting", "scGrapHiC"
 
 # %% [markdown]
 # A model is given a bulk contact map and the expression of a cell type, and predicts its contact map. "It works" can mean two
@@ -129,7 +130,7 @@ models = {
     "bulk copied": BulkCopy(),
     "bulk smoothed": BulkSmoothed(),
     "bulk + ridge": BulkRidge(n_pixels=60_000, seed=seed),
-    "gradient boosting": ContactTrees(n_pixels=100_000, max_iter=80, seed=seed),
+    BOOSTING: ContactTrees(n_pixels=100_000, max_iter=80, seed=seed),
     "scGrapHiC": ScGrapHiC(seed=seed, n_steps=n_steps, crop=window // 2),
 }
 for model in models.values():
@@ -154,7 +155,6 @@ except LeakageError as error:
 # one depth, and masked bins are left out.
 
 # %% tags=["hide-input"]
-FLOOR, BOOSTING, OURS = "bulk copied", "gradient boosting", "scGrapHiC"
 CEILING, OTHERS = "truth", "mean of the training types"
 METRICS = ["SSIM", "GD", "SCC", "SCCt", "ins", "dC", "dIns"]
 

@@ -272,12 +272,9 @@ plt.show()
 # %% tags=["hide-input"]
 kept = means["dC"]["scGrapHiC, moved"] / means["dC"]["scGrapHiC"]
 sure = {name: (g["dC"].mean(), *interval(g["dC"])) for name, g in gain.items()}
-of_ridge, of_trees, of_network = (
-    f"{sure[n][0]:+.3f} ({sure[n][1]:+.3f} to {sure[n][2]:+.3f})"
-    for n in ("ridge", "boosted trees", "scGrapHiC")
-)
+told = {n: f"{g:+.3f} ({low:+.3f} to {high:+.3f})" for n, (g, low, high) in sure.items()}
 claim(
-    f"**The right place raises the dC of every method**: of ridge by {of_ridge}, of boosted trees by {of_trees} and of scGrapHiC by {of_network}. The network gains less than the trees although its dC is about theirs, {means['dC']['scGrapHiC']:.2f} against {means['dC']['boosted trees']:.2f}. With the guide at the wrong place it"
+    f"**The right place raises the dC of every method**: of ridge by {told['ridge']}, of boosted trees by {told['boosted trees']} and of scGrapHiC by {told['scGrapHiC']}. The network gains less than the trees although its dC is about theirs, {means['dC']['scGrapHiC']:.2f} against {means['dC']['boosted trees']:.2f}. With the guide at the wrong place it"
     f" keeps {kept:.0%} of its dC: so much comes from recognising the cell type, not from reading the genome. In SCC the gain is {gain['boosted trees']['SCC'].mean():+.3f} for boosted trees and {gain['scGrapHiC']['SCC'].mean():+.3f} for the network, whose SCC of"
     f" {means['SCC']['scGrapHiC']:.3f} is about that of the smoothed bulk, {means['SCC']['bulk smoothed']:.3f}. Where a map at 1 Mb is predicted well, the bulk has done it.",
     min(low for _, low, _ in sure.values()) > 0,

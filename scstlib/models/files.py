@@ -225,6 +225,11 @@ def read_model(path: str | Path) -> ModelFile:
     if not isinstance(header, dict) or not isinstance(header.get("model"), str):
         raise ValueError(f"{path} holds no scstlib model.")
     version = header.get("file_version")
+    if type(version) is int and version > FILE_VERSION:
+        raise ValueError(
+            f"{path} was written by a newer scstlib (file version {version}, this one reads"
+            f" {FILE_VERSION}); update scstlib."
+        )
     parts = ("settings",) if version == 1 else ("settings", "learned")
     if type(version) is not int or not all(isinstance(header.get(part), dict) for part in parts):
         raise ValueError(
@@ -232,11 +237,6 @@ def read_model(path: str | Path) -> ModelFile:
         )
     if version < 1:
         raise ValueError(f"{path} is of file version {version}; the first one is 1.")
-    if version > FILE_VERSION:
-        raise ValueError(
-            f"{path} was written by a newer scstlib (file version {version}, this one reads"
-            f" {FILE_VERSION}); update scstlib."
-        )
     if version == 1:
         _check_finite(path, tensors)
         return _first_version(path, header, tensors)
