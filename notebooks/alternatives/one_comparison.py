@@ -62,9 +62,9 @@ claim = Claims(profile, seed)
 
 # %%
 FILE = "benchmarks/results/compare.csv"
-here = Path("../..") / FILE
 WEB = "https://raw.githubusercontent.com/scstlib/scstlib/main/"
-rows = pd.read_csv(here if here.exists() else WEB + FILE)
+here = [up / FILE for up in Path.cwd().parents if (up / FILE).exists()]
+rows = pd.read_csv(here[0] if here else WEB + FILE)
 
 # %% tags=["hide-input"]
 FLOOR, CONSTANT = "split half of the measured cells", "mean profile"

@@ -222,9 +222,10 @@ moved = cut_windows(*guide(len(bins) // 2))
 size = {"channels": 32, "n_blocks": 1, "pair_channels": 12}
 size |= {"batch_size": 16}
 size |= {"n_steps": 150 if profile == "fast" else 800, "seed": seed}
+trees = {"n_pixels": 50_000, "max_iter": 50}
 makers = {
     "ridge": lambda: BulkRidge(n_pixels=50_000, seed=seed),
-    "boosted trees": lambda: ContactTrees(n_pixels=50_000, max_iter=50, seed=seed),
+    "boosted trees": lambda: ContactTrees(**trees, seed=seed),
     "scGrapHiC": lambda: ScGrapHiC(**size),
 }
 predicted = {"bulk smoothed": predict_held_out(guided, BulkSmoothed)}
