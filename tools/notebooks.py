@@ -127,6 +127,12 @@ def now_available(missing: dict[str, Any]) -> bool:
     return bool(missing["files"]) and datasets.available(missing["dataset"])
 
 
+def results_named(sources: list[str], root: Path = ROOT) -> list[Path]:
+    """Results of benchmarks whose paths stand in code, such as ``benchmarks/results/x.csv``."""
+    named = set(re.findall(r"benchmarks/results/[\w.-]+", "\n".join(sources)))
+    return [root / name for name in sorted(named) if (root / name).is_file()]
+
+
 def refresh_keys(root: Path = ROOT) -> list[str]:
     """Write the keys that changed, drop executed copies that no longer hold; returns what will run.
 
@@ -138,7 +144,8 @@ def refresh_keys(root: Path = ROOT) -> list[str]:
     package = Package(root)
     for name in names(root):
         page = read(root / "notebooks" / f"{name}.ipynb")
-        files = package.read_by([cell["source"] for cell in code_cells(page)])
+        sources = [cell["source"] for cell in code_cells(page)]
+        files = [*package.read_by(sources), *results_named(sources, root)]
         own = {"code": code_hash(page), "reads": tree_hash(files, root)}
         text = json.dumps({**own, **common}, indent=1, sort_keys=True) + "\n"
         write_if_changed(key_path(name, root), text)

@@ -133,3 +133,16 @@ def test_a_page_without_its_data_runs_again_once_they_are_there(
 def test_a_copy_made_under_another_key_is_dropped(root: Path) -> None:
     settle(root, key="0")
     assert notebooks.refresh_keys(root) == ["part/page"]
+
+
+def test_results_that_a_page_names_belong_to_its_key(root: Path):
+    results = root / "benchmarks" / "results"
+    results.mkdir(parents=True)
+    source = root / "notebooks/part/page.py"
+    source.write_text(PAGE + 'table = "benchmarks/results/compare.csv"\n')
+    (results / "compare.csv").write_text("a\n1\n")
+    settle(root)
+    (results / "other.csv").write_text("a\n1\n")
+    assert notebooks.refresh_keys(root) == []
+    (results / "compare.csv").write_text("a\n2\n")
+    assert notebooks.refresh_keys(root) == ["part/page"]
