@@ -58,7 +58,7 @@ def open_cooler(uri: str | Path, resolution: int | None = None) -> Any:
         )
     with reading(path, WHAT):
         refuse_links(path)
-        groups = cooler.fileops.list_coolers(path)
+        groups = _groups_with_maps(path)
     names = [name.removeprefix("/resolutions/") for name in groups]
     sizes = sorted(int(name) for name in names if name.isdecimal())
     if resolution is not None and not group and sizes:
@@ -72,6 +72,16 @@ def open_cooler(uri: str | Path, resolution: int | None = None) -> Any:
         raise ValueError(f"{path} has {asked}: {there}.")
     with reading(path, WHAT):
         return _checked(cooler.Cooler(f"{path}::{group}"), f"{path}::{group}", resolution)
+
+
+def _groups_with_maps(path: str) -> list[str]:
+    """Groups of a file that hold a map; files of cooler before 0.7 do not say that they do."""
+    import cooler
+    import h5py
+
+    named: list[str] = cooler.fileops.list_coolers(path)
+    with h5py.File(path) as file:
+        return named or ["/"] * ({"chroms", "bins", "pixels", "indexes"} <= set(file))
 
 
 def _checked(opened: Any, uri: str, resolution: int | None) -> Any:

@@ -10,6 +10,7 @@ from typing import Any
 
 import anndata
 import cooler
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
@@ -212,6 +213,19 @@ def test_short_and_empty_chromosomes_are_left_out_or_refused(
     for balance in (False, True):
         with pytest.raises(ValueError, match=r"nan.cool: all balancing weights of chr1 are NaN"):
             build(files, bulk=lost, balance=balance)
+
+
+def test_a_map_of_an_old_version_that_does_not_name_its_format(tmp_path: Path) -> None:
+    counts = np.arange(64 * 64).reshape(64, 64) % 7
+    path = cool(tmp_path / "old.cool", {"chr1": counts + counts.T})
+    with h5py.File(path, "r+") as file:
+        for name in ("format", "storage-mode"):
+            file.attrs.pop(name, None)
+    assert open_cooler(path).binsize == 50_000
+    with h5py.File(path, "r+") as file:
+        del file["pixels"]
+    with pytest.raises(ValueError, match="no map"):
+        open_cooler(path)
 
 
 def test_bad_maps(files: dict[str, Any], folder: Path, tmp_path: Path) -> None:
