@@ -25,9 +25,17 @@ AXE = {
     "light": "{rules: {'label-content-name-mismatch': {enabled: true}}}",
     "dark": "{runOnly: ['color-contrast', 'link-in-text-block']}",
 }
-# API pages are long and of one make: what a narrow window changes of them is where things stand.
-API = "book/api/"
+# What only a narrow window shows, such as the buttons of its header, is the same on every page.
+# These are judged by all rules, others by those that hang on where things stand.
+NARROW_BY_ALL = (
+    "book/index.html",
+    "book/api/models.html",
+    "notebooks/foundations/counts_of_single_cells.html",
+    "search.html",
+)
+API = "book/api/"  # long pages, all of one make
 NARROW_API = {"light": "{runOnly: ['scrollable-region-focusable']}"}
+NARROW = {"light": "{runOnly: ['scrollable-region-focusable', 'color-contrast']}"}
 # Only violations come back: describing the thousands of nodes that pass takes longest of all.
 VIOLATIONS = """(options) => axe.run({resultTypes: ["violations"], ...options})
     .then(({violations}) => violations.map(({id, nodes}) => [id, nodes.length,
@@ -79,6 +87,13 @@ def axe_source() -> str:
     return (Path(axe_core_python.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
 
 
+def axe_options(page: str, width: int) -> dict[str, str]:
+    """By which rules axe-core judges a page, for each colour scheme."""
+    if width == WIDTHS[0] or page in NARROW_BY_ALL:
+        return AXE
+    return NARROW_API if page.startswith(API) else NARROW
+
+
 def look(browser: Browser, address: str, page: str, width: int) -> list[str]:
     """What is wrong with one page at one width, in both colour schemes."""
     wrong = []
@@ -101,8 +116,7 @@ def look(browser: Browser, address: str, page: str, width: int) -> list[str]:
             wrong += reading_rules.judge(reading_rules.in_browser(view, width), known)
         view.evaluate(axe_source())
         view.evaluate(JUDGED)
-        narrow_api = page.startswith(API) and width < WIDTHS[0]
-        for scheme, options in (NARROW_API if narrow_api else AXE).items():
+        for scheme, options in axe_options(page, width).items():
             view.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
             view.evaluate(LOOKS)
             for rule, count, first in view.evaluate(f"({VIOLATIONS})({options})"):
@@ -236,12 +250,13 @@ def test_tables_sort_by_a_column_and_back_and_are_filtered(browser: Browser, add
 )
 def test_the_look_finds_faults(browser: Browser, tmp_path: Path, markup: str, finding: str) -> None:
     page = f"<html lang='en'><title>A</title><main><h1>A</h1>{markup}</main></html>"
-    (tmp_path / "notebooks").mkdir()
-    (tmp_path / "notebooks" / "a.html").write_text(page)
+    name = next(name for name in NARROW_BY_ALL if name.startswith(CODE))
+    (tmp_path / name).parent.mkdir(parents=True)
+    (tmp_path / name).write_text(page)
     handler = functools.partial(Quiet, directory=str(tmp_path))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         address = f"http://127.0.0.1:{server.server_port}"
-        found = look(browser, address, f"{CODE}a.html", 390)
+        found = look(browser, address, name, 390)
         server.shutdown()
     assert any(finding in text for text in found)
