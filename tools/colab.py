@@ -8,7 +8,8 @@ environment, as in Colab's runtimes one after the other; only the first set-up d
 
 What is left of Colab's versions, and the seconds of each page, are written into
 ``benchmarks/results/colab.json``, beside those of pages that ran before. Without names all pages
-run. Needs 8 GB of disk below ``--folder``, as PyPI's torch comes with CUDA, and the network.
+run. Needs the network, and 8 GB of disk below ``--folder``, as PyPI's torch comes with CUDA;
+``TORCH=cpu`` takes torch from the index of its CPU builds.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from packaging.utils import canonicalize_name
 
 from benchmarks import results
 from tools import notebooks
+from tools.setup import CPU_INDEX
 
 ROOT = notebooks.ROOT
 VERSIONS = ROOT / "tools" / "colab_versions.txt"
@@ -83,7 +85,8 @@ def make_environment(folder: Path, python: str, pip_version: str) -> None:
     subprocess.run([python, "-m", "venv", "--clear", str(folder / "venv")], check=True)
     pip = [str(made), "-m", "pip", "install", "-qq", "--no-compile"]
     subprocess.run([*pip, f"pip=={pip_version}"], check=True)  # it resolves the rest as there
-    subprocess.run([*pip, "-r", str(VERSIONS)], check=True)
+    cpu = ["--extra-index-url", CPU_INDEX] if os.environ.get("TORCH") == "cpu" else []
+    subprocess.run([*pip, *cpu, "-r", str(VERSIONS)], check=True)
 
 
 def prepare(folder: Path, python: Path, commit: str) -> None:

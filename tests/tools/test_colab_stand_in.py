@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tools import colab, notebooks
 
@@ -70,3 +71,14 @@ def test_git_takes_the_address_of_the_cell_from_the_copy(
     clone = ["git", "clone", "-q", "--filter=blob:none", "-b", "main", colab.address()]
     subprocess.run([*clone, str(tmp_path / "pip")], env={**os.environ, **kernel["env"]}, check=True)
     assert (tmp_path / "pip" / "tools" / "colab_cell.py").read_text() == cell
+
+
+def test_the_weekly_job_runs_a_page_of_each_part_with_colab_s_python() -> None:
+    text = (colab.ROOT / ".github" / "workflows" / "book.yml").read_text(encoding="utf-8")
+    job = yaml.safe_load(text)["jobs"]["colab"]
+    pages = job["env"]["PAGES"].split()
+    assert set(pages) <= set(notebooks.names())
+    parts = [name.partition("/")[0] for name in pages]
+    assert sorted(parts) == sorted({name.partition("/")[0] for name in notebooks.names()})
+    python = colab.image(colab.VERSIONS.read_text(encoding="utf-8"))["Python"]
+    assert python.rpartition(".")[0] in job["steps"][1]["with"]["python-version"].split()
