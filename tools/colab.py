@@ -122,6 +122,7 @@ def prepare(folder: Path, python: Path, commit: str) -> None:
         "GIT_CONFIG_VALUE_0": address(),
         "IPYTHONDIR": str(folder / "ipython"),
         "PYTHONPATH": "",
+        "PIP_NO_CACHE_DIR": "1",  # a new runtime has none: cooltools is compiled
         "PYDEVD_DISABLE_FILE_VALIDATION": "1",
     }
     command = [str(python), "-m", "ipykernel_launcher", "-f", "{connection_file}"]
