@@ -11,6 +11,6 @@ book: setup ; @$(RUN) tools.build
 pdf: book ; @$(RUN) tools.pdf
 test: setup ; @$(RUN) tools.test
 check: setup ; @$(RUN) tools.check
-newest: setup ; @$(RUN) tools.newest
+newest: ; @$(PYTHON) -m tools.newest
 pairs: setup ; @$(RUN) tools.pair && $(RUN) tools.environment && $(RUN) book.diagrams
 clean: ; rm -rf _build .venv .snakemake .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage

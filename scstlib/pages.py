@@ -1,10 +1,12 @@
-"""What a page of the book says of its results: sentences that are checked, tables of one style."""
+"""What a page of the book says: sentences that are checked, tables of one style, the machine."""
 
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections.abc import Mapping
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -146,6 +148,33 @@ def table(
         line = [_cell(name), *(column[i] for column in columns)]
         lines.append([f"*{value}*" if value else "" for value in line] if name in apart else line)
     return Markdown("\n".join("| " + " | ".join(line) + " |" for line in lines))
+
+
+def runtime() -> str:
+    """What this machine offers, and how long a page takes on it; the set-up cell on Colab shows it.
+
+    Returns
+    -------
+    str
+        Versions that results depend on, the GPU or the number of CPU cores, and what the minutes
+        in a page's learning box mean there.
+
+    Examples
+    --------
+    >>> from scstlib.pages import runtime
+    >>> print(runtime())  # doctest: +ELLIPSIS
+    scstlib 0.1.0 with numpy ..., pandas ..., torch ...
+    This machine has ...
+    """
+    import torch  # seconds: not paid by a page that only shows tables
+
+    with_versions = ", ".join(f"{name} {version(name)}" for name in ("numpy", "pandas", "torch"))
+    said = f"scstlib {version('scstlib')} with {with_versions}.\nThis machine has "
+    if torch.cuda.is_available():
+        gpu = torch.cuda.get_device_name(0)
+        return f"{said}a GPU, {gpu}: models train on it. The minutes to run above are a CPU's."
+    cores = os.cpu_count()
+    return f"{said}no GPU and {cores} CPU cores: the page takes about the minutes to run above."
 
 
 def _check(frame: pd.DataFrame, best: Mapping[str, str], apart: tuple[str, ...]) -> None:

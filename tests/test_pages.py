@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from scstlib.pages import Claims, FalseClaimError, table
+from scstlib.pages import Claims, FalseClaimError, runtime, table
 
 
 def test_a_true_claim_is_shown_as_it_stands():
@@ -67,3 +67,13 @@ def test_numbers_words_and_gaps():
 def test_what_cannot_be_shown_well_is_refused(frame, options, message):
     with pytest.raises(ValueError, match=message):
         table(frame, **options)
+
+
+def test_the_machine_is_named_with_or_without_a_gpu(monkeypatch):
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert "no GPU and " in runtime()
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "NVIDIA T4")
+    assert "a GPU, NVIDIA T4: models train on it" in runtime()

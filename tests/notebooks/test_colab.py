@@ -1,4 +1,4 @@
-"""The Colab set-up cell: does nothing elsewhere; on Colab it keeps installed torch and numpy."""
+"""The Colab set-up cell: does nothing elsewhere; on Colab it keeps numpy, pandas and torch."""
 
 from __future__ import annotations
 
@@ -19,8 +19,22 @@ from tools import notebooks
 ROOT = notebooks.ROOT
 CELL = (ROOT / "tools" / "colab_cell.py").read_text(encoding="utf-8")
 SOURCE = re.search(r'"(scstlib @ git\+(\S+?)@(\w+))"', CELL)
-ON_COLAB = {"numpy": "2.1.3", "pandas": "2.2.2", "torch": "2.11.0+cu128"}  # its image of Aug 2026
+IMAGE = dict(
+    line.split("==")
+    for line in (ROOT / "tools" / "colab_versions.txt").read_text(encoding="utf-8").splitlines()
+    if not line.startswith("#")
+)
+ON_COLAB = {name: IMAGE[name] for name in ("numpy", "pandas", "torch")}
+ON_COLAB["torch"] += "+cu128"  # with a GPU
 FAKE = "import sys, types\nsys.modules['google.colab'] = types.ModuleType('google.colab')\n"
+STUBS = """
+sys.modules['numpy'] = types.ModuleType('numpy')
+sys.modules['torch'] = types.ModuleType('torch')
+sys.modules['torch'].cuda = types.SimpleNamespace(is_available=lambda: False)
+"""
+READ = ("*.cff", "*.md", "*.toml", "*.yml", "book/*.md", "notebooks/*/*.py", "notebooks/*/*.ipynb")
+READ += ("scstlib/**/*.py", "tools/*.py", ".github/**/*.*", ".devcontainer/*", ".zenodo.json")
+ADDRESS = re.compile(r"github(?:usercontent)?\.com/([\w.-]+/scstlib)\b")
 
 
 def test_it_does_nothing_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -37,15 +51,28 @@ def test_it_names_the_repository_of_the_book() -> None:
     assert citation["repository-code"] == settings["url"]
 
 
-def test_it_pins_what_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_address_of_the_repository_is_the_one_of_the_settings() -> None:
+    settings = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))["repository"]
+    name = settings["url"].removeprefix("https://github.com/")
+    files = {path for pattern in READ for path in ROOT.glob(pattern) if path.is_file()}
+    named = {path: set(ADDRESS.findall(path.read_text(encoding="utf-8"))) for path in files}
+    assert sum(bool(names) for names in named.values()) > 80  # each page's cell, in both forms
+    assert [str(path) for path, names in named.items() if names - {name}] == []
+
+
+def test_it_pins_what_is_installed_and_says_what_it_found(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     calls: list[list[str]] = []
     monkeypatch.setitem(sys.modules, "google.colab", ModuleType("google.colab"))
     monkeypatch.setattr("importlib.metadata.version", lambda name: ON_COLAB[name])
     monkeypatch.setattr(subprocess, "run", lambda command, check: calls.append(command))
+    monkeypatch.setattr("scstlib.pages.runtime", lambda: "no GPU")
     exec(CELL, {})
     (command,) = calls
-    assert {"numpy==2.1.3", "torch==2.11.0+cu128"} <= set(command)
+    assert {f"{name}=={version}" for name, version in ON_COLAB.items()} <= set(command)
     assert "--upgrade" not in command
+    assert capsys.readouterr().out == "no GPU\n"
 
 
 def test_colab_s_versions_meet_the_lower_bounds_and_no_bound_is_an_upper_one() -> None:
@@ -73,7 +100,7 @@ def test_it_installs_the_package_in_a_fresh_environment(tmp_path: Path) -> None:
         (about / "RECORD").write_text("")
         (about / "INSTALLER").write_text("image\n")
     assert SOURCE is not None
-    cell = FAKE + CELL.replace(SOURCE[1], f"scstlib @ {wheel.as_uri()}")
+    cell = FAKE + STUBS + CELL.replace(SOURCE[1], f"scstlib @ {wheel.as_uri()}")
     # The other packages are left out: what matters is that these three stay and ours comes.
     settings = {"PIP_NO_DEPS": "1", "PIP_NO_INDEX": "1", "PYTHONPATH": ""}
     subprocess.run([python, "-c", cell], env={**os.environ, **settings}, check=True)

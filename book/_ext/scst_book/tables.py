@@ -1,8 +1,8 @@
 """The generated tables: ``<!-- table: NAME -->`` on a page of prose is replaced by the table.
 
 ``datasets`` and ``dataset_list`` are made from the data manifests; ``pages``, ``machine`` and
-``versions`` from this build; those of :mod:`scst_book.contents` from the pages; those of
-:mod:`scst_book.results` from the benchmarks.
+``versions`` from this build; ``colab`` from what ``tools.colab`` ran; those of
+:mod:`scst_book.contents` from the pages; those of :mod:`scst_book.results` from the benchmarks.
 """
 
 from __future__ import annotations
@@ -122,6 +122,23 @@ def machine(root: Path) -> str:
     return markdown(["what", "of this build"], rows)
 
 
+def colab(root: Path) -> str:
+    """What ran with the versions of Google Colab: pages of each part, and the longest run time."""
+    path = root / "benchmarks" / "results" / "colab.json"
+    ran = {row["page"]: row for row in json.loads(path.read_text(encoding="utf-8"))["pages"]}
+    parts: dict[str, list[dict[str, Any]]] = {}
+    for page in (page for page in contents.read(root) if page.number):
+        row = ran.get(page.name.removeprefix("notebooks/"))
+        parts.setdefault(page.part, []).append(row or {})
+    rows: list[list[object]] = []
+    for part, pages_of_it in parts.items():
+        done = [row for row in pages_of_it if row]
+        passed = sum(row["status"] == "passed" for row in done)
+        longest = max((f"{row['page_seconds']:.0f}" for row in done), key=int, default="–")
+        rows.append([part, len(pages_of_it), len(done), passed, longest])
+    return markdown(["part", "pages", "run", "passed", "longest run in s"], rows)
+
+
 def _processor() -> str:
     """Name of the processor where Linux says it, else what Python knows."""
     information = Path("/proc/cpuinfo")
@@ -139,6 +156,7 @@ TABLES = {
     "datasets": datasets,
     "dataset_list": dataset_list,
     "pages": pages,
+    "colab": colab,
     "machine": machine,
     "versions": versions,
     **contents.TABLES,
