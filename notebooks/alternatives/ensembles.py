@@ -316,6 +316,9 @@ claim(
 # The flag. The members agree because they learned from the same types, and none of these is near.
 #
 # </details>
+# <details><summary>Does the width of an interval grow with the error of a mistake that all members make?</summary>
+# No. The width is the disagreement of the members, and a shared mistake moves all of them alike.
+# </details>
 
 # %% [markdown]
 # ## Key points

@@ -33,6 +33,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
+from scstlib import checks
 from scstlib.datasets import simulate_organism
 from scstlib.leakage import LeakageError, assert_disjoint, check_evaluation
 from scstlib.metrics.contacts import expected_by_distance
@@ -318,16 +319,21 @@ claim(
 #
 # </details>
 #
-# > **Exercise** Cut the windows with `stride=128`, so that none overlap, and deal them out at random again. Is the leak
-# > gone?
-#
-# <details><summary>Solution</summary>
-#
-# No. Windows no longer share pixels of one map, but the other cell type has a window at the same place, and its map is
-# nearly the same. `assert_disjoint` still refuses: a split by chromosome is what separates places.
-#
-# </details>
-#
+# > **Exercise** Which windows of `random_train` share bins with a window of `random_test`? Give True or False for each, from `chrom`,
+# > `start` and `end` of the two tables. Would it help to cut windows that do not overlap?
+
+# %% tags=["solution"]
+ours, theirs = random_train.table, random_test.table
+### BEGIN SOLUTION
+answer = []
+for w in ours.itertuples():
+    here = theirs[theirs["chrom"] == w.chrom]
+    apart = (here["end"] <= w.start) | (w.end <= here["start"])
+    answer.append(not apart.all())
+### END SOLUTION
+checks.overlapping(answer, ours, theirs)
+
+# %% [markdown]
 # ## Further reading
 #
 # - [Murtaza et al. 2024](https://doi.org/10.1093/bioinformatics/btae223): the windows, tracks and scaling of this page.
