@@ -333,7 +333,7 @@ claim(
 # </details>
 #
 # > **Exercise** Standardise the held-out cells gene by gene (mean 0, variance 1) without letting them
-# > vote. What is the mean of the result, and why is it not 0?
+# > vote. Do their means become 0?
 
 # %% tags=["solution"]
 train, test = split.train.to_df(), split.test.to_df()

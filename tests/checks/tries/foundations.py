@@ -1,27 +1,17 @@
-"""For each check what a page gives it, right answers, and typical wrong ones by their hint."""
+"""Tries at the exercises of the part *Foundations*."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from scstlib import checks
+from tests.checks.tries.one import Tries
 
 RNG = np.random.default_rng(0)
-
-
-@dataclass(frozen=True)
-class Tries:
-    """Answers to one exercise; ``wrong`` has a part of the hint, and the answer it is for."""
-
-    check: Callable[..., checks.Feedback]
-    given: tuple[Any, ...]
-    right: tuple[Any, ...]
-    wrong: dict[str, Any]
 
 
 def of_counts() -> Tries:
