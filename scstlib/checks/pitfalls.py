@@ -255,7 +255,7 @@ def skill_of_relatives(answer: Any, change: ArrayLike, kinds: ArrayLike, new: st
     return judge_number(
         answer,
         right,
-        f"no model at all, and a skill of {right:.2f}, from maps of the very places that are tested:"
+        f"no model at all, and a skill of {right:.2f}, from maps of the places that are tested:"
         " hold these places out of all types",
         "is each window compared with the windows of the same place?",
         traps=traps,
