@@ -37,6 +37,7 @@ import numpy as np
 import pandas as pd
 from sklearn.decomposition import PCA
 
+from scstlib import checks
 from scstlib.datasets import load, simulate_organism
 from scstlib.metrics.expression import energy_distance, wasserstein
 from scstlib.metrics.novelty import novelty, time_novelty
@@ -316,6 +317,9 @@ claim(
 # The flag. The members agree because they learned from the same types, and none of these is near.
 #
 # </details>
+# <details><summary>Does the width of an interval grow with the error of a mistake that all members make?</summary>
+# No. The width is the disagreement of the members, and a shared mistake moves all of them alike.
+# </details>
 
 # %% [markdown]
 # ## Key points
@@ -327,21 +331,18 @@ claim(
 #
 # ## Exercises
 #
-# > **Exercise** Add `CopyNearest` as a fifth method. Which weights does it get between times and beyond the last?
-#
-# <details><summary>Solution</summary>
-#
-# ```python
-# from scstlib.models.temporal import CopyNearest
-#
-# five = [*makers, lambda n: CopyNearest()]
-# print(Ensemble(five, stack=True, seed=seed).fit(split.train).weights_)
-# ```
-#
-# Little between two times, where others are nearer to the left-out cells, and more beyond the last: where nobody knows the way, real cells, even old ones, are near.
-#
-# </details>
-#
+# > **Exercise** Two methods are averaged, with the weight w for OT and 1 − w for the forest. Which w makes the squared error smallest?
+
+# %% tags=["solution"]
+first, second = off["OT"].ravel(), off["forest"].ravel()
+### BEGIN SOLUTION
+a, b = np.mean(first**2), np.mean(second**2)
+both = np.mean(first * second)
+answer = (b - both) / (a + b - 2 * both)
+### END SOLUTION
+checks.best_weight(answer, first, second)
+
+# %% [markdown]
 # ## Further reading
 #
 # - [Lakshminarayanan et al. 2017](https://arxiv.org/abs/1612.01474): ensembles of networks as a measure of doubt.

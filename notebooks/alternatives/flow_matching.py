@@ -40,6 +40,7 @@ import torch
 from sklearn.decomposition import PCA
 from torch import nn
 
+from scstlib import checks
 from scstlib.datasets import load
 from scstlib.datasets.organism import simulate_organism
 from scstlib.metrics.expression import energy_distance, wasserstein
@@ -323,27 +324,23 @@ claim(
 #
 # <details><summary>Solution</summary>
 #
-# ```python
-# torch.manual_seed(seed)
-# small = learn(x[:200], y[:200], True, batch=8)
-# path = follow(small, x[200:], 50)
-# way = (path[-1] - path[0]).norm(dim=-1)
-# print(((path[1:] - path[:-1]).norm(dim=-1).sum(0) / way - 1).median())
-# ```
-#
-# It hardly grows: even among 8 cells the best pairing avoids most crossings. Only with a batch of one would all pairs be
-# random.
+# Train `learn(x[:200], y[:200], True, batch=8)` in the loop above. It hardly grows: even among 8 cells the best pairing avoids most crossings. Only with a batch of one would all pairs be random.
 #
 # </details>
 #
-# > **Exercise** Fit `"flow matching, growth"` to the organism, too. Is its population nearer at the inner times?
-#
-# <details><summary>Solution</summary>
-#
-# Add the name to `NAMES`. Hardly: between times so near to each other, fates do not outgrow one another by much.
-#
-# </details>
-#
+# > **Exercise** Cells `here` and `there` are paired at random. Which velocity does a drift learn at place 1.5 and time 0.25, where lines of many pairs meet?
+
+# %% tags=["solution"]
+rng = np.random.default_rng(seed)
+here, there = rng.normal(0, 1, 100_000), rng.normal(2, 1, 100_000)
+### BEGIN SOLUTION
+passing = here + 0.25 * (there - here)
+near = np.abs(passing - 1.5) < 0.05
+answer = (there - here)[near].mean()
+### END SOLUTION
+checks.mean_velocity(answer, here, there, 0.25, 1.5)
+
+# %% [markdown]
 # ## Further reading
 #
 # - [Lipman et al. 2023](https://arxiv.org/abs/2210.02747): flow matching.

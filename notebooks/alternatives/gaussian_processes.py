@@ -41,6 +41,7 @@ from sklearn.decomposition import PCA
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel, Matern
 
+from scstlib import checks
 from scstlib.datasets import load, simulate_organism
 from scstlib.metrics.expression import energy_distance, wasserstein
 from scstlib.models.spatial import (
@@ -319,31 +320,27 @@ claim(
 #
 # ## Exercises
 #
-# > **Exercise** Choose between the two kernels without the held-out times: leave each training time but the first out in turn, and count
-# > how many gene means lie in the band.
+# > **Exercise** Choose between the two kernels without the held-out times: leave each training time but the first out in turn, and count how many gene means lie in the band.
 #
 # <details><summary>Solution</summary>
 #
-# ```python
-# for time in (6.0, 24.0, 48.0, 60.0):
-#     split = hold_out_times(cells["semrau2017"][0], test=time)
-#     cells["left out"] = split.train, split.test
-#     for name, kernel in (("returns", returns), ("wanders", wanders)):
-#         print(time, name, held("left out", curves(split.train, kernel)).round(2))
-# ```
-#
-# At inner times the two tie. With 60 h left out, an outer time then, the one that wanders holds more than twice as many: the training times alone would have chosen it.
+# With `part = hold_out_times(cells["semrau2017"][0], test=time)` and `cells["left out"] = part.train, part.test`, ask for `held("left out", curves(part.train, returns))`, and the same with `wanders`. At inner times the two tie. With 60 h left out, an outer time then, the one that wanders holds more than twice as many: the training times alone would have chosen it.
 #
 # </details>
 #
-# > **Exercise** Fit the spatial process with 50 inducing pixels. What changes in dC, and what in the doubt?
-#
-# <details><summary>Solution</summary>
-#
-# `ContactGaussianProcess(30_000, 50, seed=seed)`. Much of what the training pixels say of cell types is lost, so dC falls, and the doubt of the median pixel grows. SCC does not fall: it hardly asks for the cell type.
-#
-# </details>
-#
+# > **Exercise** Three values were measured at 0, 6 and 24 h. What does a Gaussian process with mean 0, variance 1, a squared-exponential kernel of length 12 h
+# > and noise of variance 0.1 expect at 12 h?
+
+# %% tags=["solution"]
+hours, values = np.array([0.0, 6.0, 24.0]), np.array([1.0, 0.5, -0.9])
+### BEGIN SOLUTION
+times = np.append(hours, 12.0)
+kernel = np.exp(-0.5 * (np.subtract.outer(times, times) / 12.0) ** 2)
+answer = kernel[3, :3] @ np.linalg.solve(kernel[:3, :3] + 0.1 * np.eye(3), values)
+### END SOLUTION
+checks.gaussian_process_mean(answer, hours, values, 12.0, 12.0, 0.1)
+
+# %% [markdown]
 # ## Further reading
 #
 # - [Rasmussen and Williams 2006](https://doi.org/10.7551/mitpress/3206.001.0001): the book; chapter 8 on large data. Free at gaussianprocess.org/gpml.

@@ -37,6 +37,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
+from scstlib import checks
 from scstlib.datasets import load
 from scstlib.metrics.expression import energy_distance
 from scstlib.metrics.ranks import mean_ranks, ranks, tied_groups
@@ -330,19 +331,15 @@ claim(said, *(line[2] for line in advice.values()))
 #
 # </details>
 #
-# > **Exercise** Rank by the mean score over tasks instead of the mean rank. Which task decides?
-#
-# <details><summary>Solution</summary>
-#
-# ```python
-# print(place.mean().sort_values().head())
-# print((place.max(axis=1) - place.min(axis=1)).sort_values())
-# ```
-#
-# The one with the largest spread. Ranks have no unit.
-#
-# </details>
-#
+# > **Exercise** Suppose methods were ranked by the mean of `place` over tasks. Which task would decide?
+
+# %% tags=["solution"]
+### BEGIN SOLUTION
+answer = (place.max(axis=1) - place.min(axis=1)).idxmax()
+### END SOLUTION
+checks.deciding_task(answer, place)
+
+# %% [markdown]
 # ## Further reading
 #
 # - [Demšar, Journal of Machine Learning Research 7](https://www.jmlr.org/papers/v7/demsar06a.html): ranks over data sets, and the diagram.

@@ -36,6 +36,7 @@ import ot
 import pandas as pd
 from sklearn.decomposition import PCA
 
+from scstlib import checks
 from scstlib.datasets.organism import simulate_organism
 from scstlib.datasets.organism.lineage import GROWTH
 from scstlib.metrics.expression import energy_distance, wasserstein
@@ -295,22 +296,16 @@ claim(
 #
 # ## Exercises
 #
-# > **Exercise** Pair the cells of 64 h and 96 h in all genes instead of six components. How many pairs are the same?
-#
-# <details><summary>Solution</summary>
-#
-# ```python
-# cells = organism.sample([64.0, 96.0], n_cells=400, seed=seed)
-# x, y = np.split(measured_cells(cells, "time").values, 2)
-# same = (coupling(x, y) > 0) & (coupling(before, after) > 0)
-# print(same.sum() / 400)
-# ```
-#
-# Few. In 600 genes the noise of single cells makes most distances nearly equal, and a partner within a fate is a matter
-# of chance.
-#
-# </details>
-#
+# > **Exercise** On a line no solver is needed. What is the mean squared distance of the best pairs of `a` and `b`, in the first component?
+
+# %% tags=["solution"]
+a, b = before[:, 0], after[:, 0]
+### BEGIN SOLUTION
+answer = np.mean((np.sort(a) - np.sort(b)) ** 2)
+### END SOLUTION
+checks.sorted_pairs(answer, a, b)
+
+# %% [markdown]
 # > **Exercise** Give the plan of the organism the true masses, `true.sum(axis=1)`, in place of those of `grow`. How many
 # > of the pairs of alpha cells can be right?
 #

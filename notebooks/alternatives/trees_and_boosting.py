@@ -37,6 +37,7 @@ import numpy as np
 from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestRegressor
 from sklearn.tree import DecisionTreeRegressor
 
+from scstlib import checks
 from scstlib.datasets import load, simulate_organism
 from scstlib.experiments import trees as lab
 from scstlib.experiments.forecasts import organism_series
@@ -322,26 +323,25 @@ claim(
 #
 # ## Exercises
 #
-# > **Exercise** Grow the forest in time on rows without the six components. How do the cells of one time move now, and which method of the table is that?
-#
-# <details><summary>Solution</summary>
-#
-# Fit `RandomForestRegressor(50, min_samples_leaf=20)` to `rows[:, 6:]` and `moves`. All by the same displacement: the forest cannot tell them apart. The population keeps its shape, and its mean moves towards that of the next time, in six components: nearly *nearest time, mean moved*.
-#
-# </details>
-#
+# > **Exercise** Where does a tree that may cut only once cut the mean of *Dnmt3b* (`level`) along time?
+
+# %% tags=["solution"]
+when, level = means[0].index.to_numpy(float), means[0].to_numpy()
+### BEGIN SOLUTION
+errors = {}
+for cut in (when[1:] + when[:-1]) / 2:
+    sides = level[when <= cut], level[when > cut]
+    errors[cut] = sum(((side - side.mean()) ** 2).sum() for side in sides)
+answer = min(errors, key=errors.get)
+### END SOLUTION
+checks.first_cut(answer, when, level)
+
+# %% [markdown]
 # > **Exercise** Blur the tracks more or less, with `features(windows, width)`. Which width gives the highest dC, and may you take it for your model?
 #
 # <details><summary>Solution</summary>
 #
-# ```python
-# for width in (0, 1, 2, 4, 8):
-#     x, y = features(maps.train, width), features(maps.test, width)
-#     trees = boosted(maps.train, depth, x)
-#     print(width, maps.score(maps.predict(trees, y)))
-# ```
-#
-# Up to 2 bins they hardly differ, once the stretch between is in the row; 8 bins blur away what matters. But do not take the best from this list: a width that was chosen on the held-out chromosome is fitted to it. Hold out one of the training chromosomes as well, and choose there.
+# Fit `trees = boosted(maps.train, depth, features(maps.train, width))` and ask for `maps.score(maps.predict(trees, features(maps.test, width)))`. Up to 2 bins they hardly differ, once the stretch between is in the row; 8 bins blur away what matters. But do not take the best from this list: a width that was chosen on the held-out chromosome is fitted to it. Hold out one of the training chromosomes as well, and choose there.
 #
 # </details>
 #

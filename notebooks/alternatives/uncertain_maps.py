@@ -36,6 +36,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
+from scstlib import checks
 from scstlib.datasets import simulate_organism
 from scstlib.metrics.contacts import insulation_score
 from scstlib.models.spatial import (
@@ -222,20 +223,18 @@ claim(
 #
 # ## Exercises
 #
-# > **Exercise** Make a bootstrap of chromosomes instead of three methods: `ContactEnsemble(three[2], 5, resample=True)`. Does the factor at small distances become larger or smaller?
-#
-# <details><summary>Solution</summary>
-#
-# ```python
-# boot = ContactEnsemble(three[2], 5, resample=True)
-# boot.fit(train, validation=windows[known & validation])
-# print(boot.factor_[[1, 5, 20]], maps.factor_[[1, 5, 20]])
-# ```
-#
-# It depends on how much the members of each differ. Trees of other chromosomes share what trees get wrong; three methods share only what all methods do.
-#
-# </details>
-#
+# > **Exercise** What share of the known insulation scores of the window `one` lies in its interval `band`?
+
+# %% tags=["solution"]
+usable = windows[one].mask[:, :, None] & windows[one].mask[:, None, :]
+true = insulation(np.where(usable, expected[one], np.nan), windows[one])
+### BEGIN SOLUTION
+known = np.isfinite(true)
+answer = np.mean((band.lower[known] <= true[known]) & (true[known] <= band.upper[known]))
+### END SOLUTION
+checks.share_inside(answer, band.lower, band.upper, true, 0.8)
+
+# %% [markdown]
 # > **Exercise** Give the maps a summary of your own: the log of the mean contacts more than 20 bins apart, one number a window. Do 80% intervals hold it?
 #
 # <details><summary>Solution</summary>

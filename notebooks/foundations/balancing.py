@@ -38,6 +38,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
+from scstlib import checks
 from scstlib.datasets import load, simulate_organism
 from scstlib.datasets.organism.writing import map_pixels
 from scstlib.metrics.contacts import expected_by_distance
@@ -302,24 +303,21 @@ claim(
 #
 # </details>
 #
-# > **Exercise** Balance the noise-free map itself, `truth`, by hand: divide by the square root of row sums, over and over.
-# > Does more data help against what balancing takes away?
-#
-# <details><summary>Solution</summary>
-#
-# ```python
-# good = truth.sum(axis=0) > 0
-# found, weight = truth[np.ix_(good, good)].copy(), 1.0
-# for _ in range(200):
-#     step = 1 / np.sqrt(found.sum(axis=0) / found.sum(axis=0).mean())
-#     found, weight = found * np.outer(step, step), weight * step
-# print(np.corrcoef(np.log(weight), -np.log(visibility[:n_bins][good]))[0, 1])
-# ```
-#
-# No: the correlation is still below 1. What is left is the true number of contacts of a bin.
-#
-# </details>
-#
+# > **Exercise** Balance the map without noise, `noiseless`, by hand: divide by the square root of row sums, over and over. Does more
+# > data help against what balancing takes away?
+
+# %% tags=["solution"]
+good = truth.sum(axis=0) > 0
+noiseless = truth[np.ix_(good, good)]
+### BEGIN SOLUTION
+answer = noiseless.copy()
+for _ in range(200):
+    step = 1 / np.sqrt(answer.sum(axis=0) / answer.sum(axis=0).mean())
+    answer *= np.outer(step, step)
+### END SOLUTION
+checks.balanced_by_hand(answer, noiseless)
+
+# %% [markdown]
 # ## Further reading
 #
 # - [Imakaev et al. 2012](https://doi.org/10.1038/nmeth.2148) and

@@ -33,6 +33,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
+from scstlib import checks
 from scstlib.datasets import simulate_organism
 from scstlib.leakage import LeakageError, assert_disjoint, check_evaluation
 from scstlib.metrics.contacts import expected_by_distance
@@ -318,16 +319,21 @@ claim(
 #
 # </details>
 #
-# > **Exercise** Cut the windows with `stride=128`, so that none overlap, and deal them out at random again. Is the leak
-# > gone?
-#
-# <details><summary>Solution</summary>
-#
-# No. Windows no longer share pixels of one map, but the other cell type has a window at the same place, and its map is
-# nearly the same. `assert_disjoint` still refuses: a split by chromosome is what separates places.
-#
-# </details>
-#
+# > **Exercise** Only five windows are dealt out for testing (`theirs`). Which of the others (`ours`) share bins with one of them? Give True
+# > or False for each, from the columns `chrom`, `start` and `end`. What of the same place in the other cell type?
+
+# %% tags=["solution"]
+ours, theirs = windows[dealt[5:]].table, windows[dealt[:5]].table
+### BEGIN SOLUTION
+answer = []
+for w in ours.itertuples():
+    here = theirs[theirs["chrom"] == w.chrom]
+    apart = (here["end"] <= w.start) | (w.end <= here["start"])
+    answer.append(not apart.all())
+### END SOLUTION
+checks.overlapping(answer, ours, theirs)
+
+# %% [markdown]
 # ## Further reading
 #
 # - [Murtaza et al. 2024](https://doi.org/10.1093/bioinformatics/btae223): the windows, tracks and scaling of this page.

@@ -41,6 +41,7 @@ import numpy as np
 import pandas as pd
 from scipy.linalg import toeplitz
 
+from scstlib import checks
 from scstlib.datasets import load
 from scstlib.metrics.compartments import cis_eigenvectors
 from scstlib.pages import Claims, table
@@ -324,23 +325,22 @@ claim(
 #
 # ## Exercises
 #
-# > **Exercise** Change `window` to 200 kb and to 1 Mb. What happens to the boundaries and profiles?
+# > **Exercise** Divide each pixel of `contacts` by the mean at its distance. How much is left?
+
+# %% tags=["solution"]
+contacts = samples["CN"].matrix(balance=True).fetch("chr19")
+### BEGIN SOLUTION
+diagonals = [contacts.diagonal(s) for s in range(len(contacts))]
+answer = contacts / toeplitz([np.nanmean(d) for d in diagonals])
+### END SOLUTION
+checks.observed_over_expected(answer, contacts)
+
+# %% [markdown]
+# > **Exercise** Compute the eigenvectors of the neurons with a phasing track of `-track["cpg"]`. What changes, and what must not?
 #
 # <details><summary>Solution</summary>
 #
-# With a larger square, neighbouring boundaries merge and fewer are called; the agreement of the
-# profiles hardly changes. A number of boundaries means nothing without its window.
-#
-# </details>
-#
-# > **Exercise** Compute the eigenvectors of the neurons with a phasing track of `-track["cpg"]`. What
-# > changes, and what must not?
-#
-# <details><summary>Solution</summary>
-#
-# `cooltools.eigs_cis(samples["CN"], phasing_track=track.assign(cpg=-track["cpg"]), n_eigs=3)`
-# gives the same profiles with the opposite sign. A comparison between cell types whose signs were set
-# by different tracks would report switches that are not there.
+# `cooltools.eigs_cis(samples["CN"], phasing_track=track.assign(cpg=-track["cpg"]), n_eigs=3)` gives the same profiles, turned over. Signs set by different tracks show switches that are not there.
 #
 # </details>
 #

@@ -35,6 +35,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
+from scstlib import checks
 from scstlib.pages import Claims, table
 from scstlib.plots import BLUE, GREY, ORANGE, PALETTE, RED, book_style
 
@@ -310,18 +311,16 @@ claim(
 #
 # </details>
 #
-# > **Exercise** Halve the depth of every cell: `rng.binomial(counts, 0.5)`. What happens to the share
-# > of zeros, and to the distance of the genes from the Poisson line?
-#
-# <details><summary>Solution</summary>
-#
-# With `thinned = np.random.default_rng(seed).binomial(counts, 0.5)` the share of zeros rises, and
-# every gene moves left along the figure. The line is computed from the new counts, so it moves
-# too; genes with few counts cannot be told from it any more. Thinning removes evidence, not
-# biology.
-#
-# </details>
-#
+# > **Exercise** Halve the depth of every cell of `counts`, as half the sequencing would: each molecule
+# > is kept or lost by chance. What happens to the share of zeros?
+
+# %% tags=["solution"]
+### BEGIN SOLUTION
+answer = np.random.default_rng(seed).binomial(counts, 0.5)
+### END SOLUTION
+checks.depth_halved(answer, counts)
+
+# %% [markdown]
 # > **Exercise** Among the genes of the series with a mean count above 1 at 96 h, which has the largest
 # > share of zeros? What does that say about the cells?
 #

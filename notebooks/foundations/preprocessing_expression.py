@@ -39,6 +39,7 @@ from scipy.stats import spearmanr
 from sklearn.linear_model import LinearRegression
 from sklearn.neighbors import kneighbors_graph
 
+from scstlib import checks
 from scstlib.datasets import load, simulate_organism
 from scstlib.datasets.organism.realism import realism_table
 from scstlib.leakage import LeakageError, check_evaluation
@@ -323,27 +324,25 @@ claim(
 #
 # ## Exercises
 #
-# > **Exercise** Give `ShiftedLog` the argument `"median"`, which scales to the median total and not to
-# > 10,000. How much depth is left in the components?
+# > **Exercise** Give `ShiftedLog` the argument `"median"`, which scales to the median total and not to 10,000. How much depth is left?
 #
 # <details><summary>Solution</summary>
 #
-# Less. Counts here are far below 10,000 per cell, so scaling up to it widens the gap between 0 and
-# the smallest positive value, which is where the depth hides. The constant inside
-# the logarithm is a choice like any other.
+# Less. Scaling up to 10,000 widens the gap between 0 and the smallest positive value, where the depth hides. The constant is a choice.
 #
 # </details>
 #
-# > **Exercise** Plant broken cells at one late time only. Does the threshold still find them? What would a
-# > model of time learn if they stayed?
-#
-# <details><summary>Solution</summary>
-#
-# Combine `broken` with `cells.obs["time"] > 90`. The threshold finds them as before. If they stayed,
-# the late population would seem to have an arm of low expression that no cell takes.
-#
-# </details>
-#
+# > **Exercise** Standardise the held-out cells gene by gene (mean 0, variance 1) without letting them
+# > vote. Do their means become 0?
+
+# %% tags=["solution"]
+train, test = split.train.to_df(), split.test.to_df()
+### BEGIN SOLUTION
+answer = (test - train.mean()) / train.std()
+### END SOLUTION
+checks.standardised(answer, train, test)
+
+# %% [markdown]
 # ## Further reading
 #
 # - [Ahlmann-Eltze and Huber 2023](https://doi.org/10.1038/s41592-023-01814-1): transformations compared.

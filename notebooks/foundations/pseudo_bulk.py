@@ -33,6 +33,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
+from scstlib import checks
 from scstlib.datasets import load, simulate_organism
 from scstlib.metrics.contacts import (
     compartment_correlation,
@@ -330,14 +331,19 @@ claim(
 #
 # </details>
 #
-# > **Exercise** Add O/E in bins of 100 kb to `agreement`, with `coarser(each, 2)`. To how many cells at 50 kb does it correspond?
-#
-# <details><summary>Solution</summary>
-#
-# It follows the curve of 50 kb with about four times the cells: bins twice as wide have pixels with four times the contacts. Resolution is paid for in cells.
-#
-# </details>
-#
+# > **Exercise** Take the pixels within 20 bins of the diagonal. From how many cells on are fewer than half of them empty? Give the smallest
+# > such number in `sums`. Would it be the same for the whole map?
+
+# %% tags=["solution"]
+### BEGIN SOLUTION
+i, j = np.triu_indices(n_bins)
+near = j - i <= 20
+full = [n for n, m in sums.items() if np.mean(m[i, j][near] == 0) < 0.5]
+answer = min(full)
+### END SOLUTION
+checks.cells_for_half(answer, sums, 20)
+
+# %% [markdown]
 # ## Further reading
 #
 # - [Yardımcı et al. 2019](https://doi.org/10.1186/s13059-019-1658-7): reproducibility and depth of contact maps.

@@ -35,6 +35,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
+from scstlib import checks
 from scstlib.datasets import load
 from scstlib.metrics.contacts import compartment_eigenvector
 from scstlib.pages import Claims
@@ -183,21 +184,18 @@ claim(
 #
 # </details>
 #
-# > **Exercise** `expression_tracks` warns about genes without a place. Print the ten with the highest expression in
-# > oligodendrocytes. Are they real genes?
-#
-# <details><summary>Solution</summary>
-#
-# ```python
-# missing = expression[~expression.index.isin(annotation.index)]
-# print(missing["ODC"].nlargest(10))
-# ```
-#
-# Mostly. They are old symbols of genes that have been renamed since, and controls that were added to the experiment. The
-# former can be rescued with a table of symbols.
-#
-# </details>
-#
+# > **Exercise** `expression_tracks` warns about genes without a place. Which ten of them have the highest expression in
+# > oligodendrocytes (`odc`)? Are they real genes?
+
+# %% tags=["solution"]
+odc, placed = expression["ODC"], annotation.index
+### BEGIN SOLUTION
+answer = odc[~odc.index.isin(placed)].nlargest(10)
+print(*answer.index)
+### END SOLUTION
+checks.genes_without_place(answer, odc, placed)
+
+# %% [markdown]
 # ## Further reading
 #
 # - [The data](../../book/data.md): who measured `lee2019` and `darmanis2015`, and how.

@@ -35,6 +35,7 @@ import torch
 from sklearn.tree import DecisionTreeRegressor
 
 from scstlib import audit
+from scstlib import checks
 from scstlib.audit import Case
 from scstlib.audit.experiments import interval_text, mean_interval
 from scstlib.datasets import simulate_organism
@@ -327,17 +328,17 @@ print(audit.isolation(lambda: model_of(shared), lambda m: m["tracks"]))
 # - A dead layer or an ignored input is a fact. Whether it matters is a second measurement, with several seeds and a copy beside it. Name commit, file and line, and say what was not established. Write to the authors first, with the smallest program that shows it.
 #
 # ## Exercises
-#
-# > **Exercise** Mend `upper_half` and `evaluate` so that both audits find nothing.
-#
-# <details><summary>Solution</summary>
-#
-# Let `upper_half` return `np.triu(contacts)` and leave its input alone; nothing in `evaluate` then depends on the files. Run both audits again.
-#
-# </details>
-#
+# > **Exercise** Another split, `other`, is recorded below. Which chromosomes are in more than one of its parts?
+
+# %% tags=["solution"]
+other = {"training": range(1, 16), "validation": [15, 16], "test": [3, 17, 18, 19]}
+### BEGIN SOLUTION
+answer = set(other["training"]) & (set(other["validation"]) | set(other["test"]))
+### END SOLUTION
+checks.shared_parts(answer, other)
+
+# %% [markdown]
 # > **Exercise** Audit a model of your own: gradients, inputs, a batch in another order, your metric called twice, your split. Which results are no faults?
-#
 # <details><summary>Solution</summary>
 #
 # A frozen part has no gradient: declare it, `frozen=["embedding"]`. A model that draws noise fails `contract(..., by_sample=True)` until the noise is an input. Look at what is *open* as well: a constant input cannot be judged.
@@ -346,5 +347,4 @@ print(audit.isolation(lambda: model_of(shared), lambda m: m["tracks"]))
 #
 # ## Further reading
 #
-# - [Kapoor and Narayanan 2023](https://doi.org/10.1016/j.patter.2023.100804): leakage in 17 fields, with a checklist.
-# - [Schreiber et al. 2020](https://doi.org/10.1186/s13059-020-02177-y): the baseline to ask first.
+# - [Kapoor and Narayanan 2023](https://doi.org/10.1016/j.patter.2023.100804): leakage in 17 fields, with a checklist; [Schreiber et al. 2020](https://doi.org/10.1186/s13059-020-02177-y): the baseline to ask first.

@@ -40,6 +40,7 @@ import torch
 from sklearn.decomposition import PCA
 
 from scstlib import audit
+from scstlib import checks
 from scstlib.audit.experiments import interval_text
 from scstlib.datasets import simulate_organism
 from scstlib.metrics.expression import fate_classifier, fate_shares, wasserstein
@@ -317,8 +318,7 @@ claim(
 #
 # ## Exercises
 #
-# > **Exercise** Audit the package's own default, `ScNODE`: does the place of a cell at 72 h depend on what else is asked? Do all coordinates move?
-#
+# > **Exercise** Audit the package's own default, `ScNODE`: does the place of a cell at 72 h depend on what else is asked?
 # <details><summary>Solution</summary>
 #
 # ```python
@@ -329,21 +329,21 @@ claim(
 # goal = own.flow(here, 60.0, [72.0])[-1]
 # beside = own.flow(here, 60.0, [66.0, 72.0])[-1]
 # print(audit.known_answers([audit.Case("66 h too", lambda: beside, (), goal, 0.01)]))
-# print("never move:", (own.velocity(here, 60.0) == 0).all(axis=0).sum())
 # ```
 #
 # Nothing is found. Then think of what you did *not* ask: which cells does a forecast of the default use?
 #
 # </details>
 #
-# > **Exercise** Which audit finds the fault in `lambda x: (x - x.mean(axis=0)) / x.std(axis=0)`, applied to batches of cells? When would no score ever show it?
-#
-# <details><summary>Solution</summary>
-#
-# `audit.contract(standardised, [x], by_sample=True)`: the result of a cell depends on the other cells of its batch, and a single cell cannot be standardised at all. As long as every evaluation uses the same batch, no score shows it; but the test cells take part in their own preprocessing. Learn mean and standard deviation from the training cells, and keep them.
-#
-# </details>
-#
+# > **Exercise** Which latent coordinates never move, in no cell? Give their positions, from `speed` (cells, coordinates).
+
+# %% tags=["solution"]
+### BEGIN SOLUTION
+answer = np.flatnonzero((speed == 0).all(axis=0))
+### END SOLUTION
+checks.never_moving(answer, speed)
+
+# %% [markdown]
 # ## Further reading
 #
 # - [Kapoor and Narayanan 2023](https://doi.org/10.1016/j.patter.2023.100804): leakage in 17 fields, with a checklist.

@@ -36,6 +36,7 @@ import pandas as pd
 from IPython.display import display
 
 from scstlib.experiments import counts as lab
+from scstlib import checks
 from scstlib.audit.experiments import Costs, by_seed, verdict
 from scstlib.datasets import load, simulate_organism
 from scstlib.leakage import check_evaluation, record_fit
@@ -284,15 +285,17 @@ table(costs.table())
 # %% [markdown]
 # ## Exercises
 #
-# > **Exercise** Give empty droplets 100 counts: `depth=100` in `lab.with_empty_droplets`. What does `lab.deep_enough` remove?
-#
-# <details><summary>Solution</summary>
-#
-# Nothing: 100 counts lie within three deviations of the cells. Depth alone does not tell a droplet; its profile, which is
-# that of all cells together, does.
-#
-# </details>
-#
+# > **Exercise** Cut `noise`, a gene that differs nowhere, at its median into two groups of cells. How many standard deviations lie between the means of the groups?
+
+# %% tags=["solution"]
+noise = np.random.default_rng(seed).normal(size=400)
+### BEGIN SOLUTION
+high = noise > np.median(noise)
+answer = (noise[high].mean() - noise[~high].mean()) / noise.std()
+### END SOLUTION
+checks.double_dip(answer, noise)
+
+# %% [markdown]
 # > **Exercise** Cluster the cells of `equal`, whose depths differ, by one half of their molecules, and test the other
 # > half of the molecules with `share_test` of `scstlib.experiments.group_differences`, which knows the depth. How many
 # > of the called genes are left?

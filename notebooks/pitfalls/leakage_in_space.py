@@ -37,6 +37,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.ensemble import ExtraTreesRegressor
 
+from scstlib import checks
 from scstlib.audit.experiments import describe, illusion, measure, verdict, with_and_without
 from scstlib.datasets import load
 from scstlib.files.track_files import expression_by_type
@@ -325,25 +326,25 @@ claim(
 # - Refuse leaks by a check in the code. Whether one was harmless is known only after it was measured.
 #
 # ## Exercises
-#
 # > **Exercise** In *Windows that overlap*, split windows at random that do not overlap (`pixels_of(s, 32)`). What is left of the illusion, and why?
-#
 # <details><summary>Solution</summary>
 #
 # Less is left, and it differs from seed to seed: no pixel is in two windows any more. What remains comes from the same place in another cell type. `assert_disjoint` refuses it.
 #
 # </details>
 #
-# > **Exercise** Score the mean of the other cell types' changes at the same place on the windows of `beta_mature`. Is it better than the forest, with the mistake and without?
-#
-# <details><summary>Solution</summary>
-#
-# Windows of one type come in one order, so `np.mean` over `pixels.change` of the two other types gives the prediction, and its skill is 1 − the mean squared error over the mean
-# square. It needs the maps of the tested chromosomes, as the mistake does, and no model.
-#
-# </details>
-#
+# > **Exercise** Predict the changes of `beta_mature` by the mean of the other types' at the same place (windows of a type are in one order). What is the skill, 1 − the mean squared error over the mean square?
+
+# %% tags=["solution"]
+kinds = pixels.table["cell_type"].to_numpy()
+### BEGIN SOLUTION
+others = {kind: pixels.change[kinds == kind] for kind in np.unique(kinds)}
+own = others.pop("beta_mature")
+answer = 1 - ((np.mean([*others.values()], axis=0) - own) ** 2).mean() / (own**2).mean()
+### END SOLUTION
+checks.skill_of_relatives(answer, pixels.change, kinds, "beta_mature")
+
+# %% [markdown]
 # ## Further reading
 #
-# - [Whalen et al. 2022](https://doi.org/10.1038/s41576-021-00434-9): pitfalls of machine learning in genomics.
-# - [Schreiber et al. 2020](https://doi.org/10.1186/s13059-020-02177-y): the average over cell types as the baseline to beat.
+# - [Whalen et al. 2022](https://doi.org/10.1038/s41576-021-00434-9): pitfalls of machine learning in genomics; [Schreiber et al. 2020](https://doi.org/10.1186/s13059-020-02177-y): the average over cell types as the baseline to beat.

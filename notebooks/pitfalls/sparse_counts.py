@@ -36,6 +36,7 @@ import pandas as pd
 from IPython.display import display
 
 from scstlib.experiments import counts as lab
+from scstlib import checks
 from scstlib.audit.experiments import Costs, by_seed, verdict
 from scstlib.datasets import load, simulate_organism
 from scstlib.pages import Claims, table
@@ -304,16 +305,18 @@ table(costs.table())
 # %% [markdown]
 # ## Exercises
 #
-# > **Exercise** Let the second sample keep 90% of its molecules: `fraction=0.9` in `lab.called_at_unequal_depth`. How many
-# > genes does the logarithm call? Which difference of depth is harmless?
-#
-# <details><summary>Solution</summary>
-#
-# Next to none, with 200 cells. The bias is there all the same, and a test of more cells finds more of it: no difference
-# is harmless by itself, what matters is its size beside the noise.
-#
-# </details>
-#
+# > **Exercise** A gene has one molecule in a cell on average, and 0.3 in a second sample, which is sequenced less and differs in nothing else. Scale its counts
+# > by 1 / 0.3. By how much does the mean of log(1 + x) differ, second minus first?
+
+# %% tags=["solution"]
+### BEGIN SOLUTION
+rng = np.random.default_rng(seed)
+first, second = rng.poisson(1.0, 200_000), rng.poisson(0.3, 200_000) / 0.3
+answer = np.log1p(second).mean() - np.log1p(first).mean()
+### END SOLUTION
+checks.bias_of_logarithm(answer, 1.0, 0.3)
+
+# %% [markdown]
 # > **Exercise** Plant twice the dropout, 0.6. How much of what it adds does the careful model see?
 #
 # <details><summary>Solution</summary>

@@ -38,6 +38,7 @@ from IPython.display import display
 
 from scstlib import audit
 from scstlib.experiments import maps as lab
+from scstlib import checks
 from scstlib.audit.experiments import Costs, by_seed, verdict
 from scstlib.datasets import simulate_organism
 from scstlib.pages import Claims, table
@@ -288,14 +289,18 @@ table(costs.table())
 # %% [markdown]
 # ## Exercises
 #
-# > **Exercise** How many more cells does a pseudo-bulk need for a correlation of 0.9 than for 0.8?
-#
-# <details><summary>Solution</summary>
-#
-# Put 0.9 for 0.8 in `np.interp`: about 2.5 times as many, whatever the bins. The last part of the way costs most.
-#
-# </details>
-#
+# > **Exercise** How many times as many cells does a pseudo-bulk need for a correlation of 0.9 as for 0.8? One factor for each bin width of `curves`.
+
+# %% tags=["solution"]
+curves = r.loc[:, r.max() > 0.9]
+### BEGIN SOLUTION
+logs = np.log10(curves.index)
+need = {goal: [np.interp(goal, curves[bins], logs) for bins in curves] for goal in (0.8, 0.9)}
+answer = 10 ** np.subtract(need[0.9], need[0.8])
+### END SOLUTION
+checks.more_cells(answer, curves, 0.8, 0.9)
+
+# %% [markdown]
 # > **Exercise** Draw only 10 cells for both maps of `lab.balanced_pair`. Why does the audit accept 0 for NaN now?
 #
 # <details><summary>Solution</summary>

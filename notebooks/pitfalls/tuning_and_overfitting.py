@@ -36,6 +36,7 @@ import numpy as np
 import pandas as pd
 from sklearn.tree import DecisionTreeRegressor
 
+from scstlib import checks
 from scstlib.audit.experiments import describe, measure, overview, verdict
 from scstlib.leakage import check_evaluation, choose
 from scstlib.experiments.pixels import PixelNetwork, PixelTrees, change_skill
@@ -334,16 +335,15 @@ claim(
 #
 # </details>
 #
-# > **Exercise** In *Many tries and one reported*, raise the number of trees from 20 to 100, and then the test part from one chromosome to all six. What does each do to the
-# > illusion?
-#
-# <details><summary>Solution</summary>
-#
-# More tries raise it, but ever more slowly: the largest of n values of a bell curve grows about as $\sqrt{2\log n}$. A larger test part makes it smaller, because the scores of the
-# tries then differ less by chance. What is left are true differences between the trees, which a validation part finds too.
-#
-# </details>
-#
+# > **Exercise** Twenty models are equally good; their scores differ by chance, with a standard deviation of 0.02. How far above their mean is the best, on average?
+
+# %% tags=["solution"]
+### BEGIN SOLUTION
+answer = np.random.default_rng(seed).normal(0, 0.02, (20_000, 20)).max(axis=1).mean()
+### END SOLUTION
+checks.best_of(answer, 0.02, 20)
+
+# %% [markdown]
 # ## Further reading
 #
 # - [Kapoor and Narayanan 2023](https://doi.org/10.1016/j.patter.2023.100804): a taxonomy of leakage, and what became of results when it was removed.

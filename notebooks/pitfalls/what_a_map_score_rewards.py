@@ -41,6 +41,7 @@ from scipy.linalg import toeplitz
 
 from scstlib import audit
 from scstlib.audit.experiments import over_seeds
+from scstlib import checks
 from scstlib.datasets import simulate_organism
 from scstlib.metrics import contacts
 from scstlib.pages import Claims, table
@@ -324,27 +325,26 @@ print("package: ", audit.leaves_inputs(pure, bulk))
 #
 # ## Exercises
 #
-# > **Exercise** Smooth the bulk map with a 3 × 3 mean (`scipy.ndimage.uniform_filter(bulk, 3)`) and
-# > add it to `contenders`. Which scores improve?
-#
+# > **Exercise** Smooth the bulk map (`scipy.ndimage.uniform_filter(bulk, 3)`) and add it to `contenders`. Which scores improve?
 # <details><summary>Solution</summary>
 #
-# SCC hardly changes; SSIM and GenomeDISCO get worse, since smoothing across distances blurs the
-# steep decay beside the diagonal. The contrast stays near 0: smoothing adds no knowledge of the
-# cell type. A smoothed bulk map belongs in every table all the same.
+# SCC hardly changes; SSIM and GenomeDISCO get worse, since smoothing blurs the steep decay beside the diagonal. The contrast stays near 0: nothing was learned of the cell type.
 #
 # </details>
 #
-# > **Exercise** Write a pure version of `insulation_in_place` and test it with `frozen`.
-#
-# <details><summary>Solution</summary>
-#
-# Drop the first line: the squares above the diagonal never read the other half, so nothing has to
-# be zeroed. Where a change is needed, begin with `a = a.copy()`.
-#
-# </details>
-#
+# > **Exercise** Write a version of `insulation_in_place` that leaves the caller's map as it is.
+
+
+# %% tags=["solution"]
+### BEGIN SOLUTION
+def answer(a):
+    return [a[i - 5 : i, i : i + 5].mean() for i in range(5, len(a) - 5)]
+
+
+### END SOLUTION
+checks.pure(answer, insulation_in_place, bulk)
+
+# %% [markdown]
 # ## Further reading
 #
-# - [Yardımcı et al. 2019](https://doi.org/10.1186/s13059-019-1658-7): reproducibility measures of
-#   contact maps compared.
+# - [Yardımcı et al. 2019](https://doi.org/10.1186/s13059-019-1658-7): reproducibility measures of contact maps compared.

@@ -40,6 +40,7 @@ from sklearn.decomposition import PCA
 
 from scstlib import audit
 from scstlib.audit.experiments import over_seeds
+from scstlib import checks
 from scstlib.datasets import simulate_organism
 from scstlib.metrics.expression import (
     energy_distance,
@@ -291,16 +292,18 @@ for distance in (squared, sinkhorn):
 #
 # </details>
 #
-# > **Exercise** Move `cloud` by 3 along two coordinates at once. What do $W_1$, $W_2$, $W_2^2$ and the
-# > divergence become?
-#
-# <details><summary>Solution</summary>
-#
-# Every cell moves by $3\sqrt2$: $W_1=W_2=4.243$, $W_2^2=18$, and the divergence is about 9.
-# One such test tells which of the four a function computes.
-#
-# </details>
-#
+# > **Exercise** Move every cell of `cloud` by `shift`. Write down $W_1$, $W_2$, $W_2^2$ and the divergence, without computing them from
+# > cells.
+
+# %% tags=["solution"]
+shift = [3, 3, 0, 0, 0]
+### BEGIN SOLUTION
+length = np.linalg.norm(shift)
+answer = [length, length, length**2, length**2 / 2]
+### END SOLUTION
+checks.shifted_cloud(answer, shift)
+
+# %% [markdown]
 # ## Further reading
 #
 # - [What a score of maps rewards](what_a_map_score_rewards.ipynb): the same questions for contact maps.

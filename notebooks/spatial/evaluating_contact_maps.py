@@ -37,6 +37,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
+from scstlib import checks
 from scstlib.datasets import simulate_organism
 from scstlib.leakage import LeakageError, check_evaluation
 from scstlib.models import ScGrapHiC
@@ -329,22 +330,21 @@ claim(
 #
 # <details><summary>Solution</summary>
 #
-# Predict `replace(tests["near"], tracks=tests["far"].tracks)`; the windows of both are in one order. SCC loses a few hundredths at
-# most, dC goes to about zero or below. To *exchange* the guide is the cheapest control there is: it needs no training.
+# Predict `replace(tests["near"], tracks=tests["far"].tracks)`; the windows of both are in one order. SCC loses a few hundredths at most, dC goes to about zero or below: the cheapest control there is.
 #
 # </details>
 #
-# > **Exercise** At which distances is a prediction right? Compare its curve with that of the target.
-#
-# <details><summary>Solution</summary>
-#
-# `contrast_by_distance(maps, truth["seen"], tests["seen"])` of `scstlib.models.spatial.comparison`, for a model's maps and for
-# `tests["seen"].targets`: the target falls fastest with distance, as contacts get few.
-#
-# </details>
-#
+# > **Exercise** Of the methods in `seen`, which are not beaten, so that no other is better in *all* the scores of `fair`?
+
+# %% tags=["solution"]
+fair = seen.drop([CEILING, OTHERS])
+### BEGIN SOLUTION
+answer = [n for n, row in fair.iterrows() if not (fair > row).all(axis=1).any()]
+### END SOLUTION
+checks.not_beaten(answer, fair, "max")
+
+# %% [markdown]
 # ## Further reading
 #
 # - [Contact maps with error bars](../alternatives/uncertain_maps.ipynb): how sure each pixel is; [Schreiber et al. 2020](https://doi.org/10.1186/s13059-020-02177-y): the average over cell types as a baseline.
-# - [Yardımcı et al. 2019](https://doi.org/10.1186/s13059-019-1658-7): what measures of agreement respond to.
-# - [Whalen et al. 2022](https://doi.org/10.1038/s41576-021-00434-9): pitfalls of machine learning in genomics.
+# - [Yardımcı et al. 2019](https://doi.org/10.1186/s13059-019-1658-7): what measures of agreement respond to; [Whalen et al. 2022](https://doi.org/10.1038/s41576-021-00434-9): pitfalls of machine learning in genomics.

@@ -37,6 +37,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
+from scstlib import checks
 from scstlib.datasets import load
 from scstlib.files.chromosomes import chromosome_scores, join_samples
 from scstlib.files.track_files import expression_by_type
@@ -321,26 +322,25 @@ claim(
 #
 # ## Exercises
 #
-# > **Exercise** Score `ridge` with bulk and target of the same donor: `bulk[donor]` in `cut_windows`. How much do SCC
-# > and dC rise, and why does the leak guard not object?
+# > **Exercise** Score `ridge` with bulk and target of the same donor: `bulk[donor]` in `cut_windows`. How much does SCC rise, and why does the leak guard not object?
 #
 # <details><summary>Solution</summary>
 #
-# SCC rises by about as much as it does for the copied bulk above. The guard compares chromosomes, cell types and donors of the
-# training part with those of the test part; here bulk and target of *one* window share cells, which is a matter of the experiment,
-# not of the split. No guard replaces thinking about what the input contains.
+# By about as much as for the copied bulk above. The guard compares training with test part; here bulk and target of *one* window share cells, which is a matter of the experiment, not of the split.
 #
 # </details>
 #
-# > **Exercise** Move the guide by 1, 5 and 20 bins (`guide(1)`, ...), with `ridge`. Over what distance does it matter?
-#
-# <details><summary>Solution</summary>
-#
-# `score(predict_held_out(cut_windows(*guide(1)), makers["ridge"]))["dC"].mean()` and so on. Where the curve has come down to the
-# value of half a genome, the guide has lost its place: a few bins should do.
-#
-# </details>
-#
+# > **Exercise** Does the guide help ridge in dC? How likely is it, if the guide said nothing, that `gains` are above 0 on as many held-out chromosomes, or more? Toss a coin for each.
+
+# %% tags=["solution"]
+gains = gain["ridge"]["dC"].to_numpy()
+### BEGIN SOLUTION
+tosses = product((0, 1), repeat=len(gains))  # all that can come up
+answer = np.mean([sum(heads) >= (gains > 0).sum() for heads in tosses])
+### END SOLUTION
+checks.sign_test(answer, gains)
+
+# %% [markdown]
 # ## Further reading
 #
 # - [Murtaza et al. 2024](https://doi.org/10.1093/bioinformatics/btae223): guide and maps from the same cells.

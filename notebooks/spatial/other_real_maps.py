@@ -39,6 +39,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
+from scstlib import checks
 from scstlib.datasets import load
 from scstlib.files import predict_contacts, read_inputs
 from scstlib.leakage import check_evaluation
@@ -281,15 +282,18 @@ map_viewer(
 #
 # ## Exercises
 #
-# > **Exercise** Leave the gap out (`gap=0`). Does ridge do better? Which windows does the split drop even so?
-#
-# <details><summary>Solution</summary>
-#
-# Call `hold_out_regions` with `gap=0` and fit again. Windows that reach into the region are never trained on, so
-# leaving out the gap changes little for ridge; it matters for a model that remembers places.
-#
-# </details>
-#
+# > **Exercise** Which windows of `late` share bins with the held-out region or with the gap of 6.4 Mb on each side of it? Give True or False for each.
+
+# %% tags=["solution"]
+places, gap = late.table, 6_400_000
+wide = pd.DataFrame([["chr19", test[0] - gap, test[1] + gap]], columns=["chrom", "start", "end"])
+### BEGIN SOLUTION
+inside = (places["end"] > wide["start"][0]) & (places["start"] < wide["end"][0])
+answer = inside & (places["chrom"] == "chr19")
+### END SOLUTION
+checks.overlapping(answer, places, wide)
+
+# %% [markdown]
 # > **Exercise** Predict the ES map from the map of CN. Is the way back easier?
 #
 # <details><summary>Solution</summary>

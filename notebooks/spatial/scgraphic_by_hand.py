@@ -34,6 +34,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from scstlib import checks
 from scstlib.datasets import simulate_organism
 from scstlib.models import PublishedScGrapHiC
 from scstlib.models.spatial.scgraphic.published_inputs import published_tracks
@@ -314,22 +315,19 @@ claim(f"{text} and so do the encodings, up to their sign.", max(off.values()) < 
 #
 # ## Exercises
 #
-# > **Exercise** The sign of an encoding is arbitrary. Turn all of them over, `1 - encodings`, and predict again. Does
-# > the prediction change?
-#
-# <details><summary>Solution</summary>
-#
-# ```python
-# with torch.no_grad():
-#     maps, turned = network(*given), network(given[0], 1 - given[1], given[2])
-# print(float((turned - maps).abs().max()), float(maps.std()))
-# ```
-#
-# Yes, by more than the spread of the pixels, though both sets of encodings say the same about the bulk map. The network
-# would have to learn that all $2^{16}$ combinations of signs mean the same.
-#
-# </details>
-#
+# > **Exercise** The sign of an encoding is arbitrary: `1 - encodings` says the same of the bulk map. What does `network` predict from it? `given` holds tracks,
+# > encodings and maps.
+
+# %% tags=["solution"]
+with torch.no_grad():
+    own, turned = network(*given), network(given[0], 1 - given[1], given[2])
+### BEGIN SOLUTION
+with torch.no_grad():
+    answer = network(given[0], 1 - given[1], given[2])
+### END SOLUTION
+checks.moved_by_signs(answer, own, turned)
+
+# %% [markdown]
 # > **Exercise** Hide the number of contacts from both networks: give them `(given[2] > 0).double()` as a graph. How far
 # > does each prediction move?
 #

@@ -37,6 +37,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from scstlib import checks
 from scstlib.datasets import simulate_organism
 from scstlib.models.spatial.scgraphic.published_inputs import published_tracks, read_inputs
 from scstlib.models.spatial.scgraphic.published_network import ScGrapHiCNetwork
@@ -327,15 +328,15 @@ claim(
 #
 # </details>
 #
-# > **Exercise** Take a tenth of the learning rate, `lr=1e-4`, in `first_steps`. Does the published head still saturate?
-#
-# <details><summary>Solution</summary>
-#
-# It does, but more slowly: after nine steps a third to a half of the pixels lie below 0.01. A smaller learning rate
-# delays the fault and slows down everything else; starting at the mean of the targets mends it.
-#
-# </details>
-#
+# > **Exercise** Make the first `maps` symmetric, so that each pair of bins has one value and no prediction is lost.
+
+# %% tags=["solution"]
+### BEGIN SOLUTION
+answer = (maps + maps.transpose(1, 2)) / 2
+### END SOLUTION
+checks.made_symmetric(answer, maps)
+
+# %% [markdown]
 # ## Further reading
 #
 # - [Murtaza et al. 2024](https://doi.org/10.1093/bioinformatics/btae223): scGrapHiC.

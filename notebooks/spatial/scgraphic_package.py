@@ -38,6 +38,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from scstlib import checks
 from scstlib.datasets import simulate_organism
 from scstlib.models import ScGrapHiC
 from scstlib.models.spatial import BulkRidge, BulkSmoothed, contact_scores, mean_at_places
@@ -319,22 +320,20 @@ map_viewer(ratios, **place, label="log₂ ratio", log=False, limits=(-1.5, 1.5),
 #
 # ## Exercises
 #
-# > **Exercise** Give the fitted model the expression of another cell type at the same place. Is the prediction nearer to
-# > the map of that type?
-#
-# <details><summary>Solution</summary>
-#
-# ```python
-# kinds = test.table["cell_type"].to_numpy()
-# swapped, other = test[kinds == "beta_mature"], test[kinds == "gamma_mature"]
-# swapped.tracks[:, :, :2] = other.tracks[:, :, :2]
-# print(np.array_equal(model.predict(swapped), model.predict(other)))
-# ```
-#
-# It *is* the prediction for that type, to the last bit: own expression is all that tells the cell types of a place apart.
-#
-# </details>
-#
+# > **Exercise** Give the fitted model the expression of another cell type at the same place: predict mature beta cells with the own expression (tracks 0 and 1)
+# > of mature gamma cells. Is the prediction nearer to the map of that type?
+
+# %% tags=["solution"]
+kinds = [test.table["cell_type"] == kind for kind in ("beta_mature", "gamma_mature")]
+beta, gamma = (test[rows.to_numpy()] for rows in kinds)
+own, other = (predicted[rows] for rows in kinds)
+### BEGIN SOLUTION
+beta.tracks[:, :, :2] = gamma.tracks[:, :, :2]
+answer = model.predict(beta)
+### END SOLUTION
+checks.guide_exchanged(answer, own, other)
+
+# %% [markdown]
 # > **Exercise** Leave out the loss on how counts divide: `ScGrapHiC(contrast_weight=0.0, n_steps=250, crop=32, seed=seed)`. Which
 # > score changes?
 #

@@ -37,6 +37,7 @@ import torch
 from torch import nn
 from torchdiffeq import odeint, odeint_adjoint
 
+from scstlib import checks
 from scstlib.pages import Claims
 from scstlib.plots import BLUE, GREY, ORANGE, RED, book_style
 
@@ -320,17 +321,17 @@ claim(
 #
 # ## Exercises
 #
-# > **Exercise** Decay alone, $\tfrac{dx}{dt} = -x$ from $x = 1$, ends at 0. Follow it by Euler to time 30 with steps
-# > of 0.5, 1.5, 2 and 2.5. From which step on is the answer useless, and why?
-#
-# <details><summary>Solution</summary>
-#
-# With `euler(lambda time, x: -x, torch.ones(1), grid(30, h))`, each step multiplies by $1 - h$: with 0.5 and 1.5 the
-# result goes to 0, with 2 it jumps between 1 and -1 for ever, with 2.5 it grows. The limit of Euler is twice the
-# lifetime: where genes decay at different rates, the fastest sets the step.
-#
-# </details>
-#
+# > **Exercise** Decay alone, $\tfrac{dx}{dt} = -x$ from $x = 1$, ends at 0. Follow it by Euler to time 30, with
+# > each of `steps`. From which step on is the answer useless, and why?
+
+# %% tags=["solution"]
+steps = [0.5, 1.5, 2.0, 2.5]
+### BEGIN SOLUTION
+answer = [float(euler(lambda time, x: -x, torch.ones(1), grid(30, h))[-1]) for h in steps]
+### END SOLUTION
+checks.euler_of_decay(answer, steps, 30)
+
+# %% [markdown]
 # > **Exercise** The adjoint has to walk back to where the cells came from. Follow the 400 cells for 4 and for 16
 # > lifetimes and back, with `rtol=1e-7, atol=1e-7`. By how much do they miss their start, and why?
 #

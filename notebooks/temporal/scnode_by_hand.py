@@ -38,6 +38,7 @@ from sklearn.decomposition import PCA
 from torch import nn
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
+from scstlib import checks
 from scstlib.datasets import simulate_organism
 from scstlib.models import PublishedScNODE
 from scstlib.models.temporal.scnode.published_training import (
@@ -314,22 +315,20 @@ claim(
 #
 # ## Exercises
 #
-# > **Exercise** Leave the term of the measured cells, `transport(y, y)`, out of `divergence`. What changes: the value, the gradient, the cost?
-#
-# <details><summary>Solution</summary>
-#
-# ```python
-# x = decode(encode(batch.start, batch.start_eps)).detach().requires_grad_()
-# y, lengths = batch.target[-1], np.geomspace(50, 0.05, 11)
-# full = transport(x, y, lengths) - transport(x, x, lengths) / 2 - transport(y, y, lengths) / 2
-# (by_x,) = torch.autograd.grad(full, x)
-# print(float(full.detach()), float(transport(y, y, lengths) / 2), float(by_x.norm()))
-# ```
-#
-# The gradient is the same, because the term does not depend on `x`. The value hardly changes: in more than a thousand genes, cells are so much further apart than the blur that each is carried to itself. For the same reason the divergence of two samples of one population is not 0 here. With 200 measured cells the term costs most of the time; the package computes it only at the steps whose loss is kept.
-#
-# </details>
-#
+# > **Exercise** Leave the term of the measured cells, `transport(y, y)`, out of the divergence `full`. What becomes of its derivative with respect to `x`?
+
+# %% tags=["solution"]
+x = decode(encode(batch.start, batch.start_eps)).detach().requires_grad_()
+y, lengths = batch.target[-1], np.geomspace(50, 0.05, 11)
+alone = transport(x, x, lengths) + transport(y, y, lengths)
+full = transport(x, y, lengths) - alone / 2
+### BEGIN SOLUTION
+short = transport(x, y, lengths) - transport(x, x, lengths) / 2
+answer = torch.autograd.grad(short, x)[0]
+### END SOLUTION
+checks.gradient_of(answer, x, full)
+
+# %% [markdown]
 # > **Exercise** Train with `drift_activation="silu"`, whose last layer is linear. How many velocities are negative now?
 #
 # <details><summary>Solution</summary>

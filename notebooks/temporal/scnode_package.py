@@ -39,6 +39,7 @@ import torch
 from sklearn.decomposition import PCA
 from torch import nn
 
+from scstlib import checks
 from scstlib.datasets import simulate_organism
 from scstlib.metrics.expression import wasserstein
 from scstlib.models import PublishedScNODE, ScNODE
@@ -327,23 +328,20 @@ claim(
 #
 # <details><summary>Solution</summary>
 #
-# ```python
-# from_first = ScNODE(start_times="first", seed=seed).fit(train)
-# print(score(predicted(from_first)), scores.loc["default"].tolist())
-# ```
-#
-# The drift is the same to the last weight, and yet both distances grow many times over. The drift is right on average in each interval, but errors add up over all of them; where branches part, cells in between follow the mean velocity of both; and once a path has left the measured cells, the drift is a guess. Short paths from measured cells make the default better here, as much as its latent space does.
+# Compare `score(predicted(ScNODE(start_times="first", seed=seed).fit(train)))` with the row of the default. The drift is the same to the last weight, and yet both distances grow many times over. The drift is right on average in each interval, but errors add up over all of them; where branches part, cells in between follow the mean velocity of both; and once a path has left the measured cells, the drift is a guess. Short paths from measured cells make the default better here, as much as its latent space does.
 #
 # </details>
 #
-# > **Exercise** Growth is off unless asked for: where one fate divides faster than another, transport moves cells from branch to branch to make up for it. `ScNODE(growth=1.0, seed=seed)` lets masses change. What can change at 48 h, and what cannot at 96 h?
-#
-# <details><summary>Solution</summary>
-#
-# Growth ([Schiebinger et al. 2019](https://doi.org/10.1016/j.cell.2019.01.006)) acts on the pairs between two measured times, so that the drift between them changes a little. The composition at 96 h cannot change: all cells there start at 72 h. Growth is for series whose fates divide at unlike rates; elsewhere it is one more thing that can go wrong, which is why it is off.
-#
-# </details>
-#
+# > **Exercise** How much of the way from the copy of the time before to the floor does the default come, at each held-out time?
+
+# %% tags=["solution"]
+### BEGIN SOLUTION
+first, ours, last = scores.loc[copy], scores.loc["default"], scores.loc[floor]
+answer = (first - ours) / (first - last)
+### END SOLUTION
+checks.share_of_the_way(answer, scores, "default", copy, floor)
+
+# %% [markdown]
 # ## Further reading
 #
 # - [Tong et al. 2024](https://arxiv.org/abs/2302.00482): flow matching on pairs by optimal transport.

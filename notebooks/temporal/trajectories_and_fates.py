@@ -36,6 +36,7 @@ import pandas as pd
 
 from scstlib.analysis.trajectories import fate_probabilities, fate_shares, fit_fate_classifier, simulate_trajectories  # fmt: skip
 from scstlib.analysis.velocity import add_velocity, principal_axes, velocity_grid
+from scstlib import checks
 from scstlib.datasets import simulate_organism
 from scstlib.models import ScNODE
 from scstlib.pages import Claims, table
@@ -326,23 +327,18 @@ claim(
 #
 # </details>
 #
-# > **Exercise** Fit the model again, with another seed. For what share of the cells of time 0 do the two fits name the
-# > same fate? Would full agreement show that the fates are right?
-#
-# <details><summary>Solution</summary>
-#
-# ```python
-# again = ScNODE(seed=seed + 1).fit(adata)
-# reader = fit_fate_classifier(again, adata, "fate")
-# other = fate_probabilities(again, first, reader, end)
-# print((chance.idxmax(axis=1) == other.idxmax(axis=1)).mean())
-# ```
-#
-# For about three of four cells, though the shares of the fates agree to within 2%. The fits agree on what populations decide, and
-# the fate of a single cell is not of that kind. Full agreement would only show a shared assumption.
-#
-# </details>
-#
+# > **Exercise** Suppose that alpha cells rise from the share `grown[0]` to `grown[1]` in `hours` only because they divide more often, by one constant
+# > rate, than all others. By how much, per hour?
+
+# %% tags=["solution"]
+hours = late[-1] - late[0]
+### BEGIN SOLUTION
+odds = grown / (1 - grown)
+answer = np.log(odds[1] / odds[0]) / hours
+### END SOLUTION
+checks.extra_growth(answer, grown[0], grown[1], hours)
+
+# %% [markdown]
 # ## Further reading
 #
 # - [Weinreb et al. 2018](https://doi.org/10.1073/pnas.1714723115): what snapshots determine, and what has to be

@@ -37,6 +37,7 @@ import numpy as np
 import pandas as pd
 from sklearn.decomposition import PCA
 
+from scstlib import checks
 from scstlib.datasets import load
 from scstlib.metrics.expression import energy_distance, variance_ratio, wasserstein
 from scstlib.models import PublishedScNODE, ScNODE
@@ -321,15 +322,16 @@ claim(
 #
 # ## Exercises
 #
-# > **Exercise** Hold out by the pattern `"easy"`, which leaves out fewer inner times and no outer ones. Which method is
-# > lowest in place now, and what does that say about the winner of a table?
-#
-# <details><summary>Solution</summary>
-#
-# Change `pattern` in `series`, and leave out what asks for outer times. In the first series a straight line is still lowest, but it is that of OT displacement and no longer that of the mean. The splits into halves show how much depends on which cells were scored, not on which times were trained on: a small lead is no finding even where the splits agree.
-#
-# </details>
-#
+# > **Exercise** In the first series, which methods are not beaten, so that no other is better in place *and* in likeness at inner times?
+
+# %% tags=["solution"]
+both = shown.drop(FLOOR)[["place, inner", "likeness, inner"]]
+### BEGIN SOLUTION
+answer = [name for name, row in both.iterrows() if not (both < row).all(axis=1).any()]
+### END SOLUTION
+checks.not_beaten(answer, both)
+
+# %% [markdown]
 # > **Exercise** The published model counts time points: for it the 24 h from 72 h to 96 h are as long as the 6 h from
 # > 0 h to 6 h. Give it hours, by `PublishedScNODE(time="real")`. Does it predict better?
 #

@@ -36,6 +36,7 @@ from anndata import AnnData
 from torch import nn
 from torchdiffeq import odeint
 
+from scstlib import checks
 from scstlib.models import PublishedScNODE
 from scstlib.pages import Claims
 from scstlib.plots import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, book_style
@@ -317,33 +318,32 @@ claim(
 #
 # ## Exercises
 #
-# > **Exercise** Train `Drift(size=1)` on the mirror with `{"method": "euler"}` and `times = unit`. The error is close
-# > to 0. How can that be, if no flow mirrors a line? Ask the trained drift for `grid(1, 0.05)`.
-#
+# > **Exercise** Train `Drift(size=1)` on the mirror with `{"method": "euler"}` and `times = unit`. The error is close to 0. How can that be?
 # <details><summary>Solution</summary>
 #
 # ```python
 # jump = fit(Drift(1), points, tasks["mirror"][0], unit, {"method": "euler"})
 # with torch.no_grad():
-#     for step in [1, 0.5, 0.05]:
-#         end = odeint(jump, points, grid(1, step), method="euler")[-1]
-#         print(step, float((end + points).square().mean().sqrt()))
+#     ends = [odeint(jump, points, grid(1, step), method="euler")[-1] for step in (1, 0.05)]
+# print([float((end + points).square().mean().sqrt()) for end in ends])
 # ```
 #
-# One step of Euler is $x + f(x)$, and $f(x) = -2x$ mirrors the line: the points jump over each other. That is a layer
-# of a residual network, not a flow. With finer steps the same drift pulls all points towards 0.
+# One step of Euler is $x + f(x)$, and $f(x) = -2x$ mirrors the line: points jump over each other, as in a residual network. With finer steps the same drift pulls all towards 0.
 #
 # </details>
 #
-# > **Exercise** Give the ReLU drift a hidden coordinate that starts at 0, `Drift(3, last=nn.ReLU)`. Do genes fall now?
-#
-# <details><summary>Solution</summary>
-#
-# No, and you need not train it to know: every component of the velocity is 0 or more, hidden or not. A gene can fall
-# only if a decoder gives a rising coordinate a negative weight.
-#
-# </details>
-#
+# > **Exercise** Points `x` on a line are moved in one of these ways. Which can the flow of a drift without hidden coordinates do? Give names.
+
+# %% tags=["solution"]
+x = np.linspace(-2, 2, 41)
+moves = {"shift": x + 1, "mirror": -x, "squeeze": x / 3, "square": x**2}
+moves |= {"gather": np.tanh(x), "wave": x + np.sin(3 * x)}
+### BEGIN SOLUTION
+answer = [name for name, end in moves.items() if (np.diff(end) > 0).all()]
+### END SOLUTION
+checks.flows_on_a_line(answer, x, moves)
+
+# %% [markdown]
 # ## Further reading
 #
 # - [Dupont et al. 2019](https://arxiv.org/abs/1904.01681): what flows cannot do, and coordinates that help.

@@ -34,6 +34,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
+from scstlib import checks
 from scstlib.metrics.expression import energy_distance
 from scstlib.pages import Claims, table
 from scstlib.plots import BLUE, GREY, ORANGE, book_style
@@ -221,24 +222,18 @@ claim(
 #
 # ## Exercises
 #
-# > **Exercise** Change *turn* to a quarter of a circle (`np.pi / 2` in place of `np.pi`, twice). What share of the
-# > cells that start on the right ends there? To somebody who can follow cells but sees only the first coordinate, which
-# > other world looks the same?
-#
-# <details><summary>Solution</summary>
-#
-# ```python
-# quarter = rng.normal(size=(2000, 2))
-# ends_right = quarter @ np.array([0.0, -1.0]) > 0  # the first coordinate after the turn
-# print(ends_right[quarter[:, 0] > 0].mean())
-# ```
-#
-# About half, as in *forget*. The fate is fixed from the start, by the second coordinate. Whoever sees only the first
-# calls it chance: a hidden variable and noise look the same, even with lineage tracing, until the variable is
-# measured.
-#
-# </details>
-#
+# > **Exercise** Let *turn* be a quarter of a circle. What share of the `cells` that start on the right ends there? To somebody who can
+# > follow cells but sees only the first coordinate, which other world looks the same?
+
+# %% tags=["solution"]
+cells = tracks["turn"][0]
+### BEGIN SOLUTION
+turned = cells @ np.array([[0, 1], [-1, 0]])
+answer = np.mean(turned[cells[:, 0] > 0, 0] > 0)
+### END SOLUTION
+checks.quarter_turn(answer, cells)
+
+# %% [markdown]
 # > **Exercise** Let each cell divide at time 0 into two sisters, and follow both from the same start with `follow`. In
 # > which worlds do sisters always share a fate? Which worlds can be told apart if only the ends of sisters are measured?
 #

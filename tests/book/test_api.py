@@ -18,6 +18,7 @@ from tools import notebooks
 ROOMS = (
     "analysis",
     "audit",
+    "checks",
     "datasets",
     "experiments",
     "files",

@@ -73,6 +73,21 @@ def test_downloaded_notebook_is_the_committed_one(html: Path) -> None:
         assert served == (notebooks.ROOT / "notebooks" / f"{name}.ipynb").read_bytes()
 
 
+def test_solutions_with_code_are_folded_with_their_output(html: Path) -> None:
+    n_cells = 0
+    for name in notebooks.names():
+        for cell in checks.read(html / f"notebooks/{name}.html").select("article .tag_solution"):
+            n_cells += 1
+            assert [part.name for part in cell.find_all(recursive=False)] == ["details"], name
+            assert not cell.details.has_attr("open")
+            assert {p.get_text() for p in cell.select("summary p")} == {"Solution"}
+            assert "Right: " in cell.details.select_one(".cell_output").get_text()
+            code = cell.details.select_one(".cell_input").get_text()
+            assert "answer = " in code
+            assert "SOLUTION" not in code
+    assert n_cells >= 7
+
+
 @pytest.mark.parametrize(
     ("body", "finding"),
     [

@@ -17,6 +17,7 @@ def cell(source: str, *tags: str) -> dict[str, Any]:
     [
         ("import sys", ["colab"], ["remove-cell"]),
         ("seed = 0", ["parameters"], ["hide-input"]),
+        ("answer = 1", ["solution"], ["hide-cell"]),
         ("import numpy as np\nfrom scstlib.datasets import load", [], ["hide-input"]),
         ("import matplotlib.pyplot as plt\nplt.rcParams.update({})", [], ["hide-input"]),
         ("import pandas as pd\npd.options.display.width = 80", [], ["hide-input"]),
