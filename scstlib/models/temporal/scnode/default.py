@@ -76,7 +76,6 @@ from scstlib.models.temporal.scnode.pool import (
     carried,
     choose_pool,
     device_of,
-    log_values,
     pooled,
     smoothed,
     smoothed_cells,
@@ -89,6 +88,7 @@ from scstlib.preprocess.cells import (
     MAX_CELLS_IN_MEMORY,
     CellReader,
     ValueReader,
+    log_values,
 )
 from scstlib.training import launch, resolve_device
 
@@ -454,10 +454,11 @@ class ScNODE(FittedOnCells[LatentCells]):
             Draws start cells, depths and counts.
         noise : bool or "depth"
             True: cells as they would be measured. False: the de-noised population; of counts, X
-            is the expected count of a cell of median depth and ``layers["log1p_cp10k"]`` the
-            expected log value of a measured cell. "depth": the same for cells that differ in
-            depth as measured ones do. Where :meth:`report` says that smoothed cells are used,
-            both give these, and at a measured time True gives its measured cells.
+            holds expected counts of cells of median depth, for log expression, and
+            ``layers["log1p_cp10k"]`` mean log values of measured cells. "depth": the same for
+            cells that differ in depth as measured ones do. Where :meth:`report` says that
+            smoothed cells are used, both give these, and at a measured time True gives its
+            measured cells.
 
         Returns
         -------

@@ -34,7 +34,7 @@ from scstlib.models.temporal.scnode.model_time import ModelTime
 from scstlib.models.temporal.scnode.transport_curves import couple_times
 from scstlib.models.temporal.scnode.value_factors import ValueFactors, principal_axes
 from scstlib.models.temporal.transport import coupling
-from scstlib.preprocess.cells import COUNTS_PER_CELL
+from scstlib.preprocess.cells import log_values
 
 Factors = CountFactors | ValueFactors
 
@@ -122,13 +122,6 @@ def between(start: StartCells, times: np.ndarray, time: float) -> Between | None
     left, right = times[after - 1], times[after]
     weight = float((time - left) / (right - left))
     return Between(Side(*start.at(left)), Side(*start.at(right)), weight, float(time))
-
-
-def log_values(counts: np.ndarray) -> np.ndarray:
-    """Return log1p of counts per 10,000, (n, genes)."""
-    totals = np.maximum(counts.sum(1, keepdims=True), 1)
-    values: np.ndarray = np.log1p(counts * (COUNTS_PER_CELL / totals))
-    return values
 
 
 def carried(
