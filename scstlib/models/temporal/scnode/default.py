@@ -17,6 +17,7 @@ backwards, more of those that are nearer; beyond the last it moves cells of the 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -126,7 +127,8 @@ class ScNODE(FittedOnCells[LatentCells]):
     growth : float, optional
         None: every cell keeps its mass between two times. A number: cells of the earlier time have
         the masses of :func:`scstlib.models.temporal.transport.grow`, the freer the smaller it is;
-        for fates that grow at different rates.
+        for fates that grow at different rates. Start cells of the drift are drawn alike, other
+        cells of combined predictions as often as they have mass at the requested time.
     damping : float or "auto", optional
         Beyond the last training time the drift decays by ``exp(-elapsed / damping)``, in mean
         intervals of the training times; 0: it stands still; None: it does not decay. "auto":
@@ -407,6 +409,7 @@ class ScNODE(FittedOnCells[LatentCells]):
             self.drift_settings,
             lambda times: ModelTime(self.time_points or times, self.time),
             self.max_step,
+            self.growth,
         )
 
     def _encode(self, reader: ValueReader) -> np.ndarray:
@@ -516,7 +519,7 @@ class ScNODE(FittedOnCells[LatentCells]):
                 return self._smoothed(time, n_cells, rng)
             latent = self._population(time, n_cells, rng)
             return *expected_cells(self.factors_, cells, latent, noise, generator), latent
-        around = between(start, cells.times, time)
+        around = between(start, cells.times, time, self.growth)
         if around is None:
             last = cells.times[cells.times <= time][-1]
             side = Side(*start.at(last)).some(n_cells, rng)
@@ -615,7 +618,7 @@ class ScNODE(FittedOnCells[LatentCells]):
 
     def _learned(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
         learned, tensors = super()._learned()
-        factors = vars(self.factors_)
+        factors = {each.name: getattr(self.factors_, each.name) for each in fields(self.factors_)}
         arrays = {name: value for name, value in factors.items() if isinstance(value, Tensor)}
         learned["factors"] = {n: value for n, value in factors.items() if n not in arrays}
         learned["damping"] = self.field_.damping

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -33,7 +34,7 @@ from scstlib.models.temporal.scnode.latent_cells import (
 from scstlib.models.temporal.scnode.model_time import ModelTime
 from scstlib.models.temporal.scnode.transport_curves import couple_times
 from scstlib.models.temporal.scnode.value_factors import ValueFactors, principal_axes
-from scstlib.models.temporal.transport import coupling
+from scstlib.models.temporal.transport import coupling, grow
 from scstlib.preprocess.cells import log_values
 
 Factors = CountFactors | ValueFactors
@@ -102,26 +103,49 @@ class Between:
     weight : float
         0 at the earlier time, 1 at the later.
     time : float
+    growth : float or None
+        As for ``ScNODE``.
     """
 
     left: Side
     right: Side
     weight: float
     time: float
+    growth: float | None = None
+
+    @cached_property
+    def plan(self) -> np.ndarray:
+        """Coupling (n_left, n_right) by optimal transport, with the masses at the time.
+
+        With growth, the mass of a pair changes at a constant rate.
+        """
+        start, end = (side.points.astype(float) for side in (self.left, self.right))
+        if self.growth is None:
+            return coupling(start, end)
+        grown = grow(start, end, self.growth)
+        return coupling(start, end, grown) * grown[:, None] ** (self.weight - 1)
+
+    def pairs(self, n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Draw n pairs of coupled cells: rows of the earlier time and of the later."""
+        drawn = rng.choice(self.plan.size, n, p=self.plan.ravel() / self.plan.sum())
+        left, right = np.unravel_index(drawn, self.plan.shape)
+        return left, right
 
     def n_right(self, n: int, rng: np.random.Generator) -> int:
         """Of n cells, how many come from the later time."""
         return int(n * self.weight + rng.random())
 
 
-def between(start: StartCells, times: np.ndarray, time: float) -> Between | None:
+def between(
+    start: StartCells, times: np.ndarray, time: float, growth: float | None = None
+) -> Between | None:
     """Return the cells around ``time``; None at a measured time and beyond the last."""
     after = int(np.searchsorted(times, time, side="right"))
     if after == len(times) or times[after - 1] == time:
         return None
     left, right = times[after - 1], times[after]
     weight = float((time - left) / (right - left))
-    return Between(Side(*start.at(left)), Side(*start.at(right)), weight, float(time))
+    return Between(Side(*start.at(left)), Side(*start.at(right)), weight, float(time), growth)
 
 
 def carried(
@@ -168,6 +192,10 @@ def thinned_and_raised(
 def stay(factors: Factors, around: Between, n: int, rng: np.random.Generator) -> Side:
     """Cells of both times as they were measured, more of the nearer one."""
     n_right = around.n_right(n, rng)
+    if around.growth is not None:
+        before, after = around.pairs(n, rng)
+        parts = (around.left, before[n_right:]), (around.right, after[:n_right])
+        return joined([Side(side.stored[rows], side.points[rows]) for side, rows in parts])
     return joined([around.left.some(n - n_right, rng), around.right.some(n_right, rng)])
 
 
@@ -195,9 +223,7 @@ def mean_moved(factors: Factors, around: Between, n: int, rng: np.random.Generat
 
 def coupled_pairs(factors: Factors, around: Between, n: int, rng: np.random.Generator) -> Side:
     """Cells of both times moved along straight lines to their partners by optimal transport."""
-    plan = coupling(around.left.points.astype(float), around.right.points.astype(float))
-    drawn = rng.choice(plan.size, n, p=plan.ravel() / plan.sum())
-    rows = np.unravel_index(drawn, plan.shape)
+    rows = around.pairs(n, rng)
     goal = _mix(around.left.points[rows[0]], around.right.points[rows[1]], around.weight)
     later = np.arange(n) < around.n_right(n, rng)
     stored = np.empty((n, around.left.stored.shape[1]), dtype=np.float32)
@@ -267,6 +293,7 @@ def choose_pool(
     settings: DriftSettings,
     clock: Callable[[np.ndarray], ModelTime],
     max_step: float,
+    growth: float | None = None,
 ) -> Pool:
     """Choose the shares by leaving out one inner training time after the other.
 
@@ -276,6 +303,8 @@ def choose_pool(
         Of the drift; those without a time are trained in a third of its steps.
     clock : function
         Returns the model time of a series of measured times.
+    growth : float, optional
+        As for ``ScNODE``.
 
     Returns
     -------
@@ -293,7 +322,7 @@ def choose_pool(
     axes = _axes(stored if cells.depth is None else log_values(stored))
     parts, left_out = [], []
     for left in inner[chosen]:
-        part = _Fold(cells, small, factors, float(left), settings, clock, max_step)
+        part = _Fold(cells, small, factors, float(left), settings, clock, max_step, growth)
         found = part.distances(rng)
         parts.append(found)
         row = {f"energy, {way}": float(e) for way, e in zip(WAYS, energies(*found), strict=True)}
@@ -319,15 +348,16 @@ class _Fold:
         settings: DriftSettings,
         clock: Callable[[np.ndarray], ModelTime],
         max_step: float,
+        growth: float | None,
     ) -> None:
         times = cells.times[cells.times != left_out]
         self.factors, self.counts = factors, cells.depth is not None
-        found = between(small, times, left_out)
+        found = between(small, times, left_out, growth)
         assert found is not None
         self.around, self.time = found, left_out
         self.measured = self._values(small.at(left_out)[0])
         coupled = couple_times(
-            [small.at(time)[1] for time in times], None, np.random.default_rng(settings.seed)
+            [small.at(time)[1] for time in times], growth, np.random.default_rng(settings.seed)
         )
         shorter = replace(settings, matching_steps=max(settings.matching_steps // SHORTER, 1))
         own_clock = clock(times)

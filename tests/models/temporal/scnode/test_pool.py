@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
+import torch
 from anndata import AnnData
 
 from scstlib.metrics.expression import energy_distance
@@ -15,8 +16,13 @@ from scstlib.models.temporal.scnode.pool import (
     PRIOR,
     SMOOTHED,
     WAYS,
+    Between,
+    Side,
+    coupled_pairs,
+    stay,
     thinned_and_raised,
 )
+from scstlib.models.temporal.scnode.value_factors import fit_value_factors
 from tests.conftest import series
 
 SHORT = {"matching_steps": 60, "latent_dim": 3, "drift_hidden": (8, 8), "seed": 1}
@@ -133,6 +139,27 @@ def test_poisson_counts_that_are_thinned_or_raised_are_poisson():
     assert moved.var(0)[[0, 2]] == pytest.approx(rate[[0, 2]], rel=0.05)
     assert (moved[:, 0] <= x[:, 0]).all()
     assert (moved[:, 2] == x[:, 2]).all()
+
+
+def test_with_growth_cells_that_become_more_are_drawn_more_often():
+    """Half of the cells are of a kind that becomes three quarters; none changes its kind."""
+    rng = np.random.default_rng(0)
+    kinds = [np.repeat([0.0, 20.0], n) for n in ((100, 100), (50, 150))]
+    sides = [(k[:, None] + rng.standard_normal((200, 3))).astype(np.float32) for k in kinds]
+    factors = fit_value_factors(torch.as_tensor(np.concatenate(sides)), 2, 1, seed=0)
+    left, right = (Side(x, factors.encode(torch.as_tensor(x)).numpy()) for x in sides)
+    late, between_kinds = {}, {}
+    for growth in (None, 0.1):
+        around = Between(left, right, weight=0.5, time=1.0, growth=growth)
+        drawn = coupled_pairs(factors, around, 2000, rng).stored.mean(1)
+        between_kinds[growth] = np.mean(np.abs(drawn - 10) < 6)
+        # Staying cells of the earlier time are the first half.
+        late[growth] = np.mean(stay(factors, around, 2000, rng).stored[:1000].mean(1) > 10)
+    assert between_kinds[None] == pytest.approx(0.25, abs=0.03)
+    assert between_kinds[0.1] < 0.02
+    assert late[None] == pytest.approx(0.5, abs=0.01)
+    # The masses of both kinds are as the roots of a half and of three halves.
+    assert late[0.1] == pytest.approx(0.634, abs=0.04)
 
 
 def test_shares_go_to_the_way_that_is_right():
