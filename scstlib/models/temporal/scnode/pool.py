@@ -2,7 +2,8 @@
 
 A linear pool (Stone 1961, https://doi.org/10.1214/aoms/1177704873) draws each cell from one of
 several predictions, in fixed shares: those that predict left-out training times best, as
-:mod:`scstlib.models.shares` finds them.
+:mod:`scstlib.models.shares` finds them. They are drawn to a guess, the less the more the left-out
+times agree.
 
 Cells keep what is their own: values keep their residual, and counts are thinned for genes whose
 expected count falls, and receive Poisson counts for genes whose expected count rises. Zeros and
@@ -20,7 +21,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from scstlib.models.shares import TINY, Distances, distances, energies, shares_of_cells
+from scstlib.models.shares import (
+    TINY,
+    Distances,
+    distances,
+    energies,
+    shares_of_cells,
+    yielding_pull,
+)
 from scstlib.models.temporal.scnode.count_factors import CountFactors
 from scstlib.models.temporal.scnode.drift import DriftField, squared_w2
 from scstlib.models.temporal.scnode.flow_matching import DriftSettings, train_drift
@@ -40,8 +48,9 @@ from scstlib.preprocess.cells import log_values
 Factors = CountFactors | ValueFactors
 
 WAYS = ("cells as measured", "mean moved", "coupled pairs", "drift")
-# What the shares are drawn to: half of the cells stay, half move. In six real series no way alone
-# is as near the left-out times as cells of which half stay.
+# What the shares are drawn to, the less the more the left-out times agree on others: half of the
+# cells stay, half move. In six real series no way alone is as near the left-out times as cells of
+# which half stay.
 PRIOR = np.array([0.5, 0.25, 0.25, 0.0])
 MOST_LEFT_OUT = 6
 FOLD_CELLS = 200  # Of a time, when times are left out.
@@ -333,7 +342,8 @@ def choose_pool(
         np.log((row[f"place, {SMOOTHED}"] + TINY) / (row[f"place, {DRIFT}"] + TINY))
         for row in left_out
     ]
-    return Pool(shares_of_cells(parts, PRIOR), SMOOTHED if np.mean(gains) < 0 else DRIFT, left_out)
+    shares = shares_of_cells(parts, PRIOR, yielding_pull(parts, PRIOR))
+    return Pool(shares, SMOOTHED if np.mean(gains) < 0 else DRIFT, left_out)
 
 
 class _Fold:

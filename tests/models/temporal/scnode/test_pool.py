@@ -9,7 +9,7 @@ from anndata import AnnData
 
 from scstlib.metrics.expression import energy_distance
 from scstlib.models import ScNODE, load
-from scstlib.models.shares import shares_of_cells
+from scstlib.models.shares import PULL, Distances, shares_of_cells, yielding_pull
 from scstlib.models.temporal import CopyNearest, InterpolatedMean
 from scstlib.models.temporal.cells import measured_cells
 from scstlib.models.temporal.scnode.pool import (
@@ -167,6 +167,25 @@ def test_shares_go_to_the_way_that_is_right():
     to_measured = np.array([5.0, 5.0, 5.0, 0.0])
     among = np.abs(np.subtract.outer(to_measured, to_measured))
     assert shares_of_cells([(to_measured, among, 0.0)], PRIOR)[3] > 0.9
+
+
+def apart(*places: float) -> Distances:
+    """Distances in one dimension: ways that put all cells at a place, measured cells at 0."""
+    to_measured = np.abs(np.array(places))
+    return to_measured, np.abs(np.subtract.outer(places, places)), 0.0
+
+
+def test_the_guess_yields_where_left_out_times_agree_and_stands_where_they_do_not():
+    drift_is_best = apart(5.0, 5.1, 5.2, 4.0)
+    one, agreed = [drift_is_best], [drift_is_best, apart(6.0, 6.1, 6.2, 5.0), drift_is_best]
+    split = [drift_is_best, apart(4.0, 5.1, 5.2, 5.0), apart(5.0, 4.0, 5.2, 5.1)]
+    assert yielding_pull(one, PRIOR) == yielding_pull(split, PRIOR) == PULL
+    assert yielding_pull(agreed, PRIOR) < 0.2 * PULL
+    shares = {
+        name: shares_of_cells(parts, PRIOR, yielding_pull(parts, PRIOR))[3]
+        for name, parts in {"one": one, "agreed": agreed, "split": split}.items()
+    }
+    assert shares["agreed"] > 0.8 > 0.5 > max(shares["one"], shares["split"])
 
 
 def test_shares_of_equal_ways_are_the_prior():
