@@ -167,7 +167,8 @@ def _values(
     ordered = sampled[:, list(measured.genes)]
     values = ordered.X if true else ordered.layers.get("log1p_cp10k", ordered.X)
     dense = np.asarray(values.toarray() if issparse(values) else values, dtype=np.float64)
-    return log_values(dense) if true else dense
+    # Values below 0, which models of values predict here and there, are counts below 0.
+    return log_values(np.maximum(dense, 0)) if true else dense
 
 
 def median_table(scores: pd.DataFrame) -> pd.DataFrame:

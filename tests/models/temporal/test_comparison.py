@@ -70,13 +70,13 @@ def test_a_model_that_saw_the_test_cells_is_refused(moving: AnnData):
 def test_the_reference_says_which_quantity_is_compared():
     """Half of the measurements of a cell give 0, half 200: its expression is 100."""
     rng = np.random.default_rng(0)
-    genes = np.array([[0.0, 10_000.0], [200.0, 9_800.0]])
+    genes = np.array([[0.0, 10_000.0, 0.0], [200.0, 9_800.0, 0.0]])
     obs = pd.DataFrame({"time": np.repeat([0.0, 1.0, 2.0], 200)})
     obs.index = "cell" + obs.index.astype(str)
     cells = AnnData(genes[rng.integers(2, size=600)].astype(np.float32), obs=obs)
     split = hold_out_times(cells, test=1.0)
     truth = split.test.copy()
-    truth.X = np.full_like(truth.X, [100.0, 9_900.0])
+    truth.X = np.full_like(truth.X, [100.0, 9_900.0, 0.0])
     truth.uns["value_kind"] = "expected counts"
     asked = {}
 
@@ -88,7 +88,7 @@ def test_the_reference_says_which_quantity_is_compared():
         def sample(self, times, n_cells, seed=0, noise=True) -> AnnData:
             asked["noise"] = noise
             obs = pd.DataFrame({"time": np.repeat(times, n_cells)}).rename(index=str)
-            x = np.tile([100.0, 9_900.0], (n_cells, 1))
+            x = np.tile([100.0, 9_900.0, -2.0], (n_cells, 1))  # Values may fall below 0.
             layer = np.tile(np.log1p(genes).mean(0), (n_cells, 1))
             return AnnData(x, obs=obs, layers={"log1p_cp10k": layer})
 
