@@ -97,10 +97,9 @@ def score(
 
 def ratios(frame: pd.DataFrame, metric: str, kind: str) -> pd.DataFrame:
     """Score over that of the best simple method; a row for each set and time, a column a method."""
-    order = list(dict.fromkeys(frame["row"]))
-    values = frame[frame["kind"] == kind].pivot(
-        index=["set", "time"], columns="row", values=metric
-    )[order]
+    own = frame[frame["kind"] == kind]
+    order = list(dict.fromkeys(own["row"]))
+    values = own.pivot(index=["set", "time"], columns="row", values=metric)[order]
     return values.div(values[list(SIMPLE)].min(axis=1), axis=0)
 
 
@@ -108,7 +107,7 @@ def summary(rows: list[Score]) -> list[Score]:
     """Medians of the ratios over tasks, with bootstrap intervals."""
     frame, found = pd.DataFrame(rows), []
     rng = np.random.default_rng(0)
-    for metric, kind in product(("place", "likeness"), ("inner", "outer")):
+    for metric, kind in product(("place", "likeness"), frame["kind"].unique()):
         for row, column in ratios(frame, metric, kind).items():
             ratio = column.dropna().to_numpy()
             drawn = np.median(rng.choice(ratio, (BOOTSTRAPS, len(ratio))), axis=1)
@@ -129,7 +128,7 @@ def table(rows: list[Score]) -> str:
     frame = pd.DataFrame(rows)
     kept = pd.DataFrame(summary(rows))
     text = [markdown(list(kept.columns), kept.to_numpy())]
-    for metric, kind in product(("place", "likeness"), ("inner", "outer")):
+    for metric, kind in product(("place", "likeness"), frame["kind"].unique()):
         ratio = np.log(ratios(frame, metric, kind))
         means = np.exp(ratio.groupby(level="set", sort=False).mean()).T
         shown = [[row, *values] for row, values in means.iterrows()]

@@ -58,7 +58,6 @@ from scstlib.models.temporal.scnode.latent_cells import (
     LatentCells,
     StartCells,
     as_cells,
-    draw_rows,
     expected_cells,
     population_at,
     same_share,
@@ -73,12 +72,12 @@ from scstlib.models.temporal.scnode.pool import (
     WAYS,
     Pool,
     Side,
+    Smoothed,
     between,
     carried,
     choose_pool,
     device_of,
     pooled,
-    smoothed,
     smoothed_cells,
 )
 from scstlib.models.temporal.scnode.published_network import ACTIVATIONS
@@ -460,8 +459,8 @@ class ScNODE(FittedOnCells[LatentCells]):
             holds expected counts of cells of median depth, for log expression, and
             ``layers["log1p_cp10k"]`` mean log values of measured cells. "depth": the same for
             cells that differ in depth as measured ones do. Where :meth:`report` says that
-            smoothed cells are used, both give these, and at a measured time True gives its
-            measured cells.
+            smoothed cells are used, both give these. At a measured time True gives its measured
+            cells.
 
         Returns
         -------
@@ -550,16 +549,16 @@ class ScNODE(FittedOnCells[LatentCells]):
         """X, values and latent points of smoothed cells at one time."""
         cells, start = self._fitted(), self.start_
         assert start is not None
-        around = between(start, cells.times, time)
+        around, counts = between(start, cells.times, time), cells.depth is not None
         if around is None:
             last = start.at(cells.times[cells.times <= time][-1])[0]
-            still = smoothed(self._values(last).astype(np.float64))
-            values = still[draw_rows(len(still), n_cells, rng)]
+            drawn = Smoothed.of(last, counts).some(n_cells, rng)
         else:
-            before, after = self._values(around.left.stored), self._values(around.right.stored)
-            values = smoothed_cells(before, after, around.weight, n_cells, rng)
-        values = values.astype(np.float32)
-        x = values if cells.depth is None else np.expm1(values) * (cells.depth / COUNTS_PER_CELL)
+            drawn = smoothed_cells(around, counts, n_cells, rng)
+        values = x = drawn.values.astype(np.float32)
+        if cells.depth is not None:
+            share = np.expm1(drawn.expression) / COUNTS_PER_CELL
+            x = (share * (cells.depth / share.sum(1, keepdims=True))).astype(np.float32)
         return x, values, self.factors_.encode(self._tensor(x)).cpu().numpy()
 
     def _values(self, stored: np.ndarray) -> np.ndarray:

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
 import torch
@@ -245,31 +245,51 @@ def coupled_pairs(factors: Factors, around: Between, n: int, rng: np.random.Gene
 WITHOUT_DRIFT = (stay, mean_moved, coupled_pairs)  # In the order of ``WAYS``.
 
 
-def smoothed_cells(
-    left: np.ndarray, right: np.ndarray, weight: float, n: int, rng: np.random.Generator
-) -> np.ndarray:
-    """Return values (n, genes) on the lines between coupled cells that were smoothed before.
+@dataclass(frozen=True)
+class Smoothed:
+    """Cells that are smoothed over near cells of their time.
 
-    Parameters
+    Attributes
     ----------
-    left, right : numpy.ndarray, shapes (n_left, genes) and (n_right, genes)
-        Values of the cells of both times.
+    values : numpy.ndarray, shape (n, genes)
+        Halfway from each cell to the mean of its nearest cells, itself among them.
+    expression : numpy.ndarray, shape (n, genes)
+        Of counts their log expression, which keeps no noise of the cell: log1p of the mean share
+        of the nearest cells, per 10,000. Else ``values``.
     """
-    before, after = (smoothed(values.astype(np.float64)) for values in (left, right))
-    plan = coupling(before, after)
+
+    values: np.ndarray
+    expression: np.ndarray
+
+    @classmethod
+    def of(cls, stored: np.ndarray, counts: bool) -> Self:
+        """Smooth cells, ``stored`` of shape (n, genes)."""
+        from sklearn.neighbors import NearestNeighbors
+
+        values = (log_values(stored) if counts else stored).astype(np.float64)
+        k = min(NEAR, len(values))
+        near = NearestNeighbors(n_neighbors=k).fit(values).kneighbors_graph(values) / k
+        half = (1 - HALF) * values + HALF * (near @ values)
+        if not counts:
+            return cls(half, half)
+        return cls(half, log_values(near @ (stored / stored.sum(1, keepdims=True))))
+
+    def some(self, n: int, rng: np.random.Generator) -> Smoothed:
+        """Draw n cells, each as often as any other up to one."""
+        rows = draw_rows(len(self.values), n, rng)
+        return Smoothed(self.values[rows], self.expression[rows])
+
+
+def smoothed_cells(around: Between, counts: bool, n: int, rng: np.random.Generator) -> Smoothed:
+    """Return n cells on the lines between coupled cells that were smoothed before."""
+    before, after = (Smoothed.of(side.stored, counts) for side in (around.left, around.right))
+    plan = coupling(before.values, after.values)
     drawn = rng.choice(plan.size, n, p=plan.ravel() / plan.sum())
     rows = np.unravel_index(drawn, plan.shape)
-    return _mix(before[rows[0]], after[rows[1]], weight)
-
-
-def smoothed(values: np.ndarray) -> np.ndarray:
-    """Return each of (n, genes) halfway to the mean of its nearest cells, itself among them."""
-    from sklearn.neighbors import NearestNeighbors
-
-    near = NearestNeighbors(n_neighbors=min(NEAR, len(values))).fit(values)
-    rows = near.kneighbors(values, return_distance=False)
-    drawn: np.ndarray = (1 - HALF) * values + HALF * values[rows].mean(1)
-    return drawn
+    return Smoothed(
+        _mix(before.values[rows[0]], after.values[rows[1]], around.weight),
+        _mix(before.expression[rows[0]], after.expression[rows[1]], around.weight),
+    )
 
 
 def pooled(
@@ -388,8 +408,7 @@ class _Fold:
         """Expected populations, values (n, genes), of both kinds."""
         n, around = len(self.measured), self.around
         of_drift = self._of_drift(n, rng, noise="depth")
-        before, after = self._values(around.left.stored), self._values(around.right.stored)
-        smooth = smoothed_cells(before, after, around.weight, n, rng)
+        smooth = smoothed_cells(around, self.counts, n, rng).values
         return {DRIFT: of_drift, SMOOTHED: smooth}
 
     def _of_drift(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -23,6 +24,7 @@ from scstlib.models.temporal.scnode.pool import (
     thinned_and_raised,
 )
 from scstlib.models.temporal.scnode.value_factors import fit_value_factors
+from scstlib.preprocess.cells import log_values
 from tests.conftest import series
 
 SHORT = {"matching_steps": 60, "latent_dim": 3, "drift_hidden": (8, 8), "seed": 1}
@@ -167,6 +169,23 @@ def test_shares_go_to_the_way_that_is_right():
     to_measured = np.array([5.0, 5.0, 5.0, 0.0])
     among = np.abs(np.subtract.outer(to_measured, to_measured))
     assert shares_of_cells([(to_measured, among, 0.0)], PRIOR)[3] > 0.9
+
+
+def test_smoothed_cells_hold_both_quantities():
+    """Cells of three times, all alike in truth; the first genes have less than one count."""
+    rng, share = np.random.default_rng(0), np.geomspace(1, 300, 12)
+    share /= share.sum()
+    cells = series([0.0, 1.0, 2.0], 150, 12, True)
+    cells.X = rng.poisson(300 * share, cells.shape).astype(np.float32)
+    model = ScNODE(**SHORT).fit(cells)
+    model.pool_ = replace(model.pool_, expected=SMOOTHED)
+    for time in (0.5, 1.0, 3.0):
+        found = model.sample([time], 400, noise=False)
+        expressed = np.log1p(10_000 * found.X.mean(0) / found.X.sum(1).mean())
+        assert expressed == pytest.approx(np.log1p(10_000 * share), abs=0.5)
+        mean_log = found.layers["log1p_cp10k"].mean(0)
+        assert mean_log == pytest.approx(log_values(cells.X).mean(0), abs=0.5)
+        assert (expressed - mean_log)[:3].min() > 0.5
 
 
 def apart(*places: float) -> Distances:
