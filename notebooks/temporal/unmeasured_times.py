@@ -201,7 +201,7 @@ claim(
 #
 # No single way of predicting is best for all series. With a few times, even the best one cannot be known; but each inner *training* time can be left out in turn and predicted from the others. The default does so with four ways: cells of both neighbouring times
 # **as measured**; the same with their **mean moved**; cells that move towards their **partners** by optimal transport, each with
-# what is its own; and cells **drawn from the drift**. A mixture of them, a [linear pool](../../book/glossary.md#linear-pool), often beats each alone: where nobody knows how far the population has come, cells on both sides of the answer are nearer to it, on average, than cells on one side. The energy distance of a mixture is a quadratic function of the shares, so the best shares follow without search. With so few times they would follow chance, too, and are drawn to a fixed guess: half of the cells stay, half move. Of the de-noised populations, the better is taken.
+# what is its own; and cells **drawn from the drift**. A mixture of them, a [linear pool](../../book/glossary.md#linear-pool), often beats each alone: where nobody knows how far the population has come, cells on both sides of the answer are nearer to it, on average, than cells on one side. The energy distance of a mixture is a quadratic function of the shares, so the best shares follow without search. With so few times they would follow chance, too, and are drawn to a fixed guess, half of the cells stay and half move; the less, the more the left-out times agree on what is better. Of the de-noised populations, the better is taken.
 
 # %% tags=["hide-input"]
 report = models["semrau2017"][SCNODE][0].report()

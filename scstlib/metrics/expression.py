@@ -2,6 +2,10 @@
 
 Columns may be genes, principal components or any other coordinates, as long as both populations
 use the same; a value means nothing without the space, the scaling and the number of cells.
+
+Both have to hold one quantity: *log expression*, log1p of expected counts per 10,000, goes with
+noise-free truth; *mean log values*, means of log1p of measured counts per 10,000, go with measured
+cells. :mod:`scstlib.models.temporal.protocol` says where predicted cells hold which.
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 PULL = 0.3  # Of the guess, against the score of the best prediction.
+LEAST_PULL = 0.01  # Where left-out times agree; without any, equal ways would have no best shares.
 TINY = 1e-9
 
 #: Mean distances of the cells that one time lacks: of each prediction to the measured cells (k,),
@@ -90,11 +91,58 @@ def shares_of_cells(
     -------
     numpy.ndarray, shape (k,)
     """
+    linear, square = _relative(parts)
+    return best_shares(linear.mean(0), square.mean(0), guess, pull)
+
+
+def yielding_pull(parts: Sequence[Distances], guess: np.ndarray, most: float = PULL) -> float:
+    """Return how strongly shares are drawn to a guess, less where left-out times agree.
+
+    Each left-out time tells what the shares that the others choose, without a pull, gain over the
+    guess. The pull is ``most`` times the standard error of the mean gain divided by the mean, at
+    most ``most``: noise over signal, as in the ridge of Hoerl, Kennard and Baldwin 1975
+    (https://doi.org/10.1080/03610927508827232).
+
+    Parameters
+    ----------
+    parts, guess
+        As for :func:`shares_of_cells`.
+    most : float
+        The pull where nothing is gained on average, and with a single part.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from scstlib.models.shares import yielding_pull
+    >>> away = np.array([3.0, 1.0])  # One dimension: two predictions, measured cells at 0.
+    >>> part = (away, np.abs(np.subtract.outer(away, away)), 0.0)
+    >>> guess = np.array([1.0, 0.0])
+    >>> yielding_pull([part], guess), yielding_pull([part, part, part], guess)
+    (0.3, 0.01)
+    """
+    n = len(parts)
+    if n < 2:
+        return most
+    linear, square = _relative(parts)
+    gains = []
+    for left in range(n):
+        others = np.arange(n) != left
+        chosen = best_shares(linear[others].mean(0), square[others].mean(0), guess, LEAST_PULL)
+        guessed, found = (
+            linear[left] @ shares - shares @ square[left] @ shares for shares in (guess, chosen)
+        )
+        gains.append(guessed - found)
+    mean, error = float(np.mean(gains)), float(np.std(gains, ddof=1) / np.sqrt(n))
+    return most if mean <= error else max(most * error / mean, LEAST_PULL)
+
+
+def _relative(parts: Sequence[Distances]) -> tuple[np.ndarray, np.ndarray]:
+    """Linear and square terms, (n, k) and (n, k, k), in units of the best energy distance."""
     # No way is taken for better than measured cells can tell; cells all alike have no distance.
     best = [max(float(energies(*part).min()), 0.02 * float(part[0].mean()), TINY) for part in parts]
-    linear = np.mean([2 * part[0] / b for part, b in zip(parts, best, strict=True)], axis=0)
-    square = np.mean([part[1] / b for part, b in zip(parts, best, strict=True)], axis=0)
-    return best_shares(linear, square, guess, pull)
+    linear = np.array([2 * part[0] / b for part, b in zip(parts, best, strict=True)])
+    square = np.array([part[1] / b for part, b in zip(parts, best, strict=True)])
+    return linear, square
 
 
 def distances(predicted: Sequence[np.ndarray], measured: np.ndarray) -> Distances:

@@ -21,9 +21,38 @@ if TYPE_CHECKING:
 
 MAX_CELLS_IN_MEMORY = 10_000
 COUNTS_PER_CELL = 10_000.0
+EXPECTED_COUNTS = "expected counts"  # ``uns["value_kind"]`` where X holds no measured counts.
 SMALLEST_TARGET = 100.0  # Cells of which each sums to as much or more were normalised to it.
 NUMBER = r"-?[0-9]+(?:\.[0-9]+)?"
 LARGEST_Z_MEAN = 0.2  # z-scores of all cells have mean 0 in each gene, those of a part near it.
+
+
+def log_values(counts: np.ndarray) -> np.ndarray:
+    """Return log1p of counts per 10,000 of each cell.
+
+    Of measured counts their mean over many measurements of one cell is its *mean log value*; of
+    expected counts it is the cell's *log expression*, which is larger: the logarithm of a mean
+    lies above the mean of logarithms.
+
+    Parameters
+    ----------
+    counts : numpy.ndarray, shape (n_cells, n_genes)
+
+    Returns
+    -------
+    numpy.ndarray, shape (n_cells, n_genes)
+        0 for a cell without counts.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from scstlib.preprocess.cells import log_values
+    >>> log_values(np.array([[1.0, 3.0]])).round(2).tolist()
+    [[7.82, 8.92]]
+    """
+    totals = np.maximum(counts.sum(1, keepdims=True), 1e-9)
+    values: np.ndarray = np.log1p(counts * (COUNTS_PER_CELL / totals))
+    return values
 
 
 class ValueReader:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -11,6 +12,7 @@ from scstlib.caller import said_once
 from scstlib.leakage import check_evaluation
 from scstlib.models.temporal.cells import MeasuredCells, measured_cells
 from scstlib.models.temporal.protocol import CellSampler
+from scstlib.preprocess.cells import EXPECTED_COUNTS, log_values
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,14 +30,20 @@ def score_held_out_times(
     time_key: str = "time",
     n_repeats: int = 3,
     seed: int = 0,
-    noise: bool | Literal["depth"] = True,
+    noise: bool | Literal["depth"] | None = None,
 ) -> pd.DataFrame:
-    """Compare fitted models with the measured cells of times that they have not seen.
+    """Compare fitted models with the cells of times that they have not seen.
 
     The measured cells of a time are split into two random halves. Every model predicts as many
     cells as the first half has and is scored against the second; so is the first half itself,
     which is the floor that measured cells reach against measured cells. All rows of a table thus
     rest on the same number of cells, on which most of these metrics depend.
+
+    Of counts, what is compared follows the cells of ``test``. Measured cells are compared in
+    log1p of counts per 10,000, and so are predicted ones, in ``layers["log1p_cp10k"]``: without
+    noise these are *mean log values*. Noise-free truth, such as ``layers["true_mean"]`` of the
+    simulated organism in ``X`` under ``uns["value_kind"] = "expected counts"``, is compared in
+    *log expression*, log1p of ``X`` per 10,000, of predicted cells too.
 
     Parameters
     ----------
@@ -43,7 +51,8 @@ def score_held_out_times(
         One, or a sequence of them: several models of one name, such as one for each seed, are
         scored one by one.
     test : AnnData
-        Measured cells of the held-out times, in the unit that the models were fitted in.
+        Measured cells of the held-out times, in the unit that the models were fitted in, or their
+        expected counts.
     metrics : mapping of str to function
         Each takes predicted and measured cells, arrays (n, n_genes) and (m, n_genes), and returns
         a number.
@@ -51,8 +60,9 @@ def score_held_out_times(
         Number of random halves.
     seed : int
         Draws the halves, the same ones for any models, and the predicted cells.
-    noise : bool or "depth"
-        As for ``sample`` of the models; False scores the de-noised populations.
+    noise : bool or "depth", optional
+        As for ``sample`` of the models; False scores the de-noised populations. None: True for
+        measured cells, False for expected counts.
 
     Returns
     -------
@@ -93,7 +103,11 @@ def score_held_out_times(
     }
     for fitted in members.values():
         check_evaluation(fitted, test)
-    measured = measured_cells(test, time_key, min_times=1)
+    measured, true = measured_cells(test, time_key, min_times=1), _holds_truth(test)
+    if true:
+        measured = replace(measured, values=log_values(measured.values))
+    if noise is None:
+        noise = not true
     rng = np.random.default_rng(seed)
     rows = []
     with said_once():
@@ -102,7 +116,7 @@ def score_held_out_times(
                 cells = rng.permutation(measured.at(time))
                 half, reference = np.array_split(cells.astype(np.float64), 2)
                 for name, member, predicted in _predictions(
-                    members, half, measured, float(time), seed + repeat, noise
+                    members, half, measured, float(time), seed + repeat, noise, true
                 ):
                     for metric, function in metrics.items():
                         value = function(predicted, reference)
@@ -117,19 +131,27 @@ def _predictions(
     time: float,
     seed: int,
     noise: bool | Literal["depth"],
+    true: bool,
 ) -> list[tuple[str, int, np.ndarray]]:
     found = [(SPLIT_HALF, 0, half)]
     for name, members in models.items():
         for member, model in enumerate(members):
             sampled = model.sample([time], len(half), seed=seed, noise=noise)
-            found.append((name, member, _values(name, sampled, len(half), measured)))
+            found.append((name, member, _values(name, sampled, len(half), measured, true)))
     return found
 
 
-def _values(name: str, sampled: AnnData, n_cells: int, measured: MeasuredCells) -> np.ndarray:
+def _holds_truth(test: AnnData) -> bool:
+    return bool(test.uns.get("value_kind") == EXPECTED_COUNTS)
+
+
+def _values(
+    name: str, sampled: AnnData, n_cells: int, measured: MeasuredCells, true: bool
+) -> np.ndarray:
     """Values of the cells that a model returned, (n_cells, n_genes), genes as measured.
 
-    Raises ValueError if cells or genes are not those asked for, or counts come without their logs.
+    With ``true`` the log of X, else of counts the layer. Raises ValueError if cells or genes are
+    not those asked for, or no counts come where there are some to compare with.
     """
     from scipy.sparse import issparse
 
@@ -137,15 +159,16 @@ def _values(name: str, sampled: AnnData, n_cells: int, measured: MeasuredCells) 
         raise ValueError(f"{name} returned {sampled.n_obs} cells, asked for {n_cells}")
     if set(sampled.var_names) != set(measured.genes) or sampled.n_vars != len(measured.genes):
         raise ValueError(f"{name} was not fitted on the {len(measured.genes)} genes of the test")
-    if measured.depth is not None and "log1p_cp10k" not in sampled.layers:
+    if (true or measured.depth is not None) and "log1p_cp10k" not in sampled.layers:
         raise ValueError(
             f"the test cells are counts, and {name} returned no layers['log1p_cp10k'], log1p of"
             " counts per 10,000, in which they are compared"
         )
     ordered = sampled[:, list(measured.genes)]
-    values = ordered.layers.get("log1p_cp10k", ordered.X)
-    dense = values.toarray() if issparse(values) else values
-    return np.asarray(dense, dtype=np.float64)
+    values = ordered.X if true else ordered.layers.get("log1p_cp10k", ordered.X)
+    dense = np.asarray(values.toarray() if issparse(values) else values, dtype=np.float64)
+    # Values below 0, which models of values predict here and there, are counts below 0.
+    return log_values(np.maximum(dense, 0)) if true else dense
 
 
 def median_table(scores: pd.DataFrame) -> pd.DataFrame:

@@ -7,6 +7,13 @@ meets the latent-flow protocol too.
 
 Models work on *values*: for counts these are log1p of counts per 10,000, for anything else the
 numbers as they were given. :mod:`scstlib.preprocess.cells` makes the one from the other and back.
+
+Without noise, predicted counts answer two questions. ``X`` holds *expected counts*, and their log1p
+per 10,000 is *log expression*: what a cell expresses, to be compared with noise-free truth.
+``layers["log1p_cp10k"]`` holds *mean log values*: the mean of log1p of counts per 10,000 over
+measurements of such a cell, to be compared with measured cells. The second is the smaller one, the
+more so the fewer counts a gene has. :func:`scstlib.models.temporal.score_held_out_times` takes the
+one that its reference asks for.
 """
 
 from __future__ import annotations
@@ -60,7 +67,8 @@ class CellSampler(Protocol):
         -------
         AnnData, (len(times) * n_cells, n_genes)
             ``X`` in the unit of the input, time in ``obs[time_key]``; of counts
-            ``layers["log1p_cp10k"]`` holds log1p of counts per 10,000 as well.
+            ``layers["log1p_cp10k"]`` holds log1p of counts per 10,000 as well, without noise the
+            mean log values of measured cells.
 
         Raises
         ------

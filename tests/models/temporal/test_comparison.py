@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+import pandas as pd
 import pytest
 from anndata import AnnData
 from scipy.sparse import csr_matrix
@@ -64,6 +65,48 @@ def test_a_model_that_saw_the_test_cells_is_refused(moving: AnnData):
     leaky = CopyNearest().fit(moving)
     with pytest.raises(LeakageError, match="CopyNearest"):
         score_held_out_times({"leaky": [leaky]}, split.test, {"mean": mean_gap})
+
+
+def test_the_reference_says_which_quantity_is_compared():
+    """Half of the measurements of a cell give 0, half 200: its expression is 100."""
+    rng = np.random.default_rng(0)
+    genes = np.array([[0.0, 10_000.0, 0.0], [200.0, 9_800.0, 0.0]])
+    obs = pd.DataFrame({"time": np.repeat([0.0, 1.0, 2.0], 200)})
+    obs.index = "cell" + obs.index.astype(str)
+    cells = AnnData(genes[rng.integers(2, size=600)].astype(np.float32), obs=obs)
+    split = hold_out_times(cells, test=1.0)
+    truth = split.test.copy()
+    truth.X = np.full_like(truth.X, [100.0, 9_900.0, 0.0])
+    truth.uns["value_kind"] = "expected counts"
+    asked = {}
+
+    class Knows:
+        """Returns the right expected counts and the right mean log values, or cells."""
+
+        fitted_on_ = CopyNearest().fit(split.train).fitted_on_
+
+        def sample(self, times, n_cells, seed=0, noise=True) -> AnnData:
+            asked["noise"] = noise
+            obs = pd.DataFrame({"time": np.repeat(times, n_cells)}).rename(index=str)
+            x = np.tile([100.0, 9_900.0, -2.0], (n_cells, 1))  # Values may fall below 0.
+            layer = np.tile(np.log1p(genes).mean(0), (n_cells, 1))
+            return AnnData(x, obs=obs, layers={"log1p_cp10k": layer})
+
+    def off(x: np.ndarray, y: np.ndarray) -> float:
+        return float(np.abs(x.mean(0) - y.mean(0)).max())
+
+    def score(test: AnnData, **how: object) -> float:
+        found = score_held_out_times({"it": Knows()}, test, {"off": off}, **how)
+        return float(median_table(found).loc["it"].iloc[0])
+
+    assert score(truth) == pytest.approx(0, abs=1e-5)
+    assert asked["noise"] is False
+    assert score(split.test, noise=False) < 0.5  # The halves have chance numbers of zeros.
+    assert np.log(101) - np.log1p(genes[:, 0]).mean() > 1.9  # What the wrong one is off by.
+    score(split.test)
+    assert asked["noise"] is True
+    del truth.uns["value_kind"]
+    assert score(truth) > 1.9
 
 
 class Returns:

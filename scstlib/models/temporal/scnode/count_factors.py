@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -84,17 +85,16 @@ class CountFactors:
 
         With ``totals`` (n,) it is the mean for cells of those totals, without over all depths.
         """
-        knots = torch.linspace(LOWEST_LOG_RATE, HIGHEST_LOG_RATE, KNOTS, dtype=torch.float64)
+        between = (HIGHEST_LOG_RATE - LOWEST_LOG_RATE) / (KNOTS - 1)
         share = self.log_share(points).clamp(min=LOWEST_LOG_RATE)
-        place = ((share - LOWEST_LOG_RATE) / float(knots[1] - knots[0])).clamp(max=KNOTS - 1.001)
+        place = ((share - LOWEST_LOG_RATE) / between).clamp(max=KNOTS - 1.001)
         left = place.long()
         weight = place - left
 
         def read(table: Tensor) -> Tensor:
             return torch.lerp(table.gather(0, left), table.gather(0, left + 1), weight)
 
-        depths = _quantiles(self.totals, 8)
-        tables = [_expected_log(knots, self.dispersion, float(depth)) for depth in depths]
+        depths, tables = self._expected_at_depths
         if totals is None:
             return read(torch.stack(tables).mean(0).to(share))
         nearest = torch.searchsorted((depths[1:] * depths[:-1]).sqrt(), totals.to(depths))
@@ -105,6 +105,13 @@ class CountFactors:
             low, high = (table.to(share).gather(0, left_rows + step) for step in (0, 1))
             values[rows] = torch.lerp(low, high, weight[rows])
         return values
+
+    @cached_property
+    def _expected_at_depths(self) -> tuple[Tensor, list[Tensor]]:
+        """Depths, and at each of them the expected values (knots, genes): most of the cost."""
+        knots = torch.linspace(LOWEST_LOG_RATE, HIGHEST_LOG_RATE, KNOTS, dtype=torch.float64)
+        depths = _quantiles(self.totals, 8)
+        return depths, [_expected_log(knots, self.dispersion, float(depth)) for depth in depths]
 
     def draw_totals(self, n: int, generator: torch.Generator) -> Tensor:
         """Draw total counts of n cells, (n,), from those of the training cells."""

@@ -17,6 +17,7 @@ backwards, more of those that are nearer; beyond the last it moves cells of the 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -57,7 +58,6 @@ from scstlib.models.temporal.scnode.latent_cells import (
     LatentCells,
     StartCells,
     as_cells,
-    draw_rows,
     expected_cells,
     population_at,
     same_share,
@@ -72,13 +72,12 @@ from scstlib.models.temporal.scnode.pool import (
     WAYS,
     Pool,
     Side,
+    Smoothed,
     between,
     carried,
     choose_pool,
     device_of,
-    log_values,
     pooled,
-    smoothed,
     smoothed_cells,
 )
 from scstlib.models.temporal.scnode.published_network import ACTIVATIONS
@@ -89,6 +88,7 @@ from scstlib.preprocess.cells import (
     MAX_CELLS_IN_MEMORY,
     CellReader,
     ValueReader,
+    log_values,
 )
 from scstlib.training import launch, resolve_device
 
@@ -126,7 +126,8 @@ class ScNODE(FittedOnCells[LatentCells]):
     growth : float, optional
         None: every cell keeps its mass between two times. A number: cells of the earlier time have
         the masses of :func:`scstlib.models.temporal.transport.grow`, the freer the smaller it is;
-        for fates that grow at different rates.
+        for fates that grow at different rates. Start cells of the drift are drawn alike, other
+        cells of combined predictions as often as they have mass at the requested time.
     damping : float or "auto", optional
         Beyond the last training time the drift decays by ``exp(-elapsed / damping)``, in mean
         intervals of the training times; 0: it stands still; None: it does not decay. "auto":
@@ -407,6 +408,7 @@ class ScNODE(FittedOnCells[LatentCells]):
             self.drift_settings,
             lambda times: ModelTime(self.time_points or times, self.time),
             self.max_step,
+            self.growth,
         )
 
     def _encode(self, reader: ValueReader) -> np.ndarray:
@@ -454,10 +456,11 @@ class ScNODE(FittedOnCells[LatentCells]):
             Draws start cells, depths and counts.
         noise : bool or "depth"
             True: cells as they would be measured. False: the de-noised population; of counts, X
-            is the expected count of a cell of median depth and ``layers["log1p_cp10k"]`` the
-            expected log value of a measured cell. "depth": the same for cells that differ in
-            depth as measured ones do. Where :meth:`report` says that smoothed cells are used,
-            both give these, and at a measured time True gives its measured cells.
+            holds expected counts of cells of median depth, for log expression, and
+            ``layers["log1p_cp10k"]`` mean log values of measured cells. "depth": the same for
+            cells that differ in depth as measured ones do. Where :meth:`report` says that
+            smoothed cells are used, both give these. At a measured time True gives its measured
+            cells.
 
         Returns
         -------
@@ -515,7 +518,7 @@ class ScNODE(FittedOnCells[LatentCells]):
                 return self._smoothed(time, n_cells, rng)
             latent = self._population(time, n_cells, rng)
             return *expected_cells(self.factors_, cells, latent, noise, generator), latent
-        around = between(start, cells.times, time)
+        around = between(start, cells.times, time, self.growth)
         if around is None:
             last = cells.times[cells.times <= time][-1]
             side = Side(*start.at(last)).some(n_cells, rng)
@@ -546,16 +549,16 @@ class ScNODE(FittedOnCells[LatentCells]):
         """X, values and latent points of smoothed cells at one time."""
         cells, start = self._fitted(), self.start_
         assert start is not None
-        around = between(start, cells.times, time)
+        around, counts = between(start, cells.times, time), cells.depth is not None
         if around is None:
             last = start.at(cells.times[cells.times <= time][-1])[0]
-            still = smoothed(self._values(last).astype(np.float64))
-            values = still[draw_rows(len(still), n_cells, rng)]
+            drawn = Smoothed.of(last, counts).some(n_cells, rng)
         else:
-            before, after = self._values(around.left.stored), self._values(around.right.stored)
-            values = smoothed_cells(before, after, around.weight, n_cells, rng)
-        values = values.astype(np.float32)
-        x = values if cells.depth is None else np.expm1(values) * (cells.depth / COUNTS_PER_CELL)
+            drawn = smoothed_cells(around, counts, n_cells, rng)
+        values = x = drawn.values.astype(np.float32)
+        if cells.depth is not None:
+            share = np.expm1(drawn.expression) / COUNTS_PER_CELL
+            x = (share * (cells.depth / share.sum(1, keepdims=True))).astype(np.float32)
         return x, values, self.factors_.encode(self._tensor(x)).cpu().numpy()
 
     def _values(self, stored: np.ndarray) -> np.ndarray:
@@ -614,7 +617,7 @@ class ScNODE(FittedOnCells[LatentCells]):
 
     def _learned(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
         learned, tensors = super()._learned()
-        factors = vars(self.factors_)
+        factors = {each.name: getattr(self.factors_, each.name) for each in fields(self.factors_)}
         arrays = {name: value for name, value in factors.items() if isinstance(value, Tensor)}
         learned["factors"] = {n: value for n, value in factors.items() if n not in arrays}
         learned["damping"] = self.field_.damping

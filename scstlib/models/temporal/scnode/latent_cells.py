@@ -13,7 +13,7 @@ from scstlib.models.temporal.cells import CellFormat, check_validation_time
 from scstlib.models.temporal.scnode.count_factors import CountFactors
 from scstlib.models.temporal.scnode.drift import DriftField
 from scstlib.models.temporal.scnode.value_factors import ValueFactors
-from scstlib.preprocess.cells import COUNTS_PER_CELL, CellReader
+from scstlib.preprocess.cells import COUNTS_PER_CELL, EXPECTED_COUNTS, CellReader
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -262,5 +262,5 @@ def as_cells(
     frame = {"obs": obs, "var": pd.DataFrame(index=list(cells.genes)), "obsm": {"latent": latent}}
     if cells.depth is None:
         return AnnData(x, **frame)
-    kind = "counts" if drawn else "expected counts"
+    kind = "counts" if drawn else EXPECTED_COUNTS
     return AnnData(x, layers={"log1p_cp10k": values}, uns={"value_kind": kind}, **frame)

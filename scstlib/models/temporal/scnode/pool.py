@@ -2,7 +2,8 @@
 
 A linear pool (Stone 1961, https://doi.org/10.1214/aoms/1177704873) draws each cell from one of
 several predictions, in fixed shares: those that predict left-out training times best, as
-:mod:`scstlib.models.shares` finds them.
+:mod:`scstlib.models.shares` finds them. They are drawn to a guess, the less the more the left-out
+times agree.
 
 Cells keep what is their own: values keep their residual, and counts are thinned for genes whose
 expected count falls, and receive Poisson counts for genes whose expected count rises. Zeros and
@@ -13,13 +14,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from functools import cached_property
+from typing import Literal, Self
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from scstlib.models.shares import TINY, Distances, distances, energies, shares_of_cells
+from scstlib.models.shares import (
+    TINY,
+    Distances,
+    distances,
+    energies,
+    shares_of_cells,
+    yielding_pull,
+)
 from scstlib.models.temporal.scnode.count_factors import CountFactors
 from scstlib.models.temporal.scnode.drift import DriftField, squared_w2
 from scstlib.models.temporal.scnode.flow_matching import DriftSettings, train_drift
@@ -33,14 +42,15 @@ from scstlib.models.temporal.scnode.latent_cells import (
 from scstlib.models.temporal.scnode.model_time import ModelTime
 from scstlib.models.temporal.scnode.transport_curves import couple_times
 from scstlib.models.temporal.scnode.value_factors import ValueFactors, principal_axes
-from scstlib.models.temporal.transport import coupling
-from scstlib.preprocess.cells import COUNTS_PER_CELL
+from scstlib.models.temporal.transport import coupling, grow
+from scstlib.preprocess.cells import log_values
 
 Factors = CountFactors | ValueFactors
 
 WAYS = ("cells as measured", "mean moved", "coupled pairs", "drift")
-# What the shares are drawn to: half of the cells stay, half move. In six real series no way alone
-# is as near the left-out times as cells of which half stay.
+# What the shares are drawn to, the less the more the left-out times agree on others: half of the
+# cells stay, half move. In six real series no way alone is as near the left-out times as cells of
+# which half stay.
 PRIOR = np.array([0.5, 0.25, 0.25, 0.0])
 MOST_LEFT_OUT = 6
 FOLD_CELLS = 200  # Of a time, when times are left out.
@@ -102,33 +112,49 @@ class Between:
     weight : float
         0 at the earlier time, 1 at the later.
     time : float
+    growth : float or None
+        As for ``ScNODE``.
     """
 
     left: Side
     right: Side
     weight: float
     time: float
+    growth: float | None = None
+
+    @cached_property
+    def plan(self) -> np.ndarray:
+        """Coupling (n_left, n_right) by optimal transport, with the masses at the time.
+
+        With growth, the mass of a pair changes at a constant rate.
+        """
+        start, end = (side.points.astype(float) for side in (self.left, self.right))
+        if self.growth is None:
+            return coupling(start, end)
+        grown = grow(start, end, self.growth)
+        return coupling(start, end, grown) * grown[:, None] ** (self.weight - 1)
+
+    def pairs(self, n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Draw n pairs of coupled cells: rows of the earlier time and of the later."""
+        drawn = rng.choice(self.plan.size, n, p=self.plan.ravel() / self.plan.sum())
+        left, right = np.unravel_index(drawn, self.plan.shape)
+        return left, right
 
     def n_right(self, n: int, rng: np.random.Generator) -> int:
         """Of n cells, how many come from the later time."""
         return int(n * self.weight + rng.random())
 
 
-def between(start: StartCells, times: np.ndarray, time: float) -> Between | None:
+def between(
+    start: StartCells, times: np.ndarray, time: float, growth: float | None = None
+) -> Between | None:
     """Return the cells around ``time``; None at a measured time and beyond the last."""
     after = int(np.searchsorted(times, time, side="right"))
     if after == len(times) or times[after - 1] == time:
         return None
     left, right = times[after - 1], times[after]
     weight = float((time - left) / (right - left))
-    return Between(Side(*start.at(left)), Side(*start.at(right)), weight, float(time))
-
-
-def log_values(counts: np.ndarray) -> np.ndarray:
-    """Return log1p of counts per 10,000, (n, genes)."""
-    totals = np.maximum(counts.sum(1, keepdims=True), 1)
-    values: np.ndarray = np.log1p(counts * (COUNTS_PER_CELL / totals))
-    return values
+    return Between(Side(*start.at(left)), Side(*start.at(right)), weight, float(time), growth)
 
 
 def carried(
@@ -175,6 +201,10 @@ def thinned_and_raised(
 def stay(factors: Factors, around: Between, n: int, rng: np.random.Generator) -> Side:
     """Cells of both times as they were measured, more of the nearer one."""
     n_right = around.n_right(n, rng)
+    if around.growth is not None:
+        before, after = around.pairs(n, rng)
+        parts = (around.left, before[n_right:]), (around.right, after[:n_right])
+        return joined([Side(side.stored[rows], side.points[rows]) for side, rows in parts])
     return joined([around.left.some(n - n_right, rng), around.right.some(n_right, rng)])
 
 
@@ -202,9 +232,7 @@ def mean_moved(factors: Factors, around: Between, n: int, rng: np.random.Generat
 
 def coupled_pairs(factors: Factors, around: Between, n: int, rng: np.random.Generator) -> Side:
     """Cells of both times moved along straight lines to their partners by optimal transport."""
-    plan = coupling(around.left.points.astype(float), around.right.points.astype(float))
-    drawn = rng.choice(plan.size, n, p=plan.ravel() / plan.sum())
-    rows = np.unravel_index(drawn, plan.shape)
+    rows = around.pairs(n, rng)
     goal = _mix(around.left.points[rows[0]], around.right.points[rows[1]], around.weight)
     later = np.arange(n) < around.n_right(n, rng)
     stored = np.empty((n, around.left.stored.shape[1]), dtype=np.float32)
@@ -217,31 +245,51 @@ def coupled_pairs(factors: Factors, around: Between, n: int, rng: np.random.Gene
 WITHOUT_DRIFT = (stay, mean_moved, coupled_pairs)  # In the order of ``WAYS``.
 
 
-def smoothed_cells(
-    left: np.ndarray, right: np.ndarray, weight: float, n: int, rng: np.random.Generator
-) -> np.ndarray:
-    """Return values (n, genes) on the lines between coupled cells that were smoothed before.
+@dataclass(frozen=True)
+class Smoothed:
+    """Cells that are smoothed over near cells of their time.
 
-    Parameters
+    Attributes
     ----------
-    left, right : numpy.ndarray, shapes (n_left, genes) and (n_right, genes)
-        Values of the cells of both times.
+    values : numpy.ndarray, shape (n, genes)
+        Halfway from each cell to the mean of its nearest cells, itself among them.
+    expression : numpy.ndarray, shape (n, genes)
+        Of counts their log expression, which keeps no noise of the cell: log1p of the mean share
+        of the nearest cells, per 10,000. Else ``values``.
     """
-    before, after = (smoothed(values.astype(np.float64)) for values in (left, right))
-    plan = coupling(before, after)
+
+    values: np.ndarray
+    expression: np.ndarray
+
+    @classmethod
+    def of(cls, stored: np.ndarray, counts: bool) -> Self:
+        """Smooth cells, ``stored`` of shape (n, genes)."""
+        from sklearn.neighbors import NearestNeighbors
+
+        values = (log_values(stored) if counts else stored).astype(np.float64)
+        k = min(NEAR, len(values))
+        near = NearestNeighbors(n_neighbors=k).fit(values).kneighbors_graph(values) / k
+        half = (1 - HALF) * values + HALF * (near @ values)
+        if not counts:
+            return cls(half, half)
+        return cls(half, log_values(near @ (stored / stored.sum(1, keepdims=True))))
+
+    def some(self, n: int, rng: np.random.Generator) -> Smoothed:
+        """Draw n cells, each as often as any other up to one."""
+        rows = draw_rows(len(self.values), n, rng)
+        return Smoothed(self.values[rows], self.expression[rows])
+
+
+def smoothed_cells(around: Between, counts: bool, n: int, rng: np.random.Generator) -> Smoothed:
+    """Return n cells on the lines between coupled cells that were smoothed before."""
+    before, after = (Smoothed.of(side.stored, counts) for side in (around.left, around.right))
+    plan = coupling(before.values, after.values)
     drawn = rng.choice(plan.size, n, p=plan.ravel() / plan.sum())
     rows = np.unravel_index(drawn, plan.shape)
-    return _mix(before[rows[0]], after[rows[1]], weight)
-
-
-def smoothed(values: np.ndarray) -> np.ndarray:
-    """Return each of (n, genes) halfway to the mean of its nearest cells, itself among them."""
-    from sklearn.neighbors import NearestNeighbors
-
-    near = NearestNeighbors(n_neighbors=min(NEAR, len(values))).fit(values)
-    rows = near.kneighbors(values, return_distance=False)
-    drawn: np.ndarray = (1 - HALF) * values + HALF * values[rows].mean(1)
-    return drawn
+    return Smoothed(
+        _mix(before.values[rows[0]], after.values[rows[1]], around.weight),
+        _mix(before.expression[rows[0]], after.expression[rows[1]], around.weight),
+    )
 
 
 def pooled(
@@ -274,6 +322,7 @@ def choose_pool(
     settings: DriftSettings,
     clock: Callable[[np.ndarray], ModelTime],
     max_step: float,
+    growth: float | None = None,
 ) -> Pool:
     """Choose the shares by leaving out one inner training time after the other.
 
@@ -283,6 +332,8 @@ def choose_pool(
         Of the drift; those without a time are trained in a third of its steps.
     clock : function
         Returns the model time of a series of measured times.
+    growth : float, optional
+        As for ``ScNODE``.
 
     Returns
     -------
@@ -300,7 +351,7 @@ def choose_pool(
     axes = _axes(stored if cells.depth is None else log_values(stored))
     parts, left_out = [], []
     for left in inner[chosen]:
-        part = _Fold(cells, small, factors, float(left), settings, clock, max_step)
+        part = _Fold(cells, small, factors, float(left), settings, clock, max_step, growth)
         found = part.distances(rng)
         parts.append(found)
         row = {f"energy, {way}": float(e) for way, e in zip(WAYS, energies(*found), strict=True)}
@@ -311,7 +362,8 @@ def choose_pool(
         np.log((row[f"place, {SMOOTHED}"] + TINY) / (row[f"place, {DRIFT}"] + TINY))
         for row in left_out
     ]
-    return Pool(shares_of_cells(parts, PRIOR), SMOOTHED if np.mean(gains) < 0 else DRIFT, left_out)
+    shares = shares_of_cells(parts, PRIOR, yielding_pull(parts, PRIOR))
+    return Pool(shares, SMOOTHED if np.mean(gains) < 0 else DRIFT, left_out)
 
 
 class _Fold:
@@ -326,15 +378,16 @@ class _Fold:
         settings: DriftSettings,
         clock: Callable[[np.ndarray], ModelTime],
         max_step: float,
+        growth: float | None,
     ) -> None:
         times = cells.times[cells.times != left_out]
         self.factors, self.counts = factors, cells.depth is not None
-        found = between(small, times, left_out)
+        found = between(small, times, left_out, growth)
         assert found is not None
         self.around, self.time = found, left_out
         self.measured = self._values(small.at(left_out)[0])
         coupled = couple_times(
-            [small.at(time)[1] for time in times], None, np.random.default_rng(settings.seed)
+            [small.at(time)[1] for time in times], growth, np.random.default_rng(settings.seed)
         )
         shorter = replace(settings, matching_steps=max(settings.matching_steps // SHORTER, 1))
         own_clock = clock(times)
@@ -355,8 +408,7 @@ class _Fold:
         """Expected populations, values (n, genes), of both kinds."""
         n, around = len(self.measured), self.around
         of_drift = self._of_drift(n, rng, noise="depth")
-        before, after = self._values(around.left.stored), self._values(around.right.stored)
-        smooth = smoothed_cells(before, after, around.weight, n, rng)
+        smooth = smoothed_cells(around, self.counts, n, rng).values
         return {DRIFT: of_drift, SMOOTHED: smooth}
 
     def _of_drift(

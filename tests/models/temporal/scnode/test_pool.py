@@ -1,22 +1,30 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from anndata import AnnData
 
 from scstlib.metrics.expression import energy_distance
 from scstlib.models import ScNODE, load
-from scstlib.models.shares import shares_of_cells
+from scstlib.models.shares import PULL, Distances, shares_of_cells, yielding_pull
 from scstlib.models.temporal import CopyNearest, InterpolatedMean
 from scstlib.models.temporal.cells import measured_cells
 from scstlib.models.temporal.scnode.pool import (
     PRIOR,
     SMOOTHED,
     WAYS,
+    Between,
+    Side,
+    coupled_pairs,
+    stay,
     thinned_and_raised,
 )
+from scstlib.models.temporal.scnode.value_factors import fit_value_factors
+from scstlib.preprocess.cells import log_values
 from tests.conftest import series
 
 SHORT = {"matching_steps": 60, "latent_dim": 3, "drift_hidden": (8, 8), "seed": 1}
@@ -135,11 +143,68 @@ def test_poisson_counts_that_are_thinned_or_raised_are_poisson():
     assert (moved[:, 2] == x[:, 2]).all()
 
 
+def test_with_growth_cells_that_become_more_are_drawn_more_often():
+    """Half of the cells are of a kind that becomes three quarters; none changes its kind."""
+    rng = np.random.default_rng(0)
+    kinds = [np.repeat([0.0, 20.0], n) for n in ((100, 100), (50, 150))]
+    sides = [(k[:, None] + rng.standard_normal((200, 3))).astype(np.float32) for k in kinds]
+    factors = fit_value_factors(torch.as_tensor(np.concatenate(sides)), 2, 1, seed=0)
+    left, right = (Side(x, factors.encode(torch.as_tensor(x)).numpy()) for x in sides)
+    late, between_kinds = {}, {}
+    for growth in (None, 0.1):
+        around = Between(left, right, weight=0.5, time=1.0, growth=growth)
+        drawn = coupled_pairs(factors, around, 2000, rng).stored.mean(1)
+        between_kinds[growth] = np.mean(np.abs(drawn - 10) < 6)
+        # Staying cells of the earlier time are the first half.
+        late[growth] = np.mean(stay(factors, around, 2000, rng).stored[:1000].mean(1) > 10)
+    assert between_kinds[None] == pytest.approx(0.25, abs=0.03)
+    assert between_kinds[0.1] < 0.02
+    assert late[None] == pytest.approx(0.5, abs=0.01)
+    # The masses of both kinds are as the roots of a half and of three halves.
+    assert late[0.1] == pytest.approx(0.634, abs=0.04)
+
+
 def test_shares_go_to_the_way_that_is_right():
     """One dimension: measured cells lie at 0; one way gives them, the others lie at 5."""
     to_measured = np.array([5.0, 5.0, 5.0, 0.0])
     among = np.abs(np.subtract.outer(to_measured, to_measured))
     assert shares_of_cells([(to_measured, among, 0.0)], PRIOR)[3] > 0.9
+
+
+def test_smoothed_cells_hold_both_quantities():
+    """Cells of three times, all alike in truth; the first genes have less than one count."""
+    rng, share = np.random.default_rng(0), np.geomspace(1, 300, 12)
+    share /= share.sum()
+    cells = series([0.0, 1.0, 2.0], 150, 12, True)
+    cells.X = rng.poisson(300 * share, cells.shape).astype(np.float32)
+    model = ScNODE(**SHORT).fit(cells)
+    model.pool_ = replace(model.pool_, expected=SMOOTHED)
+    for time in (0.5, 1.0, 3.0):
+        found = model.sample([time], 400, noise=False)
+        expressed = np.log1p(10_000 * found.X.mean(0) / found.X.sum(1).mean())
+        assert expressed == pytest.approx(np.log1p(10_000 * share), abs=0.5)
+        mean_log = found.layers["log1p_cp10k"].mean(0)
+        assert mean_log == pytest.approx(log_values(cells.X).mean(0), abs=0.5)
+        assert (expressed - mean_log)[:3].min() > 0.5
+
+
+def apart(*places: float) -> Distances:
+    """Distances in one dimension: ways that put all cells at a place, measured cells at 0."""
+    to_measured = np.abs(np.array(places))
+    return to_measured, np.abs(np.subtract.outer(places, places)), 0.0
+
+
+def test_the_guess_yields_where_left_out_times_agree_and_stands_where_they_do_not():
+    drift_is_best = apart(5.0, 5.1, 5.2, 4.0)
+    one, agreed = [drift_is_best], [drift_is_best, apart(6.0, 6.1, 6.2, 5.0), drift_is_best]
+    split = [drift_is_best, apart(4.0, 5.1, 5.2, 5.0), apart(5.0, 4.0, 5.2, 5.1)]
+    assert yielding_pull(one, PRIOR) == yielding_pull(split, PRIOR) == PULL
+    assert yielding_pull(agreed, PRIOR) < 0.2 * PULL
+    shares = {
+        name: shares_of_cells(parts, PRIOR, yielding_pull(parts, PRIOR))[3]
+        for name, parts in {"one": one, "agreed": agreed, "split": split}.items()
+    }
+    assert shares["agreed"] > 0.8 > 0.5 > max(shares["one"], shares["split"])
 
 
 def test_shares_of_equal_ways_are_the_prior():

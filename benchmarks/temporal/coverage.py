@@ -1,0 +1,123 @@
+"""How many measured means of genes the intervals of an ensemble hold, at held-out times.
+
+    python -m benchmarks.temporal.coverage [--sets NAME...] [--members N]
+
+Every second time of six real series from the third on, and the last sixth, are held out (the
+pattern ``hard`` of ``hold_out_times``; of four times only the last) and an ensemble of scNODE is
+fitted to the others, each member with another seed and on cells drawn anew. Intervals of 80% for
+the mean of each gene are as the members' spread gives them, and calibrated on training times that
+are left out in turn (``calibrate=True``). ``held`` is the share of genes whose measured mean lies
+in its interval, at inner times and beyond the last training time.
+
+Values are log1p of counts per 10,000, of qPCR the numbers as they are. Series of more genes are cut
+to the 500 that vary most in the training cells. A set that the output file has already is not run
+again.
+"""
+
+from __future__ import annotations
+
+import time
+import warnings
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+
+from benchmarks.results import Score, argument_parser, markdown, provenance, write
+from benchmarks.temporal.each_time import SETS, already
+from benchmarks.temporal.real_series import with_counts
+from benchmarks.timing import one_thread
+from scstlib.datasets import load
+from scstlib.models import ScNODE
+from scstlib.models.temporal import Ensemble
+from scstlib.models.temporal.cells import measured_cells
+from scstlib.preprocess.expression import SelectVariableGenes
+from scstlib.splits import hold_out_times
+
+LEVEL, MOST_GENES, MEMBERS, N_CELLS = 0.8, 500, 3, 300
+
+
+def means(cells: AnnData) -> pd.Series[float]:
+    """Mean value of each gene of predicted cells."""
+    layer = "log1p_cp10k" if "log1p_cp10k" in cells.layers else None
+    return cells.to_df(layer).mean()
+
+
+def score(name: str, adata: AnnData, members: int) -> list[Score]:
+    """Share of means held and half widths, one row a held-out time and kind of interval."""
+    if adata.obs["time"].nunique() < 5:  # Calibration takes three training times.
+        split = hold_out_times(adata, test=float(adata.obs["time"].max()))
+    else:
+        split = hold_out_times(adata, pattern="hard")
+    training, test = split.train, split.test
+    if adata.n_vars > MOST_GENES:
+        chosen = SelectVariableGenes(MOST_GENES, flavor="pearson_residuals").fit(training)
+        training, test = chosen.transform(training), chosen.transform(test)
+    training, test = with_counts(training), with_counts(test)
+    start = time.process_time()
+    ensemble = Ensemble(lambda n: ScNODE(seed=n), members, calibrate=True).fit(training)
+    seconds = time.process_time() - start
+    measured, last = measured_cells(test, "time", min_times=1), training.obs["time"].max()
+    rows: list[Score] = []
+    for calibrated in (False, True):
+        ensemble.calibrate = calibrated
+        found = ensemble.interval(
+            [float(t) for t in measured.times], means, level=LEVEL, n_cells=N_CELLS
+        )
+        for held_out, band in found.groupby("time"):
+            true = pd.Series(measured.at(held_out).mean(0), index=list(measured.genes))
+            true = true.loc[band["name"]].to_numpy()
+            inside = (true >= band["lower"]) & (true <= band["upper"])
+            half = (band["upper"] - band["lower"]) / 2
+            about: dict[str, Any] = {
+                "set": name,
+                "time": held_out,
+                "kind": "outer" if held_out > last else "inner",
+                "calibrated": calibrated,
+            }
+            rows.append(
+                about
+                | {
+                    "held": float(inside.mean()),
+                    "half_width": float(half.median()),
+                    "error": float(np.median(np.abs(true - band["mean"]))),
+                    "genes": len(band),
+                    "cpu_seconds": seconds,
+                }
+            )
+    return rows
+
+
+def summary(rows: list[Score]) -> list[Score]:
+    """Mean over the times of a set, then over sets; and how many sets lie in 70 to 90%."""
+    keys = ["calibrated", "kind"]
+    by_set = pd.DataFrame(rows).groupby([*keys, "set"], sort=False)["held"].mean()
+    return [
+        {"calibrated": bool(calibrated), "kind": kind, "held": float(held.mean()),
+         "lowest": float(held.min()), "highest": float(held.max()), "sets": len(held),
+         "sets_in_70_to_90": int(held.between(0.7, 0.9).sum())}
+        for (calibrated, kind), held in by_set.groupby(level=keys, sort=False)
+    ]  # fmt: skip
+
+
+def main() -> None:
+    parser = argument_parser(__file__, __doc__)
+    parser.add_argument("--sets", nargs="+", default=SETS, choices=SETS)
+    parser.add_argument("--members", type=int, default=MEMBERS)
+    arguments = parser.parse_args()
+    about = provenance("numpy", "scipy", "torch", "scikit-learn", "POT", level=LEVEL)
+    rows = already(arguments.output)
+    with one_thread(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "time .* lies .* beyond the last training time")
+        for name in arguments.sets:
+            if not any(row["set"] == name for row in rows):
+                rows += score(name, load(name), arguments.members)
+            write(arguments.output, {"provenance": about, "summary": summary(rows), "scores": rows})
+            print(f"{name}: done", flush=True)
+    frame = pd.DataFrame(summary(rows))
+    print(markdown(list(frame.columns), frame.to_numpy()))
+
+
+if __name__ == "__main__":
+    main()
