@@ -21,6 +21,7 @@ ROOMS = (
     "datasets",
     "experiments",
     "files",
+    "interop",
     "leakage",
     "metrics",
     "models",
