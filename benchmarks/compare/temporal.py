@@ -94,15 +94,18 @@ def task_of(data: str, seed: int, size: Profile) -> Series:
 
 def parts_of(data: str, cells: AnnData) -> dict[str, tuple[AnnData, AnnData]]:
     """Training cells and test cells of each split."""
-    found = {}
-    for name, times in held_out(data, np.unique(cells.obs["time"])).items():
-        split = hold_out_times(cells, test=times)
-        train, test = split.train, split.test
-        if cells.n_vars > MOST_GENES:
-            chosen = SelectVariableGenes(MOST_GENES, flavor="pearson_residuals").fit(train)
-            train, test = chosen.transform(train), chosen.transform(test)
-        found[name] = with_counts(train), with_counts(test)
-    return found
+    times = np.unique(cells.obs["time"])
+    return {name: part_of(cells, own) for name, own in held_out(data, times).items()}
+
+
+def part_of(cells: AnnData, times: list[float]) -> tuple[AnnData, AnnData]:
+    """Training cells and test cells, of the genes that vary most in the former."""
+    split = hold_out_times(cells, test=times)
+    train, test = split.train, split.test
+    if cells.n_vars > MOST_GENES:
+        chosen = SelectVariableGenes(MOST_GENES, flavor="pearson_residuals").fit(train)
+        train, test = chosen.transform(train), chosen.transform(test)
+    return with_counts(train), with_counts(test)
 
 
 def scores_of(train: AnnData, test: AnnData, models: dict[str, Any]) -> dict[str, dict[str, float]]:

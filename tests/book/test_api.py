@@ -22,6 +22,7 @@ ROOMS = (
     "datasets",
     "experiments",
     "files",
+    "interop",
     "leakage",
     "metrics",
     "models",

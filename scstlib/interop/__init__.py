@@ -1,0 +1,1 @@
+"""Models of this package inside other people's benchmarks, which are optional to install."""
