@@ -8,7 +8,7 @@ export TORCH PYTHON
 
 setup: ; @$(PYTHON) tools/setup.py
 book: setup ; @$(RUN) tools.build
-teach: setup ; @PYTHONPATH=book/_ext $(RUN) tools.teach
+teach: setup ; @PYTHONPATH=book/_ext $(RUN) tools.teach $(PAGES)
 pdf: book ; @$(RUN) tools.pdf
 test: setup ; @$(RUN) tools.test
 check: setup ; @$(RUN) tools.check

@@ -8,6 +8,7 @@ Outputs and figures come from the executed copies that ``make book`` made.
 
 from __future__ import annotations
 
+import argparse
 import base64
 import copy
 import json
@@ -23,11 +24,11 @@ import yaml
 from scst_book import contents, reading
 from scst_book.markdown import markdown as markdown_table
 from scst_book.portable import CODE, LINK
+from scst_book.syllabi import EXERCISE
 
-from tools import notebooks, slides, solutions
+from tools import execute, notebooks, slides, solutions
 
 ROOT = notebooks.ROOT
-EXERCISE = 8  # minutes that are planned for an exercise in class
 FOLDED = re.compile(
     r"<details>\s*<summary>(?P<head>.*?)</summary>(?P<text>.*?)</details>\n*", flags=re.DOTALL
 )
@@ -251,14 +252,31 @@ def with_outputs(notebook: dict[str, Any], executed: dict[str, Any] | None) -> d
     return made
 
 
+def run(names: list[str], root: Path = ROOT) -> list[str]:
+    """Run those of these pages that are not up to date; returns those that failed."""
+    stale = notebooks.refresh_keys(root)
+    return [name for name in names if name in stale and execute.run(name, root)]
+
+
 def main() -> int:
     """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "pages", nargs="*", help="run these first, such as temporal/neural_odes, for their figures"
+    )
+    pages = parser.parse_args().pages
+    strangers = [name for name in pages if name not in notebooks.names()]
+    if strangers:
+        print(f"make teach: there is no page {strangers[0]}: say part/name.", file=sys.stderr)
+        return 2
     started = time.monotonic()
+    if pages and run(pages):
+        return 1
     n_pages, missing = make()
     if missing:
         print(
-            f"make teach: {missing} of {n_pages} pages were not run, so that slides and instructor"
-            " notebooks lack their figures; run `make book` first."
+            f"make teach: {missing} of {n_pages} pages were not run, and their figures are missing;"
+            " `make book` runs all pages, `make teach PAGES=part/name` one."
         )
     print(f"make teach: {n_pages} pages, {time.monotonic() - started:.0f} s")
     print(ROOT / "_build" / "teach" / "index.html")
