@@ -4,10 +4,11 @@ RUN = .venv/bin/python -m
 export SCST_STARTED := $(shell date +%s)
 export TORCH PYTHON
 
-.PHONY: setup book pdf test check newest pairs clean
+.PHONY: setup book teach pdf test check newest pairs clean
 
 setup: ; @$(PYTHON) tools/setup.py
 book: setup ; @$(RUN) tools.build
+teach: setup ; @PYTHONPATH=book/_ext $(RUN) tools.teach $(PAGES)
 pdf: book ; @$(RUN) tools.pdf
 test: setup ; @$(RUN) tools.test
 check: setup ; @$(RUN) tools.check

@@ -19,7 +19,7 @@ from scstlib.datasets.cache import (
     mirror_folders,
     mirrored_path,
 )
-from scstlib.datasets.fetching import by_hand_message, fetch
+from scstlib.datasets.fetching import by_hand_message, copy_to, fetch
 from scstlib.datasets.manifests import Manifest, list_datasets, read_manifest
 
 DESCRIPTION = "Data sets of the book."
@@ -55,7 +55,13 @@ def add(commands: Any) -> None:
         description="Bring files here: from the cache, a mirror, or the internet.",
         example="$ scstlib data fetch semrau2017",
     )  # fmt: skip
-    fetching.add_argument("names", nargs="+", metavar="NAME")
+    fetching.add_argument("names", nargs="*", metavar="NAME")
+    fetching.add_argument(
+        "--all", action="store_true", help="all sets that are not fetched by hand"
+    )
+    fetching.add_argument(
+        "--to", metavar="DIR", help="copy them into DIR too, which SCST_MIRROR can then name"
+    )
     verify = add_command(
         own, "verify", _verify, summary="compare files in the cache with the manifests, by sha256",
         description="Compare the files in the cache with the manifests, by size and sha256.",
@@ -101,21 +107,33 @@ def _size(manifest: Manifest) -> str:
 
 def _fetch(options: argparse.Namespace) -> int:
     """Fetch sets, one after the other; the worst exit status counts."""
-    return max([_fetch_one(name, options.manifests) for name in options.names])
+    if bool(options.names) == options.all:
+        raise ValueError("no data set is named: give names, or --all instead of them")
+    names = list_datasets(options.manifests) if options.all else options.names
+    status = max([_fetch_one(name, options) for name in names])
+    if options.to:
+        print(f"elsewhere, let SCST_MIRROR name {Path(options.to).absolute()} or a copy of it")
+    return status
 
 
-def _fetch_one(name: str, manifests: str | None) -> int:
+def _fetch_one(name: str, options: argparse.Namespace) -> int:
     """Fetch one set and say where it is, or what stands in the way."""
-    manifest = read_manifest(name, manifests)
+    manifest = read_manifest(name, options.manifests)
+    if manifest.by_hand and options.all:
+        print(f"{name}: left out, it is fetched by hand (scstlib data fetch {name} says how)")
+        return 0
     if manifest.by_hand:
         print(by_hand_message(manifest))
-        return 0 if available(name, manifests) else 1
+        return 0 if available(name, options.manifests) else 1
     try:
-        paths = fetch(name, manifests)
+        paths = fetch(name, options.manifests)
+        if options.to:
+            copy_to(manifest, paths, Path(options.to))
     except (DataUnavailableError, ChecksumError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
-    print(f"{name}: {len(paths)} files, {_size(manifest)}, in {cache_folder() / name}")
+    folder = Path(options.to).absolute() if options.to else cache_folder()
+    print(f"{name}: {len(paths)} files, {_size(manifest)}, in {folder / name}")
     return 0
 
 

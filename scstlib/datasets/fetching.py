@@ -26,7 +26,7 @@ from scstlib.datasets.cache import (
     writing,
 )
 from scstlib.datasets.manifests import Manifest, RemoteFile, read_manifest
-from scstlib.writing import FULL, NOT_WRITABLE
+from scstlib.writing import FULL, NOT_WRITABLE, naming_the_folder, whole_file
 
 PARALLEL_DOWNLOADS = 8
 # Seconds to connect and to wait for the next bytes: short, so that no network is noticed soon.
@@ -103,6 +103,35 @@ def fetch(name: str, manifests: str | Path | None = None) -> dict[str, Path]:
         if missing:
             found.update(_from_network(manifest, missing))
     return {file.path: found[file.path] for file in manifest.files}
+
+
+def copy_to(manifest: Manifest, paths: dict[str, Path], folder: Path) -> None:
+    """Copy the fetched files of a data set to ``folder/NAME/file``, as a mirror is laid out.
+
+    A whole file that is there already stays, so that copying goes on where it was interrupted.
+
+    Parameters
+    ----------
+    manifest : Manifest
+        Of the set.
+    paths : dict of str to pathlib.Path
+        What :func:`fetch` returned: path in the manifest → file on disk.
+    folder : pathlib.Path
+        It is made.
+
+    Raises
+    ------
+    OSError
+        If the folder cannot be written or is full.
+    """
+    for file in manifest.files:
+        target = folder / manifest.name / file.path
+        if target.is_file() and target.stat().st_size == file.bytes:
+            continue
+        with naming_the_folder(target.parent, "let --to name another one"):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with whole_file(target) as temporary:
+                shutil.copyfile(paths[file.path], temporary)
 
 
 def _in_cache(

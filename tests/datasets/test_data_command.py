@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 
 from scstlib.__main__ import main as command
 
+ROOT = Path(__file__).resolve().parents[2]
 Toy = Callable[[dict[str, bytes]], None]
 FILES = {"one.txt": b"1" * 500, "two.txt": b"2"}
 
@@ -65,6 +67,52 @@ def test_fetch_verify_where(
     assert "two.txt: not here" in capsys.readouterr().out
     assert main(["fetch", "toy"]) == 1
     assert "cut short" in capsys.readouterr().err
+
+
+def test_all_sets_are_copied_into_a_folder_that_serves_as_a_mirror(
+    toy: Toy,
+    server: Any,
+    manifest_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    toy({"deep/one.txt": b"1" * 500, "two.txt": b"2"})
+    shutil.copy(ROOT / "data_manifests" / "scNODE.yml", manifest_folder)
+    stick = tmp_path / "stick"
+    assert main(["fetch", "--all", "--to", str(stick)]) == 0
+    shown = capsys.readouterr().out.splitlines()
+    assert shown[0].startswith("scNODE: left out")
+    assert shown[-1] == f"elsewhere, let SCST_MIRROR name {stick} or a copy of it"
+    assert sorted(p.relative_to(stick).as_posix() for p in stick.rglob("*") if p.is_file()) == [
+        "toy/deep/one.txt", "toy/two.txt",
+    ]  # fmt: skip
+    (stick / "toy" / "two.txt").write_bytes(b"")  # a copy that was cut short is made again
+    assert main(["fetch", "toy", "--to", str(stick)]) == 0
+    assert (stick / "toy" / "two.txt").read_bytes() == b"2"
+    server.content.clear()
+    monkeypatch.setenv("SCST_DATA", str(tmp_path / "elsewhere"))
+    monkeypatch.setenv("SCST_OFFLINE", "1")
+    assert main(["fetch", "toy"]) == 1
+    monkeypatch.setenv("SCST_MIRROR", str(stick))
+    assert main(["fetch", "toy"]) == 0
+
+
+@pytest.mark.parametrize("words", [["fetch"], ["fetch", "toy", "--all"]])
+def test_fetch_wants_names_or_all(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(words) == 2
+    assert "give names, or --all" in capsys.readouterr().err
+
+
+def test_a_folder_that_cannot_be_written_is_named(
+    toy: Toy, server: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    toy({"one.txt": b"1"})
+    (tmp_path / "file").write_text("in the way")
+    assert main(["fetch", "toy", "--to", str(tmp_path / "file")]) == 1
+    shown = capsys.readouterr()
+    assert str(tmp_path / "file") in shown.err
+    assert "toy: 1" not in shown.out
 
 
 def test_where_shows_the_folders(

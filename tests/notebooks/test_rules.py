@@ -204,7 +204,7 @@ def test_every_page_is_in_the_table_of_contents_and_every_entry_is_a_page() -> N
 
 
 def test_lists_of_pages_are_made_by_the_book_and_name_every_page() -> None:
-    for name, table in (("index", contents.contents), ("how_to_use", contents.sessions)):
+    for name, table in (("index", contents.contents), ("teaching", contents.sessions)):
         source = (ROOT / "book" / f"{name}.md").read_text(encoding="utf-8")
         assert f"<!-- table: {table.__name__} -->" in source
         made = re.findall(r"\[(.+?)\]\(\.\./notebooks/([\w/]+)\.ipynb\)", table(ROOT))

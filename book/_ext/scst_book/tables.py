@@ -2,7 +2,8 @@
 
 ``datasets`` and ``dataset_list`` are made from the data manifests; ``pages``, ``machine`` and
 ``versions`` from this build; ``colab`` from what ``tools.colab`` ran; those of
-:mod:`scst_book.contents` from the pages; those of :mod:`scst_book.results` from the benchmarks.
+:mod:`scst_book.contents` from the pages, of :mod:`scst_book.results` from the benchmarks, and of
+:mod:`scst_book.syllabi` the courses.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Any
 
 from sphinx.application import Sphinx
 
-from scst_book import contents, results
+from scst_book import contents, results, syllabi
 from scst_book.markdown import cell, markdown, plain
 
 MARK = re.compile(r"^<!-- table: (\w+) -->$", flags=re.MULTILINE)
@@ -161,6 +162,7 @@ TABLES = {
     "versions": versions,
     **contents.TABLES,
     **results.TABLES,
+    **syllabi.TABLES,
 }
 
 
