@@ -26,8 +26,8 @@ def whole_file(target: Path, *, overwrite: bool = True) -> Iterator[Path]:
     """Give a temporary path beside ``target``; move it there when the block ends without error.
 
     The temporary name is random and made for this file alone. A process that is killed leaves at
-    most a file ``.partial-*``, which nothing reads, and which goes with the next file that is
-    written a day later.
+    most a file or folder ``.partial-*``, which nothing reads, and which goes with the next file
+    that is written there a day later.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ def whole_file(target: Path, *, overwrite: bool = True) -> Iterator[Path]:
     with naming_the_folder(target.parent, "give a path in another folder"):
         try:
             _clear(target.parent)
-            temporary.open("xb").close()
+            _begin(temporary)
             yield temporary
             check_replaceable(target, overwrite)
             if overwrite:
@@ -86,12 +86,22 @@ def whole_hdf5(target: Path, *, overwrite: bool = True) -> Iterator[Path]:
     with whole_file(target, overwrite=overwrite) as part:
         places = [Path(tempfile.gettempdir()), target.parent]
         place = max(places, key=lambda folder: shutil.disk_usage(folder).free)
-        with tempfile.TemporaryDirectory(
-            prefix=".partial-", dir=place, ignore_cleanup_errors=True
-        ) as folder:
-            written = Path(folder) / f"written{target.suffix}"
+        with temporary_folder(place) as folder:
+            written = folder / f"written{target.suffix}"
             yield written
             shutil.copyfile(written, part)
+
+
+@contextlib.contextmanager
+def temporary_folder(place: Path) -> Iterator[Path]:
+    """Make a folder ``.partial-*`` of this user alone; it is removed when the block ends."""
+    _clear(place)
+    folder = place / f".partial-{secrets.token_hex(8)}"
+    folder.mkdir(mode=0o700)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def check_replaceable(target: Path, overwrite: bool) -> None:
@@ -153,12 +163,24 @@ def naming_the_folder(folder: Path, remedy: str, what: str = "the folder") -> It
 
 
 def _clear(folder: Path) -> None:
-    """Remove the temporary files that killed processes left."""
+    """Remove the temporary files and folders that killed processes left."""
     for left in folder.glob(".partial-*"):
-        with contextlib.suppress(OSError):  # Another process may do the same.
+        # Another process may do the same, and in a shared folder it may be of another user.
+        with contextlib.suppress(OSError):
             old = time.time() - left.lstat().st_mtime > DAY
-            if old and LEFT.fullmatch(left.name) and left.is_file():
-                left.unlink()
+            if old and LEFT.fullmatch(left.name):
+                if left.is_dir() and not left.is_symlink():
+                    shutil.rmtree(left)
+                else:
+                    left.unlink()
+
+
+def _begin(temporary: Path) -> None:
+    """Make an empty file; a folder such as /proc, which takes none, says that it is not there."""
+    try:
+        temporary.open("xb").close()
+    except FileNotFoundError as error:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(temporary)) from error
 
 
 def _claim(temporary: Path, target: Path) -> None:

@@ -165,6 +165,9 @@ def test_what_a_killed_process_left_goes_a_day_later(tmp_path: Path) -> None:
     with whole_file(tmp_path / "a.txt") as part:
         left = part.name
     kept = [".partial-mine", ".partial-0123456789abcdef.txt", ".partial-0123456789abcdeg"]
+    (tmp_path / ".partial-00112233445566ff").mkdir()  # of what writes HDF5
+    (tmp_path / ".partial-00112233445566ff" / "written.cool").touch()
+    os.utime(tmp_path / ".partial-00112233445566ff", (0, 0))
     for name in (left, *kept):
         (tmp_path / name).touch()
         if name != kept[1]:
@@ -235,7 +238,7 @@ def test_converted_maps_stay_where_they_are_if_the_cache_is_full(
         path = converted("full", "key", write)
     assert path.read_text() == "maps"
     assert converted("full", "key", write) == path
-    assert written == [path]
+    assert len(written) == 1
     assert [p for p in (tmp_path / "cache").rglob("*") if p.is_file() and p.suffix != ".lock"] == []
 
 

@@ -1,7 +1,7 @@
 """Build the book: ``python -m tools.build``, called by ``make book``.
 
 Pairs the notebooks, writes the keys, lets Snakemake run what is stale and sums up. One build at a
-time works in a folder; a second one waits.
+time works in a folder; a second one waits. A build that is killed takes along what it started.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from tools import notebooks, pair
+from tools import lifeline, notebooks, pair
 
 ROOT = notebooks.ROOT
 BOOK_INPUTS = (
@@ -89,7 +89,8 @@ def snakemake(stale: list[str], workers: int, root: Path = ROOT) -> int:
         # The longest page first, or it runs alone at the end.
         longest = max(stale, key=lambda name: expected_seconds(name, root))
         command += ["--prioritize", f"_build/executed/{longest}.ipynb"]
-    return subprocess.run(command, cwd=root, check=False).returncode
+    killed_with_us = lifeline.end_with_parent
+    return subprocess.run(command, cwd=root, check=False, preexec_fn=killed_with_us).returncode
 
 
 def summary(stale: list[str], seconds: dict[str, float], root: Path = ROOT) -> str:
@@ -144,6 +145,8 @@ def main() -> int:
     parser.add_argument("--fresh", action="store_true", help="run every page again")
     parser.add_argument("--jobs", type=int, default=2, help="pages that run at a time")
     arguments = parser.parse_args()
+    if "MAKELEVEL" in os.environ:
+        lifeline.end_with_parent()
     absolute_data_folders()
     (ROOT / "_build").mkdir(exist_ok=True)
     lock = FileLock(ROOT / "_build" / ".lock")
@@ -152,7 +155,7 @@ def main() -> int:
     except Timeout:
         print("make book: another build works in this folder; waiting for it.", flush=True)
         lock.acquire()
-    with lock:
+    with lock, lifeline.of_build(ROOT):
         now = time.time()  # `make` notes when it started: what went before is the set-up
         setup_seconds = now - float(os.environ.get("SCST_STARTED") or now)
         return build(arguments.jobs, arguments.fresh, setup_seconds)

@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tools import notebooks
+from tools import lifeline, notebooks
 
 KEPT = 8  # closing lines of a traceback that are shown
 THREADS = ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "NUMBA", "BLIS")
@@ -77,12 +77,12 @@ def run(name: str, root: Path = notebooks.ROOT) -> int:
 
     source = root / "notebooks" / f"{name}.ipynb"
     key = notebooks.key_path(name, root).read_text(encoding="utf-8")
-    scratch = Path(
-        tempfile.mkdtemp(prefix=f"{Path(name).name}-", dir=_folder(root / "_build" / "running"))
-    )
+    scratch = Path(tempfile.mkdtemp(prefix=f"{Path(name).name}-", dir=lifeline.running(root)))
+    lifeline.hold(scratch)  # until this process ends
     note, modules = scratch / "missing.json", scratch / "modules.json"
     os.environ.update(kernel_environment(root / "_build"))
     os.environ.update(SCST_MISSING=str(note), SCST_MODULES=str(modules))
+    os.environ.update(JUPYTER_RUNTIME_DIR=str(scratch / "runtime"))  # where to reach the kernel
     started = time.monotonic()
     failure = None
     try:
@@ -134,4 +134,5 @@ def _report(name: str, failure: Any, scratch: Path, root: Path) -> int:
 
 
 if __name__ == "__main__":
+    lifeline.end_with_build()
     sys.exit(run(sys.argv[1]))

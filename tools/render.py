@@ -13,7 +13,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tools import notebooks
+from tools import lifeline, notebooks
 
 COMMAND = ("build", ".", "--toc", "book/_toc.yml", "-W", "-n", "--keep-going", "--quiet")
 
@@ -33,6 +33,7 @@ def render(root: Path = notebooks.ROOT) -> int:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         check=False,
+        preexec_fn=lifeline.end_with_parent,
     )
     text = re.sub(r"\x1b\[[0-9;]*m", "", done.stdout.decode(errors="replace"))
     log.write_text(text, encoding="utf-8")
@@ -44,4 +45,5 @@ def render(root: Path = notebooks.ROOT) -> int:
 
 
 if __name__ == "__main__":
+    lifeline.end_with_build()
     sys.exit(render())

@@ -51,18 +51,37 @@ class DataUnavailableError(FileNotFoundError):
 
 
 def cache_folder() -> Path:
-    """Folder that holds downloaded files: ``SCST_DATA``, else the platform's cache folder."""
+    """Folder that holds downloaded files: ``SCST_DATA``, else the platform's cache folder.
+
+    Raises
+    ------
+    ValueError
+        If the home folder that it lies in is not known.
+    """
     chosen = os.environ.get("SCST_DATA")
     if not chosen:
-        import platformdirs
-
-        return Path(platformdirs.user_cache_dir("scstlib", appauthor=False))
+        return _usual_folder()
     try:
         return Path(chosen).expanduser().absolute()
     except RuntimeError:
         raise ValueError(
             f"SCST_DATA is {chosen!r}, and that home folder is not known: give a whole path"
         ) from None
+
+
+def _usual_folder() -> Path:
+    """The platform's cache folder; some containers have a user without a home."""
+    import platformdirs
+
+    try:
+        usual = Path(platformdirs.user_cache_dir("scstlib", appauthor=False))
+    except RuntimeError:
+        usual = Path("~")
+    if not usual.is_absolute():  # What older versions return then.
+        raise ValueError(
+            "the home folder is not known: let SCST_DATA name a folder for the data sets"
+        )
+    return usual
 
 
 def mirror_folders() -> list[Path]:

@@ -17,7 +17,7 @@ import pandas as pd
 
 from scstlib.caller import warn_caller
 from scstlib.datasets.cache import cached_path, one_at_a_time, writing
-from scstlib.writing import FULL, NOT_WRITABLE, check_room
+from scstlib.writing import FULL, NOT_WRITABLE, check_room, temporary_folder
 
 # Where a file of this package keeps the table of samples, beside cooler's own groups.
 SAMPLES = "scstlib"
@@ -132,18 +132,14 @@ def converted(name: str, key: str, write: Callable[[Path], None]) -> Path:
     target = cached_path("derived", f"{name}-{key}.scool")
     if is_whole(target):
         return target
-    written = _temporary_folder() / target.name
-    with one_at_a_time(target.stem):
+    with one_at_a_time(target.stem), temporary_folder(Path(tempfile.gettempdir())) as folder:
         # Another process may have written it while this one waited.
         if is_whole(target):
             return target
-        if written.is_file():
-            return written
-        try:
-            write(written)
-        except BaseException:
-            written.unlink(missing_ok=True)
-            raise
+        if target in _kept():
+            return _kept()[target]
+        written = folder / target.name
+        write(written)
         try:
             with writing(target) as temporary:
                 shutil.copyfile(written, temporary)
@@ -156,14 +152,20 @@ def converted(name: str, key: str, write: Callable[[Path], None]) -> Path:
                 f"{target.parent} cannot take the converted maps: they are kept in a temporary "
                 "file and made again by the next process; SCST_DATA names another folder"
             )
-            return written
-        written.unlink()
+            _kept()[target] = Path(shutil.move(written, _folder_of_process()))
+            return _kept()[target]
     return target
 
 
 @cache
-def _temporary_folder() -> Path:
-    """Folder of this process, removed when it ends."""
+def _kept() -> dict[Path, Path]:
+    """Files that the cache could not take → where this process keeps them."""
+    return {}
+
+
+@cache
+def _folder_of_process() -> Path:
+    """A temporary folder, removed when this process ends."""
     folder = tempfile.mkdtemp(prefix="scstlib-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return Path(folder)

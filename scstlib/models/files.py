@@ -364,3 +364,36 @@ def under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """
     start = f"{prefix}."
     return {n.removeprefix(start): t for n, t in tensors.items() if n.startswith(start)}
+
+
+def check_shapes(arrays: Mapping[str, tuple[Any, str]]) -> None:
+    """Refuse arrays whose shapes do not belong together.
+
+    Parameters
+    ----------
+    arrays : mapping of str to (array, str)
+        By name, with the dimensions in words: the same word is the same size.
+
+    Raises
+    ------
+    ValueError
+        Naming the array and the two sizes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> points, time = np.zeros((5, 2)), np.zeros(4)
+    >>> check_shapes({"points": (points, "cells rank"), "time": (time, "cells")})
+    Traceback (most recent call last):
+        ...
+    ValueError: time is of 4 cells, and points is of 5
+    """
+    sizes: dict[str, tuple[int, str]] = {}
+    for name, (array, words) in arrays.items():
+        dimensions = words.split()
+        if len(array.shape) != len(dimensions):
+            raise ValueError(f"{name} is {tuple(array.shape)}, not ({', '.join(dimensions)})")
+        for dimension, size in zip(dimensions, array.shape, strict=True):
+            known, first = sizes.setdefault(dimension, (int(size), name))
+            if size != known:
+                raise ValueError(f"{name} is of {size} {dimension}, and {first} is of {known}")

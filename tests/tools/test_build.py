@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -60,3 +63,23 @@ def test_relative_data_folders_are_read_from_the_callers_folder(
     monkeypatch.delenv("SCST_DATA", raising=False)
     build.absolute_data_folders()
     assert build.os.environ["SCST_MIRROR"] == f"{tmp_path.resolve()}/data:/elsewhere"
+
+
+def test_a_second_build_says_that_it_waits(
+    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = os.open(root / "_build" / ".lock", os.O_CREAT | os.O_RDWR)
+    fcntl.flock(first, fcntl.LOCK_EX)  # As another process holds it.
+    ended = threading.Event()
+    monkeypatch.setattr(build, "ROOT", root)
+    monkeypatch.setattr(build, "build", lambda *_: 0 if ended.is_set() else 1)
+    monkeypatch.setattr(build.sys, "argv", ["build"])
+    monkeypatch.delenv("MAKELEVEL", raising=False)
+
+    def end() -> None:
+        ended.set()
+        os.close(first)
+
+    threading.Timer(0.3, end).start()
+    assert build.main() == 0
+    assert "another build works in this folder; waiting for it" in capsys.readouterr().out

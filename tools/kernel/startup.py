@@ -1,8 +1,14 @@
-"""Runs first in every kernel of the build: deterministic torch; notes of what a page used."""
+"""Runs first in every kernel of the build: deterministic torch; notes of what a page used.
 
+A kernel ends with the process that started it, also while a cell computes: what ipykernel does
+about that waits for the cell.
+"""
+
+import ctypes
 import importlib.util
 import json
 import os
+import signal
 import sys
 from importlib.machinery import ModuleSpec
 from pathlib import Path
@@ -46,6 +52,15 @@ def _note_modules(_: Any) -> None:
         Path(os.environ["SCST_MODULES"]).write_text(json.dumps(loaded), encoding="utf-8")
 
 
+def _end_with_parent() -> None:
+    """Ask Linux to kill this kernel once its parent has ended, which it may have done by now."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+        if os.getppid() != int(os.environ.get("JPY_PARENT_PID", os.getppid())):
+            os._exit(1)
+
+
+_end_with_parent()
 sys.meta_path.insert(0, _DeterministicTorch())
 get_ipython().events.register("post_run_cell", _note_missing_data)  # type: ignore[name-defined]  # noqa: F821
 get_ipython().events.register("post_run_cell", _note_modules)  # type: ignore[name-defined]  # noqa: F821

@@ -11,13 +11,13 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from scstlib.datasets.organism.settings import Settings, make_settings
+from scstlib.writing import whole_file, whole_hdf5
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -37,8 +37,8 @@ def write_organism(
 ) -> None:
     """Write settings, default sample, tracks, bulk, pseudo-bulks and single cells to ``folder``.
 
-    The folder is made if need be; files of the same names are replaced. ``settings.json`` is
-    written last, so that a folder which has it is complete.
+    The folder is made if need be; files of the same names are replaced. Each file appears whole,
+    and ``settings.json`` last, so that a folder which has it is complete.
 
     Parameters
     ----------
@@ -53,7 +53,8 @@ def write_organism(
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "settings.json"
     path.unlink(missing_ok=True)
-    cells.write_h5ad(folder / "cells.h5ad", compression="gzip")
+    with whole_hdf5(folder / "cells.h5ad") as written:
+        cells.write_h5ad(written, compression="gzip")
     _write_bed(tracks, folder / "tracks.bed")
     named = genes.rename_axis("name").reset_index().assign(score=0)
     columns = ["chrom", "start", "end", "name", "score", "strand", "role"]
@@ -62,11 +63,13 @@ def write_organism(
     _write_bulk(folder / "bulk.mcool", bins, bulk, settings.bin_size)
     _write_contacts(folder, bins, pseudo_bulks, single_cells)
     text = json.dumps({"format": FORMAT, **asdict(settings)}, indent=2)
-    path.write_text(text + "\n", encoding="utf-8")
+    with whole_file(path) as temporary:
+        temporary.write_text(text + "\n", encoding="utf-8")
 
 
 def _write_bed(table: pd.DataFrame, path: Path) -> None:
-    table.rename(columns={"chrom": "#chrom"}).to_csv(path, sep="\t", index=False)
+    with whole_file(path) as temporary:
+        table.rename(columns={"chrom": "#chrom"}).to_csv(temporary, sep="\t", index=False)
 
 
 def _write_bulk(
@@ -75,10 +78,10 @@ def _write_bulk(
     import cooler
 
     sizes = [bin_size, 2 * bin_size, 4 * bin_size]
-    with TemporaryDirectory() as scratch:
-        fine = str(Path(scratch) / "fine.cool")
+    with whole_hdf5(path) as written:
+        fine = str(written.with_name("fine.cool"))
         cooler.create_cooler(fine, bins, map_pixels(bulk), ordered=True, symmetric_upper=True)
-        cooler.zoomify_cooler([fine], str(path), sizes, chunksize=10_000_000)
+        cooler.zoomify_cooler([fine], str(written), sizes, chunksize=10_000_000)
 
 
 def _write_contacts(
@@ -91,7 +94,8 @@ def _write_contacts(
 
     kept = {"ordered": True, "symmetric_upper": True}
     for name, maps in pseudo_bulks:
-        cooler.create_cooler(str(folder / f"{name}.cool"), bins, map_pixels(maps), **kept)
+        with whole_hdf5(folder / f"{name}.cool") as written:
+            cooler.create_cooler(str(written), bins, map_pixels(maps), **kept)
     offset = bins.reset_index(drop=True).reset_index().groupby("chrom", sort=False)["index"].min()
     first = single["chrom"].map(offset)
     pixels = pd.DataFrame(
@@ -105,7 +109,8 @@ def _write_contacts(
         f"cell{k}": pixels[single["cell"] == k].sort_values(["bin1_id", "bin2_id"])
         for k in range(int(single["cell"].max()) + 1)
     }
-    cooler.create_scool(str(folder / "cells.scool"), bins, cells, **kept)
+    with whole_hdf5(folder / "cells.scool") as written:
+        cooler.create_scool(str(written), bins, cells, **kept)
 
 
 def map_pixels(maps: Mapping[str, np.ndarray]) -> pd.DataFrame:

@@ -278,6 +278,9 @@ class PublishedScGrapHiC(SavedModel):
             progress=progress,
             label="scGrapHiC",
         )
+        for name, buffer in network.named_buffers():
+            if name.endswith("num_batches_tracked"):  # No part of a checkpoint, nor of any result.
+                buffer.fill_(len(history.losses))
         self.losses_ = {"train": history.losses}
         if validation is not None:
             self.losses_["validation"] = history.validation_losses

@@ -58,6 +58,15 @@ class CountFactors:
     dispersion: Tensor
     totals: Tensor
 
+    def shapes(self) -> dict[str, tuple[Tensor, str]]:
+        """Return each array with its dimensions, for :func:`scstlib.models.files.check_shapes`."""
+        return {
+            "loadings": (self.loadings, "rank genes"),
+            "intercept": (self.intercept, "genes"),
+            "dispersion": (self.dispersion, "genes"),
+            "totals": (self.totals, "depths"),
+        }
+
     @property
     def scale(self) -> Tensor:
         """Length of the loadings, (rank,).

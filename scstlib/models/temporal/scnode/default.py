@@ -27,7 +27,7 @@ import torch
 from torch import Tensor
 
 from scstlib.leakage import record_fit
-from scstlib.models.files import load_weights, under
+from scstlib.models.files import check_shapes, load_weights, under
 from scstlib.models.settings import (
     all_or_nothing,
     check_choices,
@@ -649,3 +649,30 @@ class ScNODE(FittedOnCells[LatentCells]):
             self.pool_ = Pool(**{**pool, "shares": np.array(pool["shares"])})
             start: dict[str, Any] = {n: t.numpy() for n, t in under("start", tensors).items()}
             self.start_ = StartCells(**start, **learned["start"])
+        self._check_restored()
+
+    def _check_restored(self) -> None:
+        """Refuse arrays of a file that do not belong together."""
+        cells, genes = self._fitted(), np.empty(len(self._fitted().genes))
+        arrays: dict[str, tuple[Any, str]] = {
+            "points": (cells.points, "cells rank"),
+            "time": (cells.time, "cells"),
+            "genes": (genes, "genes"),
+            **self.factors_.shapes(),
+        }
+        if self.start_ is not None:
+            start = self.start_
+            rows = np.empty(len(start.time) + 1)
+            arrays |= {
+                "start points": (start.points, "starts rank"),
+                "start time": (start.time, "starts"),
+                "start data": (start.data, "entries"),
+                "start indices": (start.indices, "entries"),
+                "start rows": (rows, "rows"),
+                "start indptr": (start.indptr, "rows"),
+            }
+        check_shapes(arrays)
+        if not np.isin(cells.times, cells.time).all():
+            raise ValueError(f"its times {cells.times.tolist()} are not those of its cells")
+        if self.start_ is not None:
+            self.start_.check()

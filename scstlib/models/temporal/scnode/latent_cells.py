@@ -17,6 +17,7 @@ from scstlib.preprocess.cells import COUNTS_PER_CELL, EXPECTED_COUNTS, CellReade
 
 if TYPE_CHECKING:
     from anndata import AnnData
+    from scipy.sparse import csr_matrix
 
 MARGIN = 0.5  # Of the measured range, by which predictions may leave it unsaid.
 MOST_OUTSIDE = 0.05  # Of the predicted cells.
@@ -70,12 +71,18 @@ class StartCells:
 
     def stored(self, rows: np.ndarray | slice = slice(None)) -> np.ndarray:
         """Return cells as they are stored, (n, genes) float32."""
+        found: np.ndarray = self._matrix()[rows].toarray()
+        return found
+
+    def check(self) -> None:
+        """Refuse entries at places that no cell or gene has."""
+        self._matrix().check_format()
+
+    def _matrix(self) -> csr_matrix:
         from scipy.sparse import csr_matrix
 
         shape = (len(self.time), self.n_genes)
-        cells = csr_matrix((self.data, self.indices, self.indptr), shape=shape)
-        found: np.ndarray = cells[rows].toarray()
-        return found
+        return csr_matrix((self.data, self.indices, self.indptr), shape=shape)
 
     def at(self, time: float) -> tuple[np.ndarray, np.ndarray]:
         """Return the cells of a time, as stored (n, genes) and in the latent space."""

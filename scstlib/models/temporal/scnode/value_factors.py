@@ -42,6 +42,15 @@ class ValueFactors:
     residual_points: Tensor
     smallest: float
 
+    def shapes(self) -> dict[str, tuple[Tensor, str]]:
+        """Return each array with its dimensions, for :func:`scstlib.models.files.check_shapes`."""
+        return {
+            "axes": (self.axes, "rank genes"),
+            "mean": (self.mean, "genes"),
+            "residuals": (self.residuals, "residuals genes"),
+            "residual_points": (self.residual_points, "residuals rank"),
+        }
+
     def encode(self, values: Tensor) -> Tensor:
         """Return the scores (n, rank) of values (n, genes)."""
         return (values - self.mean) @ self.axes.mT

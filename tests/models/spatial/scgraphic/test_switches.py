@@ -214,6 +214,8 @@ def test_a_run_that_goes_on_equals_an_unbroken_one(train, test, tmp_path, monkey
     model = PublishedScGrapHiC(**settings)
     model.fit(train, device="cpu", checkpoint=tmp_path / "run")
     assert_array_equal(model.predict(test), whole.predict(test))
+    for name, value in whole.network_.state_dict().items():  # Counters of batches, too.
+        assert_array_equal(model.network_.state_dict()[name], value, err_msg=name)
     with pytest.raises(ValueError, match="another run"):
         PublishedScGrapHiC(**settings).fit(test, device="cpu", checkpoint=tmp_path / "run")
 

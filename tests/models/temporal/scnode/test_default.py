@@ -14,6 +14,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from scstlib.leakage import LeakageError, check_evaluation
 from scstlib.models import ScNODE
+from scstlib.models.files import write_model
 from scstlib.models.temporal.baselines import CopyNearest
 from scstlib.models.temporal.scnode.transport_curves import couple_times, draw_curves
 from scstlib.training import loop
@@ -203,6 +204,18 @@ def test_predicted_cells_are_encoded_where_they_came_from(fitted):
     assert np.quantile(off, 0.95) < 0.5
 
 
+@pytest.mark.parametrize(
+    "name", ["cells.points", "cells.time", "factors.totals", "start.time", "start.indices"]
+)
+def test_arrays_of_a_file_that_do_not_belong_together_are_named(fitted, tmp_path, name):
+    path = tmp_path / "model.safetensors"
+    learned, tensors = fitted._learned()
+    wrong = torch.full((3, 2), 99) if name in ("factors.totals", "start.indices") else tensors[name]
+    write_model(path, "ScNODE", fitted.settings, learned, {**tensors, name: wrong[:-1]})
+    with pytest.raises(ValueError, match=f"model.safetensors does not hold a ScNODE.*{name[-4:]}"):
+        ScNODE.load(path, "cpu")
+
+
 @pytest.mark.parametrize("transport_steps", [0, 20])
 def test_a_broken_run_goes_on(cells, tmp_path, monkeypatch, transport_steps):
     settings = {**SHORT, "matching_steps": 220, "transport_steps": transport_steps, "seed": 3}
@@ -318,6 +331,7 @@ import os, sys
 import numpy as np
 from tests.models.temporal.scnode.test_default import SHORTER, TIMES, branching
 from scstlib.models import ScNODE
+from scstlib.models.files import write_model
 model = ScNODE(seed=1, transport_steps=5, **SHORTER).fit(branching(TIMES), device="cpu")
 np.save(f"{sys.argv[1]}/rank{os.environ['RANK']}.npy", model.losses_["matching"])
 np.save(f"{sys.argv[1]}/cells{os.environ['RANK']}.npy", model.sample([3.0], 20, noise=False).X)
