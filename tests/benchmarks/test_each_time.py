@@ -1,0 +1,42 @@
+"""Ratios to the best simple method, and shares of means that intervals hold, from known scores."""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmarks.temporal import coverage, each_time
+from benchmarks.temporal.each_time import SIMPLE
+
+
+def scores(kind: str, time: float, own: float, simple: list[float]) -> list[each_time.Score]:
+    about = {"set": "one", "time": time, "kind": kind}
+    values = {**dict(zip(SIMPLE, simple, strict=True)), "scNODE": own}
+    return [about | {"row": row, "place": v, "likeness": 2 * v} for row, v in values.items()]
+
+
+def test_a_method_is_compared_with_the_best_simple_one_of_the_same_time() -> None:
+    rows = [
+        *scores("inner", 1.0, 1.0, [4.0, 2.0, 3.0, 5.0]),
+        *scores("inner", 2.0, 3.0, [2.5, 6.0, 3.0, 5.0]),
+        *scores("inner", 3.0, 4.0, [9.0, 6.0, 9.0, 4.0]),
+        *scores("outer", 4.0, 2.0, [1.0, 1.0, 1.0, 1.0]),
+    ]
+    found = {(r["metric"], r["kind"], r["row"]): r for r in each_time.summary(rows)}
+    own = found["place", "inner", "scNODE"]
+    assert own["median"] == found["likeness", "inner", "scNODE"]["median"] == 1.0
+    assert (own["tasks"], own["at_most_1"], own["above_1.1"]) == (3, 2, 1)
+    assert own["low"] == pytest.approx(0.5)
+    assert own["high"] == pytest.approx(1.2)
+    assert found["place", "outer", "scNODE"]["median"] == 2.0
+
+
+def test_coverage_is_a_mean_over_times_then_over_sets() -> None:
+    held = {"a": [0.8, 0.6], "b": [0.8], "c": [0.2]}
+    rows = [
+        {"set": name, "time": float(time), "kind": "inner", "calibrated": True, "held": value}
+        for name, values in held.items()
+        for time, value in enumerate(values)
+    ]
+    (found,) = coverage.summary(rows)
+    assert found["held"] == pytest.approx((0.7 + 0.8 + 0.2) / 3)
+    assert (found["lowest"], found["sets"], found["sets_in_70_to_90"]) == (0.2, 3, 2)
