@@ -253,7 +253,8 @@ def effects(rows: list[Score]) -> list[Score]:
                 lower, upper = np.exp(np.quantile(means, [0.025, 0.975]))
                 found.append({
                     "kind": kind, "metric": metric, "factor": factor, "level": level,
-                    "ratio": float(np.exp(own.mean())), "lower": float(lower), "upper": float(upper),
+                    "ratio": float(np.exp(own.mean())),
+                    "lower": float(lower), "upper": float(upper),
                     "better": int((own < 0).sum()), "data_sets": len(own),
                 })  # fmt: skip
     return found
