@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from scstlib.pages import Claims, FalseClaimError, table
+from scstlib.pages import Claims, FalseClaimError, stored, table
 
 
 def test_a_true_claim_is_shown_as_it_stands():
@@ -67,3 +69,20 @@ def test_numbers_words_and_gaps():
 def test_what_cannot_be_shown_well_is_refused(frame, options, message):
     with pytest.raises(ValueError, match=message):
         table(frame, **options)
+
+
+def test_what_a_benchmark_wrote_is_read_from_the_clone_around_the_page(tmp_path, monkeypatch):
+    text = '{"provenance": {"commit": "a1"}, "scores": [{"row": "x", "W": 1.5}, {"row": "y"}]}'
+    (tmp_path / "results.json").write_text(text)
+    page = tmp_path / "notebooks" / "part"
+    page.mkdir(parents=True)
+    monkeypatch.chdir(page)
+    assert stored("results.json") == json.loads(text)
+
+
+def test_without_a_clone_it_is_read_from_the_web(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("scstlib.pages.WEB", f"file://{tmp_path}/web/")
+    (tmp_path / "web").mkdir()
+    (tmp_path / "web" / "no-such-results.json").write_text('{"scores": []}')
+    assert stored("no-such-results.json") == {"scores": []}
