@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -82,7 +81,7 @@ class Claims:
         return Markdown(f"> **Note** With these settings the following does not hold: {said}")
 
 
-def stored(path: str) -> dict[str, Any]:
+def stored(path: str) -> dict[str, object]:
     """Return what a benchmark wrote, from the clone that the page lies in, or else from the web.
 
     Parameters
@@ -102,10 +101,12 @@ def stored(path: str) -> dict[str, Any]:
     {'scores': [{'W': 1.5}]}
     >>> os.chdir(before)
     """
+    from pathlib import Path
+
     import pandas as pd
 
     here = [up / path for up in (Path.cwd(), *Path.cwd().parents) if (up / path).exists()]
-    found: dict[str, Any] = pd.read_json(here[0] if here else WEB + path, typ="series").to_dict()
+    found: dict[str, object] = pd.read_json(here[0] if here else WEB + path, typ="series").to_dict()
     return found
 
 
