@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from IPython.display import Markdown
 
 DEFAULT_SETTINGS = ("fast", 0)
+WEB = "https://raw.githubusercontent.com/scstlib/scstlib/main/"
 MINUS = re.compile(r"(?<![\w)\]}.-])-(?=\d)")  # before a number, and no range or part of a name
 
 
@@ -80,6 +81,35 @@ class Claims:
             raise FalseClaimError(f"condition {which} of {len(conditions)} is false: {sentence}")
         said = sentence.replace("\n", "\n> ")
         return Markdown(f"> **Note** With these settings the following does not hold: {said}")
+
+
+def stored(path: str) -> dict[str, object]:
+    """Return what a benchmark wrote, from the clone that the page lies in, or else from the web.
+
+    Parameters
+    ----------
+    path : str
+        Of a JSON file from the root of the repository, such as ``"benchmarks/results/x.json"``.
+
+    Examples
+    --------
+    >>> import os, pathlib, tempfile
+    >>> from scstlib.pages import stored
+    >>> before, root = os.getcwd(), pathlib.Path(tempfile.mkdtemp())
+    >>> _ = (root / "x.json").write_text('{"scores": [{"W": 1.5}]}')
+    >>> (root / "notebooks").mkdir()
+    >>> os.chdir(root / "notebooks")
+    >>> stored("x.json")
+    {'scores': [{'W': 1.5}]}
+    >>> os.chdir(before)
+    """
+    from pathlib import Path
+
+    import pandas as pd
+
+    here = [up / path for up in (Path.cwd(), *Path.cwd().parents) if (up / path).exists()]
+    found: dict[str, object] = pd.read_json(here[0] if here else WEB + path, typ="series").to_dict()
+    return found
 
 
 def table(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from scstlib.pages import Claims, FalseClaimError, runtime, table
+from scstlib.pages import Claims, FalseClaimError, runtime, stored, table
 
 
 def test_a_true_claim_is_shown_as_it_stands():
@@ -77,3 +79,20 @@ def test_the_machine_is_named_with_or_without_a_gpu(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "NVIDIA T4")
     assert "a GPU, NVIDIA T4: models train on it" in runtime()
+
+
+def test_what_a_benchmark_wrote_is_read_from_the_clone_around_the_page(tmp_path, monkeypatch):
+    text = '{"provenance": {"commit": "a1"}, "scores": [{"row": "x", "W": 1.5}, {"row": "y"}]}'
+    (tmp_path / "results.json").write_text(text)
+    page = tmp_path / "notebooks" / "part"
+    page.mkdir(parents=True)
+    monkeypatch.chdir(page)
+    assert stored("results.json") == json.loads(text)
+
+
+def test_without_a_clone_it_is_read_from_the_web(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("scstlib.pages.WEB", f"file://{tmp_path}/web/")
+    (tmp_path / "web").mkdir()
+    (tmp_path / "web" / "no-such-results.json").write_text('{"scores": []}')
+    assert stored("no-such-results.json") == {"scores": []}

@@ -250,10 +250,11 @@ def effects(rows: list[Score]) -> list[Score]:
                 own = ratio[factor, level].to_numpy()
                 rng = np.random.default_rng(0)
                 means = own[rng.integers(len(own), size=(N_DRAWS, len(own)))].mean(axis=1)
-                low, high = np.exp(np.quantile(means, [0.025, 0.975]))
+                lower, upper = np.exp(np.quantile(means, [0.025, 0.975]))
                 found.append({
                     "kind": kind, "metric": metric, "factor": factor, "level": level,
-                    "ratio": float(np.exp(own.mean())), "low": float(low), "high": float(high),
+                    "ratio": float(np.exp(own.mean())),
+                    "lower": float(lower), "upper": float(upper),
                     "better": int((own < 0).sum()), "data_sets": len(own),
                 })  # fmt: skip
     return found
@@ -262,8 +263,10 @@ def effects(rows: list[Score]) -> list[Score]:
 def table(found: list[Score]) -> str:
     """Markdown: ratio and interval of each variant."""
     frame = pd.DataFrame(found)
-    numbers = frame[["ratio", "low", "high"]].to_numpy()
-    frame["shown"] = [f"{ratio:.2f} ({low:.2f} to {high:.2f})" for ratio, low, high in numbers]
+    numbers = frame[["ratio", "lower", "upper"]].to_numpy()
+    frame["shown"] = [
+        f"{ratio:.2f} ({lower:.2f} to {upper:.2f})" for ratio, lower, upper in numbers
+    ]
     frame["score"] = frame["metric"] + ", " + frame["kind"]
     wide = frame.pivot(index=["factor", "level"], columns="score", values="shown")
     rows = [[f"{factor}: {level}", *own] for (factor, level), own in wide.iterrows()]

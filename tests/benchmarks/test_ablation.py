@@ -63,6 +63,6 @@ def test_an_effect_is_a_geometric_mean_of_ratios_over_data_sets() -> None:
     found = {(e["metric"], e["factor"], e["level"]): e for e in effects(rows)}
     rank = found["place", "rank", "3"]
     assert rank["ratio"] == pytest.approx(2.0)  # of 4 for both organisms, and 1
-    assert (rank["low"], rank["high"]) == pytest.approx((1.0, 4.0))
+    assert (rank["lower"], rank["upper"]) == pytest.approx((1.0, 4.0))
     assert (rank["better"], rank["data_sets"]) == (0, 2)
     assert found["likeness", "rank", "3"]["ratio"] == pytest.approx(1.0)
