@@ -4,10 +4,10 @@
 # Why several methods together are hard to beat, and how an interval is made to keep its promise.
 #
 # > **Learning goals**
-# > - say why the mean of several predictions is nearer than most of them, and what it cannot mend;
-# > - combine methods by averaging and by stacking, with weights that saw no test cells;
-# > - calibrate an interval on left-out training data, and test it on held-out data;
-# > - flag a time or a cell type that is too far from the training data for any interval.
+# > - [say why the mean of several predictions is nearer than most of them](#why-a-mean-helps), and what it cannot mend;
+# > - [combine methods by averaging and by stacking](#equal-weights-or-chosen-ones), with weights that saw no test cells;
+# > - [calibrate an interval on left-out training data](#intervals-that-keep-their-promise), and test it on held-out data;
+# > - [flag a time or a cell type that is too far from the training data for any interval](#a-flag-for-what-is-too-far).
 # >
 # > **Before**: [How sure is a prediction?](../temporal/how_sure.ipynb).
 # >

@@ -4,9 +4,9 @@
 # How expression and contact maps become the windows that a model reads, split without a leak.
 #
 # > **Learning goals**
-# > - bin expression, CTCF and CpG into tracks, and scale them without losing the cell type;
-# > - split chromosomes first and cut windows afterwards;
-# > - fit whatever is learned on training windows, and let the package refuse anything else.
+# > - [bin expression, CTCF and CpG into tracks](#tracks), and scale them without losing the cell type;
+# > - [split chromosomes first and cut windows afterwards](#windows-split-first);
+# > - [fit whatever is learned on training windows](#windows-split-first), and let the package refuse anything else.
 # >
 # > **Before**: [Pseudo-bulk: how many cells?](pseudo_bulk.ipynb); [What balancing takes away](balancing.ipynb) helps.
 # >

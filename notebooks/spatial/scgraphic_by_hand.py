@@ -4,9 +4,9 @@
 # The published network, built piece by piece and checked against the package's.
 #
 # > **Learning goals**
-# > - turn a contact map into a graph and its bins into positional encodings;
-# > - write attention over bins, attention along a graph, and a decoder of pairs of bins;
-# > - check a network of your own against another, number by number.
+# > - [turn a contact map into a graph and its bins into positional encodings](#the-bulk-map-as-a-graph);
+# > - [write attention over bins](#bins-that-look-at-each-other), attention along a graph, and a decoder of pairs of bins;
+# > - [check a network of your own against another](#the-same-numbers), number by number.
 # >
 # > **Before**: [From single cells to windows](../foundations/cells_to_windows.ipynb).
 # >

@@ -4,10 +4,10 @@
 # What the default model does differently, why, and what each of its parts brings.
 #
 # > **Learning goals**
-# > - take a bulk map apart into distance, visibility and the rest, and start a prediction from it;
-# > - say why the network reads every place twice, and what is 0 by construction;
-# > - say what a loss for counts rewards, and one for how counts divide among cell types;
-# > - tell which scores a model can reach without looking at expression.
+# > - [take a bulk map apart into distance](#the-bulk-map-taken-apart), visibility and the rest, and start a prediction from it;
+# > - [say why the network reads every place twice](#pairs-of-bins-and-one-place-read-twice), and what is 0 by construction;
+# > - [say what a loss for counts rewards](#a-loss-on-counts), and one for how counts divide among cell types;
+# > - [tell which scores a model can reach without looking at expression](#what-each-part-brings).
 # >
 # > **Before**: [Limits of the published scGrapHiC](scgraphic_limits.ipynb); [What a score
 # > rewards](../pitfalls/what_a_score_rewards.ipynb) helps.
