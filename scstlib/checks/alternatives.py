@@ -258,8 +258,7 @@ def best_weight(answer: Any, first: ArrayLike, second: ArrayLike) -> Feedback:
     return judge_number(
         answer,
         right,
-        f"with it the error is {gain:.1%} below that of the better method: little, as both err to"
-        " the same side",
+        f"with it the error is {gain:.1%} below that of the better method: shared errors stay",
         "write the squared error of the weighted mean, and look for its lowest point",
         traps=traps,
         rtol=0.0,
