@@ -44,7 +44,8 @@ def gaussian_process_mean(
     t, y = array(times), array(values)
 
     def kernel(one: np.ndarray, other: np.ndarray, width: float = length) -> np.ndarray:
-        return np.exp(-0.5 * (np.subtract.outer(one, other) / width) ** 2)
+        far: np.ndarray = np.subtract.outer(one, other) / width
+        return np.exp(-0.5 * far**2)
 
     def expected(error: float, width: float = length) -> float:
         weights = np.linalg.solve(kernel(t, t, width) + error * np.eye(len(t)), y)
