@@ -320,7 +320,7 @@ claim(
 # </details>
 #
 # > **Exercise** Only five windows are dealt out for testing (`theirs`). Which of the others (`ours`) share bins with one of them? Give True
-# > or False for each, from the columns `chrom`, `start` and `end`. What of the same place in the other cell type?
+# > or False for each, from the columns `chrom`, `start` and `end`. The other cell type counts, too: its map of a place is nearly the same.
 
 # %% tags=["solution"]
 ours, theirs = windows[dealt[5:]].table, windows[dealt[:5]].table

@@ -319,13 +319,11 @@ claim(f"{text} and so do the encodings, up to their sign.", max(off.values()) < 
 # > encodings and maps.
 
 # %% tags=["solution"]
-with torch.no_grad():
-    own, turned = network(*given), network(given[0], 1 - given[1], given[2])
 ### BEGIN SOLUTION
 with torch.no_grad():
     answer = network(given[0], 1 - given[1], given[2])
 ### END SOLUTION
-checks.moved_by_signs(answer, own, turned)
+checks.moved_by_signs(answer, network, given)
 
 # %% [markdown]
 # > **Exercise** Hide the number of contacts from both networks: give them `(given[2] > 0).double()` as a graph. How far
