@@ -124,7 +124,7 @@ def best_of(answer: Any, spread: float, n_tries: int) -> Feedback:
     >>> checks.best_of(1.54, 1.0, 10)
     Right: 10 tries of one quality give 1.54 for nothing, and ten times as many only 2.51
     >>> checks.best_of(2.15, 1.0, 10)
-    Not yet: this is the limit for very many tries, and too large for so few: draw and see
+    Not yet: this is the limit for endless tries, and too large for so few: draw and see
     """
 
     def largest(n: int) -> float:
@@ -138,7 +138,7 @@ def best_of(answer: Any, spread: float, n_tries: int) -> Feedback:
     traps = (
         (
             spread * np.sqrt(2 * np.log(n_tries)),
-            "this is the limit for very many tries, and too large for so few: draw and see",
+            "this is the limit for endless tries, and too large for so few: draw and see",
         ),
         (spread, "this is the spread of one try: take the largest of many"),
         (spread / np.sqrt(n_tries), "this is the error of a mean: the best try is reported"),
