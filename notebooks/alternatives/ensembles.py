@@ -331,7 +331,7 @@ claim(
 #
 # ## Exercises
 #
-# > **Exercise** Two methods are averaged, with the weight w for OT and 1 − w for the forest. Which w makes the squared error smallest?
+# > **Exercise** Two methods are averaged, with the weight w for OT and 1 − w for the forest. Which w makes the squared error smallest on the held-out times, and why may you not report its error?
 
 # %% tags=["solution"]
 first, second = off["OT"].ravel(), off["forest"].ravel()
