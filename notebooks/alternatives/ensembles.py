@@ -4,10 +4,10 @@
 # Why several methods together are hard to beat, and how an interval is made to keep its promise.
 #
 # > **Learning goals**
-# > - say why the mean of several predictions is nearer than most of them, and what it cannot mend;
-# > - combine methods by averaging and by stacking, with weights that saw no test cells;
-# > - calibrate an interval on left-out training data, and test it on held-out data;
-# > - flag a time or a cell type that is too far from the training data for any interval.
+# > - [say why the mean of several predictions is nearer than most of them](#why-a-mean-helps), and what it cannot mend;
+# > - [combine methods by averaging and by stacking](#equal-weights-or-chosen-ones), with weights that saw no test cells;
+# > - [calibrate an interval on left-out training data](#intervals-that-keep-their-promise), and test it on held-out data;
+# > - [flag a time or a cell type that is too far from the training data for any interval](#a-flag-for-what-is-too-far).
 # >
 # > **Before**: [How sure is a prediction?](../temporal/how_sure.ipynb).
 # >
@@ -331,7 +331,7 @@ claim(
 #
 # ## Exercises
 #
-# > **Exercise** Two methods are averaged, with the weight w for OT and 1 − w for the forest. Which w makes the squared error smallest?
+# > **Exercise** Two methods are averaged, with the weight w for OT and 1 − w for the forest. Which w makes the squared error smallest on the held-out times, and why may you not report its error?
 
 # %% tags=["solution"]
 first, second = off["OT"].ravel(), off["forest"].ravel()

@@ -4,9 +4,9 @@
 # A velocity learned from pairs of cells: straight paths, held-out times, and the time beyond the last.
 #
 # > **Learning goals**
-# > - turn pairs of cells into a flow in a few lines;
-# > - say what the way of pairing changes, and measure it;
-# > - choose between pairs alone and a flow by held-out times, and tell when a flow leaves the data.
+# > - [turn pairs of cells into a flow in a few lines](#in-a-few-lines);
+# > - [say what the way of pairing changes](#in-a-few-lines), and measure it;
+# > - [choose between pairs alone and a flow by held-out times](#on-held-out-times), and tell when a flow leaves the data.
 # >
 # > **Before**: [Pairing cells by optimal transport](optimal_transport.ipynb) and [Neural ODEs](../temporal/neural_odes.ipynb).
 # >

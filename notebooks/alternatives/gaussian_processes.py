@@ -4,10 +4,10 @@
 # Curves with a band, for genes over time and pixels of maps: what a kernel assumes, and when to trust the band.
 #
 # > **Learning goals**
-# > - fit a Gaussian process to the mean of a gene over time in a few lines, and read its band;
-# > - say what a kernel assumes between the measured times, and what it does beyond the last;
-# > - test a band on held-out times and pixels, and say when it is too narrow;
-# > - say when a Gaussian process is the right choice, and when it is not, on what evidence.
+# > - [fit a Gaussian process to the mean of a gene over time in a few lines](#a-band-from-a-few-lines), and read its band;
+# > - [say what a kernel assumes between the measured times](#a-band-from-a-few-lines), and what it does beyond the last;
+# > - [test a band on held-out times and pixels](#does-the-band-hold-what-it-promises), and say when it is too narrow;
+# > - [say when a Gaussian process is the right choice](#when-is-it-the-right-choice), and when it is not, on what evidence.
 # >
 # > **Before**: [Expression at unmeasured times](../temporal/unmeasured_times.ipynb).
 # >

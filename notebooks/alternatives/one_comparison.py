@@ -4,10 +4,10 @@
 # Every method of the book in one table, what wins where, and how to choose when nothing wins.
 #
 # > **Learning goals**
-# > - read a table of methods by ranks within tasks, with intervals and ties;
-# > - say what floor, ceiling and constant do for such a table;
-# > - choose a method by your data and your question;
-# > - repeat a row of the table.
+# > - [read a table of methods by ranks within tasks](#ranks-intervals-ties), with intervals and ties;
+# > - [say what floor, ceiling and constant do for such a table](#a-table-with-no-holes);
+# > - [choose a method by your data and your question](#a-guide);
+# > - [repeat a row of the table](#one-row-repeated).
 # >
 # > **Before**: [Expression at unmeasured times](../temporal/unmeasured_times.ipynb) and
 # > [Evaluating contact maps](../spatial/evaluating_contact_maps.ipynb).

@@ -4,10 +4,10 @@
 # Who became whom? Cells of two times paired at least cost, and where such pairs cannot be right.
 #
 # > **Learning goals**
-# > - pair the cells of two times by optimal transport, and read a plan;
-# > - predict the cells of a time in between from the pairs;
-# > - say what a plan assumes, and find pairs that cannot be right;
-# > - allow for growth, and say what that leaves open.
+# > - [pair the cells of two times by optimal transport](#four-cells-four-partners), and read a plan;
+# > - [predict the cells of a time in between from the pairs](#cells-of-a-time-that-was-not-measured);
+# > - [say what a plan assumes](#what-the-plan-assumes), and find pairs that cannot be right;
+# > - [allow for growth](#what-the-plan-assumes), and say what that leaves open.
 # >
 # > **Before**: [Expression at unmeasured times](../temporal/unmeasured_times.ipynb), or nothing.
 # >

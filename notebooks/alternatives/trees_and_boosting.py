@@ -4,9 +4,9 @@
 # Yes-or-no questions as rivals of networks: for cells in time, and for the pixels of contact maps.
 #
 # > **Learning goals**
-# > - say what a decision tree does with the expression and the time of a cell, and why it does not go beyond what it saw;
-# > - turn pairs of cells, and pixels of maps, into rows from which trees learn;
-# > - read the importance of an input by permutation, say when it misleads, and say where trees are the right choice.
+# > - [say what a decision tree does with the expression and the time of a cell](#a-tree-is-a-staircase), and why it does not go beyond what it saw;
+# > - [turn pairs of cells, and pixels of maps, into rows](#rows-from-pairs-of-cells) from which trees learn;
+# > - [read the importance of an input by permutation](#which-inputs-matter), say when it misleads, and say where trees are the right choice.
 # >
 # > **Before**: [Expression at unmeasured times](../temporal/unmeasured_times.ipynb) and [Evaluating contact maps](../spatial/evaluating_contact_maps.ipynb).
 # >

@@ -4,10 +4,10 @@
 # A standard deviation for every pixel of a predicted map, and what it does not cover.
 #
 # > **Learning goals**
-# > - combine methods that predict contact maps, with weights chosen on validation chromosomes;
-# > - give an interval for a pixel, or for any summary of a map, and test it on a truth;
-# > - say for which cell types an interval is too narrow, and which data mend it;
-# > - flag a place whose tracks are unlike the training data.
+# > - [combine methods that predict contact maps](#three-methods-one-map), with weights chosen on validation chromosomes;
+# > - [give an interval for a pixel](#how-often-is-the-truth-inside), or for any summary of a map, and test it on a truth;
+# > - [say for which cell types an interval is too narrow](#how-often-is-the-truth-inside), and which data mend it;
+# > - [flag a place whose tracks are unlike the training data](#a-flag-for-places).
 # >
 # > **Before**: [Ensembles and uncertainty](ensembles.ipynb) and [Evaluating contact maps](../spatial/evaluating_contact_maps.ipynb).
 # >

@@ -4,9 +4,9 @@
 # When balancing a contact map fails, and what it removes besides the bias of visibility.
 #
 # > **Learning goals**
-# > - see when balancing fails, and why a converged result can still be wrong;
-# > - tell apart what balancing corrects and what it takes away;
-# > - keep three kinds of nothing apart: masked bin, empty pixel, masked pixel of a window.
+# > - [see when balancing fails](#is-a-balanced-map-right), and why a converged result can still be wrong;
+# > - [tell apart what balancing corrects and what it takes away](#what-the-weights-hold-besides-visibility);
+# > - [keep three kinds of nothing apart](#what-the-weights-hold-besides-visibility): masked bin, empty pixel, masked pixel of a window.
 # >
 # > **Before**: [Contact maps](contact_maps.ipynb), [Pseudo-bulk: how many cells?](pseudo_bulk.ipynb).
 # >

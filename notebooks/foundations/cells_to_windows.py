@@ -4,9 +4,9 @@
 # How expression and contact maps become the windows that a model reads, split without a leak.
 #
 # > **Learning goals**
-# > - bin expression, CTCF and CpG into tracks, and scale them without losing the cell type;
-# > - split chromosomes first and cut windows afterwards;
-# > - fit whatever is learned on training windows, and let the package refuse anything else.
+# > - [bin expression, CTCF and CpG into tracks](#tracks), and scale them without losing the cell type;
+# > - [split chromosomes first and cut windows afterwards](#windows-split-first);
+# > - [fit whatever is learned on training windows](#windows-split-first), and let the package refuse anything else.
 # >
 # > **Before**: [Pseudo-bulk: how many cells?](pseudo_bulk.ipynb); [What balancing takes away](balancing.ipynb) helps.
 # >
@@ -320,7 +320,7 @@ claim(
 # </details>
 #
 # > **Exercise** Only five windows are dealt out for testing (`theirs`). Which of the others (`ours`) share bins with one of them? Give True
-# > or False for each, from the columns `chrom`, `start` and `end`. What of the same place in the other cell type?
+# > or False for each, from the columns `chrom`, `start` and `end`. The other cell type counts, too: its map of a place is nearly the same.
 
 # %% tags=["solution"]
 ours, theirs = windows[dealt[5:]].table, windows[dealt[:5]].table

@@ -4,9 +4,9 @@
 # How to open, balance and read real contact maps: distance decay, compartments and insulation.
 #
 # > **Learning goals**
-# > - open a cooler, and say what one pixel counts;
-# > - balance a map, see what the weights correct and which bins they mask;
-# > - read distance decay, compartments and insulation off real maps with cooler and cooltools.
+# > - [open a cooler](#what-a-pixel-counts), and say what one pixel counts;
+# > - [balance a map](#balancing), see what the weights correct and which bins they mask;
+# > - [read distance decay, compartments and insulation off real maps](#contacts-fall-with-distance) with cooler and cooltools.
 # >
 # > **Before**: [Counts of single cells](counts_of_single_cells.ipynb).
 # >

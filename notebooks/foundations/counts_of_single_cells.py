@@ -4,9 +4,9 @@
 # What a bulk measurement hides, and how to read the depth and the zeros of a count matrix.
 #
 # > **Learning goals**
-# > - say what a bulk measurement hides, and show it on one gene;
-# > - open an AnnData object and find out which numbers its matrix holds;
-# > - read depth and zeros, and tell how many zeros counting alone explains.
+# > - [say what a bulk measurement hides](#what-a-bulk-measurement-hides), and show it on one gene;
+# > - [open an AnnData object and find out which numbers its matrix holds](#which-numbers-are-in-the-matrix);
+# > - [read depth and zeros](#zeros), and tell how many zeros counting alone explains.
 # >
 # > **Before**: nothing but Python and a little statistics.
 # >

@@ -4,11 +4,11 @@
 # How to filter cells, correct for depth and choose genes, tested where the true expression is known.
 #
 # > **Learning goals**
-# > - filter cells by quality without throwing a cell type away;
-# > - normalise counts in four ways, and say what each does to distances between cells whose truth
+# > - [filter cells by quality without throwing a cell type away](#quality-of-cells);
+# > - [normalise counts in four ways](#four-ways-to-normalise), and say what each does to distances between cells whose truth
 # >   is known;
-# > - split first, and choose genes and components inside the training part;
-# > - say where a simulated organism resembles real data, and where it does not.
+# > - [split first](#genes-are-chosen-inside-the-training-part), and choose genes and components inside the training part;
+# > - [say where a simulated organism resembles real data](#an-organism-whose-truth-is-known), and where it does not.
 # >
 # > **Before**: [Counts of single cells](counts_of_single_cells.ipynb).
 # >

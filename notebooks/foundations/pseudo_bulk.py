@@ -4,9 +4,9 @@
 # The contact map of one cell is almost empty: how many cells to sum for which question.
 #
 # > **Learning goals**
-# > - sum the contact maps of single cells, and say how many cells a question needs;
-# > - compare maps of unequal depth without comparing their depths;
-# > - find a floor and a ceiling for a map when nobody knows the truth.
+# > - [sum the contact maps of single cells](#it-depends-on-the-question), and say how many cells a question needs;
+# > - [compare maps of unequal depth without comparing their depths](#depth-decides-comparisons);
+# > - [find a floor and a ceiling for a map when nobody knows the truth](#real-cells-without-a-truth).
 # >
 # > **Before**: [Contact maps](contact_maps.ipynb).
 # >

@@ -4,9 +4,9 @@
 # Expression of one study beside the contact maps of another, and coordinates that are silently wrong.
 #
 # > **Learning goals**
-# > - make tracks for contact maps from the expression of another study;
-# > - find out what a warning about lost genes costs;
-# > - check the coordinates of a file before you believe them.
+# > - [make tracks for contact maps from the expression of another study](#where-does-the-expression-come-from);
+# > - [find out what a warning about lost genes costs](#where-does-the-expression-come-from);
+# > - [check the coordinates of a file before you believe them](#half-a-bin).
 # >
 # > **Before**: [From single cells to windows](cells_to_windows.ipynb).
 # >

@@ -4,9 +4,9 @@
 # The same questions put to the public code of a model of contact maps, its split and its scores.
 #
 # > **Learning goals**
-# > - find a layer that does not learn, a head that sticks, an input without influence;
-# > - audit a split from its record, and a score by calling it twice;
-# > - tell a fact about code from its effect on a result, and measure the effect.
+# > - [find a layer that does not learn, a head that sticks, an input without influence](#the-network-does-everything-learn);
+# > - [audit a split from its record](#the-split-do-its-parts-share-anything), and a score by calling it twice;
+# > - [tell a fact about code from its effect on a result](#what-was-found), and measure the effect.
 # >
 # > **Before**: [Auditing scNODE](auditing_scnode.ipynb), which lists the questions; [From single cells to windows](../foundations/cells_to_windows.ipynb).
 # >

@@ -4,9 +4,9 @@
 # Questions that find faults by running a program, put to the public code of a model of time.
 #
 # > **Learning goals**
-# > - put questions to a program by running it, before you read it;
-# > - find coordinates that cannot move, cells that are not used, and answers that depend on what else is asked;
-# > - measure what a finding does to a score, and say what was not established.
+# > - [put questions to a program by running it](#how-do-you-find-out-what-a-program-does), before you read it;
+# > - [find coordinates that cannot move, cells that are not used, and answers](#does-every-coordinate-move) that depend on what else is asked;
+# > - [measure what a finding does to a score](#what-do-the-findings-do-to-a-score), and say what was not established.
 # >
 # > **Before**: [scNODE by hand](../temporal/scnode_by_hand.ipynb); [What a score rewards](what_a_score_rewards.ipynb) helps.
 # >

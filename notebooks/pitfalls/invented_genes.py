@@ -4,10 +4,10 @@
 # Batches, imputation, double dipping and empty droplets: genes and clusters that are not there.
 #
 # > **Learning goals**
-# > - keep batch apart from time, or notice that nobody can;
-# > - know what imputation and double dipping invent, by how much, and what to do instead;
-# > - say where count splitting helps and where it does not;
-# > - find empty droplets and genes that are hardly seen before they mislead you.
+# > - [keep batch apart from time](#a-batch-for-each-time), or notice that nobody can;
+# > - [know what imputation and double dipping invent](#what-imputation-invents), by how much, and what to do instead;
+# > - [say where count splitting helps and where it does not](#double-dipping);
+# > - [find empty droplets and genes that are hardly seen before they mislead you](#empty-droplets-and-genes-that-are-hardly-seen).
 # >
 # > **Before**: [Sparse counts](sparse_counts.ipynb).
 # >

@@ -4,9 +4,9 @@
 # How a held-out place of the genome finds its way into a model of contact maps, and what refuses it.
 #
 # > **Learning goals**
-# > - say why windows are cut after the split, and why a new cell type is tested on new chromosomes;
-# > - recognise a model that remembers places instead of predicting maps;
-# > - say what more cell types are worth, and what the same mistakes do to real maps.
+# > - [say why windows are cut after the split](#windows-that-overlap), and why a new cell type is tested on new chromosomes;
+# > - [recognise a model that remembers places instead of predicting maps](#the-same-chromosome-in-another-cell-type);
+# > - [say what more cell types are worth](#what-more-cell-types-are-worth), and what the same mistakes do to real maps.
 # >
 # > **Before**: [Tuning and overfitting](tuning_and_overfitting.ipynb) and [From single cells to windows](../foundations/cells_to_windows.ipynb).
 # >

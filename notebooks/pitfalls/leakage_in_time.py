@@ -4,9 +4,9 @@
 # How cells of a held-out time or donor find their way into a model, and what refuses them.
 #
 # > **Learning goals**
-# > - choose what to hold out: cells, times or donors;
-# > - find the step of your own pipeline that has seen the test cells;
-# > - say what each leak adds to a score, on simulated and on measured series.
+# > - [choose what to hold out](#cells-of-one-time-on-both-sides): cells, times or donors;
+# > - [find the step of your own pipeline that has seen the test cells](#steps-that-are-learned-before-the-split);
+# > - [say what each leak adds to a score](#the-published-model-and-measured-series), on simulated and on measured series.
 # >
 # > **Before**: [Tuning and overfitting](tuning_and_overfitting.ipynb) and [Expression at unmeasured times](../temporal/unmeasured_times.ipynb).
 # >

@@ -4,10 +4,10 @@
 # How zeros and depth mislead: dropout, unequal samples, halves of molecules, models of time.
 #
 # > **Learning goals**
-# > - say of a zero whether counting, cell types or dropout explains it, and when nobody can tell;
-# > - read a result at a tenth of its depth, and in two halves of its molecules, before you believe it;
-# > - compare groups of unequal depth without calling genes that do not differ;
-# > - say what depth does to the score of a model of time, and have a check refuse the comparison.
+# > - [say of a zero whether counting](#zeros-counting-cell-types-dropout), cell types or dropout explains it, and when nobody can tell;
+# > - [read a result at a tenth of its depth](#two-decades-of-depth), and in two halves of its molecules, before you believe it;
+# > - [compare groups of unequal depth without calling genes that do not differ](#unequal-depth-makes-differential-genes);
+# > - [say what depth does to the score of a model of time](#a-model-of-time-a-hundred-times-as-shallow), and have a check refuse the comparison.
 # >
 # > **Before**: [Preprocessing expression](../foundations/preprocessing_expression.ipynb).
 # >

@@ -4,10 +4,10 @@
 # Contacts per pixel, balancing, smoothing and the depth of targets: how shallow contact maps mislead.
 #
 # > **Learning goals**
-# > - work out how many cells a pseudo-bulk needs for the bins you want;
-# > - keep the holes that balancing leaves out of every score;
-# > - say what smoothing does to a score and to its p-value;
-# > - read the score of a spatial model beside the depth of its targets.
+# > - [work out how many cells a pseudo-bulk needs for the bins you want](#how-many-cells-a-pseudo-bulk-needs);
+# > - [keep the holes that balancing leaves out of every score](#balancing-leaves-holes);
+# > - [say what smoothing does to a score and to its p-value](#smoothing-makes-everything-agree);
+# > - [read the score of a spatial model beside the depth of its targets](#a-spatial-model-and-the-depth-of-its-targets).
 # >
 # > **Before**: [From single cells to windows](../foundations/cells_to_windows.ipynb),
 # > [What a score of maps rewards](what_a_map_score_rewards.ipynb).

@@ -4,9 +4,9 @@
 # Why a score on data that fitted, stopped or chose a model says little about new data.
 #
 # > **Learning goals**
-# > - read from a curve whether a model lacks data, capacity or restraint;
-# > - use validation data to decide when training stops, and which setting or run is kept;
-# > - measure how much a score gains when the test data decide instead, and let a function refuse it.
+# > - [read from a curve whether a model lacks data](#more-data-or-more-capacity), capacity or restraint;
+# > - [use validation data to decide when training stops](#when-to-stop), and which setting or run is kept;
+# > - [measure how much a score gains when the test data decide instead](#many-tries-and-one-reported), and let a function refuse it.
 # >
 # > **Before**: [From single cells to windows](../foundations/cells_to_windows.ipynb).
 # >

@@ -5,10 +5,10 @@
 # scores.
 #
 # > **Learning goals**
-# > - name the scores that reward a copy of another cell type's map, and one that does not;
-# > - measure how much the variant of a score matters;
-# > - find the noise floor of a target with a replicate;
-# > - catch a metric that changes its input.
+# > - [name the scores that reward a copy of another cell type's map](#what-a-copy-scores), and one that does not;
+# > - [measure how much the variant of a score matters](#what-a-copy-scores);
+# > - [find the noise floor of a target with a replicate](#the-noise-floor-of-a-target);
+# > - [catch a metric that changes its input](#a-metric-must-leave-its-input-alone).
 # >
 # > **Before**: [Contact maps](../foundations/contact_maps.ipynb),
 # > [What a score rewards](what_a_score_rewards.ipynb).

@@ -4,11 +4,11 @@
 # How to find out what a score of predicted cells asks for: score a constant and true cells.
 #
 # > **Learning goals**
-# > - put a [floor](../../book/glossary.md#floor) and a constant beside any score, and read off what it
+# > - put a [floor](../../book/glossary.md#floor) and a constant [beside any score](#a-table-whose-right-answer-is-known), and read off what it
 # >   asks for;
-# > - say why a score of many noisy genes can prefer one constant to true cells;
-# > - tell $W_2$, $W_2^2$ and the Sinkhorn divergence apart by a known answer;
-# > - let a check of the package refuse each mistake before a model is scored.
+# > - [say why a score of many noisy genes can prefer one constant to true cells](#a-table-whose-right-answer-is-known);
+# > - tell $W_2$, $W_2^2$ and the Sinkhorn divergence [apart by a known answer](#half-squared-squared-or-not);
+# > - [let a check of the package refuse each mistake before a model is scored](#half-squared-squared-or-not).
 # >
 # > **Before**: [Counts of single cells](../foundations/counts_of_single_cells.ipynb).
 # >

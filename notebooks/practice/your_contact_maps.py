@@ -4,9 +4,9 @@
 # From a bulk map, single cells and a few measured maps to the map of a cell type, and how to see that a training failed.
 #
 # > **Learning goals**
-# > - put files into the form that the models read, and know which inputs can be left out;
-# > - train, predict and score from files to files, in Python and on the command line;
-# > - recognise a training that failed, with four checks.
+# > - [put files into the form that the models read](#read-and-be-refused-early), and know which inputs can be left out;
+# > - train, predict and [score from files to files](#predict-and-look), in Python and on the command line;
+# > - [recognise a training that failed](#did-the-training-work), with four checks.
 # >
 # > **Before**: [scGrapHiC, the package's](../spatial/scgraphic_package.ipynb).
 # >

@@ -4,9 +4,9 @@
 # From count matrices of several time points to cells at a time that nobody measured, with an interval and a file.
 #
 # > **Learning goals**
-# > - read samples into one AnnData with times that are numbers;
-# > - find out, before you trust a prediction, whether a model beats a straight line on your data;
-# > - predict an unmeasured time with an interval, and write a file that other tools read.
+# > - [read samples into one AnnData with times that are numbers](#read);
+# > - find out, before you trust a prediction, [whether a model beats a straight line on your data](#test-before-you-trust);
+# > - [predict an unmeasured time with an interval](#predict), and write a file that other tools read.
 # >
 # > **Before**: [Expression at unmeasured times](../temporal/unmeasured_times.ipynb).
 # >

@@ -4,10 +4,10 @@
 # A model beside every baseline, on held-out chromosomes and cell types, and which scores notice expression.
 #
 # > **Learning goals**
-# > - hold out places and cell types, and say what each of the two tests;
-# > - put a floor and a ceiling beside every score, and rows that do without a network;
-# > - name scores that hardly notice whether a model looked at expression, and two that do;
-# > - say how far a prediction of an unmeasured cell type can be trusted.
+# > - [hold out places and cell types](#the-test), and say what each of the two tests;
+# > - [put a floor and a ceiling beside every score](#a-floor-a-ceiling-and-what-is-between), and rows that do without a network;
+# > - [name scores that hardly notice whether a model looked at expression](#what-a-score-does-not-see), and two that do;
+# > - [say how far a prediction of an unmeasured cell type can be trusted](#new-cell-types).
 # >
 # > **Before**: [From single cells to windows](../foundations/cells_to_windows.ipynb);
 # > [What a score of maps rewards](../pitfalls/what_a_map_score_rewards.ipynb) helps.

@@ -4,9 +4,9 @@
 # Single-cell Hi-C of two donors, and how much expression from another study adds at 1 Mb.
 #
 # > **Learning goals**
-# > - set up a fair test where nobody knows the truth: held-out chromosomes, another donor as target;
-# > - give a score its ceiling (a replicate) and its floor (the bulk copied);
-# > - measure what a guide adds, with an interval, against a guide that knows the cell type but not
+# > - [set up a fair test where nobody knows the truth](#whose-bulk-whose-target): held-out chromosomes, another donor as target;
+# > - [give a score its ceiling (a replicate) and its floor (the bulk copied)](#two-scores-a-ceiling-and-a-floor);
+# > - [measure what a guide adds](#what-the-guide-adds), with an interval, against a guide that knows the cell type but not
 # >   the place.
 # >
 # > **Before**: [From single cells to windows](../foundations/cells_to_windows.ipynb).

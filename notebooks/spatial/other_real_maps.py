@@ -4,10 +4,10 @@
 # How far one gets without a guide, on maps of mouse neurons, and how a predicted map becomes a file.
 #
 # > **Learning goals**
-# > - say what can be asked of maps that come without expression, and what cannot;
-# > - hold out a region of one chromosome, with a gap;
-# > - tell a high score of the map from a learned change;
-# > - write a predicted map to a file that a genome browser opens.
+# > - [say what can be asked of maps that come without expression](#stem-cells-and-neurons), and what cannot;
+# > - [hold out a region of one chromosome](#one-chromosome-hold-out-a-region), with a gap;
+# > - [tell a high score of the map from a learned change](#three-predictions-and-a-relative);
+# > - [write a predicted map to a file that a genome browser opens](#a-file-for-a-genome-browser).
 # >
 # > **Before**: [Human cortex](human_cortex.ipynb).
 # >

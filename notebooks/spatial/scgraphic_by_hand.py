@@ -4,9 +4,9 @@
 # The published network, built piece by piece and checked against the package's.
 #
 # > **Learning goals**
-# > - turn a contact map into a graph and its bins into positional encodings;
-# > - write attention over bins, attention along a graph, and a decoder of pairs of bins;
-# > - check a network of your own against another, number by number.
+# > - [turn a contact map into a graph and its bins into positional encodings](#the-bulk-map-as-a-graph);
+# > - [write attention over bins](#bins-that-look-at-each-other), attention along a graph, and a decoder of pairs of bins;
+# > - [check a network of your own against another](#the-same-numbers), number by number.
 # >
 # > **Before**: [From single cells to windows](../foundations/cells_to_windows.ipynb).
 # >
@@ -319,13 +319,11 @@ claim(f"{text} and so do the encodings, up to their sign.", max(off.values()) < 
 # > encodings and maps.
 
 # %% tags=["solution"]
-with torch.no_grad():
-    own, turned = network(*given), network(given[0], 1 - given[1], given[2])
 ### BEGIN SOLUTION
 with torch.no_grad():
     answer = network(given[0], 1 - given[1], given[2])
 ### END SOLUTION
-checks.moved_by_signs(answer, own, turned)
+checks.moved_by_signs(answer, network, given)
 
 # %% [markdown]
 # > **Exercise** Hide the number of contacts from both networks: give them `(given[2] > 0).double()` as a graph. How far

@@ -4,9 +4,9 @@
 # Which parts of the network do their work, shown by changing one at a time.
 #
 # > **Learning goals**
-# > - show with a gradient, and with an exchanged input, whether a part of a network takes part;
-# > - see the head of a network, its last layer, saturate, and say why the loss need not show it;
-# > - say why nothing can be predicted from a level that was scaled away.
+# > - [show with a gradient](#the-graph-convolution-takes-no-part), and with an exchanged input, whether a part of a network takes part;
+# > - [see the head of a network](#the-head-saturates), its last layer, saturate, and say why the loss need not show it;
+# > - [say why nothing can be predicted from a level that was scaled away](#tracks-lose-their-level).
 # >
 # > **Before**: [scGrapHiC by hand](scgraphic_by_hand.ipynb).
 # >

@@ -4,10 +4,10 @@
 # What the default model does differently, why, and what each of its parts brings.
 #
 # > **Learning goals**
-# > - take a bulk map apart into distance, visibility and the rest, and start a prediction from it;
-# > - say why the network reads every place twice, and what is 0 by construction;
-# > - say what a loss for counts rewards, and one for how counts divide among cell types;
-# > - tell which scores a model can reach without looking at expression.
+# > - [take a bulk map apart into distance](#the-bulk-map-taken-apart), visibility and the rest, and start a prediction from it;
+# > - [say why the network reads every place twice](#pairs-of-bins-and-one-place-read-twice), and what is 0 by construction;
+# > - [say what a loss for counts rewards](#a-loss-on-counts), and one for how counts divide among cell types;
+# > - [tell which scores a model can reach without looking at expression](#what-each-part-brings).
 # >
 # > **Before**: [Limits of the published scGrapHiC](scgraphic_limits.ipynb); [What a score
 # > rewards](../pitfalls/what_a_score_rewards.ipynb) helps.
@@ -324,14 +324,13 @@ map_viewer(ratios, **place, label="log₂ ratio", log=False, limits=(-1.5, 1.5),
 # > of mature gamma cells. Is the prediction nearer to the map of that type?
 
 # %% tags=["solution"]
-kinds = [test.table["cell_type"] == kind for kind in ("beta_mature", "gamma_mature")]
-beta, gamma = (test[rows.to_numpy()] for rows in kinds)
-own, other = (predicted[rows] for rows in kinds)
+kinds = test.table["cell_type"].to_numpy()
+beta, gamma = (test[kinds == kind] for kind in ("beta_mature", "gamma_mature"))
 ### BEGIN SOLUTION
 beta.tracks[:, :, :2] = gamma.tracks[:, :, :2]
 answer = model.predict(beta)
 ### END SOLUTION
-checks.guide_exchanged(answer, own, other)
+checks.guide_exchanged(answer, predicted, kinds, "beta_mature", "gamma_mature")
 
 # %% [markdown]
 # > **Exercise** Leave out the loss on how counts divide: `ScGrapHiC(contrast_weight=0.0, n_steps=250, crop=32, seed=seed)`. Which

@@ -4,10 +4,10 @@
 # Intervals from an ensemble, how many measured means they contain, and what no ensemble knows.
 #
 # > **Learning goals**
-# > - make intervals for a predicted population with an ensemble;
-# > - test intervals on held-out times, and say how they fail;
-# > - name what all members of an ensemble get wrong together;
-# > - say which further measurements would help most.
+# > - [make intervals for a predicted population](#intervals-for-the-means-of-genes) with an ensemble;
+# > - [test intervals on held-out times](#do-they-hold-what-they-promise), and say how they fail;
+# > - [name what all members of an ensemble get wrong together](#do-they-hold-what-they-promise);
+# > - [say which further measurements would help most](#more-cells-or-more-times).
 # >
 # > **Before**: [Expression at unmeasured times](unmeasured_times.ipynb).
 # >

@@ -4,8 +4,8 @@
 # How to follow cells along a rule for their velocity, and how to learn the rule.
 #
 # > **Learning goals**
-# > - write an ODE solver in four lines, and choose a solver by its error and its cost;
-# > - learn a drift from pairs of cells, and differentiate through the solver in two ways.
+# > - [write an ODE solver in four lines](#solvers-error-against-cost), and choose a solver by its error and its cost;
+# > - [learn a drift from pairs of cells](#a-drift-that-is-learned), and differentiate through the solver in two ways.
 # >
 # > **Before**: a little PyTorch; [Counts of single cells](../foundations/counts_of_single_cells.ipynb).
 # >

@@ -4,10 +4,10 @@
 # When cells part, which genes part them, and what a model says of a knock-out, compared with known truth.
 #
 # > **Learning goals**
-# > - find the times at which cells part, and tell a split from cells that fall out of step;
-# > - knock out a gene in a model, and name the causal assumption behind the answer;
-# > - compare the answers with those for genes that do nothing;
-# > - find the path of least action between two fates.
+# > - [find the times at which cells part](#when-do-cells-part), and tell a split from cells that fall out of step;
+# > - [knock out a gene in a model](#knock-out-in-a-model), and name the causal assumption behind the answer;
+# > - [compare the answers with those for genes that do nothing](#knock-out-in-a-model);
+# > - [find the path of least action between two fates](#the-path-of-least-action).
 # >
 # > **Before**: [Trajectories and fates](trajectories_and_fates.ipynb).
 # >

@@ -4,9 +4,9 @@
 # The published model, piece by piece: an autoencoder, a drift and a distance between populations.
 #
 # > **Learning goals**
-# > - say how a model can learn movement from cells that were each seen only once;
-# > - build the published scNODE from linear layers, Euler steps and a Sinkhorn divergence, and check it against the package;
-# > - find out which way the cells of a trained model cannot move, and what its training has undone.
+# > - [say how a model can learn movement from cells that were each seen only once](#how-can-a-model-learn-a-movement-that-nobody-saw);
+# > - [build the published scNODE from linear layers](#three-networks-and-a-step), Euler steps and a Sinkhorn divergence, and check it against the package;
+# > - [find out which way the cells of a trained model cannot move](#a-direction-that-no-cell-can-take), and what its training has undone.
 # >
 # > **Before**: [Neural ODEs](neural_odes.ipynb).
 # >

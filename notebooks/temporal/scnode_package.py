@@ -4,9 +4,9 @@
 # What the default model does differently from the published one, why, and whether it helps.
 #
 # > **Learning goals**
-# > - say what a model of counts does about depth, and check its latent points;
-# > - turn snapshots into a regression: pairs by optimal transport, curves, flow matching;
-# > - read a comparison against a floor, a copy and a simple method, and say where prediction ends.
+# > - [say what a model of counts does about depth](#counts-depth-and-a-latent-space), and check its latent points;
+# > - [turn snapshots into a regression](#from-snapshots-to-velocities): pairs by optimal transport, curves, flow matching;
+# > - [read a comparison against a floor](#does-it-help), a copy and a simple method, and say where prediction ends.
 # >
 # > **Before**: [scNODE by hand](scnode_by_hand.ipynb); [What a score rewards](../pitfalls/what_a_score_rewards.ipynb) helps.
 # >

@@ -4,9 +4,9 @@
 # Velocities, paths and fates of cells, read off a fitted flow and compared with known truth.
 #
 # > **Learning goals**
-# > - read velocities, paths and fates off a fitted flow;
-# > - say which of these readings are in the data, and which the model makes up;
-# > - recognise growth that passes for conversion.
+# > - [read velocities, paths and fates off a fitted flow](#the-path-of-a-cell);
+# > - [say which of these readings are in the data](#the-fate-of-a-cell), and which the model makes up;
+# > - [recognise growth that passes for conversion](#growth-that-passes-for-conversion).
 # >
 # > **Before**: [Neural ODEs](neural_odes.ipynb), and [Expression at unmeasured times](unmeasured_times.ipynb) for how
 # > good such a model is.

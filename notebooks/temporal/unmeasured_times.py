@@ -4,10 +4,10 @@
 # Which method predicts the cells of a time that was not measured, on six real series.
 #
 # > **Learning goals**
-# > - predict a population of cells at a time that was not measured, with simple baselines and with scNODE;
-# > - tell two questions apart: is the predicted population in the right place, and do its cells look like measured
+# > - [predict a population of cells at a time that was not measured](#the-methods), with simple baselines and with scNODE;
+# > - [tell two questions apart](#two-questions-and-a-scale-for-the-answers): is the predicted population in the right place, and do its cells look like measured
 # >   ones?
-# > - say which method you would use between measured times and which beyond the last, on what evidence.
+# > - [say which method you would use between measured times and which beyond the last](#which-method-then), on what evidence.
 # >
 # > **Before**: [Neural ODEs](neural_odes.ipynb) says what a drift is.
 # >

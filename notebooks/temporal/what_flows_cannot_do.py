@@ -4,9 +4,9 @@
 # Paths that never cross, a drift that cannot fall, and answers that depend on the times asked for.
 #
 # > **Learning goals**
-# > - say which movements no flow can make, and what has to be added to make them;
-# > - recognise a drift under which no coordinate can fall;
-# > - test whether a model's answer depends on the times that are asked for.
+# > - [say which movements no flow can make](#flows-cannot-cross), and what has to be added to make them;
+# > - [recognise a drift under which no coordinate can fall](#a-drift-that-cannot-fall);
+# > - [test whether a model's answer depends on the times that are asked for](#a-path-that-depends-on-the-times-asked-for).
 # >
 # > **Before**: [Neural ODEs](neural_odes.ipynb).
 # >

@@ -4,9 +4,9 @@
 # Three worlds with equal snapshots and different fates, and the data that tell them apart.
 #
 # > **Learning goals**
-# > - give an example of dynamics that no snapshots tell apart;
-# > - say what each reading of a flow rests on, and whether snapshots show it;
-# > - name data that decide where snapshots do not.
+# > - [give an example of dynamics that no snapshots tell apart](#the-same-snapshots-other-fates);
+# > - [say what each reading of a flow rests on](#what-a-model-does-about-it), and whether snapshots show it;
+# > - [name data that decide where snapshots do not](#what-does-decide).
 # >
 # > **Before**: [Trajectories and fates](trajectories_and_fates.ipynb) shows the readings; this page needs none of its
 # > code.

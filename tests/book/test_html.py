@@ -75,7 +75,8 @@ def test_downloaded_notebook_is_the_committed_one(html: Path) -> None:
 
 def test_solutions_with_code_are_folded_with_their_output(html: Path) -> None:
     n_cells = 0
-    for name in notebooks.names():
+    whole = [name for name in notebooks.names() if not notebooks.record(name).get("missing")]
+    for name in whole:
         for cell in checks.read(html / f"notebooks/{name}.html").select("article .tag_solution"):
             n_cells += 1
             assert [part.name for part in cell.find_all(recursive=False)] == ["details"], name
@@ -85,7 +86,7 @@ def test_solutions_with_code_are_folded_with_their_output(html: Path) -> None:
             code = cell.details.select_one(".cell_input").get_text()
             assert "answer = " in code
             assert "SOLUTION" not in code
-    assert n_cells >= 7
+    assert n_cells >= len(whole) / 2
 
 
 @pytest.mark.parametrize(
