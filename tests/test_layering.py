@@ -22,6 +22,7 @@ ROOMS = (
     "writing",
     "ot",
     "pages",
+    "checks",
     "leakage",
     "training",
     "plots",

@@ -12,6 +12,8 @@ import json
 import sys
 from pathlib import Path
 
+from tools import solutions
+
 ROOT = Path(__file__).resolve().parent.parent
 METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
@@ -38,6 +40,8 @@ def derive(source: Path) -> str:
     seen: dict[str, int] = {}
     cells = []
     for cell in notebook.cells:
+        if solutions.TAG in cell.metadata.get("tags", []):
+            solutions.fold_on_colab(cell)
         content = f"{cell.cell_type}\n{cell.source}"
         seen[content] = seen.get(content, 0) + 1
         digest = hashlib.sha256(f"{seen[content]}\n{content}".encode()).hexdigest()

@@ -2,8 +2,9 @@
 
 From the committed notebooks, in ``_build/teach``: for each page a student notebook without
 solutions and an instructor notebook with solutions, minutes and outputs, both also as HTML to read
-without Jupyter; slides for each part (:mod:`tools.slides`); and ``index.html``, which lists them.
-Outputs and figures come from the executed copies that ``make book`` made.
+without Jupyter; slides for each part (:mod:`tools.slides`); the projects as assignments of
+otter-grader (:mod:`tools.otter`); and ``index.html``, which lists them. Outputs and figures come
+from the executed copies that ``make book`` made.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import re
 import shutil
 import sys
 import time
+from functools import cache
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -26,7 +28,7 @@ from scst_book.markdown import markdown as markdown_table
 from scst_book.portable import CODE, LINK
 from scst_book.syllabi import EXERCISE
 
-from tools import execute, notebooks, slides, solutions
+from tools import execute, notebooks, otter, slides, solutions
 
 ROOT = notebooks.ROOT
 FOLDED = re.compile(
@@ -34,6 +36,7 @@ FOLDED = re.compile(
 )
 IMAGE = re.compile(r"!\[([^\]\n]*)\]\((\S+/)?([\w.-]+\.svg)\)")
 EXERCISES = "## Exercises"
+PROJECTS = "projects/"
 
 
 def sections(text: str) -> list[str]:
@@ -88,13 +91,14 @@ def with_own_links(cell: dict[str, Any], root: Path = ROOT) -> None:
     cell["source"] = LINK.sub(address, IMAGE.sub(inside, cell["source"]))
 
 
+@cache
 def repository(root: Path = ROOT) -> str:
     """Address of the repository."""
     config = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))
     return str(config["repository"]["url"])
 
 
-def student(notebook: dict[str, Any], root: Path = ROOT) -> dict[str, Any]:
+def student(notebook: dict[str, Any], root: Path = ROOT, *, stubs: bool = True) -> dict[str, Any]:
     """A page to work on: no solutions, stubs in their place; answers to questions stay folded.
 
     Parameters
@@ -103,6 +107,8 @@ def student(notebook: dict[str, Any], root: Path = ROOT) -> dict[str, Any]:
         The committed notebook, as :func:`tools.notebooks.read` gives it.
     root
         Of the repository.
+    stubs
+        Whether code is left out too; otherwise only Markdown is without solutions.
     """
     made = copy.deepcopy(notebook)
     for cell in made["cells"]:
@@ -110,7 +116,7 @@ def student(notebook: dict[str, Any], root: Path = ROOT) -> dict[str, Any]:
             text = FOLDED.sub(lambda m: "" if m["head"] == "Solution" else m[0], cell["source"])
             cell["source"] = text.rstrip()
             with_own_links(cell, root)
-        elif solutions.TAG in cell["metadata"].get("tags", []):
+        elif stubs and solutions.TAG in cell["metadata"].get("tags", []):
             cell["source"] = solutions.stub(cell["source"])
             cell["metadata"] = {"tags": ["exercise"]}
     return made
@@ -202,6 +208,11 @@ def index(pages: list[contents.Page], parts: list[str]) -> str:
         cells = [f"{page.number} {page.title}", page.minutes[0], page.minutes[1], *links]
         rows.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
     decks = "".join(f'<li><a href="slides/{slides.file(part)}">{part}</a></li>' for part in parts)
+    graded = "".join(
+        f'<li><a href="otter/{Path(page.name).name}.ipynb">{page.title}</a></li>'
+        for page in pages
+        if page.name.startswith(contents.CODE + PROJECTS)
+    )
     head = ("page", "min to read", "min to run", "student", "instructor")
     table = "".join(f'<th scope="col">{word}</th>' for word in head)
     return slides.document(
@@ -210,7 +221,8 @@ def index(pages: list[contents.Page], parts: list[str]) -> str:
         " each time: copy what you want to change. Arrow keys turn the slides; printed, they are"
         " one a page.</p>"
         f"<h2>Slides</h2><ul>{decks}</ul><h2>Notebooks</h2><table><thead><tr>{table}</tr></thead>"
-        f"<tbody>{''.join(rows)}</tbody></table></main>",
+        f"<tbody>{''.join(rows)}</tbody></table><h2>Projects for otter-grader</h2>"
+        f"<ul>{graded}</ul></main>",
     )
 
 
@@ -236,6 +248,11 @@ def make(root: Path = ROOT) -> tuple[int, int]:
                 notebooks.write_if_changed(path, text_of(made))
                 view = slides.view(made, f"{page.title} ({kind})", "../../")
                 notebooks.write_if_changed(path.with_suffix(".html"), view)
+            if name.startswith(PROJECTS):
+                made = otter.assignment(student(source, root, stubs=False), Path(name).name)
+                notebooks.write_if_changed(
+                    folder / "otter" / f"{Path(name).name}.ipynb", text_of(made)
+                )
             shown.append((page, with_outputs(source, executed)))
         decks[part] = slides.deck(part, shown, root)
     for part, text in decks.items():

@@ -117,12 +117,31 @@ def test_the_page_ends_with_key_points_exercises_and_reading(page: Any) -> None:
     assert tuple(headings[-3:]) == LAST
 
 
+def without_solution(page: Any) -> list[str]:
+    """Exercises that neither a folded text nor a cell with code, below them, solves."""
+    found, cells = [], page.cells
+    for cell, below in zip(cells, [*cells[1:], None], strict=True):
+        _, *exercises = re.split(r"^(?=> \*\*Exercise)", cell.source, flags=re.MULTILINE)
+        for exercise in exercises:
+            by_code = below is not None and "solution" in below.metadata.get("tags", [])
+            if not (
+                len(SOLUTION.findall(exercise)) == 1 or (by_code and exercise is exercises[-1])
+            ):
+                found.append(exercise)
+    return found
+
+
 def test_every_exercise_has_a_hidden_solution(page: Any) -> None:
-    cells = [c.source for c in page.cells if "> **Exercise" in c.source]
-    assert cells
+    cells = [c.source for c in page.cells if c.cell_type == "markdown"]
+    assert any("> **Exercise" in source for source in cells)
+    assert without_solution(page) == []
     for source in cells:
-        assert source.count("> **Exercise") == len(SOLUTION.findall(source))
         assert source.count("<summary>Solution<") == len(SOLUTION.findall(source))
+
+
+def test_every_page_asks_three_to_five_questions(page: Any) -> None:
+    asked = markdown(page).partition("## Check yourself")[2].partition("## Key points")[0]
+    assert 3 <= len(re.findall(r"<details><summary>.+?</summary>.+?</details>", asked, re.S)) <= 5
 
 
 def test_prose_is_portable(page: Any) -> None:
@@ -237,3 +256,17 @@ def test_the_rules_find_what_they_forbid(tmp_path: Path) -> None:
     assert ROLE.search("see {doc}`a`")
     assert ROLE.search(":::{note}")
     assert not ROLE.search("a set {1, 2} and `code`")
+    import nbformat.v4 as v4
+
+    quote, folded = (
+        "> **Exercise** Do.",
+        "<details><summary>Solution</summary>\n\nSo.\n\n</details>",
+    )
+    code = v4.new_code_cell("answer = 1", metadata={"tags": ["solution"]})
+    for cells, missing in (
+        ([v4.new_markdown_cell(f"{quote}\n\n{folded}\n\n{quote}"), code], 0),
+        ([v4.new_markdown_cell(f"{quote}\n\n{quote}\n\n{folded}"), code], 1),
+        ([v4.new_markdown_cell(quote), v4.new_code_cell("answer = 1")], 1),
+        ([v4.new_markdown_cell(quote)], 1),
+    ):
+        assert len(without_solution(v4.new_notebook(cells=cells))) == missing

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import html
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from sphinx.util import logging
 
 LOGGER = logging.getLogger(__name__)
 FIGURE = ("caption", "name")
+MARKS = re.compile(r"^(# @title Solution|### (BEGIN|END) SOLUTION)\n", flags=re.MULTILINE)
 VIEWER = '<div class="scst-viewer"'  # how the output of scstlib.viewers begins
 BOX = """:::{{admonition}} Data not available
 :class: warning
@@ -63,6 +65,8 @@ def take_over(app: Sphinx, docname: str, notebook: dict[str, Any]) -> None:
         cell["outputs"] = copy["outputs"]
         cell["execution_count"] = copy["execution_count"]
         _describe(cell)
+        if "solution" in cell["metadata"]["tags"]:
+            cell["source"] = MARKS.sub("", "".join(cell["source"]))
     missing = executed["metadata"].get("scst", {}).get("missing")
     if not missing and not any(cell["outputs"] for cell, _ in pairs):
         LOGGER.warning("this page is empty: no cell has an output", location=docname)
@@ -73,7 +77,7 @@ def take_over(app: Sphinx, docname: str, notebook: dict[str, Any]) -> None:
 
 
 def _fold(cell: dict[str, Any]) -> None:
-    """Leave out what only Colab needs, and fold settings and imports: the idea comes first."""
+    """Leave out what only Colab needs, and fold what is not the idea of the page."""
     metadata = cell["metadata"]
     tags = metadata.setdefault("tags", [])
     if "colab" in tags:
@@ -81,6 +85,9 @@ def _fold(cell: dict[str, Any]) -> None:
     elif "parameters" in tags:
         tags.append("hide-input")
         metadata["mystnb"]["code_prompt_show"] = "Settings: profile and seed"
+    elif "solution" in tags:
+        tags.append("hide-cell")
+        metadata["mystnb"] |= {"code_prompt_show": "Solution", "code_prompt_hide": "Solution"}
     elif only_imports("".join(cell["source"])):
         tags.append("hide-input")
         metadata["mystnb"]["code_prompt_show"] = "Imports"

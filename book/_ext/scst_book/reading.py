@@ -16,7 +16,8 @@ from scst_book.outputs import code_cells, only_imports
 WORDS_A_MINUTE = 200
 SECONDS_A_LINE = 12
 SECONDS_A_FIGURE = 30
-FOLDED = {"colab", "parameters", "hide-input", "hide-cell", "remove-input", "remove-cell"}
+FOLDED = {"colab", "parameters", "solution"}
+FOLDED |= {f"{what}-{part}" for what in ("hide", "remove") for part in ("input", "cell")}
 ANSWER = re.compile(r"(<summary>.*?</summary>).*?</details>", flags=re.DOTALL)
 NOT_PROSE = re.compile(
     r"!\[[^\]]*\]\([^)]*\)|\]\([^)]*\)|<[^>]*>|^\|[-:| ]+\|$", flags=re.MULTILINE
