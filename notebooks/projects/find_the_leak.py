@@ -4,8 +4,8 @@
 # A project: a classifier recognises patients who respond to a drug, although there is nothing to recognise.
 #
 # > **Learning goals**
-# > - find the steps of a pipeline that let the test part into training;
-# > - mend them one by one, and measure what each of them did to the score.
+# > - [find the steps of a pipeline that let the test part into training](#the-pipeline-as-found);
+# > - [mend them one by one, and measure what each of them did to the score](#step-by-step).
 # >
 # > **Before**: [Leakage in time](../pitfalls/leakage_in_time.ipynb).
 # >

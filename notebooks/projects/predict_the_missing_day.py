@@ -4,8 +4,8 @@
 # A project: the cells of a day that was measured and is hidden, from the days before and after it.
 #
 # > **Learning goals**
-# > - predict a population of cells between two measured times, and score it against hidden cells;
-# > - say how far the best prediction is from what measured cells reach, and why.
+# > - [predict a population of cells between two measured times, and score it against hidden cells](#step-by-step);
+# > - [say how far the best prediction is from what measured cells reach, and why](#a-scale).
 # >
 # > **Before**: [Expression at unmeasured times](../temporal/unmeasured_times.ipynb).
 # >

@@ -4,8 +4,8 @@
 # A project: four contact maps without names, the expression of four cell types, and which belongs to which.
 #
 # > **Learning goals**
-# > - take out of contact maps what all of them share;
-# > - match maps with cell types by expression, and say how sure the match is.
+# > - [take out of contact maps what all of them share](#step-by-step);
+# > - [match maps with cell types by expression, and say how sure the match is](#what-to-hand-in).
 # >
 # > **Before**: [Contact maps](../foundations/contact_maps.ipynb).
 # >

@@ -7,7 +7,7 @@ import html
 import math
 import re
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Concatenate, ParamSpec
 
@@ -214,3 +214,47 @@ def judge_array(
         )
     wrong_share = 1 - np.isclose(values, goal, rtol=rtol, atol=atol, equal_nan=True).mean()
     return Feedback(False, f"{max(wrong_share, 0.01):.0%} of the values differ: {look}")
+
+
+def judge_names(
+    answer: Any,
+    right: Iterable[str],
+    known: Iterable[str],
+    reason: str,
+    *,
+    missing: str,
+    extra: str,
+) -> Feedback:
+    """Compare a choice of names with the right one, whatever their order.
+
+    Parameters
+    ----------
+    answer
+        A name, or several in a list, set, index or array.
+    right
+        The right names.
+    known
+        All names that there are.
+    reason
+        What is said of the right answer.
+    missing, extra
+        The hint where right names are missing, and where wrong ones are given.
+
+    Raises
+    ------
+    TypeError
+        If the answer holds no text.
+    """
+    names = [answer] if isinstance(answer, str) else list(answer)
+    if not all(isinstance(name, str) for name in names):
+        raise TypeError("names are expected")
+    chosen, wanted, there = set(names), set(right), set(known)
+    if strangers := sorted(chosen - there):
+        return Feedback(False, f"`{strangers[0]}` is no name that was given: check the spelling")
+    if wrong := chosen - wanted:
+        belongs = "does not belong here" if len(wrong) == 1 else "do not belong here"
+        return Feedback(False, f"{len(wrong)} of these {belongs}: {extra}")
+    if left := wanted - chosen:
+        be = "is" if len(left) == 1 else "are"
+        return Feedback(False, f"{len(left)} {be} missing: {missing}")
+    return Feedback(True, reason)

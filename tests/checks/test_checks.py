@@ -13,9 +13,15 @@ import torch
 
 from scstlib import checks
 from scstlib.checks.feedback import Feedback, check, judge_array, judge_number
-from tests.checks.tries import TRIES, Tries
+from tests.checks.tries import alternatives, foundations, pitfalls, projects, spatial, temporal
+from tests.checks.tries.one import Tries
 
 STRANGE = ["0.5", b"x", [], {}, {1, 2}, object(), len, 1j, np.array(["a"]), [[1], [2, 3]], pd.NaT]
+TRIES = [
+    tries
+    for part in (foundations, temporal, spatial, pitfalls, alternatives, projects)
+    for tries in part.TRIES
+]
 CHECKS = sorted(set(checks.__all__) - {"Feedback"})
 
 
@@ -41,8 +47,8 @@ def test_no_value_raises_and_none_is_right_by_chance(tries: Tries) -> None:
         assert not tries.check(answer, *tries.given).right, answer
     for answer in (..., None):
         assert "nothing filled in yet" in tries.check(answer, *tries.given).message
-    for answer in ("0.5", object()):
-        assert f"of type {type(answer).__name__}" in tries.check(answer, *tries.given).message
+    assert "of type object" in tries.check(object(), *tries.given).message
+    assert re.search("of type str|is no name", tries.check("0.5", *tries.given).message)
 
 
 @pytest.mark.parametrize("tries", TRIES, ids=lambda tries: tries.check.__name__)

@@ -17,6 +17,7 @@ FOLDER = ROOT / "notebooks"
 SOURCES = pair.sources(FOLDER)
 LONGEST = 15
 LEARNING_BOX = ("> **Learning goals**", "> **Before**", "> **Time**")
+NO_SECTIONS = {"check-yourself", "key-points", "exercises", "further-reading"}
 LAST = ("## Key points", "## Exercises", "## Further reading")
 ROLE = re.compile(r"\{[\w:.-]+\}`|^ {0,3}(:::|```\{)", flags=re.MULTILINE)
 PLOT = re.compile(r"\b\w+_viewer\(|\bplt\.show\(|\.plot\(|\bplots\.\w+\(|\bsc\.pl\.")
@@ -92,6 +93,21 @@ def test_title_and_learning_box_come_first(page: Any) -> None:
     assert re.match(r"# \S", first.source)
     assert [part for part in LEARNING_BOX if part not in first.source] == []
     assert contents.MINUTES.search(first.source)
+
+
+def unserved_goals(page: Any) -> list[str]:
+    """Learning goals that name no section of the page by a link."""
+    box = page.cells[0].source.partition("> **Learning goals**")[2].partition("> **Before**")[0]
+    _, *goals = re.split(r"^> - ", box, flags=re.MULTILINE)
+    titles = re.findall(r"^##+ (.+)$", markdown(page), flags=re.MULTILINE)
+    sections = {portable.slug(title) for title in titles} - NO_SECTIONS
+    linked = [re.findall(r"\]\(#([\w-]+)\)", goal) for goal in goals]
+    missing = [goal for goal, found in zip(goals, linked, strict=True) if not sections & {*found}]
+    return missing if goals else ["there are no goals"]
+
+
+def test_each_learning_goal_names_the_section_that_serves_it(page: Any) -> None:
+    assert unserved_goals(page) == []
 
 
 def test_the_summary_is_one_plain_sentence(page: Any) -> None:
@@ -263,6 +279,12 @@ def test_the_rules_find_what_they_forbid(tmp_path: Path) -> None:
         "<details><summary>Solution</summary>\n\nSo.\n\n</details>",
     )
     code = v4.new_code_cell("answer = 1", metadata={"tags": ["solution"]})
+    box = (
+        "# A\n\n> **Learning goals**\n> - [read](#depth), and\n>   write;\n> - {}.\n>\n> **Before**"
+    )
+    for second, missing in (("[b](#depth)", 0), ("b", 1), ("[b](#gone)", 1), ("[b](#a)", 1)):
+        made = v4.new_notebook(cells=[v4.new_markdown_cell(f"{box.format(second)}\n\n## Depth")])
+        assert len(unserved_goals(made)) == missing
     for cells, missing in (
         ([v4.new_markdown_cell(f"{quote}\n\n{folded}\n\n{quote}"), code], 0),
         ([v4.new_markdown_cell(f"{quote}\n\n{quote}\n\n{folded}"), code], 1),
