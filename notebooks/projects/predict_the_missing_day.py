@@ -12,16 +12,16 @@
 # > **Time**: 8 min to read, 1 min to run. The project takes about three hours.
 
 # %% tags=["colab"]
-# Google Colab only: install the book's package and keep the installed numpy and torch.
+# Google Colab only: install the book's package beside the numpy, pandas and torch that are there.
+import importlib.metadata
+import subprocess
 import sys
 
 if "google.colab" in sys.modules:
-    import subprocess
-    from importlib.metadata import version
-
-    keep = [f"{name}=={version(name)}" for name in ("numpy", "torch")]
+    keep = [f"{p}=={importlib.metadata.version(p)}" for p in ("numpy", "pandas", "torch")]
     source = "scstlib @ git+https://github.com/scstlib/scstlib@main"
     subprocess.run([sys.executable, "-m", "pip", "install", "-q", *keep, source], check=True)
+    print(importlib.import_module("scstlib.pages").runtime())
 
 # %% tags=["parameters"]
 profile = "fast"
