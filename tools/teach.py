@@ -35,7 +35,6 @@ FOLDED = re.compile(
     r"<details>\s*<summary>(?P<head>.*?)</summary>(?P<text>.*?)</details>\n*", flags=re.DOTALL
 )
 IMAGE = re.compile(r"!\[([^\]\n]*)\]\((\S+/)?([\w.-]+\.svg)\)")
-EXERCISES = "## Exercises"
 PROJECTS = "projects/"
 
 
@@ -62,14 +61,16 @@ def minutes(notebook: dict[str, Any]) -> dict[str, int]:
     """
     cells: dict[str, list[dict[str, Any]]] = {"": []}
     for cell in notebook["cells"]:
-        parts = sections(cell["source"]) if cell["cell_type"] == "markdown" else [cell["source"]]
-        for part in parts:
-            title = heading(part) if cell["cell_type"] == "markdown" else ""
-            key = title or list(cells)[-1]
-            cells.setdefault(key, []).append({**cell, "source": part})
-    found = {title: round(reading.minutes({"cells": part})) for title, part in cells.items()}
-    tasks = sum(cell["source"].count("> **Exercise") for cell in notebook["cells"])
-    return found | {heading(EXERCISES): EXERCISE * tasks} if tasks else found
+        prose = cell["cell_type"] == "markdown"
+        for part in sections(cell["source"]) if prose else [cell["source"]]:
+            title = (heading(part) if prose else "") or list(cells)[-1]
+            cells.setdefault(title, []).append({**cell, "source": part})
+    found = {}
+    for title, parts in cells.items():
+        tasks = sum(part["source"].count("> **Exercise") for part in parts)
+        read = max(1, round(reading.minutes({"cells": parts})))
+        found[title] = read + EXERCISE * tasks
+    return found
 
 
 def with_own_links(cell: dict[str, Any], root: Path = ROOT) -> None:

@@ -145,7 +145,7 @@ def test_instructors_get_solutions_minutes_and_outputs(
     assert "**Is it true?**\n\nFolded answer." in text
     assert "**Solution**\n\nA secret." in text
     assert "answer = x + 40" in text
-    assert f"## Exercises\n\n*{2 * teach.EXERCISE} min*\n" in text
+    assert f"## Exercises\n\n*{1 + 2 * teach.EXERCISE} min*\n" in text
     assert "| Look | 1 |" in made["cells"][1]["source"]
     assert "no heading |" not in text
     assert notebooks.code_cells(made)[1]["outputs"]
@@ -167,6 +167,7 @@ def test_a_notebook_stands_alone_and_is_valid(kind: str, page: dict[str, Any], r
     view = slides.view(made, "Maps", "../../")
     assert f"data:image/svg+xml;base64,{encoded}" in view
     assert 'href="maps.html"' in view
+    assert '<h2 id="key-points">' in view
 
 
 def test_slides_show_question_idea_figures_points_and_exercises(
