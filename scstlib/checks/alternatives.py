@@ -44,7 +44,8 @@ def gaussian_process_mean(
     t, y = array(times), array(values)
 
     def kernel(one: np.ndarray, other: np.ndarray, width: float = length) -> np.ndarray:
-        return np.exp(-0.5 * (np.subtract.outer(one, other) / width) ** 2)
+        far: np.ndarray = np.subtract.outer(one, other) / width
+        return np.exp(-0.5 * far**2)
 
     def expected(error: float, width: float = length) -> float:
         weights = np.linalg.solve(kernel(t, t, width) + error * np.eye(len(t)), y)
@@ -258,8 +259,7 @@ def best_weight(answer: Any, first: ArrayLike, second: ArrayLike) -> Feedback:
     return judge_number(
         answer,
         right,
-        f"with it the error is {gain:.1%} below that of the better method: little, as both err to"
-        " the same side",
+        f"with it the error is {gain:.1%} below that of the better method: shared errors stay",
         "write the squared error of the weighted mean, and look for its lowest point",
         traps=traps,
         rtol=0.0,

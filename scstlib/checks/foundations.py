@@ -320,7 +320,7 @@ def overlapping(answer: Any, train: pd.DataFrame, test: pd.DataFrame) -> Feedbac
     >>> train = pd.DataFrame([["a", 0, 10], ["a", 30, 40], ["b", 5, 15]], columns=columns)
     >>> test = pd.DataFrame([["a", 5, 15], ["a", 40, 50]], columns=columns)
     >>> checks.overlapping([True, False, False], train, test)
-    Right: 33% of the training windows hold pixels of a test window
+    Right: 33% of these windows share bins with the others: never train on them
     >>> checks.overlapping([True, True, False], train, test)
     Not yet: windows that only touch are marked: the bin at `end` belongs to the next one
     """
@@ -355,7 +355,7 @@ def overlapping(answer: Any, train: pd.DataFrame, test: pd.DataFrame) -> Feedbac
     return judge_array(
         answer,
         right,
-        f"{right.mean():.0%} of the training windows hold pixels of a test window",
+        f"{right.mean():.0%} of these windows share bins with the others: never train on them",
         "two windows overlap where each begins before the other ends",
         traps=traps,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from scstlib.checks.feedback import Feedback, array, check, judge_array, judge_n
 
 
 @check("predicted maps, as a tensor or an array")
-def moved_by_signs(answer: Any, own: ArrayLike, turned: ArrayLike) -> Feedback:
+def moved_by_signs(answer: Any, network: Callable[..., Any], given: Sequence[Any]) -> Feedback:
     """Whether these are the maps predicted from encodings whose signs were all turned over.
 
     Within 1%.
@@ -20,31 +21,43 @@ def moved_by_signs(answer: Any, own: ArrayLike, turned: ArrayLike) -> Feedback:
     ----------
     answer
         Maps (windows, bins, bins).
-    own, turned
-        Maps predicted from the encodings as they are, and from the turned ones.
+    network
+        Network that takes tracks, encodings and bulk maps.
+    given
+        Tracks, encodings between 0 and 1, and bulk maps.
 
     Examples
     --------
-    >>> import numpy as np
+    >>> import torch
     >>> from scstlib import checks
-    >>> own, turned = np.full((1, 2, 2), 0.5), np.array([[[0.2, 0.4], [0.4, 0.1]]])
-    >>> checks.moved_by_signs(turned, own, turned)
-    Right: the same bulk map, and pixels move by up to 0.40: a network must learn every sign
-    >>> checks.moved_by_signs(own, own, turned)
+    >>> def network(tracks, encodings, maps):
+    ...     return maps * encodings
+    >>> given = [torch.ones(1), torch.tensor([0.2, 0.9]), torch.tensor([1.0, 2.0])]
+    >>> checks.moved_by_signs(torch.tensor([0.8, 0.2]), network, given)
+    Right: the same bulk map, and pixels move by up to 1.60: a network must learn every sign
+    >>> checks.moved_by_signs(network(*given), network, given)
     Not yet: nothing moved: were turned encodings given, and in the place of the encodings?
     """
-    first, right = array(own), array(turned)
+    import torch
+
+    tracks, encodings, maps = given
+    with torch.no_grad():
+        first, right, negative = (
+            array(network(tracks, turned, maps))
+            for turned in (encodings, 1 - encodings, -encodings)
+        )
     return judge_array(
         answer,
         right,
         f"the same bulk map, and pixels move by up to {np.abs(right - first).max():.2f}: a network"
         " must learn every sign",
-        "encodings lie between 0 and 1: what turns one over within this range?",
+        "which of the three inputs is turned over?",
         traps=(
             (
                 first,
                 "nothing moved: were turned encodings given, and in the place of the encodings?",
             ),
+            (negative, "encodings lie between 0 and 1: turn them over within this range"),
         ),
         atol=1e-6,
     )
@@ -95,7 +108,9 @@ def made_symmetric(answer: Any, maps: ArrayLike) -> Feedback:
 
 
 @check("predicted maps, as an array")
-def guide_exchanged(answer: Any, own: ArrayLike, other: ArrayLike) -> Feedback:
+def guide_exchanged(
+    answer: Any, predicted: ArrayLike, kinds: ArrayLike, kind: str, other: str
+) -> Feedback:
     """Whether these are the maps that a model predicts with the expression of another cell type.
 
     Within 1%.
@@ -103,21 +118,26 @@ def guide_exchanged(answer: Any, own: ArrayLike, other: ArrayLike) -> Feedback:
     Parameters
     ----------
     answer
-        Maps (windows, bins, bins).
-    own, other
-        Maps predicted for the cell type itself and for the other one, at the same places.
+        Maps (places, bins, bins) of `kind` with the expression of `other`.
+    predicted
+        Maps (windows, bins, bins) of all types; windows of each type come in one order of places.
+    kinds
+        Cell type of each window (windows,).
+    kind, other
+        Two of the types.
 
     Examples
     --------
     >>> import numpy as np
     >>> from scstlib import checks
-    >>> own, other = np.ones((1, 2, 2)), np.array([[[1.0, 3.0], [3.0, 1.0]]])
-    >>> checks.guide_exchanged(other, own, other).right
+    >>> predicted, kinds = np.array([[[1.0]], [[3.0]]]), np.array(["beta", "gamma"])
+    >>> checks.guide_exchanged([[[3.0]]], predicted, kinds, "beta", "gamma").right
     True
-    >>> checks.guide_exchanged(own, own, other)
+    >>> checks.guide_exchanged([[[1.0]]], predicted, kinds, "beta", "gamma")
     Not yet: nothing changed: is own expression among the tracks that were exchanged?
     """
-    first, right = array(own), array(other)
+    maps, types = array(predicted), np.asarray(kinds)
+    first, right = maps[types == kind], maps[types == other]
     share = np.abs(right - first).sum() / np.abs(first).sum()
     return judge_array(
         answer,
@@ -129,7 +149,6 @@ def guide_exchanged(answer: Any, own: ArrayLike, other: ArrayLike) -> Feedback:
             (first, "nothing changed: is own expression among the tracks that were exchanged?"),
             ((first + right) / 2, "half of it was exchanged: take both strands"),
         ),
-        rtol=0.01,
         atol=1e-6 * float(np.abs(right).max()),
     )
 

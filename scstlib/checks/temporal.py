@@ -210,13 +210,14 @@ def not_beaten(answer: Any, scores: pd.DataFrame, best: Literal["min", "max"] = 
     >>> checks.not_beaten(["a"], scores)
     Not yet: 1 is missing: a method stays if no other is better in every column
     """
-    values = scores.to_numpy(float) * (1 if best == "min" else -1)
-    beaten = (values[None] < values[:, None]).all(axis=2).any(axis=1)
-    right = [str(name) for name in scores.index[~beaten]]
+    values: np.ndarray = scores.to_numpy(float) * (1 if best == "min" else -1)
+    better = np.all(values[None] < values[:, None], axis=2)  # column's method than row's
+    names = [str(name) for name in scores.index]
+    right = [name for name, others in zip(names, better, strict=True) if not others.any()]
     return judge_names(
         answer,
         right,
-        map(str, scores.index),
+        names,
         f"for each of these {len(right)} of {len(scores)} there is a question to which it is the"
         " answer",
         missing="a method stays if no other is better in every column",

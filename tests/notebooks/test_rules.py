@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 from pathlib import Path
 from typing import Any
@@ -32,8 +33,9 @@ def page(request: pytest.FixtureRequest) -> Any:
     return derived(request.param)
 
 
+@functools.cache
 def derived(source: Path) -> Any:
-    """The notebook of a source."""
+    """The notebook of a source, made once: tests only read it."""
     import nbformat
 
     found = nbformat.reads(pair.derive(source), as_version=4)

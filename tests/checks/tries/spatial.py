@@ -13,15 +13,23 @@ RNG = np.random.default_rng(2)
 MAPS, OTHERS = RNG.random((2, 3, 8, 8))
 
 
+def network(tracks: torch.Tensor, encodings: torch.Tensor, maps: torch.Tensor) -> torch.Tensor:
+    """Maps that depend on the encodings."""
+    return maps * (tracks + encodings[:, :, None] ** 3)
+
+
 def of_signs() -> Tries:
+    given = [torch.tensor(0.5), torch.tensor(RNG.random((3, 8))), torch.tensor(MAPS)]
+    turned = network(given[0], 1 - given[1], given[2])
     return Tries(
         checks.moved_by_signs,
-        (torch.tensor(MAPS), torch.tensor(OTHERS)),
-        (OTHERS, torch.tensor(OTHERS)),
+        (network, given),
+        (turned, turned.numpy()),
         {
-            "nothing moved": MAPS,
-            "between 0 and 1": OTHERS**2,
-            "the shape is": OTHERS[0],
+            "nothing moved": network(*given),
+            "within this range": network(given[0], -given[1], given[2]),
+            "which of the three": network(given[0], given[1], 1 - given[2]),
+            "the shape is": turned[0],
             "NaN": np.full(MAPS.shape, np.nan),
         },
     )
@@ -49,7 +57,7 @@ def of_symmetry() -> Tries:
 def of_guides() -> Tries:
     return Tries(
         checks.guide_exchanged,
-        (MAPS, OTHERS),
+        (np.concatenate([MAPS, OTHERS]), np.repeat(["beta", "gamma"], 3), "beta", "gamma"),
         (OTHERS, OTHERS * 1.001),
         {
             "nothing changed": MAPS,
