@@ -87,16 +87,16 @@ def with_own_links(cell: dict[str, Any], root: Path = ROOT) -> None:
         if not path.startswith("../../"):
             return link[0]
         target = path.removeprefix("../../")
-        return f"[{link[1]}]({repository(root)}/blob/main/{target}{mark}{anchor})"
+        return f"[{link[1]}]({files_address(root)}/{target}{mark}{anchor})"
 
     cell["source"] = LINK.sub(address, IMAGE.sub(inside, cell["source"]))
 
 
 @cache
-def repository(root: Path = ROOT) -> str:
-    """Address of the repository."""
-    config = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))
-    return str(config["repository"]["url"])
+def files_address(root: Path = ROOT) -> str:
+    """Address below which the files of the repository are shown."""
+    config = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))["repository"]
+    return f"{config['url']}/blob/{config['branch']}"
 
 
 def student(notebook: dict[str, Any], root: Path = ROOT, *, stubs: bool = True) -> dict[str, Any]:

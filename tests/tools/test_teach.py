@@ -102,7 +102,9 @@ def root(tmp_path: Path, page: dict[str, Any], executed: dict[str, Any]) -> Path
     """A book of two pages, of which the first was run."""
     (tmp_path / "book/_static/diagrams").mkdir(parents=True)
     (tmp_path / "book/_static/diagrams/box.svg").write_text("<svg/>")
-    (tmp_path / "_config.yml").write_text("repository:\n  url: https://example.org/book\n")
+    (tmp_path / "_config.yml").write_text(
+        "repository: {url: https://example.org/book, branch: main}\n"
+    )
     parts = "".join(
         f"  - caption: {part}\n    chapters:\n      - file: notebooks/{name}\n"
         for part, name in (("Contact maps", "space/maps"), ("Time", "time/odes"))
