@@ -124,7 +124,7 @@ def best_of(answer: Any, spread: float, n_tries: int) -> Feedback:
     >>> checks.best_of(1.54, 1.0, 10)
     Right: 10 tries of one quality give 1.54 for nothing, and ten times as many only 2.51
     >>> checks.best_of(2.15, 1.0, 10)
-    Not yet: this is the limit for very many tries, and too large for so few: draw and see
+    Not yet: this is the limit for endless tries, and too large for so few: draw and see
     """
 
     def largest(n: int) -> float:
@@ -138,7 +138,7 @@ def best_of(answer: Any, spread: float, n_tries: int) -> Feedback:
     traps = (
         (
             spread * np.sqrt(2 * np.log(n_tries)),
-            "this is the limit for very many tries, and too large for so few: draw and see",
+            "this is the limit for endless tries, and too large for so few: draw and see",
         ),
         (spread, "this is the spread of one try: take the largest of many"),
         (spread / np.sqrt(n_tries), "this is the error of a mean: the best try is reported"),
@@ -281,7 +281,7 @@ def bias_of_logarithm(answer: Any, mean: float, fraction: float) -> Feedback:
     --------
     >>> from scstlib import checks
     >>> checks.bias_of_logarithm(-0.154, 1.0, 1 / 3)
-    Right: -0.15, though nothing differs: with enough cells any test finds it
+    Right: −0.15, though nothing differs: with enough cells any test finds it
     >>> checks.bias_of_logarithm(0.0, 1.0, 1 / 3)
     Not yet: the means of the counts are equal; take the logarithm of each count first
     """
@@ -293,6 +293,7 @@ def bias_of_logarithm(answer: Any, mean: float, fraction: float) -> Feedback:
         return float(np.log1p(counts / scale) @ poisson.pmf(counts, mean * kept))
 
     right = mean_log(fraction, fraction) - mean_log(1.0, 1.0)
+    told = f"{right:.2f}".replace("-", "−")
     traps = (
         (0.0, "the means of the counts are equal; take the logarithm of each count first"),
         (
@@ -305,7 +306,7 @@ def bias_of_logarithm(answer: Any, mean: float, fraction: float) -> Feedback:
     return judge_number(
         answer,
         right,
-        f"{right:.2f}, though nothing differs: with enough cells any test finds it",
+        f"{told}, though nothing differs: with enough cells any test finds it",
         "draw both samples, scale the thinned one, and compare the means of log(1 + x)",
         traps=traps,
         rtol=0.0,

@@ -42,22 +42,18 @@ def moved_by_signs(answer: Any, network: Callable[..., Any], given: Sequence[Any
 
     tracks, encodings, maps = given
     with torch.no_grad():
-        first, right, negative = (
-            array(network(tracks, turned, maps))
-            for turned in (encodings, 1 - encodings, -encodings)
-        )
+        first, right = (array(network(tracks, e, maps)) for e in (encodings, 1 - encodings))
     return judge_array(
         answer,
         right,
         f"the same bulk map, and pixels move by up to {np.abs(right - first).max():.2f}: a network"
         " must learn every sign",
-        "which of the three inputs is turned over?",
+        "encodings lie between 0 and 1: what turns one over within this range?",
         traps=(
             (
                 first,
                 "nothing moved: were turned encodings given, and in the place of the encodings?",
             ),
-            (negative, "encodings lie between 0 and 1: turn them over within this range"),
         ),
         atol=1e-6,
     )

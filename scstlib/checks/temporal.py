@@ -158,7 +158,7 @@ def share_of_the_way(
     >>> from scstlib import checks
     >>> scores = pd.DataFrame({"error": [8.0, 4.0, 3.0]}, index=["copy", "ours", "floor"])
     >>> checks.share_of_the_way([0.8], scores, "ours", "copy", "floor")
-    Right: ours comes 80% of the way from copy to floor: a number that can be read, unlike a score
+    Right: ours comes 80% of the way from 'copy' to 'floor': such a number can be read
     >>> checks.share_of_the_way([0.2], scores, "ours", "copy", "floor")
     Not yet: this is the part of the way that is left: measure from the other end
     """
@@ -170,18 +170,19 @@ def share_of_the_way(
         (100 * right, "a hundred times too large: give a share between 0 and 1, not a percentage"),
         (
             (first - ours) / first,
-            f"this is the way to 0, where no method gets: the way ends at {goal}",
+            f"this is the way to 0, where no method gets: the way ends at {goal!r}",
         ),
-        (ours / first, f"this is what is left of {start}: where does {goal} come in?"),
+        (ours / first, f"this is what is left of {start!r}: where does {goal!r} come in?"),
         (1 / right, "upside down: what is divided by what?"),
     )
-    told = " and ".join(f"{share:.0%}" for share in right)
+    told = " and ".join(f"{share:.0%}".replace("-", "−") for share in right)
+    worse = f"; below 0% it is worse than {start!r}" if (right < 0).any() else ""
     return judge_array(
         answer,
         right,
-        f"{method} comes {told} of the way from {start} to {goal}: a number that can be read,"
-        " unlike a score",
-        f"divide what {method} gains on {start} by what there is to gain",
+        f"{method} comes {told} of the way from {start!r} to {goal!r}{worse}: such a number can be"
+        " read",
+        f"divide what {method} gains on {start!r} by what there is to gain",
         traps=traps,
         atol=0.005,
     )

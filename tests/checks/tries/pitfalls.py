@@ -54,7 +54,7 @@ def of_best() -> Tries:
         (0.02, 20),
         (drawn, 0.0373),
         {
-            "the limit for very many": 0.02 * np.sqrt(2 * np.log(20)),
+            "the limit for endless": 0.02 * np.sqrt(2 * np.log(20)),
             "spread of one try": 0.02,
             "error of a mean": 0.02 / np.sqrt(20),
             "mean of all": 0.0,

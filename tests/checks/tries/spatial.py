@@ -28,7 +28,6 @@ def of_signs() -> Tries:
         {
             "nothing moved": network(*given),
             "within this range": network(given[0], -given[1], given[2]),
-            "which of the three": network(given[0], given[1], 1 - given[2]),
             "the shape is": turned[0],
             "NaN": np.full(MAPS.shape, np.nan),
         },

@@ -78,7 +78,7 @@ def of_ways() -> Tries:
             "both differences": -right,
             "percentage": 100 * right,
             "the way to 0": (first - ours) / first,
-            "left of copy": ours / first,
+            "left of 'copy'": ours / first,
             "upside down": 1 / right,
             "the shape is": right[:1],
         },
