@@ -34,6 +34,7 @@ def _any_link(url: str) -> bool:
 @cache
 def _parser() -> Any:
     from markdown_it import MarkdownIt
+    from mdit_py_plugins.anchors import anchors_plugin
     from mdit_py_plugins.dollarmath import dollarmath_plugin
 
     def formula(content: str, options: dict[str, Any]) -> str:
@@ -42,6 +43,7 @@ def _parser() -> Any:
 
     parser = MarkdownIt("commonmark", {"html": True}).enable("table")
     parser.validateLink = _any_link  # type: ignore[method-assign]
+    parser.use(anchors_plugin, max_level=3, slug_func=portable.slug)
     return parser.use(dollarmath_plugin, renderer=formula, allow_space=False)
 
 

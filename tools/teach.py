@@ -2,8 +2,9 @@
 
 From the committed notebooks, in ``_build/teach``: for each page a student notebook without
 solutions and an instructor notebook with solutions, minutes and outputs, both also as HTML to read
-without Jupyter; slides for each part (:mod:`tools.slides`); and ``index.html``, which lists them.
-Outputs and figures come from the executed copies that ``make book`` made.
+without Jupyter; slides for each part (:mod:`tools.slides`); the projects as assignments of
+otter-grader (:mod:`tools.otter`); and ``index.html``, which lists them. Outputs and figures come
+from the executed copies that ``make book`` made.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import re
 import shutil
 import sys
 import time
+from functools import cache
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -26,14 +28,14 @@ from scst_book.markdown import markdown as markdown_table
 from scst_book.portable import CODE, LINK
 from scst_book.syllabi import EXERCISE
 
-from tools import execute, notebooks, slides, solutions
+from tools import execute, notebooks, otter, slides, solutions
 
 ROOT = notebooks.ROOT
 FOLDED = re.compile(
     r"<details>\s*<summary>(?P<head>.*?)</summary>(?P<text>.*?)</details>\n*", flags=re.DOTALL
 )
 IMAGE = re.compile(r"!\[([^\]\n]*)\]\((\S+/)?([\w.-]+\.svg)\)")
-EXERCISES = "## Exercises"
+PROJECTS = "projects/"
 
 
 def sections(text: str) -> list[str]:
@@ -59,14 +61,16 @@ def minutes(notebook: dict[str, Any]) -> dict[str, int]:
     """
     cells: dict[str, list[dict[str, Any]]] = {"": []}
     for cell in notebook["cells"]:
-        parts = sections(cell["source"]) if cell["cell_type"] == "markdown" else [cell["source"]]
-        for part in parts:
-            title = heading(part) if cell["cell_type"] == "markdown" else ""
-            key = title or list(cells)[-1]
-            cells.setdefault(key, []).append({**cell, "source": part})
-    found = {title: round(reading.minutes({"cells": part})) for title, part in cells.items()}
-    tasks = sum(cell["source"].count("> **Exercise") for cell in notebook["cells"])
-    return found | {heading(EXERCISES): EXERCISE * tasks} if tasks else found
+        prose = cell["cell_type"] == "markdown"
+        for part in sections(cell["source"]) if prose else [cell["source"]]:
+            title = (heading(part) if prose else "") or list(cells)[-1]
+            cells.setdefault(title, []).append({**cell, "source": part})
+    found = {}
+    for title, parts in cells.items():
+        tasks = sum(part["source"].count("> **Exercise") for part in parts)
+        read = max(1, round(reading.minutes({"cells": parts})))
+        found[title] = read + EXERCISE * tasks
+    return found
 
 
 def with_own_links(cell: dict[str, Any], root: Path = ROOT) -> None:
@@ -83,18 +87,19 @@ def with_own_links(cell: dict[str, Any], root: Path = ROOT) -> None:
         if not path.startswith("../../"):
             return link[0]
         target = path.removeprefix("../../")
-        return f"[{link[1]}]({repository(root)}/blob/main/{target}{mark}{anchor})"
+        return f"[{link[1]}]({files_address(root)}/{target}{mark}{anchor})"
 
     cell["source"] = LINK.sub(address, IMAGE.sub(inside, cell["source"]))
 
 
-def repository(root: Path = ROOT) -> str:
-    """Address of the repository."""
-    config = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))
-    return str(config["repository"]["url"])
+@cache
+def files_address(root: Path = ROOT) -> str:
+    """Address below which the files of the repository are shown."""
+    config = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))["repository"]
+    return f"{config['url']}/blob/{config['branch']}"
 
 
-def student(notebook: dict[str, Any], root: Path = ROOT) -> dict[str, Any]:
+def student(notebook: dict[str, Any], root: Path = ROOT, *, stubs: bool = True) -> dict[str, Any]:
     """A page to work on: no solutions, stubs in their place; answers to questions stay folded.
 
     Parameters
@@ -103,6 +108,8 @@ def student(notebook: dict[str, Any], root: Path = ROOT) -> dict[str, Any]:
         The committed notebook, as :func:`tools.notebooks.read` gives it.
     root
         Of the repository.
+    stubs
+        Whether code is left out too; otherwise only Markdown is without solutions.
     """
     made = copy.deepcopy(notebook)
     for cell in made["cells"]:
@@ -110,7 +117,7 @@ def student(notebook: dict[str, Any], root: Path = ROOT) -> dict[str, Any]:
             text = FOLDED.sub(lambda m: "" if m["head"] == "Solution" else m[0], cell["source"])
             cell["source"] = text.rstrip()
             with_own_links(cell, root)
-        elif solutions.TAG in cell["metadata"].get("tags", []):
+        elif stubs and solutions.TAG in cell["metadata"].get("tags", []):
             cell["source"] = solutions.stub(cell["source"])
             cell["metadata"] = {"tags": ["exercise"]}
     return made
@@ -202,6 +209,11 @@ def index(pages: list[contents.Page], parts: list[str]) -> str:
         cells = [f"{page.number} {page.title}", page.minutes[0], page.minutes[1], *links]
         rows.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
     decks = "".join(f'<li><a href="slides/{slides.file(part)}">{part}</a></li>' for part in parts)
+    graded = "".join(
+        f'<li><a href="otter/{Path(page.name).name}.ipynb">{page.title}</a></li>'
+        for page in pages
+        if page.name.startswith(contents.CODE + PROJECTS)
+    )
     head = ("page", "min to read", "min to run", "student", "instructor")
     table = "".join(f'<th scope="col">{word}</th>' for word in head)
     return slides.document(
@@ -210,7 +222,8 @@ def index(pages: list[contents.Page], parts: list[str]) -> str:
         " each time: copy what you want to change. Arrow keys turn the slides; printed, they are"
         " one a page.</p>"
         f"<h2>Slides</h2><ul>{decks}</ul><h2>Notebooks</h2><table><thead><tr>{table}</tr></thead>"
-        f"<tbody>{''.join(rows)}</tbody></table></main>",
+        f"<tbody>{''.join(rows)}</tbody></table><h2>Projects for otter-grader</h2>"
+        f"<ul>{graded}</ul></main>",
     )
 
 
@@ -236,6 +249,11 @@ def make(root: Path = ROOT) -> tuple[int, int]:
                 notebooks.write_if_changed(path, text_of(made))
                 view = slides.view(made, f"{page.title} ({kind})", "../../")
                 notebooks.write_if_changed(path.with_suffix(".html"), view)
+            if name.startswith(PROJECTS):
+                made = otter.assignment(student(source, root, stubs=False), Path(name).name)
+                notebooks.write_if_changed(
+                    folder / "otter" / f"{Path(name).name}.ipynb", text_of(made)
+                )
             shown.append((page, with_outputs(source, executed)))
         decks[part] = slides.deck(part, shown, root)
     for part, text in decks.items():

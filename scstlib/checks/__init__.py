@@ -38,6 +38,16 @@ from scstlib.checks.pitfalls import (
     shifted_cloud,
     skill_of_relatives,
 )
+from scstlib.checks.projects import (
+    cells_predicted,
+    honest_accuracy,
+    leaking_steps,
+    mean_on_line,
+    mended_accuracy,
+    owners,
+    specific_to_each,
+    weight_on_line,
+)
 from scstlib.checks.spatial import (
     guide_exchanged,
     made_symmetric,
@@ -63,6 +73,7 @@ __all__ = [
     "best_weight",
     "bias_of_logarithm",
     "cells_for_half",
+    "cells_predicted",
     "deciding_task",
     "depth_halved",
     "double_dip",
@@ -76,8 +87,12 @@ __all__ = [
     "genes_without_place",
     "gradient_of",
     "guide_exchanged",
+    "honest_accuracy",
+    "leaking_steps",
     "made_symmetric",
+    "mean_on_line",
     "mean_velocity",
+    "mended_accuracy",
     "misjudged",
     "more_cells",
     "moved_by_signs",
@@ -85,6 +100,7 @@ __all__ = [
     "not_beaten",
     "observed_over_expected",
     "overlapping",
+    "owners",
     "pure",
     "quarter_turn",
     "share_inside",
@@ -94,5 +110,7 @@ __all__ = [
     "sign_test",
     "skill_of_relatives",
     "sorted_pairs",
+    "specific_to_each",
     "standardised",
+    "weight_on_line",
 ]

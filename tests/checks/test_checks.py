@@ -13,13 +13,13 @@ import torch
 
 from scstlib import checks
 from scstlib.checks.feedback import Feedback, check, judge_array, judge_number
-from tests.checks.tries import alternatives, foundations, pitfalls, spatial, temporal
+from tests.checks.tries import alternatives, foundations, pitfalls, projects, spatial, temporal
 from tests.checks.tries.one import Tries
 
 STRANGE = ["0.5", b"x", [], {}, {1, 2}, object(), len, 1j, np.array(["a"]), [[1], [2, 3]], pd.NaT]
 TRIES = [
     tries
-    for part in (foundations, temporal, spatial, pitfalls, alternatives)
+    for part in (foundations, temporal, spatial, pitfalls, alternatives, projects)
     for tries in part.TRIES
 ]
 CHECKS = sorted(set(checks.__all__) - {"Feedback"})

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import base64
 import json
+import os
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 from scst_book import contents
 
-from tools import notebooks, slides, teach
+from tools import execute, notebooks, otter, pair, slides, teach
 
 FIRST = """# Maps
 
@@ -83,7 +86,7 @@ def page() -> dict[str, Any]:
         cell("code", SOLUTION, tags=["solution"], cellView="form"),
         cell("markdown", "## Further reading\n\n- [Maps](maps.ipynb)"),
     ]
-    return {"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+    return {"cells": cells, "metadata": pair.METADATA, "nbformat": 4, "nbformat_minor": 5}
 
 
 @pytest.fixture
@@ -99,7 +102,9 @@ def root(tmp_path: Path, page: dict[str, Any], executed: dict[str, Any]) -> Path
     """A book of two pages, of which the first was run."""
     (tmp_path / "book/_static/diagrams").mkdir(parents=True)
     (tmp_path / "book/_static/diagrams/box.svg").write_text("<svg/>")
-    (tmp_path / "_config.yml").write_text("repository:\n  url: https://example.org/book\n")
+    (tmp_path / "_config.yml").write_text(
+        "repository: {url: https://example.org/book, branch: main}\n"
+    )
     parts = "".join(
         f"  - caption: {part}\n    chapters:\n      - file: notebooks/{name}\n"
         for part, name in (("Contact maps", "space/maps"), ("Time", "time/odes"))
@@ -142,7 +147,7 @@ def test_instructors_get_solutions_minutes_and_outputs(
     assert "**Is it true?**\n\nFolded answer." in text
     assert "**Solution**\n\nA secret." in text
     assert "answer = x + 40" in text
-    assert f"## Exercises\n\n*{2 * teach.EXERCISE} min*\n" in text
+    assert f"## Exercises\n\n*{1 + 2 * teach.EXERCISE} min*\n" in text
     assert "| Look | 1 |" in made["cells"][1]["source"]
     assert "no heading |" not in text
     assert notebooks.code_cells(made)[1]["outputs"]
@@ -164,6 +169,7 @@ def test_a_notebook_stands_alone_and_is_valid(kind: str, page: dict[str, Any], r
     view = slides.view(made, "Maps", "../../")
     assert f"data:image/svg+xml;base64,{encoded}" in view
     assert 'href="maps.html"' in view
+    assert '<h2 id="key-points">' in view
 
 
 def test_slides_show_question_idea_figures_points_and_exercises(
@@ -212,6 +218,20 @@ def test_everything_is_made_alike_each_time(root: Path) -> None:
     assert files == {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*.*")}
 
 
+def test_only_named_pages_that_are_not_up_to_date_are_run(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ran: list[str] = []
+    monkeypatch.setattr(notebooks, "refresh_keys", lambda root: ["a/b", "c/d"])
+    monkeypatch.setattr(execute, "run", lambda name, root: ran.append(name) or name == "c/d")
+    assert teach.run(["a/b", "e/f"]) == []
+    assert teach.run(["c/d"]) == ["c/d"]
+    assert ran == ["a/b", "c/d"]
+    monkeypatch.setattr("sys.argv", ["teach", "no/page"])
+    assert teach.main() == 2
+    assert "there is no page no/page" in capsys.readouterr().err
+
+
 def test_outputs_of_other_code_are_not_taken(page: dict[str, Any], root: Path) -> None:
     assert teach.executed_copy("space/maps", page, root) is not None
     page["cells"][4]["source"] = "plot(2)"
@@ -229,3 +249,63 @@ def test_every_page_has_slides_and_no_solution_reaches_students(name: str) -> No
     assert "<summary>Solution" not in made
     assert "BEGIN SOLUTION" not in made
     assert "](../../" not in made
+
+
+def test_a_project_becomes_questions_with_solutions_and_tests(
+    page: dict[str, Any], root: Path
+) -> None:
+    import nbformat
+
+    made = otter.assignment(teach.student(page, root, stubs=False), "maps")
+    nbformat.validate(nbformat.reads(teach.text_of(made), as_version=4))
+    raw = [c["source"].split("\n")[0] for c in made["cells"] if c["cell_type"] == "raw"]
+    assert raw == [
+        "# ASSIGNMENT CONFIG", "# BEGIN QUESTION", "# BEGIN SOLUTION", "# END SOLUTION",
+        "# BEGIN TESTS", "# END TESTS", "# END QUESTION",
+    ]  # fmt: skip
+    solved, test = [c for c in notebooks.code_cells(made) if "answer" in c["source"]]
+    assert "# BEGIN SOLUTION NO PROMPT\nanswer_1 = x + 40\n# END SOLUTION\n" in solved["source"]
+    assert '""" # BEGIN PROMPT\nanswer_1 = ...\n""" # END PROMPT\n' in solved["source"]
+    assert test["source"] == "checks.right(answer_1).right"
+    assert test["outputs"][0]["data"]["text/plain"] == "True"
+    asked = [c["source"] for c in made["cells"] if c["source"].startswith("> **Exercise")]
+    assert asked == ["> **Exercise** Compute it."]
+    page["cells"][6]["source"] = SOLUTION.replace("checks.right(answer)", "answer")
+    with pytest.raises(ValueError, match=r"write checks\.NAME\(answer\)"):
+        otter.assignment(page, "maps")
+
+
+def test_otter_grader_reads_a_project_and_grades_it(
+    page: dict[str, Any], root: Path, tmp_path: Path
+) -> None:
+    """``SCST_OTTER`` names the program, in an environment of its own."""
+    program = os.environ.get("SCST_OTTER") or shutil.which("otter")
+    if program is None:
+        pytest.skip("otter-grader is not installed: let SCST_OTTER name its program `otter`")
+    right = "class checks:\n    right = lambda n: type('Feedback', (), {'right': n == 42})"
+    page["cells"][1] = cell("code", right)
+    page["cells"][4] = cell("code", "print(1)")
+    master = tmp_path / "maps.ipynb"
+    made = otter.assignment(teach.student(page, root, stubs=False), "maps")
+    master.write_text(teach.text_of(made))
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+
+    def run(*words: str) -> str:
+        done = subprocess.run(
+            [program, *words], cwd=tmp_path, env=environment, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout + done.stderr
+
+    run("assign", "--no-pdfs", "--no-run-tests", "maps.ipynb", "made")
+    handed_out = notebooks.read(tmp_path / "made/student/maps.ipynb")
+    assert "x + 40" not in sources(handed_out)
+    assert "answer_1 = ...\n" in sources(handed_out)
+    (grader,) = (tmp_path / "made/autograder").glob("*.zip")
+    for name, folder, score in (("solved", "autograder", 1.0), ("stub", "student", 0.0)):
+        shutil.copy(tmp_path / f"made/{folder}/maps.ipynb", tmp_path / f"{name}.ipynb")
+        (tmp_path / name).mkdir()
+        run("run", "-a", str(grader), "-o", name, f"{name}.ipynb")
+        results = json.loads((tmp_path / name / "results.json").read_text())
+        graded = {test["name"]: test.get("score") for test in results["tests"]}
+        assert graded["q1"] == score, results

@@ -28,20 +28,18 @@ class Session:
 
 DAY = (
     Session(20, "Everyone opens the first page and runs it; mend what does not run"),
-    Session(
-        35, "One idea, then the page and one exercise", ("foundations/counts_of_single_cells",)
-    ),
-    Session(30, "The same", ("pitfalls/what_a_score_rewards",)),
+    Session(35, "slides, then the page and an exercise", ("foundations/counts_of_single_cells",)),
+    Session(30, "the same", ("pitfalls/what_a_score_rewards",)),
     Session(15, "Break"),
     Session(
-        40, "The same; which rows of the tables would you believe?", ("temporal/unmeasured_times",)
+        40, "the same; which rows of the tables would you believe?", ("temporal/unmeasured_times",)
     ),
-    Session(40, "The same", ("pitfalls/leakage_in_time",)),
+    Session(40, "the same", ("pitfalls/leakage_in_time",)),
     Session(60, "Lunch"),
-    Session(70, "In pairs: a project, with its rubric"),
+    Session(70, "in pairs, the steps that are checked", ("projects/find_the_leak",)),
     Session(15, "Break"),
-    Session(40, "One idea, then the page and one exercise", ("practice/your_time_course",)),
-    Session(60, "In pairs: your own data, or the next project"),
+    Session(40, "slides, then the page and an exercise", ("practice/your_time_course",)),
+    Session(60, "in pairs; or your own data", ("projects/predict_the_missing_day",)),
     Session(25, "Three pairs show one figure each, four minutes and four of questions"),
     Session(20, "What would you do differently on Monday? Questions of *Check yourself*"),
 )
@@ -56,6 +54,11 @@ WEEK = (
     ("Trust", ("pitfalls/what_a_score_rewards", "pitfalls/leakage_in_time",
                "alternatives/one_comparison")),
 )  # fmt: skip
+PROJECTS = {
+    "Time": "projects/predict_the_missing_day",
+    "Space": "projects/whose_contact_map",
+    "Trust": "projects/find_the_leak",
+}
 TERM = (
     ("Counts", ("foundations/counts_of_single_cells", "foundations/preprocessing_expression")),
     ("Contact maps", ("foundations/contact_maps", "foundations/balancing")),
@@ -91,7 +94,7 @@ def day(root: Path) -> str:
     for session in DAY:
         clock = f"{now // 60:02}:{now % 60:02}"
         read = _minutes(session.pages, pages) if session.pages else ""
-        what = ": ".join(filter(None, (session.what, _links(session.pages, pages))))
+        what = ": ".join(filter(None, (_links(session.pages, pages), session.what)))
         rows.append([clock, session.minutes, read, what])
         now += session.minutes
     rows.append([f"{now // 60:02}:{now % 60:02}", "", "", "End"])
@@ -99,10 +102,18 @@ def day(root: Path) -> str:
 
 
 def week(root: Path) -> str:
-    """The course of one week: three pages a day."""
+    """The course of one week: three pages a day, and projects in the afternoons."""
     pages = _pages(root)
-    rows = [[topic, _links(names, pages), _minutes(names, pages)] for topic, names in WEEK]
-    return markdown(["day", "pages", "min"], rows)
+    rows = [
+        [
+            topic,
+            _links(names, pages),
+            _minutes(names, pages),
+            pages[PROJECTS[topic]].link if topic in PROJECTS else "exercises",
+        ]
+        for topic, names in WEEK
+    ]
+    return markdown(["day", "pages", "min", "late afternoon"], rows)
 
 
 def term(root: Path) -> str:
