@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import importlib
 import json
 import os
 import re
@@ -29,13 +30,13 @@ from typing import Any
 
 from packaging.utils import canonicalize_name
 
-from benchmarks import results
 from tools import notebooks
 from tools.setup import CPU_INDEX
 
+results: Any = importlib.import_module("benchmarks.results")  # beside a folder of the same name
 ROOT = notebooks.ROOT
 VERSIONS = ROOT / "tools" / "colab_versions.txt"
-OUTPUT = results.RESULTS / "colab.json"
+OUTPUT: Path = results.RESULTS / "colab.json"
 BRANCH = "main"
 STARTUP = "import google.colab\n"
 ASKED = """
@@ -135,7 +136,8 @@ def prepare(folder: Path, python: Path, commit: str) -> None:
 def address() -> str:
     """The address in the set-up cell."""
     cell = (ROOT / "tools" / "colab_cell.py").read_text(encoding="utf-8")
-    return re.findall(r"git\+(\S+?)@", cell)[0]
+    found: str = re.findall(r"git\+(\S+?)@", cell)[0]
+    return found
 
 
 def installed(python: Path) -> dict[str, Any]:
@@ -202,7 +204,8 @@ def kept(rows: list[dict[str, Any]], new: list[dict[str, Any]]) -> list[dict[str
 def source() -> str:
     """Commit and date of the list of Colab's versions."""
     text = " ".join(VERSIONS.read_text(encoding="utf-8").replace("#", "").split())
-    return re.findall(r"at commit (\w{40} of \d{4}-\d\d-\d\d)", text)[0]
+    found: str = re.findall(r"at commit (\w{40} of \d{4}-\d\d-\d\d)", text)[0]
+    return found
 
 
 def provenance(python: Path, wanted: dict[str, str]) -> dict[str, Any]:
