@@ -3,8 +3,8 @@
 An environment is made of Colab's Python and package versions, as ``tools/colab_versions.txt`` lists
 them, with a module ``google.colab``. Each notebook then runs from its ``.ipynb`` alone in an empty
 folder outside the repository, its set-up cell as it stands: git takes the address of the repository
-from a copy of this clone, whose branch ``main`` is the commit at hand. All pages run in one
-environment, as in Colab's runtimes one after the other; only the first set-up downloads packages.
+from a copy of this clone, whose branch ``main`` is the commit at hand. On Colab each notebook has a
+new environment; here all run in one, so that only the first set-up brings packages.
 
 What is left of Colab's versions, and the seconds of each page, are written into
 ``benchmarks/results/colab.json``, beside those of pages that ran before. Without names all pages
@@ -38,7 +38,6 @@ ROOT = notebooks.ROOT
 VERSIONS = ROOT / "tools" / "colab_versions.txt"
 OUTPUT: Path = results.RESULTS / "colab.json"
 BRANCH = "main"
-STARTUP = "import google.colab\n"
 ASKED = """
 import importlib.metadata, json, sys
 versions = {d.name: d.version for d in importlib.metadata.distributions()}
@@ -107,7 +106,7 @@ def prepare(folder: Path, python: Path, commit: str) -> None:
     (site / "google" / "colab" / "__init__.py").write_text("")
     startup = folder / "ipython" / "profile_default" / "startup" / "colab.py"
     startup.parent.mkdir(parents=True, exist_ok=True)
-    startup.write_text(STARTUP)
+    startup.write_text("import google.colab\n")
     copy = folder / "repository.git"
     shutil.rmtree(copy, ignore_errors=True)
     subprocess.run(["git", "clone", "-q", "--bare", str(ROOT), str(copy)], check=True)
@@ -173,10 +172,7 @@ def run_page(name: str, folder: Path) -> dict[str, Any]:
     os.environ["JUPYTER_PATH"] = str(folder / "jupyter")
     row: dict[str, Any] = {"page": name, "status": "passed"}
     with tempfile.TemporaryDirectory(dir=folder) as empty:
-        path = Path(empty) / "notebook.ipynb"
-        shutil.copy(ROOT / "notebooks" / f"{name}.ipynb", path)
-        notebook = nbformat.read(path, as_version=4)
-        path.unlink()
+        notebook = nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4)
         client = NotebookClient(
             notebook, kernel_name="colab", resources={"metadata": {"path": empty}}
         )
