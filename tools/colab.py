@@ -3,8 +3,8 @@
 An environment is made of Colab's Python and package versions, as ``tools/colab_versions.txt`` lists
 them, with a module ``google.colab``. Each notebook then runs from its ``.ipynb`` alone in an empty
 folder outside the repository, its set-up cell as it stands: git takes the address of the repository
-from a copy of this clone, whose branch ``main`` is the commit at hand. All pages run in one
-environment, as in Colab's runtimes one after the other; only the first set-up downloads packages.
+from a copy of this clone, whose branch ``main`` is the commit at hand. On Colab each notebook has a
+new environment; here all run in one, so that only the first set-up brings packages.
 
 What is left of Colab's versions, and the seconds of each page, are written into
 ``benchmarks/results/colab.json``, beside those of pages that ran before. Without names all pages
@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import importlib
 import json
 import os
 import re
@@ -29,15 +30,14 @@ from typing import Any
 
 from packaging.utils import canonicalize_name
 
-from benchmarks import results
 from tools import notebooks
 from tools.setup import CPU_INDEX
 
+results: Any = importlib.import_module("benchmarks.results")  # beside a folder of the same name
 ROOT = notebooks.ROOT
 VERSIONS = ROOT / "tools" / "colab_versions.txt"
-OUTPUT = results.RESULTS / "colab.json"
+OUTPUT: Path = results.RESULTS / "colab.json"
 BRANCH = "main"
-STARTUP = "import google.colab\n"
 ASKED = """
 import importlib.metadata, json, sys
 versions = {d.name: d.version for d in importlib.metadata.distributions()}
@@ -106,7 +106,7 @@ def prepare(folder: Path, python: Path, commit: str) -> None:
     (site / "google" / "colab" / "__init__.py").write_text("")
     startup = folder / "ipython" / "profile_default" / "startup" / "colab.py"
     startup.parent.mkdir(parents=True, exist_ok=True)
-    startup.write_text(STARTUP)
+    startup.write_text("import google.colab\n")
     copy = folder / "repository.git"
     shutil.rmtree(copy, ignore_errors=True)
     subprocess.run(["git", "clone", "-q", "--bare", str(ROOT), str(copy)], check=True)
@@ -135,7 +135,8 @@ def prepare(folder: Path, python: Path, commit: str) -> None:
 def address() -> str:
     """The address in the set-up cell."""
     cell = (ROOT / "tools" / "colab_cell.py").read_text(encoding="utf-8")
-    return re.findall(r"git\+(\S+?)@", cell)[0]
+    found: str = re.findall(r"git\+(\S+?)@", cell)[0]
+    return found
 
 
 def installed(python: Path) -> dict[str, Any]:
@@ -171,10 +172,7 @@ def run_page(name: str, folder: Path) -> dict[str, Any]:
     os.environ["JUPYTER_PATH"] = str(folder / "jupyter")
     row: dict[str, Any] = {"page": name, "status": "passed"}
     with tempfile.TemporaryDirectory(dir=folder) as empty:
-        path = Path(empty) / "notebook.ipynb"
-        shutil.copy(ROOT / "notebooks" / f"{name}.ipynb", path)
-        notebook = nbformat.read(path, as_version=4)
-        path.unlink()
+        notebook = nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4)
         client = NotebookClient(
             notebook, kernel_name="colab", resources={"metadata": {"path": empty}}
         )
@@ -202,7 +200,8 @@ def kept(rows: list[dict[str, Any]], new: list[dict[str, Any]]) -> list[dict[str
 def source() -> str:
     """Commit and date of the list of Colab's versions."""
     text = " ".join(VERSIONS.read_text(encoding="utf-8").replace("#", "").split())
-    return re.findall(r"at commit (\w{40} of \d{4}-\d\d-\d\d)", text)[0]
+    found: str = re.findall(r"at commit (\w{40} of \d{4}-\d\d-\d\d)", text)[0]
+    return found
 
 
 def provenance(python: Path, wanted: dict[str, str]) -> dict[str, Any]:

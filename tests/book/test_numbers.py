@@ -271,7 +271,32 @@ def data() -> Iterator[tuple[str, str]]:
     yield "ledger", f"those of scGrapHiC take {size}"
 
 
-PHRASES = [*maps(), *cost(), *times(), *series(), *data()]
+# Elsewhere
+
+
+def colab() -> Iterator[tuple[str, str]]:
+    """What the page on reproducibility says of ``colab.json``."""
+    about, rows = results("colab")["provenance"], results("colab")["pages"]
+    passed = sum(row["status"] == "passed" for row in rows)
+    of_all = f"{len(rows)} of the {len(notebooks.names())} pages ran so"
+    yield "reproducibility", of_all + (", and all passed" if passed == len(rows) else f", {passed}")
+    image = about["colab"]
+    yield (
+        "reproducibility",
+        f"with Python {about['python']} (Colab: {image['python']}) and the list of"
+        f" {image['list'].split()[-1]}",
+    )
+    assert not {"numpy", "pandas", "torch"} & set(about["replaced"])
+    changed = ", ".join(f"{n} {old} by {new}" for n, (old, new) in about["replaced"].items())
+    yield (
+        "reproducibility",
+        f"numpy, pandas and torch stay; the set-up replaces {changed or 'none'}",
+    )
+    longest = max(row["set_up_seconds"] for row in rows)
+    yield "reproducibility", f"The first set-up took {longest:.0f} s"
+
+
+PHRASES = [*maps(), *cost(), *times(), *series(), *data(), *colab()]
 
 
 @pytest.mark.parametrize(("name", "phrase"), PHRASES)
@@ -280,5 +305,5 @@ def test_the_page_says_what_was_measured(name: str, phrase: str) -> None:
 
 
 def test_the_lists_above_are_not_empty() -> None:
-    assert {name for name, _ in PHRASES} == {"faq", "ledger", "limits"}
+    assert {name for name, _ in PHRASES} == {"faq", "ledger", "limits", "reproducibility"}
     assert len(PHRASES) > 30
