@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,6 +10,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+
+HEAP = b"GCOL\1\0\0\0"  # begins a heap of HDF5 (version 1)
 
 
 @contextmanager
@@ -56,6 +59,7 @@ def refuse_links(path: str | Path) -> None:
     """
     import h5py
 
+    check_heaps(path)
     with h5py.File(path, "r") as store:
         seen, waiting = set(), [store["/"]]
         while waiting:
@@ -78,6 +82,36 @@ def refuse_links(path: str | Path) -> None:
                     raise ValueError(f"{path}: the values of {where} lie in another file.")
                 if isinstance(item, h5py.Group) and isinstance(link, h5py.HardLink):
                     waiting.append(item)
+
+
+def check_heaps(path: str | Path) -> None:
+    """Refuse an HDF5 file whose texts of any length lie in a heap that has no end.
+
+    HDF5 walks a heap from object to object by their sizes, and never comes back from one of size 0
+    (https://docs.hdfgroup.org/documentation/hdf5/latest/_f_m_t3.html, "Global Heap").
+
+    Raises
+    ------
+    ValueError
+        Naming the file.
+    """
+    with Path(path).open("rb") as stream:
+        if len(stream.read(len(HEAP))) < len(HEAP):
+            return
+        with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            start = content.find(HEAP)
+            while start >= 0:
+                size = int.from_bytes(content[start + 8 : start + 16], "little")
+                end, place = start + size, start + 16
+                while end - place >= 16 and place < len(content):
+                    index = int.from_bytes(content[place : place + 2], "little")
+                    held = int.from_bytes(content[place + 8 : place + 16], "little")
+                    # Object 0 is what is free, its own head included.
+                    step = held if index == 0 else 16 + -(-held // 8) * 8
+                    if not 0 < step <= end - place:
+                        raise ValueError(f"{path} is damaged: take a copy of it, or make it anew.")
+                    place += step
+                start = content.find(HEAP, start + 8)
 
 
 def check_intervals(table: Any, source: str) -> pd.DataFrame:

@@ -142,7 +142,7 @@ class RunState:
             self._optimizer.load_state_dict(held["optimizer"])
             for generator, drawn in zip(self._generators, held["generators"], strict=True):
                 generator.set_state(drawn)
-        except (KeyError, RuntimeError, TypeError, ValueError) as error:
+        except (AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
             raise ValueError(f"{path} is damaged, delete it to start anew: {error}") from error
         for name in ("losses", "validation", "best", "stopped", "finished"):
             setattr(self, name, held[name])

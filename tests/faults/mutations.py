@@ -11,6 +11,7 @@ may be, nobody can know. Those are counted as *other*. A model or a checkpoint m
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import io
 import json
@@ -34,7 +35,7 @@ import yaml
 
 from tests.datasets.conftest import BASE, file_entry
 
-SECONDS = 5.0  # of a try; more is a hang
+SECONDS = 5.0  # of the processor for a try; more is a hang, as is a minute of waiting
 MEMORY = 6 << 30  # bytes of address space of a child, most of it torch
 BLOCK = 512
 WINDOW = 16
@@ -153,6 +154,32 @@ def predict_with_model(path: Path, out: Path) -> list[str]:
     return ["predict-expression", "--model", str(path), *words, "--out", str(out / "p.h5ad")]
 
 
+@functools.cache
+def _windows(organism: Path) -> Any:
+    from scstlib.files import build_windows
+
+    return build_windows(
+        f"{organism}/bulk.mcool::resolutions/50000", organism / "cells.h5ad",
+        targets={"stem": organism / "stem.cool"}, window=32, stride=64, chromosomes=["chr1"],
+    )  # fmt: skip
+
+
+def read_map_model(path: Path) -> str:
+    from scstlib.models import load
+
+    model: Any = load(path, "cpu")
+    maps = model.predict(_windows(path.parents[1] / "organism"))
+    return digest(json.dumps(model.settings, default=str), maps.tobytes())
+
+
+def predict_maps(path: Path, out: Path) -> list[str]:
+    organism = path.parents[1] / "organism"
+    words = ["--bulk", f"{organism}/bulk.mcool::resolutions/50000", "--window", "32"]
+    words += ["--expression", f"{organism}/cells.h5ad", "--cell-types", "stem"]
+    words += ["--chromosomes", "chr1", "--device", "cpu"]
+    return ["predict-contacts", *words, "--model", str(path), "--out", f"{out}/maps.cool"]
+
+
 def other_tensors(right: bytes, path: Path, rng: Random) -> None:
     """Drop, rename or reshape a tensor or a part of the header, with the digest that belongs."""
     import torch
@@ -246,6 +273,7 @@ KINDS = {
     "cool": Kind("maps.cool", read_maps, score_maps, other_members, False),
     "h5ad": Kind("cells.h5ad", read_cells, train_on_cells, other_members, False),
     "model": Kind("m.safetensors", read_model, predict_with_model, other_tensors, True),
+    "map model": Kind("m.safetensors", read_map_model, predict_maps, other_tensors, True, 40),
     "checkpoint": Kind("run.checkpoint", read_checkpoint, go_on, other_state, True, 32),
 }
 
@@ -263,7 +291,7 @@ def prepare(folder: Path) -> None:
     import torch
 
     from scstlib.datasets import simulate_organism
-    from scstlib.models import ScNODE
+    from scstlib.models import ScGrapHiC, ScNODE
 
     for name, kind in KINDS.items():
         (folder / name).mkdir()
@@ -280,6 +308,9 @@ def prepare(folder: Path) -> None:
     model = ScNODE(matching_steps=3, latent_dim=2, drift_hidden=(4,))
     model.fit(anndata.read_h5ad(folder / "h5ad/cells.h5ad"), device="cpu", progress=False)
     model.save(folder / "model" / "m.safetensors")
+    maps = ScGrapHiC(channels=4, pair_channels=4, n_blocks=1, n_steps=1, batch_size=2)
+    maps.fit(_windows(folder / "organism"), device="cpu", progress=False)
+    maps.save(folder / "map model" / "m.safetensors")
     state = new_run()
     for number in range(20):
         torch.stack([weight.pow(2).sum() for weight in state._weights]).sum().backward()
@@ -378,7 +409,7 @@ def in_children(name: str, folder: Path, tries: range, seed: int) -> tuple[Count
                 found.append(f"try {record['try']}, {record['done']}: {record['found']}")
         if status:
             ended = os.waitstatus_to_exitcode(status)
-            kind = "hang" if ended == -signal.SIGALRM else "crash"
+            kind = "hang" if -ended in (signal.SIGPROF, signal.SIGALRM) else "crash"
             counts[kind] += 1
             found.append(f"try {last}: {kind}, {ended}: {log.read_text()[-200:]}")
             assert log.read_text(), "the whole file cannot be read"
@@ -400,7 +431,8 @@ def _work(name: str, folder: Path, tries: range, seed: int, log: Path) -> None:
                 rng = np.random.default_rng([seed, number])
                 done = damage(kind, right, place / kind.name, number, rng)
                 notes.write(json.dumps({"try": number, "done": done}) + "\n")
-                signal.setitimer(signal.ITIMER_REAL, SECONDS)
+                signal.setitimer(signal.ITIMER_PROF, SECONDS)
+                signal.setitimer(signal.ITIMER_REAL, 60)
                 record: dict[str, Any] = {"try": number, "done": done}
                 try:
                     with warnings.catch_warnings():
@@ -411,6 +443,7 @@ def _work(name: str, folder: Path, tries: range, seed: int, log: Path) -> None:
                     where = traceback.extract_tb(error.__traceback__)[-1]
                     record["outcome"] = "found"
                     record["found"] = f"{type(error).__name__}: {str(error)[:600]} ({where})"
+                signal.setitimer(signal.ITIMER_PROF, 0)
                 signal.setitimer(signal.ITIMER_REAL, 0)
                 notes.write(json.dumps(record) + "\n")
         status = 0

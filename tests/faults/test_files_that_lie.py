@@ -18,6 +18,7 @@ import pytest
 from scstlib.__main__ import main
 from scstlib.datasets import simulate_organism
 from scstlib.files.cooler_maps import CoolerMaps
+from scstlib.files.damage import HEAP, refuse_links
 from scstlib.files.inputs import read_inputs
 from scstlib.files.track_files import read_bed, read_bedgraph
 from scstlib.files.track_inputs import read_cells
@@ -234,6 +235,20 @@ def test_bytes_that_flip_and_files_that_are_cut_raise_one_kind_of_error(
                 read(path)
             except ValueError as error:
                 assert str(error).startswith(str(path))  # noqa: PT017
+
+
+@pytest.mark.parametrize("name", ["stem.cool", "cells.h5ad"])
+def test_a_heap_that_has_no_end_is_refused(name: str, organism: Path, tmp_path: Path) -> None:
+    """HDF5 would walk it for ever, and no signal would stop it."""
+    right, path = (organism / name).read_bytes(), tmp_path / name
+    start = right.find(HEAP)
+    if start < 0:
+        pytest.skip("this file has no heap")
+    path.write_bytes(right[: start + 32] + bytes(480) + right[start + 512 :])
+    with pytest.raises(ValueError, match=f"^{path} is damaged"):
+        refuse_links(path)
+    path.write_bytes(right)
+    refuse_links(path)
 
 
 GOOD = "chr1\t0\t100\t0.5\nchr1\t100\t200\t0.25\n"
