@@ -11,7 +11,7 @@
 # >
 # > **Before**: [From single cells to windows](../foundations/cells_to_windows.ipynb).
 # >
-# > **Time**: 15 min to read, 2 min to run; the first run also unpacks 400 single cells (1 min).
+# > **Time**: 15 min to read, 1 min to run; the first run also unpacks 400 single cells (1 min).
 
 # %% tags=["colab"]
 # Google Colab only: install the book's package beside the numpy, pandas and torch that are there.
@@ -222,8 +222,8 @@ moved = cut_windows(*guide(len(bins) // 2))
 # %%
 size = {"channels": 32, "n_blocks": 1, "pair_channels": 12}
 size |= {"batch_size": 16}
-size |= {"n_steps": 150 if profile == "fast" else 800, "seed": seed}
-trees = {"n_pixels": 50_000, "max_iter": 50}
+size |= {"n_steps": 100 if profile == "fast" else 800, "seed": seed}
+trees = {"n_pixels": 50_000, "max_iter": 40}
 makers = {
     "ridge": lambda: BulkRidge(n_pixels=50_000, seed=seed),
     "boosted trees": lambda: ContactTrees(**trees, seed=seed),

@@ -169,7 +169,7 @@ claim(
 # %%
 
 
-def first_steps(mended, draw, steps=9):
+def first_steps(mended, draw, steps=6):
     """Share of pixels below 0.01 before each of the first steps."""
     network, rng = ScGrapHiCNetwork(5), np.random.default_rng(draw)
     if mended:
@@ -191,7 +191,7 @@ for kind, s in product(("published", "mended"), (0, 1)):
     with seeded_weights(seed + s):
         heads[kind, s] = first_steps(kind == "mended", seed + s)
 
-# %% tags=["hide-input"] caption="Share of pixels that are predicted below 0.01 in the first steps of training, two seeds each. The published head sends most pixels there at once; in the targets few are that low (dashed)." alt="Four lines over nine steps and a dashed line near 0. Two orange lines jump to most of the pixels at the second step and fall back slowly; two blue ones stay near the dashed line." name="fig-space-head"
+# %% tags=["hide-input"] caption="Share of pixels that are predicted below 0.01 in the first steps of training, two seeds each. The published head sends most pixels there at once; in the targets few are that low (dashed)." alt="Four lines over six steps and a dashed line near 0. Two orange lines jump to most of the pixels at the second step and fall back; two blue ones stay near the dashed line." name="fig-space-head"
 fig, ax = plt.subplots(figsize=(5.4, 2.8))
 for (kind, s), shares in heads.items():
     color = ORANGE if kind == "published" else BLUE

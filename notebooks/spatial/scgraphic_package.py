@@ -91,7 +91,7 @@ windows, truth = organism_windows(organism, five, chroms, **settings)
 split = hold_out_chromosomes(windows, test=chroms[4])
 train, test = split.train, split.test
 truth = truth[(windows.table["chrom"] == chroms[4]).to_numpy()]
-model = ScGrapHiC(n_steps=250, crop=32, seed=seed).fit(train)
+model = ScGrapHiC(n_steps=200, crop=32, seed=seed).fit(train)
 
 # %% [markdown]
 # ## The bulk map, taken apart
@@ -223,10 +223,11 @@ claim(
 # %%
 mean_only = test.tracks.copy()
 mean_only[:, :, :2] = mean_only[:, :, 2:4]  # the reference as its own
+ridge = BulkRidge(n_pixels=60_000, seed=seed)
 maps = {
     "floor: bulk copied": test.bulk,
     "bulk smoothed": BulkSmoothed().fit(train).predict(test),
-    "bulk + ridge": BulkRidge(seed=seed).fit(train).predict(test),
+    "bulk + ridge": ridge.fit(train).predict(test),
     "base and shift": np.exp(base + shift) * usable,
     "default, mean guide": model.predict(replace(test, tracks=mean_only)),
     "default": predicted,
@@ -294,8 +295,7 @@ map_viewer(ratios, **place, label="log₂ ratio", log=False, limits=(-1.5, 1.5),
 #
 # <details><summary>Why does the residual need no training to be 0 where no gene changes?</summary>
 #
-# It is the difference of two answers of one network. With the same guide both answers are the same number, whatever the weights
-# are.
+# It is the difference of two answers of one network. With the same guide both answers are the same number, for any weights.
 #
 # </details>
 #
@@ -333,7 +333,7 @@ answer = model.predict(beta)
 checks.guide_exchanged(answer, predicted, kinds, "beta_mature", "gamma_mature")
 
 # %% [markdown]
-# > **Exercise** Leave out the loss on how counts divide: `ScGrapHiC(contrast_weight=0.0, n_steps=250, crop=32, seed=seed)`. Which
+# > **Exercise** Leave out the loss on how counts divide: `ScGrapHiC(contrast_weight=0.0, n_steps=200, crop=32, seed=seed)`. Which
 # > score changes?
 #
 # <details><summary>Solution</summary>

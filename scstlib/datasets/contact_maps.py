@@ -138,33 +138,21 @@ class ContactMaps:
         names = [name] if isinstance(name, str) else list(name)
         if not names:
             raise ValueError("no sample is named")
-        if chrom not in self.chromsizes.index:
-            raise ValueError(f"there is no chromosome {chrom!r} in {list(self.chromsizes.index)}")
+        sources = [self.cooler(one) for one in names]  # each reads its header once
+        if chrom not in sources[0].chromnames:
+            raise ValueError(f"there is no chromosome {chrom!r} in {sources[0].chromnames}")
         if not balance:
-            first, last = self.cooler(names[0]).extent(chrom)
-            total = sum(self._block(one, first, last) for one in names)
+            first, last = sources[0].extent(chrom)
+            total = sum(_block(source, first, last) for source in sources)
             return total + np.triu(total, 1).T
         if len(names) > 1:
             raise ValueError("balanced maps are not summed: sum counts and balance the sum")
-        if "weight" not in self.cooler(names[0]).bins().columns:
+        if "weight" not in sources[0].bins().columns:
             raise ValueError(
                 f"{names[0]!r} has no balancing weights: cooler.balance_cooler makes them"
             )
-        balanced: np.ndarray = self.cooler(names[0]).matrix(balance=True).fetch(chrom)
+        balanced: np.ndarray = sources[0].matrix(balance=True).fetch(chrom)
         return balanced
-
-    def _block(self, name: str, first: int, last: int) -> np.ndarray:
-        """Upper triangle of the bins first to last - 1 of one sample."""
-        source = self.cooler(name)
-        block = np.zeros((last - first, last - first), source.pixels().dtypes["count"])
-        with source.open("r") as group:
-            low, high = group["indexes/bin1_offset"][first], group["indexes/bin1_offset"][last]
-            row, column = (group["pixels"][side][low:high] for side in ("bin1_id", "bin2_id"))
-            # Pixels of these rows may lie on other chromosomes.
-            inside = column < last
-            counts = group["pixels/count"][low:high][inside]
-        block[row[inside] - first, column[inside] - first] = counts
-        return block
 
     def pixels(self, name: str) -> pd.DataFrame:
         """Upper-triangle pixels of one sample: bin1_id, bin2_id, count."""
@@ -224,3 +212,16 @@ class ContactMaps:
         tables = [self.pixels(name) for name in names]
         columns = (np.concatenate([t[c] for t in tables]) for c in ("bin1_id", "bin2_id", "count"))
         return upper_pixels(*columns)
+
+
+def _block(source: Any, first: int, last: int) -> np.ndarray:
+    """Upper triangle of the bins first to last - 1 of one cooler."""
+    with source.open("r") as group:
+        low, high = group["indexes/bin1_offset"][first], group["indexes/bin1_offset"][last]
+        row, column = (group["pixels"][side][low:high] for side in ("bin1_id", "bin2_id"))
+        # Pixels of these rows may lie on other chromosomes.
+        inside = column < last
+        counts = group["pixels/count"][low:high][inside]
+    block = np.zeros((last - first, last - first), counts.dtype)
+    block[row[inside] - first, column[inside] - first] = counts
+    return block

@@ -175,22 +175,20 @@ def smoothing(
 
     plain, rng = n_cells * plain_map(organism, biased=False), np.random.default_rng(seed)
     middle = len(plain) // 2
-    rows = slice(max(0, middle - SIDE), middle)
+    window = slice(max(0, middle - SIDE), middle), slice(max(0, middle - SIDE), middle)
+    plain, mb = plain[window], organism.settings.bin_size / 1e6
+    spread = far(1 / np.sqrt(plain), mb)  # of the noise of a ratio, by distance
 
-    mb = organism.settings.bin_size / 1e6
-    spread = far(1 / np.sqrt(plain[rows, rows]), mb)  # of the noise of a ratio, by distance
-
-    def smoothed(contacts: np.ndarray) -> np.ndarray:
-        window = uniform_filter(contacts[rows, rows].astype(float), width)
-        return far(over_expected(window), mb)
+    def smoothed(window: np.ndarray) -> np.ndarray:
+        return far(over_expected(uniform_filter(window.astype(float), width)), mb)
 
     called = []
     for _ in range(n_pairs):
         a, b = ((smoothed(sample_map(plain, rng)) - 1) / spread for _ in range(2))
         both = np.isfinite(a) & np.isfinite(b)
         called.append(pearsonr(a[both], b[both]).pvalue < 0.05)
-    one, same = (smoothed(pseudo_bulk(2 * seed + i, organism, n_cells)) for i in (0, 1))
-    other = smoothed(pseudo_bulk(seed, organism, n_cells, "stem"))
+    one, same = (smoothed(pseudo_bulk(2 * seed + i, organism, n_cells)[window]) for i in (0, 1))
+    other = smoothed(pseudo_bulk(seed, organism, n_cells, "stem")[window])
     return {
         "noise called related (%)": 100 * float(np.mean(called)),
         "r, replicate": correlation(one, same),
@@ -286,7 +284,7 @@ def window_maker(organism: Organism) -> Cut:
         shared_names=shared,
     )
     chromosomes = list(organism.chromosomes[:2])
-    bulk = organism.bulk("stem", seed=seed)
+    bulk = organism.bulk("stem", seed=seed, chroms=chromosomes)
     tracks = {kind: by_chromosome(values, bins) for kind, values in guides.items()}
 
     def cut(targets: Mapping[str, Mapping[str, np.ndarray]]) -> Split[Windows]:

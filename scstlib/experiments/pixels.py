@@ -268,8 +268,11 @@ def change_skill(model: PixelModel, pixels: PixelChanges) -> float:
     >>> task.change_skill(Copy(), pixels)
     0.0
     """
-    error = (model.predict(pixels) - pixels.change) ** 2
-    return 1 - float(error.mean() / (pixels.change**2).mean())
+    return _skill(model.predict(pixels), pixels.change)
+
+
+def _skill(predicted: np.ndarray, change: np.ndarray) -> float:
+    return 1 - float(((predicted - change) ** 2).mean() / (change**2).mean())
 
 
 class PixelTrees:
@@ -356,9 +359,10 @@ class PixelNetwork:
 
         noted: list[list[float]] = []
         parts = [*([] if validation is None else [validation]), *watch]
+        seen = [(self._scaled(part), part.change) for part in parts]
 
         def validate() -> float:
-            noted.append([change_skill(self, part) for part in parts])
+            noted.append([_skill(self._changes(inputs), change) for inputs, change in seen])
             return -noted[-1][0]
 
         minimise(
@@ -376,10 +380,13 @@ class PixelNetwork:
 
     def predict(self, pixels: PixelChanges) -> np.ndarray:
         """Return the predicted changes (windows, pixels)."""
+        return self._changes(self._scaled(pixels))
+
+    def _changes(self, inputs: torch.Tensor) -> np.ndarray:
         import torch
 
         with torch.no_grad():
-            found: np.ndarray = self.network_(self._scaled(pixels))[..., 0].numpy()
+            found: np.ndarray = self.network_(inputs)[..., 0].numpy()
         return found
 
     def _scaled(self, pixels: PixelChanges) -> torch.Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from scstlib.metrics._arrays import Array, correlation, map_pair, map_stack, unstack
 
@@ -60,7 +60,6 @@ def cis_eigenvectors(
     >>> np.sign(vectors[0]).astype(int)
     array([ 1,  1,  1, -1, -1, -1,  1,  1,  1, -1, -1, -1])
     """
-    from cooltools.lib.numutils import observed_over_expected, set_diag
     from scipy.stats import spearmanr
 
     contacts = np.where(np.isfinite(contacts), contacts, 0.0)
@@ -73,9 +72,9 @@ def cis_eigenvectors(
     if used.sum() <= ignore_diags + 3:
         return values, vectors, correlations
 
-    for diagonal in range(1 - ignore_diags, ignore_diags):
-        set_diag(contacts, 1.0, diagonal)
-    relative = observed_over_expected(contacts, used)[0]
+    bins = np.arange(len(contacts))
+    contacts[np.abs(np.subtract.outer(bins, bins)) < ignore_diags] = 1.0
+    relative = _observed_over_expected(contacts, used)
     relative = np.clip(relative, 0, np.percentile(relative[used][:, used], 99.9)) - 1
     relative[~used], relative[:, ~used] = 0, 0
     used = np.abs(relative).sum(axis=0) != 0
@@ -90,6 +89,22 @@ def cis_eigenvectors(
         sign = np.nan if np.isnan(along) else -1.0 if along < 0 else 1.0
         values[i], vectors[i, used], correlations[i] = found[k], sign * vector, sign * along
     return values, vectors, correlations
+
+
+def _observed_over_expected(contacts: Array, used: NDArray[np.bool_], step: float = 1.03) -> Array:
+    """Contacts (bins, bins) over their mean in groups of distances; 0 where that is 0 or masked.
+
+    The upper end of a group is at most ``step`` times the lower one, as in
+    ``cooltools.lib.numutils.observed_over_expected``, which takes 8 s to compile.
+    """
+    n = len(contacts)
+    edges = np.rint(np.logspace(0, np.log10(n), int(np.log(n) / np.log(step))))
+    group = np.searchsorted(np.unique(edges), np.arange(n), side="right")
+    group = group[np.abs(np.subtract.outer(np.arange(n), np.arange(n)))]
+    valid = used[:, None] & used
+    pixels = np.bincount(group[valid], minlength=n)
+    mean = np.bincount(group[valid], contacts[valid], minlength=n) / np.maximum(pixels, 1)
+    return np.divide(contacts, mean[group], out=np.zeros(contacts.shape), where=mean[group] > 0)
 
 
 def compartment_eigenvector(

@@ -181,11 +181,17 @@ def _step(
     """Advance all cells by ``width`` hours (Euler–Maruyama)."""
     x = state.levels
     clock = np.maximum(time * state.speed, 0.0)
-    drift = _RATE * (production(network, x, clock, state.cycle, time) - x)
-    diffusion = _NOISE * np.float32(network.noise * np.sqrt(width))
-    levels = np.clip(x + width * drift + diffusion * noise[:, :-1], 0.0, 1.5)
-    decay = -np.expm1(-np.log(2.0) * width / HALF_LIVES)[:, None, None].astype(np.float32)
-    lagged = state.lagged + decay * (levels - state.lagged)
+    # In place: most of the time would go into new arrays.
+    levels = production(network, x, clock, state.cycle, time)
+    levels -= x
+    levels *= _RATE
+    levels *= width
+    levels += x
+    levels += _NOISE * np.float32(network.noise * np.sqrt(width)) * noise[:, :-1]
+    np.clip(levels, 0.0, 1.5, out=levels)
+    lagged = levels - state.lagged
+    lagged *= -np.expm1(-np.log(2.0) * width / HALF_LIVES)[:, None, None].astype(np.float32)
+    lagged += state.lagged
     mature = np.maximum.reduce([x[:, p.stop - 1] for p in PROGRAMMES.values()])
     pace = width / 14.0 * (1.0 - 0.5 * mature)
     cycle = (state.cycle + pace + 0.02 * float(np.sqrt(width)) * noise[:, -1]) % 1.0

@@ -21,6 +21,9 @@ from scstlib.datasets.organism.reference import Group
 from scstlib.datasets.organism.settings import make_settings, positive, time_words, whole
 from scstlib.datasets.organism.writing import read_settings, write_organism
 
+#: Expected maps that an organism keeps.
+MAPS_KEPT = 4
+
 
 def simulate_organism(seed: int = 0, preset: str = "small", **settings: Any) -> Organism:
     """Make a simulated organism.
@@ -82,6 +85,19 @@ class Organism(CellPopulation):
 
         Raises ValueError if the chromosome or the fate is unknown or without cells.
         """
+        # The same map is often drawn from several times in a row; the last ones are kept.
+        kept: dict[Any, np.ndarray] = self._cache.setdefault("maps", {})
+        key = chrom, fate, time, biased
+        if key not in kept:
+            made = self._expected_contacts(*key)
+            while len(kept) >= MAPS_KEPT:
+                del kept[next(iter(kept))]
+            kept[key] = made
+        return kept[key].copy()
+
+    def _expected_contacts(
+        self, chrom: str, fate: str | None, time: float | None, biased: bool
+    ) -> np.ndarray:
         c = self._chromosome(chrom)
         members = self._members(fate, time)
         total = sum(p.share for p in members.values())
@@ -183,7 +199,12 @@ class Organism(CellPopulation):
         return np.random.default_rng(key)
 
     def bulk(
-        self, kind: str = "stem", depth: float | None = None, seed: int = 0
+        self,
+        kind: str = "stem",
+        depth: float | None = None,
+        seed: int = 0,
+        *,
+        chroms: Sequence[str] | None = None,
     ) -> dict[str, np.ndarray]:
         """Draw a bulk experiment: a map (bins, bins), int32, by chromosome.
 
@@ -192,7 +213,9 @@ class Organism(CellPopulation):
         kind : str
             ``stem``, the progenitors alone, or ``mixture``, all cells of all times.
         depth : float, optional
-            Number of contacts; by default those of 2,000 cells.
+            Number of contacts in the whole genome; by default those of 2,000 cells.
+        chroms : sequence of str, optional
+            Chromosomes; by default all.
 
         Raises
         ------
@@ -204,7 +227,7 @@ class Organism(CellPopulation):
         cells = 2_000.0
         if depth is not None:
             cells = positive("depth", depth) / self.settings.contacts_per_cell
-        return self._draw(7, cells, "stem" if kind == "stem" else None, None, seed)
+        return self._draw(7, cells, "stem" if kind == "stem" else None, None, seed, chroms)
 
     def tracks(self, fate: str | None = None, time: float | None = None) -> pd.DataFrame:
         """Return one row a bin: chrom, start, end, ctcf_forward, ctcf_reverse, cpg.

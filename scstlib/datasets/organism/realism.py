@@ -206,7 +206,10 @@ def measure_counts(counts: np.ndarray | sparse.spmatrix) -> dict[str, float]:
 
 def measure_map(contacts: np.ndarray) -> dict[str, float]:
     """Return the quantities of one raw map (bins, bins) of ``BIN_SIZE``."""
-    balanced = balance(contacts)
+    return _measure_balanced(balance(contacts))
+
+
+def _measure_balanced(balanced: np.ndarray) -> dict[str, float]:
     return {
         "distance exponent": distance_exponent(balanced, BIN_SIZE),
         "compartment strength": compartment_strength(balanced, BIN_SIZE),
@@ -257,11 +260,10 @@ def measure_organism(organism: Organism, n_chromosomes: int = 3, seed: int = 0) 
 
     kinds = ("stem", *(f"{fate}_mature" for fate in organism.fates))
     for chrom in organism.chromosomes[:n_chromosomes]:
-        raw = {kind: draw(chrom, kind, DEEP, seed) for kind in kinds}
-        for contacts in raw.values():
-            for quantity, value in measure_map(contacts).items():
+        balanced = {kind: balance(draw(chrom, kind, DEEP, seed)) for kind in kinds}
+        for contacts in balanced.values():
+            for quantity, value in _measure_balanced(contacts).items():
                 found.setdefault(quantity, []).append(value)
-        balanced = {kind: balance(contacts) for kind, contacts in raw.items()}
         for a, b in combinations(kinds, 2):
             value = stratum_correlation(balanced[a], balanced[b], BIN_SIZE)
             found.setdefault("stratum correlation, cell types", []).append(value)
