@@ -239,7 +239,8 @@ judged = predictions | {"copied, then spoilt": earlier + noise}
 median = np.median(pdist(measured))
 by_kernel = pd.DataFrame({
     f"MMD, width {width:.0f}": {
-        name: mmd(x, measured, bandwidth=width) for name, x in judged.items()
+        name: mmd(x, measured, bandwidth=width)
+        for name, x in judged.items()
     }
     for width in (1, median)
 })  # fmt: skip
