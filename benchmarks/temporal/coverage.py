@@ -4,10 +4,10 @@
 
 Every second time of six real series from the third on, and the last sixth, are held out (the
 pattern ``hard`` of ``hold_out_times``; of four times only the last) and an ensemble of scNODE is
-fitted to the others, each member with another seed and on cells drawn anew. Intervals of 80% for
-the mean of each gene are as the members' spread gives them, and calibrated on training times that
-are left out in turn (``calibrate=True``). ``held`` is the share of genes whose measured mean lies
-in its interval, at inner times and beyond the last training time.
+fitted to the others, each of its three members with another seed and on cells drawn anew. Intervals
+of 80% for the mean of each gene are as the members' spread gives them, and calibrated on training
+times that are left out in turn (``calibrate=True``). ``held`` is the share of genes whose measured
+mean lies in its interval, at inner times and beyond the last training time.
 
 Values are log1p of counts per 10,000, of qPCR the numbers as they are. Series of more genes are cut
 to the 500 that vary most in the training cells. A set that the output file has already is not run
@@ -106,7 +106,9 @@ def main() -> None:
     parser.add_argument("--sets", nargs="+", default=SETS, choices=SETS)
     parser.add_argument("--members", type=int, default=MEMBERS)
     arguments = parser.parse_args()
-    about = provenance("numpy", "scipy", "torch", "scikit-learn", "POT", level=LEVEL)
+    about = provenance(
+        "numpy", "scipy", "torch", "scikit-learn", "POT", level=LEVEL, members=arguments.members
+    )
     rows = already(arguments.output)
     with one_thread(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "time .* lies .* beyond the last training time")

@@ -237,10 +237,32 @@ def against_published() -> Iterator[tuple[str, str]]:
     )
 
 
+def coverage() -> Iterator[tuple[str, str]]:
+    """What the limits say of intervals on real series."""
+    rows = results("coverage")["summary"]
+    plain, calibrated = (
+        {kind: row(rows, calibrated=c, kind=kind) for kind in ("inner", "outer")}
+        for c in (False, True)
+    )
+    percent = [f"{100 * each[k]['held']:.0f}%" for each in (plain, calibrated) for k in each]
+    yield (
+        "limits",
+        f"intervals of 80% hold {percent[0]} of the measured means of genes between measured times"
+        f" and {percent[1]} beyond the last",
+    )
+    low, high = (f"{100 * calibrated['inner'][end]:.0f}" for end in ("lowest", "highest"))
+    yield (
+        "limits",
+        f"(`calibrate=True`) they hold {percent[2]} ({low} to {high}% by series) and {percent[3]}",
+    )
+    yield "limits", f"in one series {100 * calibrated['outer']['lowest']:.0f}%"
+
+
 def series() -> Iterator[tuple[str, str]]:
     """What the pages say of ``real_series.json``."""
     yield from each_time()
     yield from against_published()
+    yield from coverage()
     n = len(tasks("energy"))
     won = lowest("W2**2")
     yield (
