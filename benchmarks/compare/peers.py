@@ -4,8 +4,9 @@
 
 ``pip install .[peers]`` installs them: moscot, torchcfm and MIOFlow as on PyPI. They are no
 dependency of the package, and rows of their own file, whose provenance names their versions: the
-sweep runs without them. Tasks, splits, halves, scores and costs are those of the profile ``fast``
-of :mod:`benchmarks.compare`. A peer that is not installed, or fails, is a row with its reason.
+sweep runs without them. Tasks, splits, halves and scores are those of the profile ``fast`` of
+:mod:`benchmarks.compare`; all fits share a process, so that a peak of memory is that of all before.
+A peer that is not installed, or fails, is a row with its reason.
 
 Each is fitted to ``N_COMPONENTS`` principal components of the training cells, of which the values
 of genes are read, so none draws the noise of single cells. What a package leaves to its user is set
