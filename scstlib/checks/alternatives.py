@@ -259,7 +259,8 @@ def best_weight(answer: Any, first: ArrayLike, second: ArrayLike) -> Feedback:
     return judge_number(
         answer,
         right,
-        f"with it the error is {gain:.1%} below that of the better method: shared errors stay",
+        f"with it the error is {gain:.1%} below that of the better method: a bound, no method, as"
+        " it was chosen on the errors that it is scored by",
         "write the squared error of the weighted mean, and look for its lowest point",
         traps=traps,
         rtol=0.0,
