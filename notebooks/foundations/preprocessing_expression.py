@@ -78,7 +78,7 @@ print(f"{cells.n_obs:,} cells of {cells.n_vars:,} genes")
 # organism of seed 0 until its values fell inside the range.
 
 # %% tags=["hide-input"]
-realism = realism_table(organism).set_index("quantity")
+realism = realism_table(organism, n_chromosomes=1).set_index("quantity")
 inside = realism["inside"]
 table(realism[["organism", "real low", "real high"]], digits=4)
 

@@ -92,7 +92,7 @@ def maps_of(draw):
     expected = partial(organism.expected_contacts, chrom, biased=True)
     kinds = {kind: view(expected(kind)) for kind in organism.cell_types}
     truth = kinds.pop(cell_type)
-    bulk = view(organism.bulk("stem", seed=draw + 1)[chrom])
+    bulk = view(organism.bulk("stem", seed=draw + 1, chroms=[chrom])[chrom])
     others = np.mean(list(kinds.values()), axis=0)
     return sampled(draw, 200, chrom), truth, bulk, others
 

@@ -107,8 +107,9 @@ windows = build_windows(bulk, cells, targets=targets, stride=32, **shared)
 chrom = windows.table["chrom"].to_numpy()
 train = windows[~np.isin(chrom, ["chr4", "chr5"])]
 validation, test = windows[chrom == "chr4"], windows[chrom == "chr5"]
-n_steps = 200 if profile == "fast" else 2000
+n_steps = 150 if profile == "fast" else 2000
 settings = {"n_steps": n_steps, "crop": 32, "seed": seed}
+settings |= {"validate_every": n_steps // 2}
 cost = contact_training_cost(train, ScGrapHiC(**settings).settings)
 print(f"{len(train)} windows: {cost}")
 

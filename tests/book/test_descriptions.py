@@ -6,10 +6,10 @@ import re
 from pathlib import Path
 
 import pytest
+from bs4 import BeautifulSoup
 from docutils import nodes
 from scst_book import theme
 
-from tests.book import checks
 from tools import notebooks
 
 
@@ -43,7 +43,8 @@ def test_a_page_without_an_opening_has_no_description():
 def test_every_page_has_a_description_of_its_own(html: Path):
     found = {}
     for name in notebooks.pages():
-        tags = checks.read(html / f"{name}.html").select("meta[name=description]")
+        head = (html / f"{name}.html").read_text(encoding="utf-8").partition("</head>")[0]
+        tags = BeautifulSoup(head, "html.parser").select("meta[name=description]")
         assert len(tags) == 1, name
         found[name] = str(tags[0]["content"])
         assert 30 <= len(found[name]) <= 250, name

@@ -13,6 +13,11 @@ from tests.book import checks
 from tools import notebooks
 
 PAGES = notebooks.pages()
+TITLES = {
+    page.name: f"{page.number} {page.title}".replace("'", "’")
+    for page in contents.read(notebooks.ROOT)
+    if page.number
+}
 pytestmark = pytest.mark.book
 
 
@@ -23,6 +28,8 @@ def test_page_is_whole_and_reachable(html: Path, page: str) -> None:
     wrong += checks.images(parsed) + checks.figures(parsed) + checks.foreign(parsed)
     wrong += checks.source_links(parsed, page, checks.committed())
     assert wrong == []
+    assert parsed.select_one("article h1").get_text().startswith(TITLES.get(page, ""))
+    assert parsed.title.get_text(strip=True).startswith(TITLES.get(page, ""))
 
 
 def test_no_link_leads_nowhere(html: Path) -> None:
@@ -55,16 +62,12 @@ def test_root_leads_to_the_first_page(html: Path) -> None:
     assert f"url={PAGES[0]}.html" in (html / "index.html").read_text(encoding="utf-8")
 
 
-def test_numbers_of_the_pages_show_in_sidebar_and_titles(html: Path) -> None:
-    pages = [page for page in contents.read(notebooks.ROOT) if page.number]
-    titles = [f"{page.number} {page.title}".replace("'", "’") for page in pages]
-    assert [page.number for page in pages] == list(range(1, len(notebooks.names()) + 1))
+def test_numbers_of_the_pages_show_in_the_sidebar(html: Path) -> None:
+    titles = list(TITLES.values())
+    numbers = [int(title.partition(" ")[0]) for title in titles]
+    assert numbers == list(range(1, len(notebooks.names()) + 1))
     links = checks.read(html / f"{PAGES[0]}.html").select(".bd-sidebar-primary .bd-links a")
     assert [t for link in links if (t := link.get_text(" ", strip=True))[0].isdigit()] == titles
-    for page, title in zip(pages, titles, strict=True):
-        parsed = checks.read(html / f"{page.name}.html")
-        assert parsed.select_one("article h1").get_text().startswith(title)
-        assert parsed.title.get_text(strip=True).startswith(title)
 
 
 def test_downloaded_notebook_is_the_committed_one(html: Path) -> None:

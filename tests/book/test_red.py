@@ -100,8 +100,6 @@ def test_a_second_run_that_gives_other_text_or_images_is_red(tiny_book: TinyBook
     notebooks.refresh_keys(tiny_book.root)
     assert tiny_book.run("execute", "part/page").returncode == 0
     path = notebooks.executed_path("part/page", tiny_book.root)
-    assert second_run(path, tiny_book.root) == ""
-
     copy = notebooks.read(path)
     text, image = (cell["outputs"][-1] for cell in copy["cells"][-2:])
     text["text"] = ["2\n"]
