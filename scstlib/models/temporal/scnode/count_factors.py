@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -84,7 +85,7 @@ class CountFactors:
 
         With ``totals`` (n,) it is the mean for cells of those totals, without over all depths.
         """
-        knots = torch.linspace(LOWEST_LOG_RATE, HIGHEST_LOG_RATE, KNOTS, dtype=torch.float64)
+        knots = _knots()
         share = self.log_share(points).clamp(min=LOWEST_LOG_RATE)
         place = ((share - LOWEST_LOG_RATE) / float(knots[1] - knots[0])).clamp(max=KNOTS - 1.001)
         left = place.long()
@@ -93,10 +94,9 @@ class CountFactors:
         def read(table: Tensor) -> Tensor:
             return torch.lerp(table.gather(0, left), table.gather(0, left + 1), weight)
 
-        depths = _quantiles(self.totals, 8)
-        tables = [_expected_log(knots, self.dispersion, float(depth)) for depth in depths]
+        depths, tables = self._tables
         if totals is None:
-            return read(torch.stack(tables).mean(0).to(share))
+            return read(tables.mean(0).to(share))
         nearest = torch.searchsorted((depths[1:] * depths[:-1]).sqrt(), totals.to(depths))
         values = torch.empty_like(share)
         for index, table in enumerate(tables):
@@ -105,6 +105,14 @@ class CountFactors:
             low, high = (table.to(share).gather(0, left_rows + step) for step in (0, 1))
             values[rows] = torch.lerp(low, high, weight[rows])
         return values
+
+    @cached_property
+    def _tables(self) -> tuple[Tensor, Tensor]:
+        """Depths (8,), and at each the expected log values at the knots (8, knots, genes)."""
+        depths = _quantiles(self.totals, 8)
+        knots = _knots()
+        tables = [_expected_log(knots, self.dispersion, float(depth)) for depth in depths]
+        return depths, torch.stack(tables)
 
     def draw_totals(self, n: int, generator: torch.Generator) -> Tensor:
         """Draw total counts of n cells, (n,), from those of the training cells."""
@@ -262,6 +270,11 @@ def _to_unit_prior(factors: CountFactors, points: Tensor, covariance: Tensor) ->
 def _quantiles(totals: Tensor, n: int) -> Tensor:
     at = (torch.arange(n, dtype=torch.float64, device=totals.device) + 0.5) / n
     return totals[(at * len(totals)).long()].double()  # Totals are sorted.
+
+
+def _knots() -> Tensor:
+    """Logs of shares between which expected log values are read, (knots,), float64."""
+    return torch.linspace(LOWEST_LOG_RATE, HIGHEST_LOG_RATE, KNOTS, dtype=torch.float64)
 
 
 def _expected_log(log_share: Tensor, dispersion: Tensor, total: float) -> Tensor:

@@ -17,6 +17,7 @@ backwards, more of those that are nearer; beyond the last it moves cells of the 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -95,7 +96,8 @@ from scstlib.training import launch, resolve_device
 if TYPE_CHECKING:
     import pandas as pd
     from anndata import AnnData
-    from lightning_fabric import Fabric
+
+    from scstlib.training.loop import Processes
 
 KEPT_CELLS = 1000  # Of a time, that combined predictions start from.
 
@@ -382,7 +384,7 @@ class ScNODE(FittedOnCells[LatentCells]):
             seed=self.seed,
         )
 
-    def _fit_factors(self, reader: CellReader, training: np.ndarray, fabric: Fabric) -> None:
+    def _fit_factors(self, reader: CellReader, training: np.ndarray, fabric: Processes) -> None:
         rng = np.random.default_rng(self.seed)
         rows = same_share(reader.time, training, reader.max_cells_in_memory, rng)
         cells = torch.as_tensor(reader.stored_of(rows), device=fabric.device)
@@ -614,7 +616,7 @@ class ScNODE(FittedOnCells[LatentCells]):
 
     def _learned(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
         learned, tensors = super()._learned()
-        factors = vars(self.factors_)
+        factors = {each.name: getattr(self.factors_, each.name) for each in fields(self.factors_)}
         arrays = {name: value for name, value in factors.items() if isinstance(value, Tensor)}
         learned["factors"] = {n: value for n, value in factors.items() if n not in arrays}
         learned["damping"] = self.field_.damping
