@@ -24,10 +24,12 @@ from scstlib.training.adam import AdamW
 from scstlib.training.run_state import RunState
 
 if TYPE_CHECKING:
+    from typing import TypeAlias
+
     import torch
     from lightning_fabric import Fabric
 
-    Processes = Fabric | "OneProcess"
+    Processes: TypeAlias = "Fabric | OneProcess"
 
 logger = logging.getLogger(__name__)
 
