@@ -76,12 +76,12 @@ seeds = range(seed, seed + (10 if profile == "full" else 5))
 
 
 # %% tags=["hide-input"] caption="Learning curves: skill on training pixels (dashed) and on test chromosomes (solid) against the number of training chromosomes, for networks of two widths; medians over three seeds. With more data the training skill falls and the test skill rises. The gap between the two is overfitting." alt="Two dashed lines fall and two solid lines rise from left to right, from 1 to 8 training chromosomes." name="fig-learning-curves"
-def both_skills(s, n, hidden):
-    """Skill on training and on test pixels."""
-    model = PixelNetwork(s, hidden).fit(parts(s, n)[0])
-    return [change_skill(model, parts(s, n)[k]) for k in (0, 2)]
+def both_skills(s, n, width):
+    """Skill on training and on test pixels; a network is trained only once."""
+    return [change_skill(trained(s, n, width, 0.0), parts(s, n)[k]) for k in (0, 2)]
 
 
+trained = cache(lambda s, n, width, decay: PixelNetwork(s, width, decay).fit(parts(s, n)[0]))
 sizes, (fig, ax) = [1, 2, 4, 8], plt.subplots()
 for hidden, color in {4: SKY, 32: PURPLE}.items():
     runs = [[both_skills(s, n, hidden) for n in sizes] for s in seeds[:3]]
@@ -200,7 +200,7 @@ print("\n".join(said))
 def settings(seed):
     """Fitted networks by setting."""
     pairs = [(d, n) for n in (4, 32) for d in (0.0, 1e-3, 1e-2, 1e-1)]
-    return {f"{d:g}, {n}": PixelNetwork(seed, n, d).fit(parts(seed)[0]) for d, n in pairs}
+    return {f"{d:g}, {n}": trained(seed, 2, n, d) for d, n in pairs}
 
 
 @cache

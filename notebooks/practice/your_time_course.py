@@ -142,8 +142,7 @@ cells.obs.groupby("time").size().rename("cells").to_frame().T
 
 # %%
 split = hold_out_times(cells, test=2.0)
-how = {"flavor": "pearson_residuals"}
-genes = SelectVariableGenes(500, **how).fit(split.train)
+genes = SelectVariableGenes(500, "pearson_residuals").fit(split.train)
 train, test = genes.transform(split.train), genes.transform(split.test)
 
 simple = ["nearest time copied", "nearest time, mean moved", LINES]
@@ -220,7 +219,8 @@ def gene_means(population):
     return population.to_df("log1p_cp10k").mean()
 
 
-members = Ensemble(lambda n: ScNODE(seed=n, combine=False), n_members=4)
+drift = {"combine": False, "damping": 0.0}  # alone, and no forecast
+members = Ensemble(lambda n: ScNODE(seed=n, **drift), n_members=4)
 members.fit(everything)
 interval = members.interval([2.5], gene_means, level=0.8, noise="depth")
 

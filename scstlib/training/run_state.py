@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from scstlib.training.adam import AdamW
 from scstlib.writing import whole_file
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class RunState:
     Parameters
     ----------
     weights : list of Parameter
-    optimizer : torch.optim.Optimizer
+    optimizer : AdamW
     generators : sequence of torch.Generator
     run : str
         What the run is of; a file of another run is refused.
@@ -45,7 +46,7 @@ class RunState:
     def __init__(
         self,
         weights: list[torch.nn.Parameter],
-        optimizer: torch.optim.Optimizer,
+        optimizer: AdamW,
         generators: Sequence[torch.Generator],
         run: str,
     ) -> None:
