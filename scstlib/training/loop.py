@@ -1,4 +1,4 @@
-"""The training loop that every model here uses, alone or in several processes by Lightning Fabric.
+"""The training loop that every model here uses, on Lightning Fabric.
 
 Several processes: start the script with ``torchrun --nproc-per-node 2 script.py`` and call ``fit``
 as ever. Every process holds the same parameters and draws the same random numbers; each computes
@@ -13,23 +13,17 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from scstlib.training.adam import AdamW
 from scstlib.training.run_state import RunState
 
 if TYPE_CHECKING:
-    from typing import TypeAlias
-
     import torch
     from lightning_fabric import Fabric
-
-    Processes: TypeAlias = "Fabric | OneProcess"
 
 logger = logging.getLogger(__name__)
 
@@ -53,31 +47,6 @@ class History(NamedTuple):
     losses: np.ndarray
     validation_steps: np.ndarray
     validation_losses: np.ndarray
-
-
-@dataclass(frozen=True)
-class OneProcess:
-    """One process in single precision, with what this module asks of Fabric.
-
-    Importing Fabric imports torch's compiler, which takes two seconds.
-    """
-
-    device: torch.device
-    world_size: int = 1
-    global_rank: int = 0
-    is_global_zero: bool = True
-
-    def autocast(self) -> AbstractContextManager[None]:
-        """Return a context that changes nothing."""
-        return nullcontext()
-
-    def init_tensor(self) -> AbstractContextManager[None]:
-        """Return a context that changes nothing."""
-        return nullcontext()
-
-    def all_reduce(self, tensor: torch.Tensor, reduce_op: str = "mean") -> torch.Tensor:
-        """Return the mean over one process."""
-        return tensor
 
 
 def resolve_device(device: str) -> torch.device:
@@ -137,10 +106,8 @@ def checked_place(device: str, precision: str) -> torch.device:
     return resolve_device(device)
 
 
-def launch(device: str = "auto", precision: str = "32-true") -> Processes:
+def launch(device: str = "auto", precision: str = "32-true") -> Fabric:
     """Return Fabric on a device, joined with the other processes if torchrun started some.
-
-    One process in single precision needs no Fabric and gets :class:`OneProcess`.
 
     Parameters
     ----------
@@ -154,14 +121,13 @@ def launch(device: str = "auto", precision: str = "32-true") -> Processes:
     ValueError
         For an unknown precision or device, or a device that this machine does not have.
     """
-    where = checked_place(device, precision)
-    here = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
-    nodes = int(os.environ.get("WORLD_SIZE", 1)) // here
-    if here * nodes == 1 and precision == "32-true":
-        return OneProcess(_numbered(where))
+    # torch imports most of what Fabric needs with the first optimizer; Fabric adds 0.1 s to it.
     from lightning_fabric import Fabric
     from lightning_fabric.plugins.environments import LightningEnvironment
 
+    where = checked_place(device, precision)
+    here = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+    nodes = int(os.environ.get("WORLD_SIZE", 1)) // here
     # One process needs no cluster. Left to guess, Fabric warns wherever Slurm is installed.
     alone = LightningEnvironment() if here * nodes == 1 else None
     fabric = Fabric(
@@ -177,16 +143,7 @@ def launch(device: str = "auto", precision: str = "32-true") -> Processes:
     return fabric
 
 
-def _numbered(device: torch.device) -> torch.device:
-    """The device with its number, as its tensors name it."""
-    import torch
-
-    if device.type != "cuda" or device.index is not None:
-        return device
-    return torch.device("cuda", torch.cuda.current_device())
-
-
-def parameter_dtype(fabric: Processes) -> torch.dtype:
+def parameter_dtype(fabric: Fabric) -> torch.dtype:
     """Return the type of parameters and data that the precision of ``fabric`` asks for."""
     import torch
 
@@ -194,7 +151,7 @@ def parameter_dtype(fabric: Processes) -> torch.dtype:
         return torch.zeros(()).dtype
 
 
-def terms_of(fabric: Processes | None, n_terms: int) -> slice:
+def terms_of(fabric: Fabric | None, n_terms: int) -> slice:
     """Return which of ``n_terms`` terms of a mean this process computes.
 
     A process whose loss is ``world_size / n_terms`` times the sum of its terms has done its part:
@@ -229,7 +186,7 @@ def minimise(
     learning_rate_end: float | None = None,
     weight_decay: float = 0.0,
     max_gradient_norm: float | None = None,
-    fabric: Processes | None = None,
+    fabric: Fabric | None = None,
     generators: Sequence[torch.Generator] = (),
     checkpoint: str | Path | None = None,
     checkpoint_every: int = 100,
@@ -295,7 +252,10 @@ def minimise(
 
     fabric = fabric or launch("cpu")
     weights = list(parameters)
-    optimizer = AdamW(weights, betas, weight_decay)
+    optimizer = torch.optim.AdamW(
+        weights, lr=learning_rate, betas=betas, weight_decay=weight_decay, fused=True
+    )
+    step_of: Any = fabric.setup_optimizers(optimizer)
     state = RunState(weights, optimizer, generators, f"{label}, {n_steps} steps, {run}".strip(", "))
     path = None if checkpoint is None else Path(checkpoint)
     writes_to = path if fabric.is_global_zero else None
@@ -305,7 +265,8 @@ def minimise(
     clock = _Clock(label, n_steps, state.step)
     with _bar(label, n_steps, state.step, progress if fabric.is_global_zero else False) as bar:
         while state.step < n_steps and not state.stopped:
-            rate = _cosine(learning_rate, learning_rate_end, state.step / n_steps)
+            for group in optimizer.param_groups:
+                group["lr"] = _cosine(learning_rate, learning_rate_end, state.step / n_steps)
             value = _gradients(fabric, weights, loss_of_step, state.step)
             if not math.isfinite(value):
                 raise FloatingPointError(
@@ -314,7 +275,7 @@ def minimise(
                 )
             if max_gradient_norm is not None:
                 torch.nn.utils.clip_grad_norm_(weights, max_gradient_norm)
-            optimizer.step(rate)
+            step_of.step()
             state.losses.append(value)
             if not bar.disable:
                 bar.set_postfix(loss=f"{value:.4g}", refresh=False)
@@ -335,7 +296,7 @@ def minimise(
 
 
 def _gradients(
-    fabric: Processes,
+    fabric: Fabric,
     weights: list[torch.nn.Parameter],
     loss_of_step: Callable[[int], torch.Tensor],
     step: int,
@@ -346,7 +307,7 @@ def _gradients(
     with fabric.autocast():
         loss = loss_of_step(step)
     if loss.requires_grad:  # A process may have no term of this loss.
-        loss.backward()  # type: ignore[no-untyped-call]
+        fabric.backward(loss)
     return _average(fabric, weights, loss.detach())
 
 
@@ -356,7 +317,7 @@ def _cosine(start: float, end: float | None, done: float) -> float:
     return end + (start - end) * (1 + math.cos(math.pi * done)) / 2
 
 
-def _average(fabric: Processes, weights: list[torch.nn.Parameter], loss: torch.Tensor) -> float:
+def _average(fabric: Fabric, weights: list[torch.nn.Parameter], loss: torch.Tensor) -> float:
     """Average the gradients over processes, in one message, and return the average loss."""
     import torch
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from scstlib.training.adam import AdamW
 from scstlib.writing import whole_file
 
 if TYPE_CHECKING:
@@ -37,7 +36,7 @@ class RunState:
     Parameters
     ----------
     weights : list of Parameter
-    optimizer : AdamW
+    optimizer : torch.optim.Optimizer
     generators : sequence of torch.Generator
     run : str
         What the run is of; a file of another run is refused.
@@ -46,7 +45,7 @@ class RunState:
     def __init__(
         self,
         weights: list[torch.nn.Parameter],
-        optimizer: AdamW,
+        optimizer: torch.optim.Optimizer,
         generators: Sequence[torch.Generator],
         run: str,
     ) -> None:

@@ -16,8 +16,6 @@ from scstlib.training import (
     run_state,
     seeded_weights,
 )
-from scstlib.training.adam import AdamW
-from scstlib.training.loop import OneProcess
 
 
 class Broken(RuntimeError):
@@ -295,36 +293,3 @@ def test_seeded_weights_are_equal_and_local():
     with seeded_weights(0):
         second = torch.nn.Linear(3, 3)
     assert torch.equal(first.weight, second.weight)
-
-
-def test_adamw_is_that_of_torch_to_the_last_digit_also_from_its_state():
-    def weights() -> list[torch.nn.Parameter]:
-        draws = torch.Generator().manual_seed(0)
-        return [torch.nn.Parameter(torch.randn(n, generator=draws)) for n in (7, 20, 3)]
-
-    theirs, ours, resumed = weights(), weights(), weights()
-    known = torch.optim.AdamW(theirs, betas=(0.8, 0.99), weight_decay=0.1, fused=True)
-    own, other = (AdamW(each, (0.8, 0.99), 0.1) for each in (ours, resumed))
-    for step in range(6):
-        known.param_groups[0]["lr"] = rate = 0.1 / (1 + step)
-        for one, two, three in zip(theirs, ours, resumed, strict=True):
-            passed_over = len(one) == 3 and step < 2
-            one.grad = None if passed_over else one.detach() - step
-            two.grad = None if passed_over else two.detach() - step
-            three.grad = two.grad
-        known.step()
-        own.step(rate)
-        if step == 2:
-            other.load_state_dict(known.state_dict())
-            for one, three in zip(theirs, resumed, strict=True):
-                three.data.copy_(one.data)
-        elif step > 2:
-            other.step(rate)
-    for one, two, three in zip(theirs, ours, resumed, strict=True):
-        assert torch.equal(one, two)
-        assert torch.equal(one, three)
-
-
-def test_one_process_in_single_precision_needs_no_fabric():
-    assert isinstance(launch("cpu"), OneProcess)
-    assert not isinstance(launch("cpu", "64-true"), OneProcess)

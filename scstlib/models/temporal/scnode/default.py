@@ -95,8 +95,7 @@ from scstlib.training import launch, resolve_device
 if TYPE_CHECKING:
     import pandas as pd
     from anndata import AnnData
-
-    from scstlib.training.loop import Processes
+    from lightning_fabric import Fabric
 
 KEPT_CELLS = 1000  # Of a time, that combined predictions start from.
 
@@ -384,7 +383,7 @@ class ScNODE(FittedOnCells[LatentCells]):
             seed=self.seed,
         )
 
-    def _fit_factors(self, reader: CellReader, training: np.ndarray, fabric: Processes) -> None:
+    def _fit_factors(self, reader: CellReader, training: np.ndarray, fabric: Fabric) -> None:
         rng = np.random.default_rng(self.seed)
         rows = same_share(reader.time, training, reader.max_cells_in_memory, rng)
         cells = torch.as_tensor(reader.stored_of(rows), device=fabric.device)

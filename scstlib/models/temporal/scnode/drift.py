@@ -20,7 +20,7 @@ from scstlib.models.temporal.scnode.model_time import ModelTime
 from scstlib.models.temporal.scnode.transport_curves import Coupled
 
 if TYPE_CHECKING:
-    from scstlib.training.loop import Processes
+    from lightning_fabric import Fabric
 
 DAMPINGS = (0.0, 0.5, 1.0, 2.0, 4.0, None)
 MAX_COMPARED = 500
@@ -96,7 +96,7 @@ def choose_damping(
     times: np.ndarray,
     settings: DriftSettings,
     max_step: float,
-    fabric: Processes | None = None,
+    fabric: Fabric | None = None,
 ) -> float | None:
     """Return the damping with which drifts that have not seen the last times predict them best.
 

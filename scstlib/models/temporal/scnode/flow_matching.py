@@ -23,7 +23,7 @@ from scstlib.ot import sinkhorn_divergence
 from scstlib.training import minimise, seeded_weights, terms_of
 
 if TYPE_CHECKING:
-    from scstlib.training.loop import Processes
+    from lightning_fabric import Fabric
 
 SOLVER_STEPS = 4  # Runge-Kutta steps per mean interval of the training times.
 
@@ -97,7 +97,7 @@ def train_drift(
     coupled: Coupled,
     times: np.ndarray,
     settings: DriftSettings,
-    fabric: Processes | None = None,
+    fabric: Fabric | None = None,
     *,
     validate: Callable[[TimedDrift], float] | None = None,
     validate_every: int = 50,
