@@ -108,8 +108,8 @@ def stored(path: str) -> dict[str, object]:
     import pandas as pd
 
     here = [up / path for up in (Path.cwd(), *Path.cwd().parents) if (up / path).exists()]
-    found: dict[str, object] = pd.read_json(here[0] if here else WEB + path, typ="series").to_dict()
-    return found
+    found = pd.read_json(here[0] if here else WEB + path, typ="series")
+    return {str(name): part for name, part in found.items()}
 
 
 def table(
