@@ -299,9 +299,9 @@ def data() -> Iterator[tuple[str, str]]:
 def colab() -> Iterator[tuple[str, str]]:
     """What the page on reproducibility says of ``colab.json``."""
     about, rows = results("colab")["provenance"], results("colab")["pages"]
-    passed = sum(row["status"] == "passed" for row in rows)
+    failed = [row["page"] for row in rows if row["status"] != "passed"]
     of_all = f"{len(rows)} of the {len(notebooks.names())} pages ran so"
-    yield "reproducibility", of_all + (", and all passed" if passed == len(rows) else f", {passed}")
+    yield "reproducibility", f"{of_all}, and all passed" + "".join(f" but `{n}`" for n in failed)
     image = about["colab"]
     yield (
         "reproducibility",
