@@ -249,8 +249,8 @@ found = score_held_out_times({OWN: model}, split.test, metrics)
 again = found.groupby(["model", "time"])["value"].median()[OWN].mean()
 
 # %% tags=["hide-input"]
-stored = like.at["guo2010: inner", OWN]
-claim(f"Its likeness is {again:.4g}; the table has {stored:.4g}.", abs(again / stored - 1) < 0.005)
+known = like.at["guo2010: inner", OWN]
+claim(f"Its likeness is {again:.4g}; the table has {known:.4g}.", abs(again / known - 1) < 0.005)
 
 # %% [markdown]
 # ## A guide
