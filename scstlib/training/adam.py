@@ -50,15 +50,15 @@ class AdamW:
         import torch
         from torch.optim.adamw import adamw
 
-        moved = [i for i, weight in enumerate(self.weights) if weight.grad is not None]
-        for i in moved:
+        gradients = {i: w.grad for i, w in enumerate(self.weights) if w.grad is not None}
+        for i in gradients:
             if i not in self.state:
                 self.state[i] = _at_rest(self.weights[i])
-        states = [self.state[i] for i in moved]
+        states = [self.state[i] for i in gradients]
         with torch.no_grad():
             adamw(
-                [self.weights[i] for i in moved],
-                [self.weights[i].grad for i in moved],
+                [self.weights[i] for i in gradients],
+                list(gradients.values()),
                 [state["exp_avg"] for state in states],
                 [state["exp_avg_sq"] for state in states],
                 [],
