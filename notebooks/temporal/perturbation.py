@@ -60,7 +60,7 @@ claim = Claims(profile, seed)
 # %%
 organism = simulate_organism(seed=seed, preset="small", n_reference=2000)
 adata = organism.sample(keep_truth=False)
-model = ScNODE(damping=0.0, seed=seed).fit(adata)  # no forecast
+model = ScNODE(damping=0.0, combine=False, seed=seed).fit(adata)
 
 # %% [markdown]
 # ## When do cells part?
