@@ -69,7 +69,7 @@ class Drift(nn.Module):
         return self.net(cells)
 
 
-def fit(drift, cells, target, times, solver, n_steps=300):
+def fit(drift, cells, target, times, solver, n_steps=200):
     """Train a drift until its path meets target (times, cells, genes)."""
     optimizer = torch.optim.Adam(drift.parameters())
     rate = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.01, n_steps)
