@@ -62,7 +62,7 @@ claim = Claims(profile, seed)
 # regulators that repress each other, and every regulator is noisy. The model sees counts and times, never the fates.
 
 # %%
-organism = simulate_organism(seed=seed, preset="small")
+organism = simulate_organism(seed=seed, preset="small", n_reference=2000)
 adata = organism.sample(keep_truth=False)
 model = ScNODE(damping=0.0, seed=seed).fit(adata)  # no forecast
 
@@ -243,7 +243,7 @@ claim(
 # which no cell divides or dies, shows it.
 
 # %%
-twin = simulate_organism(seed=seed, preset="small", growth=0.0)
+twin = simulate_organism(seed, preset="small", growth=0.0, n_reference=2000)
 late = organism.times[organism.times > switches["second"]]
 is_alpha = (adata.obs["fate"] == "alpha") & adata.obs["time"].isin(late)
 alpha = adata[is_alpha]
