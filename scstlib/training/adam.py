@@ -50,15 +50,15 @@ class AdamW:
         import torch
         from torch.optim.adamw import adamw
 
-        gradients = {i: w.grad for i, w in enumerate(self.weights) if w.grad is not None}
-        for i in gradients:
+        moved = [i for i, weight in enumerate(self.weights) if weight.grad is not None]
+        for i in moved:
             if i not in self.state:
                 self.state[i] = _at_rest(self.weights[i])
-        states = [self.state[i] for i in gradients]
+        states = [self.state[i] for i in moved]
         with torch.no_grad():
             adamw(
-                [self.weights[i] for i in gradients],
-                list(gradients.values()),
+                [self.weights[i] for i in moved],
+                [self.weights[i].grad for i in moved],
                 [state["exp_avg"] for state in states],
                 [state["exp_avg_sq"] for state in states],
                 [],

@@ -346,7 +346,7 @@ def _gradients(
     with fabric.autocast():
         loss = loss_of_step(step)
     if loss.requires_grad:  # A process may have no term of this loss.
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
     return _average(fabric, weights, loss.detach())
 
 
