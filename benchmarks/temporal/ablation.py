@@ -26,7 +26,7 @@ none
 Data are two organisms and six real series; a middle inner time and the last time are held out, each
 for a fit of its own. Scores are *place* and *likeness* of :mod:`benchmarks.compare.temporal`. The
 effect of a variant is the ratio of its score to the backbone's, below 1 better: the geometric mean
-over data sets, with a 95 % interval from data sets drawn anew; two organisms are one data set. A
+over data sets, with a 95% interval from data sets drawn anew; two organisms are one data set. A
 call goes on where the file ends.
 """
 
