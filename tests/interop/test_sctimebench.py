@@ -89,7 +89,7 @@ def test_a_model_is_trained_and_asked_as_a_method(tmp_path: Path, follow: bool) 
 @pytest.mark.filterwarnings("ignore")
 def test_its_divergence_is_that_of_this_package() -> None:
     """The copy is scored by the package as by our function of the same formula, a gene."""
-    from scTimeBench.metrics.gex_prediction.ot_eval.w2 import WassersteinOTLoss
+    from scTimeBench.metrics.gex_prediction.ot_eval.wass import WassersteinOTLoss
 
     from scstlib.metrics.expression import sinkhorn
 
