@@ -154,7 +154,7 @@ claim(
 
 # %%
 @cache
-def validated(pixels, seed, mistake, n=2, n_steps=400):
+def validated(pixels, seed, mistake, n=2, n_steps=300):
     """Skill on validation and test at the best step on validation."""
     names = np.random.default_rng(seed).permutation(pixels.chromosomes)
     train = pixels.on(names[: 2 * n if mistake else n])
@@ -284,7 +284,7 @@ real = {
     "overlapping windows": lambda s, m: remembered(cortex(16), s, m),
     "overlapping, large leaves": lambda s, m: remembered(cortex(16), s, m, leaf=50),
     "same chromosomes": lambda s, m: on_new_type(cortex(), s, m, "Astro"),
-    "validation chromosome": lambda s, m: validated(cortex(), s, m, 3, 300)[0],
+    "validation chromosome": lambda s, m: validated(cortex(), s, m, 3, 200)[0],
 }
 real = {f"real maps: {name}": measure(score, seeds[:3]) for name, score in real.items()}
 

@@ -1,10 +1,5 @@
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -324,41 +319,6 @@ def test_too_little_to_learn_from_is_named(cells):
         ScNODE().fit(one_gene)
     with pytest.raises(ValueError, match="max_cells_in_memory is 5"):
         ScNODE().fit(cells, max_cells_in_memory=5)
-
-
-TWO_PROCESSES = """
-import os, sys
-import numpy as np
-from tests.models.temporal.scnode.test_default import SHORTER, TIMES, branching
-from scstlib.models import ScNODE
-from scstlib.models.files import write_model
-model = ScNODE(seed=1, transport_steps=5, **SHORTER).fit(branching(TIMES), device="cpu")
-np.save(f"{sys.argv[1]}/rank{os.environ['RANK']}.npy", model.losses_["matching"])
-np.save(f"{sys.argv[1]}/cells{os.environ['RANK']}.npy", model.sample([3.0], 20, noise=False).X)
-"""
-
-
-@pytest.mark.slow
-def test_two_processes_learn_what_one_does(cells, tmp_path):
-    script = tmp_path / "train.py"
-    script.write_text(TWO_PROCESSES)
-    command = [
-        sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone",
-        str(script), str(tmp_path),
-    ]  # fmt: skip
-    environment = {
-        **os.environ,
-        "OMP_NUM_THREADS": "1",
-        "PYTHONPATH": str(Path(__file__).parents[4]),
-    }
-    subprocess.run(command, check=True, capture_output=True, env=environment, timeout=120)
-    one = ScNODE(seed=1, transport_steps=5, **SHORTER).fit(cells, device="cpu")
-    losses, found = (
-        [np.load(tmp_path / f"{name}{rank}.npy") for rank in range(2)] for name in ("rank", "cells")
-    )
-    assert_array_equal(found[0], found[1])
-    assert_allclose(losses[0], one.losses_["matching"], rtol=1e-3)
-    assert_allclose(found[0], one.sample([3.0], 20, noise=False).X, rtol=0.02, atol=0.05)
 
 
 @pytest.mark.gpu

@@ -1,10 +1,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -307,43 +303,6 @@ def test_mixed_precision_trains(moving):
     model = PublishedScNODE(**SMALL).fit(moving, precision="bf16-mixed", device="cpu")
     assert model.losses_["joint"][-1] < model.losses_["joint"][0]
     assert model.encode(moving).dtype == np.float32
-
-
-TWO_PROCESSES = """
-import sys
-from pathlib import Path
-from tests.conftest import series
-from tests.models.temporal.scnode.test_switches import SHORT, weights_of
-from scstlib.models import PublishedScNODE
-from scstlib.training import launch, terms_of
-import numpy as np, os
-terms = np.arange(3)[terms_of(launch("cpu"), 3)]
-model = PublishedScNODE(**SHORT).fit(series([0.0, 1.0, 3.0]), device="cpu", precision="64-true")
-path = Path(sys.argv[1]) / f"rank{os.environ['RANK']}.npz"
-np.savez(path, weights=weights_of(model), terms=terms)
-"""
-
-
-@pytest.mark.slow
-def test_two_processes_learn_what_one_does(moving, tmp_path):
-    """Three times for two processes: their shares differ in size."""
-    script = tmp_path / "train.py"
-    script.write_text(TWO_PROCESSES)
-    command = [
-        sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone",
-        str(script), str(tmp_path),
-    ]  # fmt: skip
-    environment = {
-        **os.environ,
-        "OMP_NUM_THREADS": "1",
-        "PYTHONPATH": str(Path(__file__).parents[4]),
-    }
-    subprocess.run(command, check=True, capture_output=True, env=environment, timeout=120)
-    one = weights_of(PublishedScNODE(**SHORT).fit(moving, device="cpu", precision="64-true"))
-    ranks = [np.load(tmp_path / f"rank{rank}.npz") for rank in range(2)]
-    assert [rank["terms"].tolist() for rank in ranks] == [[0, 2], [1]]
-    assert_array_equal(ranks[0]["weights"], ranks[1]["weights"])
-    assert_allclose(ranks[0]["weights"], one, rtol=1e-9, atol=1e-12)
 
 
 def test_a_saved_model_predicts_the_same(fitted, tmp_path):
