@@ -331,6 +331,7 @@ import os, sys
 import numpy as np
 from tests.models.temporal.scnode.test_default import SHORTER, TIMES, branching
 from scstlib.models import ScNODE
+from scstlib.models.files import write_model
 model = ScNODE(seed=1, transport_steps=5, **SHORTER).fit(branching(TIMES), device="cpu")
 np.save(f"{sys.argv[1]}/rank{os.environ['RANK']}.npy", model.losses_["matching"])
 np.save(f"{sys.argv[1]}/cells{os.environ['RANK']}.npy", model.sample([3.0], 20, noise=False).X)
