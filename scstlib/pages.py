@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 DEFAULT_SETTINGS = ("fast", 0)
 WEB = "https://raw.githubusercontent.com/scstlib/scstlib/main/"
+SECONDS = 30  # that a server may be silent
 MINUS = re.compile(r"(?<![\w)\]}.-])-(?=\d)")  # before a number, and no range or part of a name
 
 
@@ -91,6 +92,15 @@ def stored(path: str) -> dict[str, object]:
     path : str
         Of a JSON file from the root of the repository, such as ``"benchmarks/results/x.json"``.
 
+    Returns
+    -------
+    dict
+
+    Raises
+    ------
+    OSError
+        If no folder from here upwards has the file, and the web does not give it.
+
     Examples
     --------
     >>> import os, pathlib, tempfile
@@ -103,13 +113,15 @@ def stored(path: str) -> dict[str, object]:
     {'scores': [{'W': 1.5}]}
     >>> os.chdir(before)
     """
+    import json
     from pathlib import Path
+    from urllib.request import urlopen
 
-    import pandas as pd
-
-    here = [up / path for up in (Path.cwd(), *Path.cwd().parents) if (up / path).exists()]
-    found = pd.read_json(here[0] if here else WEB + path, typ="series")
-    return {str(name): part for name, part in found.items()}
+    here = [up / path for up in (Path.cwd(), *Path.cwd().parents) if (up / path).is_file()]
+    address = here[0].as_uri() if here else WEB + path
+    with urlopen(address, timeout=SECONDS) as answer:  # noqa: S310
+        found: dict[str, object] = json.load(answer)
+    return found
 
 
 def table(

@@ -89,8 +89,8 @@ def snakemake(stale: list[str], workers: int, root: Path = ROOT) -> int:
         # The longest page first, or it runs alone at the end.
         longest = max(stale, key=lambda name: expected_seconds(name, root))
         command += ["--prioritize", f"_build/executed/{longest}.ipynb"]
-    killed_with_us = lifeline.end_with_parent
-    return subprocess.run(command, cwd=root, check=False, preexec_fn=killed_with_us).returncode
+    done = subprocess.run(command, cwd=root, check=False, preexec_fn=lifeline.end_with_parent)
+    return done.returncode
 
 
 def summary(stale: list[str], seconds: dict[str, float], root: Path = ROOT) -> str:
@@ -145,7 +145,7 @@ def main() -> int:
     parser.add_argument("--fresh", action="store_true", help="run every page again")
     parser.add_argument("--jobs", type=int, default=2, help="pages that run at a time")
     arguments = parser.parse_args()
-    if "MAKELEVEL" in os.environ:
+    if "MAKELEVEL" in os.environ:  # make is what is killed; a shell may end before its build
         lifeline.end_with_parent()
     absolute_data_folders()
     (ROOT / "_build").mkdir(exist_ok=True)

@@ -57,6 +57,8 @@ def rows(requirements: list[str]) -> tuple[list[str], list[str]]:
     conda, pip = set(), set()
     for text in requirements:
         requirement = Requirement(text)
+        if requirement.extras or requirement.marker:
+            raise ValueError(f"{text!r} has extras or a marker: say here what conda takes for it")
         bounds = ",".join(sorted(map(str, requirement.specifier), reverse=True))
         if requirement.name in CONDA_FORGE:
             conda.add(f"{CONDA_FORGE[requirement.name]} {bounds}")

@@ -35,7 +35,11 @@ def running(root: Path) -> Path:
 def hold(path: Path) -> int:
     """Lock a file or folder until this process ends or closes what is returned."""
     held = os.open(path, os.O_RDONLY)
-    fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(held)
+        raise
     return held
 
 
@@ -58,11 +62,13 @@ def clear(root: Path) -> None:
     for left in running(root).iterdir():
         with contextlib.suppress(OSError):  # held by a page that was started by hand
             held = hold(left)
-            if left.is_dir():
-                shutil.rmtree(left)
-            else:
-                left.unlink()
-            os.close(held)
+            try:
+                if left.is_dir():
+                    shutil.rmtree(left)
+                else:
+                    left.unlink()
+            finally:
+                os.close(held)
     for folder in ("_build", "notebooks", "book"):
         for left in (root / folder).rglob("*.tmp"):
             named = TEMPORARY.fullmatch(left.name)

@@ -14,9 +14,6 @@ from typing import Any
 from tools import solutions
 
 EXERCISE = re.compile(r"^> \*\*Exercise\*\*", flags=re.MULTILINE)
-REGION = re.compile(
-    r"^### BEGIN SOLUTION\n(?P<code>.*?)^### END SOLUTION\n", flags=re.MULTILINE | re.DOTALL
-)
 PROMPT = '""" # BEGIN PROMPT\n{stub}""" # END PROMPT\n'
 
 
@@ -72,7 +69,7 @@ def _solution(cell: dict[str, Any], variable: str) -> list[dict[str, Any]]:
     if not last.startswith("checks."):
         raise ValueError(f"a solution ends in a check, not in {last!r}: write checks.NAME(answer)")
     stub = solutions.STUB.replace("answer", variable)
-    marked = REGION.sub(
+    marked = solutions.REGION.sub(
         lambda found: (
             f"# BEGIN SOLUTION NO PROMPT\n{found['code']}# END SOLUTION\n{PROMPT.format(stub=stub)}"
         ),

@@ -7,7 +7,9 @@ from typing import Any
 
 TAG = "solution"
 TITLE = "# @title Solution"  # with cellView "form", Colab shows this line and folds the code
-REGION = re.compile(r"^### BEGIN SOLUTION\n.*?^### END SOLUTION\n", flags=re.MULTILINE | re.DOTALL)
+REGION = re.compile(
+    r"^### BEGIN SOLUTION\n(?P<code>.*?)^### END SOLUTION\n", flags=re.MULTILINE | re.DOTALL
+)
 STUB = "answer = ...\n"
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import base64
 import copy
+import html
 import json
 import re
 import shutil
@@ -26,7 +27,7 @@ import yaml
 from scst_book import contents, reading
 from scst_book.markdown import markdown as markdown_table
 from scst_book.portable import CODE, LINK
-from scst_book.syllabi import EXERCISE
+from scst_book.syllabi import EXERCISE_MINUTES
 
 from tools import execute, notebooks, otter, slides, solutions
 
@@ -57,7 +58,7 @@ def heading(text: str) -> str:
 def minutes(notebook: dict[str, Any]) -> dict[str, int]:
     """Minutes of each section of a page by its title; the first one has an empty title.
 
-    Reading as :mod:`scst_book.reading` estimates it, and `EXERCISE` minutes for each exercise.
+    Reading as :mod:`scst_book.reading` estimates it, and `EXERCISE_MINUTES` for each exercise.
     """
     cells: dict[str, list[dict[str, Any]]] = {"": []}
     for cell in notebook["cells"]:
@@ -69,7 +70,7 @@ def minutes(notebook: dict[str, Any]) -> dict[str, int]:
     for title, parts in cells.items():
         tasks = sum(part["source"].count("> **Exercise") for part in parts)
         read = max(1, round(reading.minutes({"cells": parts})))
-        found[title] = read + EXERCISE * tasks
+        found[title] = read + EXERCISE_MINUTES * tasks
     return found
 
 
@@ -206,11 +207,18 @@ def index(pages: list[contents.Page], parts: list[str]) -> str:
             f'<a href="{kind}/{name}.ipynb">notebook</a>, <a href="{kind}/{name}.html">to read</a>'
             for kind in ("student", "instructor")
         ]
-        cells = [f"{page.number} {page.title}", page.minutes[0], page.minutes[1], *links]
+        cells = [
+            html.escape(f"{page.number} {page.title}"),
+            page.minutes[0],
+            page.minutes[1],
+            *links,
+        ]
         rows.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
-    decks = "".join(f'<li><a href="slides/{slides.file(part)}">{part}</a></li>' for part in parts)
+    decks = "".join(
+        f'<li><a href="slides/{slides.file(part)}">{html.escape(part)}</a></li>' for part in parts
+    )
     graded = "".join(
-        f'<li><a href="otter/{Path(page.name).name}.ipynb">{page.title}</a></li>'
+        f'<li><a href="otter/{Path(page.name).name}.ipynb">{html.escape(page.title)}</a></li>'
         for page in pages
         if page.name.startswith(contents.CODE + PROJECTS)
     )
@@ -273,7 +281,11 @@ def with_outputs(notebook: dict[str, Any], executed: dict[str, Any] | None) -> d
 def run(names: list[str], root: Path = ROOT) -> list[str]:
     """Run those of these pages that are not up to date; returns those that failed."""
     stale = notebooks.refresh_keys(root)
-    return [name for name in names if name in stale and execute.run(name, root)]
+    failed = []
+    for name in names:
+        if name in stale and execute.run(name, root):
+            failed.append(name)
+    return failed
 
 
 def main() -> int:

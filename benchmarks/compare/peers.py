@@ -238,10 +238,12 @@ def rows_of(data: str, peers: list[str], seed: int = 0) -> Iterator[Score]:
 def silent() -> Iterator[None]:
     """Leave out the warnings and the logs of the packages."""
     logging.disable(logging.WARNING)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
-    logging.disable(logging.NOTSET)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(logging.NOTSET)
 
 
 def main() -> None:

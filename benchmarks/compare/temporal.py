@@ -26,12 +26,11 @@ from anndata import AnnData
 from benchmarks.compare.jobs import BOUNDS, IRREGULAR, REGULAR, Profile
 from benchmarks.compare.measuring import Cost, measured_fit, new_model, said
 from benchmarks.results import Score
-from benchmarks.temporal.real_series import MOST_GENES, held_out, metrics_of, with_counts
+from benchmarks.temporal.real_series import held_out, metrics_of, scored_parts
 from benchmarks.temporal.truth import ExpectedLog, log_values
 from scstlib.datasets import Organism, load, simulate_organism
 from scstlib.leakage import record_fit
 from scstlib.models.temporal import SPLIT_HALF, TemporalModel, score_held_out_times
-from scstlib.preprocess.expression import SelectVariableGenes
 from scstlib.splits import hold_out_times
 
 Row = tuple[str, str, Score, Cost]
@@ -95,17 +94,10 @@ def task_of(data: str, seed: int, size: Profile) -> Series:
 def parts_of(data: str, cells: AnnData) -> dict[str, tuple[AnnData, AnnData]]:
     """Training cells and test cells of each split."""
     times = np.unique(cells.obs["time"])
-    return {name: part_of(cells, own) for name, own in held_out(data, times).items()}
-
-
-def part_of(cells: AnnData, times: list[float]) -> tuple[AnnData, AnnData]:
-    """Training cells and test cells, of the genes that vary most in the former."""
-    split = hold_out_times(cells, test=times)
-    train, test = split.train, split.test
-    if cells.n_vars > MOST_GENES:
-        chosen = SelectVariableGenes(MOST_GENES, flavor="pearson_residuals").fit(train)
-        train, test = chosen.transform(train), chosen.transform(test)
-    return with_counts(train), with_counts(test)
+    return {
+        name: scored_parts(hold_out_times(cells, test=own))
+        for name, own in held_out(data, times).items()
+    }
 
 
 def scores_of(train: AnnData, test: AnnData, models: dict[str, Any]) -> dict[str, dict[str, float]]:

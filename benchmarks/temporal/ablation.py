@@ -32,7 +32,6 @@ call goes on where the file ends.
 
 from __future__ import annotations
 
-import json
 import time as clock
 import warnings
 from collections.abc import Callable
@@ -44,19 +43,19 @@ import pandas as pd
 from anndata import AnnData
 
 from benchmarks.compare.jobs import PROFILES, REGULAR
-from benchmarks.compare.temporal import part_of
 from benchmarks.results import Score, argument_parser, markdown, provenance, write
-from benchmarks.temporal.each_time import SETS
-from benchmarks.temporal.real_series import metrics_of
+from benchmarks.temporal.each_time import SETS, already
+from benchmarks.temporal.real_series import metrics_of, scored_parts
 from benchmarks.timing import one_thread
 from scstlib.datasets import load, simulate_organism
 from scstlib.models.temporal import FlowMatching, score_held_out_times
 from scstlib.models.temporal.cells import MeasuredCells, measured_cells
 from scstlib.models.temporal.flow_matching import MAX_STEP
 from scstlib.models.temporal.scnode.model_time import ModelTime
-from scstlib.models.temporal.scnode.transport_curves import _hermite
-from scstlib.models.temporal.transport import coupling
+from scstlib.models.temporal.scnode.transport_curves import hermite
+from scstlib.models.temporal.transport import coupling, draw_pairs
 from scstlib.preprocess.expression import parallel_analysis
+from scstlib.splits import hold_out_times
 
 Batch = tuple[np.ndarray, np.ndarray, np.ndarray]
 ORGANISMS = {f"{REGULAR}, seed {seed}": seed for seed in (0, 1)}
@@ -102,8 +101,7 @@ class Backbone(FlowMatching):
         parts = []
         for k, (start, end) in enumerate(pairwise(points)):
             if self.pairs == "exact":
-                pair = rng.choice(self.plans_[k].size, n, p=self.plans_[k].ravel())
-                rows = np.unravel_index(pair, self.plans_[k].shape)
+                rows = draw_pairs(self.plans_[k], n, rng)
                 early, late = start[rows[0]], end[rows[1]]
             elif self.pairs == "random":
                 early, late = start[rng.choice(len(start), n)], end[rng.choice(len(end), n)]
@@ -127,7 +125,7 @@ class Backbone(FlowMatching):
         after = chain[k + 2] if k + 2 < len(chain) else None
         time = rng.uniform(k, k + 1, len(chain[k]))
         around = (max(k - 1.0, 0.0), float(k), k + 1.0, k + 2.0)
-        return time[:, None], *_hermite(time, around, before, chain[k], chain[k + 1], after)
+        return time[:, None], *hermite(time, around, before, chain[k], chain[k + 1], after)
 
     def _on_bridge(self, early: np.ndarray, late: np.ndarray, rng: np.random.Generator) -> Batch:
         """Place, drift and share of the way; the drift leads to the end that is moved to."""
@@ -215,7 +213,7 @@ def score(data: str) -> list[Score]:
     cells, found = cells_of(data), []
     times = np.unique(cells.obs["time"]).astype(float)
     for kind, held_out in (("inner", times[len(times) // 2]), ("last", times[-1])):
-        train, test = part_of(cells, [held_out])
+        train, test = scored_parts(hold_out_times(cells, test=float(held_out)))
         values = measured_cells(train, "time").values
         metrics = metrics_of(train)
         for (factor, level), new in VARIANTS.items():
@@ -278,9 +276,7 @@ def main() -> None:
     everything = [*ORGANISMS, *SETS]
     parser.add_argument("--data", nargs="+", default=everything, choices=everything)
     arguments = parser.parse_args()
-    rows: list[Score] = []
-    if arguments.output.exists():
-        rows = json.loads(arguments.output.read_text())["scores"]
+    rows = already(arguments.output)
     done = {row["data"] for row in rows}
     about = provenance("POT", "torchdiffeq", matching_steps=STEPS, bridge=BRIDGE, draws=N_DRAWS)
     with one_thread(), warnings.catch_warnings():

@@ -26,13 +26,12 @@ from anndata import AnnData
 
 from benchmarks.results import Score, argument_parser, markdown, provenance, write
 from benchmarks.temporal.each_time import SETS, already
-from benchmarks.temporal.real_series import with_counts
+from benchmarks.temporal.real_series import scored_parts
 from benchmarks.timing import one_thread
 from scstlib.datasets import load
 from scstlib.models import ScNODE
 from scstlib.models.temporal import Ensemble
 from scstlib.models.temporal.cells import measured_cells
-from scstlib.preprocess.expression import SelectVariableGenes
 from scstlib.splits import hold_out_times
 
 LEVEL, MOST_GENES, MEMBERS, N_CELLS = 0.8, 500, 3, 300
@@ -50,11 +49,7 @@ def score(name: str, adata: AnnData, members: int) -> list[Score]:
         split = hold_out_times(adata, test=float(adata.obs["time"].max()))
     else:
         split = hold_out_times(adata, pattern="hard")
-    training, test = split.train, split.test
-    if adata.n_vars > MOST_GENES:
-        chosen = SelectVariableGenes(MOST_GENES, flavor="pearson_residuals").fit(training)
-        training, test = chosen.transform(training), chosen.transform(test)
-    training, test = with_counts(training), with_counts(test)
+    training, test = scored_parts(split, MOST_GENES)
     start = time.process_time()
     ensemble = Ensemble(lambda n: ScNODE(seed=n), members, calibrate=True).fit(training)
     seconds = time.process_time() - start

@@ -34,12 +34,11 @@ import pandas as pd
 from anndata import AnnData
 
 from benchmarks.results import Score, argument_parser, markdown, provenance, write
-from benchmarks.temporal.real_series import MOST_GENES, metrics_of, with_counts
+from benchmarks.temporal.real_series import metrics_of, scored_parts
 from benchmarks.timing import one_thread
 from scstlib.datasets import load
 from scstlib.models import PublishedScNODE
 from scstlib.models.temporal import methods, score_held_out_times
-from scstlib.preprocess.expression import SelectVariableGenes
 from scstlib.splits import hold_out_times
 
 SETS = ("semrau2017", "guo2010", "bargaje2017", "ipsc_cardiomyocyte", "kouno2013", "klein2015")
@@ -55,28 +54,19 @@ SEEDED = ("scNODE",)
 REPEATS, BOOTSTRAPS = 5, 2000
 
 
-def parts_of(adata: AnnData, held_out: float) -> tuple[AnnData, AnnData]:
-    """Training and test cells: at most ``MOST_GENES`` genes, no cells without counts."""
-    split = hold_out_times(adata, test=held_out)
-    training, test = split.train, split.test
-    if adata.n_vars > MOST_GENES:
-        chosen = SelectVariableGenes(MOST_GENES, flavor="pearson_residuals").fit(training)
-        training, test = chosen.transform(training), chosen.transform(test)
-    return with_counts(training), with_counts(test)
-
-
 def score(
     name: str, adata: AnnData, held_out: float, compared: list[str], seeds: list[int]
 ) -> list[Score]:
     """Place, likeness and CPU seconds of fitting of each method at one held-out time."""
-    training, test = parts_of(adata, held_out)
+    training, test = scored_parts(hold_out_times(adata, test=held_out))
     series, new = np.unique(adata.obs["time"]), methods()
     new[PUBLISHED] = lambda seed: PublishedScNODE(time_points=series, seed=seed)
     fitted, seconds = {}, {}
     for method in compared:
         if method == PUBLISHED and held_out not in (series[-1], series[len(series) // 2]):
             continue
-        start, own = time.process_time(), seeds if method in SEEDED else seeds[:1]
+        own = seeds if method in SEEDED else seeds[:1]
+        start = time.process_time()
         fitted[method] = [new[method](seed).fit(training, "time") for seed in own]
         seconds[method] = (time.process_time() - start) / len(own)
     metrics = metrics_of(training)

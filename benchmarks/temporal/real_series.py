@@ -40,7 +40,7 @@ from scstlib.models import PublishedScNODE, ScNODE
 from scstlib.models.temporal import SPLIT_HALF, TemporalModel, score_held_out_times
 from scstlib.models.temporal.cells import measured_cells
 from scstlib.preprocess.expression import SelectVariableGenes
-from scstlib.splits import hold_out_times
+from scstlib.splits import Split, hold_out_times
 
 SETS = ("semrau2017", "guo2010", "bargaje2017", "ipsc_cardiomyocyte")
 INNER = {"semrau2017": (36.0, 60.0)}
@@ -107,13 +107,20 @@ def with_counts(cells: AnnData) -> AnnData:
     return cells[np.asarray(cells.X.sum(1)).ravel() > 0].copy()
 
 
-def score(name: str, adata: AnnData, kind: str, test_times: list[float]) -> list[Score]:
-    split = hold_out_times(adata, test=test_times)
+def scored_parts(split: Split[AnnData], most_genes: int = MOST_GENES) -> tuple[AnnData, AnnData]:
+    """Training and test cells of which something was counted, of the genes that vary most.
+
+    They vary among the training cells; of up to ``most_genes`` all stay.
+    """
     training, test = split.train, split.test
-    if adata.n_vars > MOST_GENES:
-        chosen = SelectVariableGenes(MOST_GENES, flavor="pearson_residuals").fit(training)
+    if training.n_vars > most_genes:
+        chosen = SelectVariableGenes(most_genes, flavor="pearson_residuals").fit(training)
         training, test = chosen.transform(training), chosen.transform(test)
-    training, test = with_counts(training), with_counts(test)
+    return with_counts(training), with_counts(test)
+
+
+def score(name: str, adata: AnnData, kind: str, test_times: list[float]) -> list[Score]:
+    training, test = scored_parts(hold_out_times(adata, test=test_times))
     models, ranks = fitted(training, np.unique(adata.obs["time"]))
     scores = score_held_out_times(models, test, metrics_of(training))
     medians = scores.groupby(["model", "metric", "time"], sort=False)["value"].median()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import html
+import logging
 import math
 import re
 import warnings
@@ -14,6 +15,7 @@ from typing import Any, Concatenate, ParamSpec
 import numpy as np
 from numpy.typing import ArrayLike
 
+LOGGER = logging.getLogger(__name__)
 Given = ParamSpec("Given")
 Trap = tuple[ArrayLike, str]  # a wrong answer, and the hint to whoever gives it
 COLORS = {True: "#009e73", False: "#d55e00"}
@@ -62,6 +64,8 @@ def check(
 ]:
     """Let a comparison answer any value of a student's with a hint, and never raise.
 
+    What a comparison raises is logged at the level of debugging, as the fault may be its own.
+
     Parameters
     ----------
     expected
@@ -82,6 +86,7 @@ def check(
                     warnings.simplefilter("ignore")
                     return compare(answer, *given, **named)
             except Exception:
+                LOGGER.debug("%s could not compare", compare.__name__, exc_info=True)
                 kind = type(answer).__name__
                 return Feedback(
                     False, f"this check expects {expected}, and got something else, of type {kind}"

@@ -186,13 +186,11 @@ def sign_test(answer: Any, gains: ArrayLike) -> Feedback:
         (1 - right, "this is the chance of fewer: take the other tail"),
         (k / n, "this is the share of gains above 0: how likely is it by chance?"),
     )
+    chance = f"{right:.2g}" if right < 0.01 else f"{right:.0%}"
     return judge_number(
         answer,
         right,
-        f"{k} of {n} gains are above 0, which chance alone brings about in {right:.2g} of all tries"
-        if right < 0.01
-        else f"{k} of {n} gains are above 0, which chance alone brings about in {right:.0%} of all"
-        " tries",
+        f"{k} of {n} gains are above 0, which chance alone brings about in {chance} of all tries",
         "toss a coin for each chromosome: how often are there as many heads, or more?",
         traps=traps,
         rtol=0.02,

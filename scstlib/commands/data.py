@@ -108,7 +108,8 @@ def _size(manifest: Manifest) -> str:
 def _fetch(options: argparse.Namespace) -> int:
     """Fetch sets, one after the other; the worst exit status counts."""
     if bool(options.names) == options.all:
-        raise ValueError("no data set is named: give names, or --all instead of them")
+        given = f"{options.names[0]} and --all are" if options.names else "no data set is"
+        raise ValueError(f"{given} named: give names, or --all instead of them")
     names = list_datasets(options.manifests) if options.all else options.names
     status = max([_fetch_one(name, options) for name in names])
     if options.to:

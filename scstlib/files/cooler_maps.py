@@ -75,13 +75,15 @@ def open_cooler(uri: str | Path, resolution: int | None = None) -> Any:
 
 
 def _groups_with_maps(path: str) -> list[str]:
-    """Groups of a file that hold a map; files of cooler before 0.7 do not say that they do."""
+    """Groups of a file that hold a map; files of cooler before 0.7 do not name their format."""
     import cooler
     import h5py
 
     named: list[str] = cooler.fileops.list_coolers(path)
     with h5py.File(path) as file:
-        return named or ["/"] * ({"chroms", "bins", "pixels", "indexes"} <= set(file))
+        whole = {"chroms", "bins", "pixels", "indexes"} <= set(file)
+        old = ["/"] if whole and "format" not in file.attrs else []
+    return named or old
 
 
 def _checked(opened: Any, uri: str, resolution: int | None) -> Any:

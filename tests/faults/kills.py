@@ -179,6 +179,12 @@ def build(given: Path, work: Path) -> None:
     os.execvp("make", ["make", "book"])
 
 
+def copy_model(given: Path, work: Path) -> None:
+    from scstlib.models import load
+
+    load(given / "cells.safetensors", "cpu").save(work / "model.safetensors", overwrite=False)
+
+
 def _repository(given: Path, work: Path) -> None:
     if not (work / "Makefile").is_file():
         shutil.copytree(given / "repository", work, dirs_exist_ok=True)
@@ -200,16 +206,10 @@ JOBS = {
 
 # Of these one wins, where three begin at once and none may replace what is there.
 AT_ONCE = {
-    "save": Job(lambda given, work: _copy_of_model(given, work)),
+    "save": Job(copy_model),
     "predict contacts": Job(predict_contacts),
     "predict expression": Job(predict_expression),
 }
-
-
-def _copy_of_model(given: Path, work: Path) -> None:
-    from scstlib.models import load
-
-    load(given / "cells.safetensors", "cpu").save(work / "model.safetensors", overwrite=False)
 
 
 # What they read.
@@ -325,9 +325,7 @@ def outcome(job: Job, work: Path) -> dict[str, str]:
 
 def _is_passing(name: str) -> bool:
     """Whether a file is a lock, a temporary one, or the state of a run that goes on."""
-    return bool(
-        re.search(r"(^|/)(tmp|\.locks|\.partial-[^/]*)(/|$)|\.checkpoint(\.\w+)?$|\.tmp$", name)
-    )
+    return bool(PASSING.search(name))
 
 
 def content(path: Path) -> str:

@@ -242,8 +242,7 @@ def test_a_heap_that_has_no_end_is_refused(name: str, organism: Path, tmp_path: 
     """HDF5 would walk it for ever, and no signal would stop it."""
     right, path = (organism / name).read_bytes(), tmp_path / name
     start = right.find(HEAP)
-    if start < 0:
-        pytest.skip("this file has no heap")
+    assert start > 0, "this file has no heap: take one with texts of any length"
     path.write_bytes(right[: start + 32] + bytes(480) + right[start + 512 :])
     with pytest.raises(ValueError, match=f"^{path} is damaged"):
         refuse_links(path)

@@ -147,7 +147,7 @@ def test_instructors_get_solutions_minutes_and_outputs(
     assert "**Is it true?**\n\nFolded answer." in text
     assert "**Solution**\n\nA secret." in text
     assert "answer = x + 40" in text
-    assert f"## Exercises\n\n*{1 + 2 * teach.EXERCISE} min*\n" in text
+    assert f"## Exercises\n\n*{1 + 2 * teach.EXERCISE_MINUTES} min*\n" in text
     assert "| Look | 1 |" in made["cells"][1]["source"]
     assert "no heading |" not in text
     assert notebooks.code_cells(made)[1]["outputs"]

@@ -17,7 +17,7 @@ WORDS_A_MINUTE = 200
 SECONDS_A_LINE = 12
 SECONDS_A_FIGURE = 30
 FOLDED = {"colab", "parameters", "solution"}
-FOLDED |= {f"{what}-{part}" for what in ("hide", "remove") for part in ("input", "cell")}
+FOLDED |= {"hide-input", "hide-cell", "remove-input", "remove-cell"}
 ANSWER = re.compile(r"(<summary>.*?</summary>).*?</details>", flags=re.DOTALL)
 NOT_PROSE = re.compile(
     r"!\[[^\]]*\]\([^)]*\)|\]\([^)]*\)|<[^>]*>|^\|[-:| ]+\|$", flags=re.MULTILINE

@@ -13,7 +13,7 @@ from pathlib import Path
 from scst_book import contents
 from scst_book.markdown import markdown
 
-EXERCISE = 8  # minutes that are planned for an exercise in class
+EXERCISE_MINUTES = 8  # planned for an exercise in class
 STARTS = 9 * 60  # the one-day course, in minutes after midnight
 
 

@@ -103,11 +103,11 @@ def score_held_out_times(
     }
     for fitted in members.values():
         check_evaluation(fitted, test)
-    measured, true = measured_cells(test, time_key, min_times=1), _holds_truth(test)
-    if true:
+    measured, of_truth = measured_cells(test, time_key, min_times=1), _holds_truth(test)
+    if of_truth:
         measured = replace(measured, values=log_values(measured.values))
     if noise is None:
-        noise = not true
+        noise = not of_truth
     rng = np.random.default_rng(seed)
     rows = []
     with said_once():
@@ -116,7 +116,7 @@ def score_held_out_times(
                 cells = rng.permutation(measured.at(time))
                 half, reference = np.array_split(cells.astype(np.float64), 2)
                 for name, member, predicted in _predictions(
-                    members, half, measured, float(time), seed + repeat, noise, true
+                    members, half, measured, float(time), seed + repeat, noise, of_truth
                 ):
                     for metric, function in metrics.items():
                         value = function(predicted, reference)
@@ -131,13 +131,13 @@ def _predictions(
     time: float,
     seed: int,
     noise: bool | Literal["depth"],
-    true: bool,
+    of_truth: bool,
 ) -> list[tuple[str, int, np.ndarray]]:
     found = [(SPLIT_HALF, 0, half)]
     for name, members in models.items():
         for member, model in enumerate(members):
             sampled = model.sample([time], len(half), seed=seed, noise=noise)
-            found.append((name, member, _values(name, sampled, len(half), measured, true)))
+            found.append((name, member, _values(name, sampled, len(half), measured, of_truth)))
     return found
 
 
@@ -146,12 +146,12 @@ def _holds_truth(test: AnnData) -> bool:
 
 
 def _values(
-    name: str, sampled: AnnData, n_cells: int, measured: MeasuredCells, true: bool
+    name: str, sampled: AnnData, n_cells: int, measured: MeasuredCells, of_truth: bool
 ) -> np.ndarray:
     """Values of the cells that a model returned, (n_cells, n_genes), genes as measured.
 
-    With ``true`` the log of X, else of counts the layer. Raises ValueError if cells or genes are
-    not those asked for, or no counts come where there are some to compare with.
+    With ``of_truth`` the log of X, else of counts the layer. Raises ValueError if cells or genes
+    are not those asked for, or no counts come where there are some to compare with.
     """
     from scipy.sparse import issparse
 
@@ -159,16 +159,16 @@ def _values(
         raise ValueError(f"{name} returned {sampled.n_obs} cells, asked for {n_cells}")
     if set(sampled.var_names) != set(measured.genes) or sampled.n_vars != len(measured.genes):
         raise ValueError(f"{name} was not fitted on the {len(measured.genes)} genes of the test")
-    if (true or measured.depth is not None) and "log1p_cp10k" not in sampled.layers:
+    if (of_truth or measured.depth is not None) and "log1p_cp10k" not in sampled.layers:
         raise ValueError(
             f"the test cells are counts, and {name} returned no layers['log1p_cp10k'], log1p of"
             " counts per 10,000, in which they are compared"
         )
     ordered = sampled[:, list(measured.genes)]
-    values = ordered.X if true else ordered.layers.get("log1p_cp10k", ordered.X)
+    values = ordered.X if of_truth else ordered.layers.get("log1p_cp10k", ordered.X)
     dense = np.asarray(values.toarray() if issparse(values) else values, dtype=np.float64)
     # Values below 0, which models of values predict here and there, are counts below 0.
-    return log_values(np.maximum(dense, 0)) if true else dense
+    return log_values(np.maximum(dense, 0)) if of_truth else dense
 
 
 def median_table(scores: pd.DataFrame) -> pd.DataFrame:

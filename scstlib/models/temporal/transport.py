@@ -196,3 +196,18 @@ def coupling(start: np.ndarray, end: np.ndarray, mass: np.ndarray | None = None)
     cost = ot.dist(start, end, metric="sqeuclidean")
     plan: np.ndarray = ot.emd(masses, ot.unif(len(end)), cost, numItermax=2_000_000)
     return plan
+
+
+def draw_pairs(plan: np.ndarray, n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Draw n pairs of a coupling (n_start, n_end) by their mass: rows of the start and of the end.
+
+    Examples
+    --------
+    >>> plan = np.array([[0.0, 1.0], [0.0, 4.0]])
+    >>> rows, columns = draw_pairs(plan, 2000, np.random.default_rng(0))
+    >>> round(float(rows.mean()), 1), set(columns.tolist())
+    (0.8, {1})
+    """
+    drawn = rng.choice(plan.size, n, p=plan.ravel() / plan.sum())
+    rows, columns = np.unravel_index(drawn, plan.shape)
+    return rows, columns

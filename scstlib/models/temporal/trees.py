@@ -10,7 +10,7 @@ import numpy as np
 from scstlib.models.settings import check_choices, check_positive, check_whole, explain_arguments
 from scstlib.models.temporal.cells import MeasuredCells
 from scstlib.models.temporal.moved_cells import MovedCells
-from scstlib.models.temporal.transport import coupling
+from scstlib.models.temporal.transport import coupling, draw_pairs
 
 PAIRS = 1000  # Drawn per interval, forwards and backwards.
 
@@ -88,8 +88,7 @@ class DisplacementTrees(MovedCells):
         seen, wanted = [], []
         for (t0, start), (t1, end) in pairwise(self.points_.items()):
             plan = coupling(start, end)
-            pair = rng.choice(plan.size, PAIRS, p=plan.ravel() / plan.sum())
-            from_row, to_row = np.unravel_index(pair, plan.shape)
+            from_row, to_row = draw_pairs(plan, PAIRS, rng)
             early, late = start[from_row], end[to_row]
             share = rng.random((PAIRS, 1))
             for here, there, time, gap in ((early, late, t0, t1 - t0), (late, early, t1, t0 - t1)):

@@ -278,8 +278,10 @@ class PublishedScGrapHiC(SavedModel):
             progress=progress,
             label="scGrapHiC",
         )
+        # A checkpoint does not hold these counters, which no result depends on: they are set, so
+        # that a run which goes on saves the file of an unbroken one.
         for name, buffer in network.named_buffers():
-            if name.endswith("num_batches_tracked"):  # No part of a checkpoint, nor of any result.
+            if name.endswith("num_batches_tracked"):
                 buffer.fill_(len(history.losses))
         self.losses_ = {"train": history.losses}
         if validation is not None:

@@ -42,7 +42,7 @@ from scstlib.models.temporal.scnode.latent_cells import (
 from scstlib.models.temporal.scnode.model_time import ModelTime
 from scstlib.models.temporal.scnode.transport_curves import couple_times
 from scstlib.models.temporal.scnode.value_factors import ValueFactors, principal_axes
-from scstlib.models.temporal.transport import coupling, grow
+from scstlib.models.temporal.transport import coupling, draw_pairs, grow
 from scstlib.preprocess.cells import log_values
 
 Factors = CountFactors | ValueFactors
@@ -136,9 +136,7 @@ class Between:
 
     def pairs(self, n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """Draw n pairs of coupled cells: rows of the earlier time and of the later."""
-        drawn = rng.choice(self.plan.size, n, p=self.plan.ravel() / self.plan.sum())
-        left, right = np.unravel_index(drawn, self.plan.shape)
-        return left, right
+        return draw_pairs(self.plan, n, rng)
 
     def n_right(self, n: int, rng: np.random.Generator) -> int:
         """Of n cells, how many come from the later time."""
@@ -283,9 +281,7 @@ class Smoothed:
 def smoothed_cells(around: Between, counts: bool, n: int, rng: np.random.Generator) -> Smoothed:
     """Return n cells on the lines between coupled cells that were smoothed before."""
     before, after = (Smoothed.of(side.stored, counts) for side in (around.left, around.right))
-    plan = coupling(before.values, after.values)
-    drawn = rng.choice(plan.size, n, p=plan.ravel() / plan.sum())
-    rows = np.unravel_index(drawn, plan.shape)
+    rows = draw_pairs(coupling(before.values, after.values), n, rng)
     return Smoothed(
         _mix(before.values[rows[0]], after.values[rows[1]], around.weight),
         _mix(before.expression[rows[0]], after.expression[rows[1]], around.weight),

@@ -15,7 +15,7 @@ from itertools import pairwise
 import numpy as np
 
 from scstlib.models.temporal.moved_cells import partners
-from scstlib.models.temporal.transport import coupling, grow
+from scstlib.models.temporal.transport import coupling, draw_pairs, grow
 
 MAX_COUPLED = 1000  # Cells of a time that enter a coupling, whose cost grows with their square.
 CURVES = 4000  # Drawn per interval.
@@ -76,18 +76,17 @@ def draw_curves(coupled: Coupled, times: np.ndarray, rng: np.random.Generator) -
     some, plans = coupled.cells, coupled.plans
     parts = []
     for k, plan in enumerate(plans):
-        pair = rng.choice(plan.size, CURVES, p=plan.ravel() / plan.sum())
-        left, right = np.unravel_index(pair, plan.shape)
+        left, right = draw_pairs(plan, CURVES, rng)
         before = some[k - 1][partners(plans[k - 1].T, left, rng)] if k > 0 else None
         after = some[k + 2][partners(plans[k + 1], right, rng)] if k + 2 < len(some) else None
         time = rng.uniform(times[k], times[k + 1], CURVES)
         ends = some[k][left], some[k + 1][right]
         around = times[max(k - 1, 0)], times[k], times[k + 1], times[min(k + 2, len(times) - 1)]
-        parts.append((time, *_hermite(time, around, before, *ends, after)))
+        parts.append((time, *hermite(time, around, before, *ends, after)))
     return Curves(*(np.concatenate(part) for part in zip(*parts, strict=True)))
 
 
-def _hermite(
+def hermite(
     time: np.ndarray,
     around: tuple[float, float, float, float],
     before: np.ndarray | None,
@@ -95,7 +94,17 @@ def _hermite(
     right: np.ndarray,
     after: np.ndarray | None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Position and velocity (n, n_latent) between ``left`` and ``right`` at times (n,)."""
+    """Return position and velocity (n, n_latent) of curves between two measured times.
+
+    Parameters
+    ----------
+    time : numpy.ndarray, shape (n,)
+        Between the second and the third of ``around``.
+    around : tuple of float
+        The four measured times of the chain.
+    before, left, right, after : numpy.ndarray, shapes (n, n_latent)
+        Its points at these times; None where the chain begins or ends.
+    """
     t0, t1, t2, t3 = around
     width = t2 - t1
     slope = (right - left) / width
