@@ -92,7 +92,7 @@ plt.show()
 # %% tags=["hide-input"]
 claim(
     f"The pipeline is right for {np.mean(found):.0%} of the cells on average, and for {min(found):.0%} in the worst cohort. The labels mean nothing,"
-    " so all that is above one half is an [illusion](../../book/glossary.md#illusion).",
+    " so whatever lies above a guess is an illusion.",
     np.mean(found) > 0.8,
     min(found) > 0.75,
 )
@@ -176,7 +176,7 @@ checks.leaking_steps(answer)
 #
 # ## Key points
 #
-# - Assign labels at random: whatever accuracy above chance is left is an illusion.
+# - Assign labels at random: whatever accuracy above chance is left is an [illusion](../../book/glossary.md#illusion).
 # - Two leaks can each be enough, so that mending one shows nothing.
 # - The unit of the test is the unit of the claim: donors, not cells.
 #
