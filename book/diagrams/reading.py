@@ -12,8 +12,8 @@ def book_map() -> Drawing:
     d = Drawing(
         564,
         title="The book by prerequisite",
-        caption="An arrow says what to read first, a dashed one what helps. Time and space can be"
-        " read without each other.",
+        caption="Arrows lead from what to read first; dashed arrows lead from what helps. Time and"
+        " space can each be read without the other.",
         alt="Eight boxes joined by arrows, from top to bottom. At the top left expression, at the"
         " top right contact maps, with an arrow from the first to the second. Below them, in the"
         " middle, what a score rewards, reached from both. Below it time on the left, which is"

@@ -4,10 +4,10 @@
 # Why several methods together are hard to beat, and how an interval is made to keep its promise.
 #
 # > **Learning goals**
-# > - [say why the mean of several predictions is nearer than most of them](#why-a-mean-helps), and what it cannot mend;
+# > - [say why the mean of several predictions is nearer to the truth than most of them](#why-a-mean-helps), and what it cannot mend;
 # > - [combine methods by averaging and by stacking](#equal-weights-or-chosen-ones), with weights that saw no test cells;
 # > - [calibrate an interval on left-out training data](#intervals-that-keep-their-promise), and test it on held-out data;
-# > - [flag a time or a cell type that is too far from the training data for any interval](#a-flag-for-what-is-too-far).
+# > - [flag a time or a cell type that is so far from the training data that no interval can be trusted](#a-flag-for-what-is-too-far).
 # >
 # > **Before**: [How sure is a prediction?](../temporal/how_sure.ipynb).
 # >
@@ -58,9 +58,9 @@ warnings.filterwarnings("ignore", message="time .* beyond the last training time
 claim = Claims(profile, seed)
 
 # %% [markdown]
-# Four methods predict the cells of a day that nobody measured, and give four answers. Which one do you report? You could pick the method that did best elsewhere. You could also report their mean, and their disagreement as your doubt. This page asks what the mean gains, what the disagreement is worth, and when neither helps.
+# Four methods predict the cells of a day that nobody measured, and give four answers. Which one do you report? You could pick the method that did best elsewhere. Or you could report the mean of all four, and their disagreement as your doubt. This page asks what the mean gains, what the disagreement is worth, and when neither helps.
 #
-# The data are the simulated organism, whose truth can be asked at any time: 200 genes, 12 times, 150 cells each. Every second time from the third on is held out, and the last two.
+# The data come from the simulated organism, whose truth is known at any time: 200 genes and 150 cells at each of 12 times. Every second time from the third on is held out, and so are the last two.
 
 
 # %%
@@ -81,7 +81,7 @@ split = hold_out_times(organism_cells(seed=1), pattern="hard")
 # %% [markdown]
 # ## Why a mean helps
 #
-# The four methods are cheap and make different mistakes. One moves the cells of the nearest time so that their mean lies on a straight line; one moves each cell towards its partner by [optimal transport](../../book/glossary.md#optimal-transport) (OT); one draws a smooth curve through the means of each gene, a Gaussian process; one learns displacements with a random forest.
+# The four methods are cheap and make different mistakes. The first moves the cells of the nearest time so that their mean lies on a straight line. The second moves each cell towards its partner by [optimal transport](../../book/glossary.md#optimal-transport) (OT). The third, a Gaussian process, draws a smooth curve through the means of each gene. The fourth learns displacements with a random forest.
 
 # %%
 methods = {
@@ -93,7 +93,7 @@ methods = {
 makers = list(methods.values())
 average = Ensemble(makers, seed=seed).fit(split.train)
 
-# %% tags=["hide-input"] caption="Left: errors of predicted gene means of two methods, a dot for each gene and held-out inner time. They tend to the same side, but do not agree. Right: root mean square error of each method and of the mean of the four." alt="A scatter plot of the errors of two methods, a tilted cloud around the origin, and five horizontal bars, the last one for the mean of the four." name="fig-errors"
+# %% tags=["hide-input"] caption="Left: errors of two methods in the predicted gene means, with a dot for each gene and held-out inner time. They tend to have the same sign, but do not agree. Right: root mean square error of each method and of the mean of the four." alt="A scatter plot of the errors of two methods, a tilted cloud around the origin, and five horizontal bars, the last one for the mean of the four." name="fig-errors"
 inner = [t for t in np.unique(split.test.obs["time"]) if t < split.train.obs["time"].max()]
 
 
@@ -118,30 +118,30 @@ right.set_xlabel("error (log units)")
 plt.show()
 
 # %% [markdown]
-# Errors on the same side stay in the mean; errors on opposite sides cancel. How much cancels can be written down. For predictions $p_k$ of $K$ methods, their mean $\bar p$ and the truth $y$,
+# Errors of the same sign remain in the mean; errors of opposite sign cancel. How much cancels can be written down. For predictions $p_k$ of $K$ methods, their mean $\bar p$ and the truth $y$,
 #
 # $$\begin{aligned}(\bar p - y)^2 = {} & \frac1K \sum_k (p_k - y)^2 \\ & - \frac1K \sum_k (p_k - \bar p)^2 .\end{aligned}$$
 #
-# The squared error of the mean is the mean squared error *minus the disagreement*. So it is never above the average of the methods, and the smaller the more they disagree: methods that err in different ways help more than methods that are all good in one way. What it cannot mend is what they share.
+# The squared error of the mean is the mean squared error *minus the disagreement*. So it is never above the average of the methods, and the more they disagree, the further below it lies. Methods that err in different ways help more than methods that are all good in the same way. The mean cannot mend the errors that all methods share.
 
 # %% tags=["hide-input"]
 mean_error = np.mean([np.mean(x**2) for x in off.values()])
 disagreement = np.mean([(x - mean_off) ** 2 for x in off.values()])
 alike = np.corrcoef([x.ravel() for x in off.values()])[np.triu_indices(4, 1)]
 claim(
-    f"Here the mean squared error of the methods is {mean_error:.4f}, their disagreement {disagreement:.4f}, and the difference,"
-    f" {mean_error - disagreement:.4f}, the squared error of the mean. Errors of two methods correlate by {alike.min():.2f} to {alike.max():.2f}:"
-    " a good part is shared, and stays.",
+    f"Here the mean squared error of the methods is {mean_error:.4f} and their disagreement {disagreement:.4f}; the difference,"
+    f" {mean_error - disagreement:.4f}, is the squared error of the mean. The errors of any two methods have a correlation of {alike.min():.2f} to {alike.max():.2f},"
+    " so a good part of the error is shared and remains.",
     np.isclose(np.mean(mean_off**2), mean_error - disagreement),
     alike.mean() > 0.3 and disagreement > 0.15 * mean_error,
 )
 
 # %% [markdown]
-# For a population, each method draws its share of the predicted cells, a [linear pool](../../book/glossary.md#linear-pool).
+# To predict a population of cells, each method draws its share of them. This is a [linear pool](../../book/glossary.md#linear-pool).
 #
 # ## Equal weights or chosen ones?
 #
-# If a method is poor, why give it a quarter of the cells? [Stacking](../../book/glossary.md#stacking) chooses the weights ([Breiman 1996](https://doi.org/10.1007/BF00117832)). Each inner training time is left out in turn, all methods are fitted without it, and the weights are those with which the pool comes nearest to its cells in [energy distance](../../book/glossary.md#energy-distance). Beyond the last time the weights are others, from leaving the last training time out. With so few times weights would follow chance, so they are drawn to equal ones.
+# If a method is poor, why give it a quarter of the cells? [Stacking](../../book/glossary.md#stacking) chooses the weights ([Breiman 1996](https://doi.org/10.1007/BF00117832)). Each inner training time is left out in turn, and all methods are fitted without it. The chosen weights bring the pool nearest to the left-out cells in [energy distance](../../book/glossary.md#energy-distance). Predictions beyond the last time have weights of their own, from leaving out the last training time. With so few times the weights would follow chance, so they are shrunk towards equal ones.
 
 # %%
 stack = Ensemble(makers, seed=seed, stack=True, calibrate=True)
@@ -149,7 +149,7 @@ stack.fit(split.train)
 pd.DataFrame(stack.weights_, index=list(methods)).round(2)
 
 # %% [markdown]
-# No test cell had a say: the leak guard checks every left-out time inside `fit`, and the whole ensemble before a score. The rival is a single method, the one with the largest weight. Place and likeness are the scores of [Expression at unmeasured times](../temporal/unmeasured_times.ipynb), smaller is better; the floor is one half of the measured cells against the other. The second table is of the embryonic stem cells of [Semrau et al. 2017](https://doi.org/10.1038/s41467-017-01076-4).
+# No test cell had a say: the leak guard checks every left-out time inside `fit`, and the whole ensemble before it is scored. The rival is a single method, the one with the largest weight. [Place](../../book/glossary.md#place) and [likeness](../../book/glossary.md#likeness) are the scores of [Expression at unmeasured times](../temporal/unmeasured_times.ipynb); smaller is better. The [floor](../../book/glossary.md#floor) compares one half of the measured cells with the other. The second table is for the embryonic stem cells of [Semrau et al. 2017](https://doi.org/10.1038/s41467-017-01076-4).
 
 
 # %% tags=["hide-input"]
@@ -187,9 +187,9 @@ tables, own = pd.concat({"organism": shown, "stem cells": real_shown}, axis=1), 
 better = (tables.loc["average"] < tables.loc[own].mean()).sum(), (tables.loc["stack"] < tables.loc["average"])  # fmt: skip
 ratio = tables.loc[["average", "stack"]].min() / tables.loc[own].min()
 claim(
-    f"Alone, one would take {single[0]} for the organism and {single[1]} for the stem cells. The average is nearer than the methods are on average in {better[0]} of 8 columns,"
-    f" the stack nearer than the average in {better[1].sum()} of 8, among them all beyond the last time, where the Gaussian process goes astray. But seldom is either nearer than the"
-    f" best method of its column, which nobody knows beforehand: the better of the two has {ratio.mean():.2f} times its score.",
+    f"If you had to take one method, it would be {single[0]} for the organism and {single[1]} for the stem cells. The average of the predictions scores better than the methods do on average in {better[0]} of 8 columns,"
+    f" and the stack better than the average in {better[1].sum()} of 8, among them all those beyond the last time, where the Gaussian process goes astray. But the average and the stack seldom beat the"
+    f" best method of a column, which nobody knows beforehand: the better of the two has {ratio.mean():.2f} times its score.",
     better[0] >= 5 and better[1].filter(like="outer").all(),
     0.9 < ratio.mean() < 1.3,
 )
@@ -197,7 +197,7 @@ claim(
 # %% [markdown]
 # ## Intervals that keep their promise
 #
-# The disagreement of an ensemble is too small an interval, as [How sure is a prediction?](../temporal/how_sure.ipynb) shows: it does not see what all members get wrong. The left-out times do. At each of them a gene's measured mean lies so many standard deviations of the members from theirs, and the calibrated interval reaches as far as 80% of these numbers do. This is split conformal prediction ([Lei et al. 2018](https://doi.org/10.1080/01621459.2017.1307116)); `calibrate=True` does it for any summary.
+# The disagreement of an ensemble gives too narrow an interval, as [How sure is a prediction?](../temporal/how_sure.ipynb) shows: it does not see what all members get wrong. The left-out times do. For each gene and left-out time, take the distance from the members' mean to the measured mean, in standard deviations of the members. The calibrated interval is wide enough to cover 80% of these distances. This is split conformal prediction ([Lei et al. 2018](https://doi.org/10.1080/01621459.2017.1307116)); `calibrate=True` does it for any summary.
 
 
 # %%
@@ -230,9 +230,9 @@ table(coverage.rename_axis("held by 80% intervals"))
 # %% tags=["hide-input"]
 raw, calibrated = coverage.iloc[:, 0], coverage.iloc[:, 1]
 claim(
-    f"Asked for 80%, the disagreement alone holds {raw.min():.0f}% to {raw.max():.0f}% of the measured means. Calibrated, the intervals hold"
-    f" {calibrated.iloc[0]:.0f}% at inner times of the organism and {calibrated.iloc[2]:.0f}% in the stem cells; beyond the last time, where a single left-out time has"
-    f" to do, {calibrated.iloc[1]:.0f}% and {calibrated.iloc[3]:.0f}%.",
+    f"Intervals of 80% made from the disagreement alone hold {raw.min():.0f}% to {raw.max():.0f}% of the measured means. Calibrated ones hold"
+    f" {calibrated.iloc[0]:.0f}% at inner times of the organism and {calibrated.iloc[2]:.0f}% at those of the stem cells. Beyond the last time, where a single left-out time must"
+    f" suffice, they hold {calibrated.iloc[1]:.0f}% and {calibrated.iloc[3]:.0f}%.",
     raw.mean() < 72,
     calibrated.iloc[[0, 2]].between(70, 92).all() and (calibrated > raw).all(),
 )
@@ -240,7 +240,7 @@ claim(
 # %% [markdown]
 # ## How far from a measured time?
 #
-# Three of the methods are trained on five irregular times of the organism and asked for every third hour. `time_novelty` gives the distance to the nearest measured time, in mean intervals of the series: above 1, nothing measured is near.
+# Now three of the methods are trained on five irregularly spaced times of the organism and predict every third hour. `time_novelty` gives the distance to the nearest measured time, in units of the mean interval of the series. Above 1, no measured time is near.
 
 # %%
 few = organism.times[[0, 1, 2, 4, 7]]
@@ -249,7 +249,7 @@ ensemble.fit(organism_cells(few, seed=1))
 hours = np.arange(3.0, 97.0, 3.0)
 distance = time_novelty(hours, few)
 
-# %% tags=["hide-input"] caption="Predicted gene means of the organism, by the distance of the asked time from the nearest measured one: error, and half width of the calibrated 80% interval, both for the median gene. Dotted: one interval." alt="Two sets of dots against a distance of 0 to more than 2 intervals; the errors rise to the right, and the half widths jump to a constant where the times lie beyond the last measured one." name="fig-distance"
+# %% tags=["hide-input"] caption="Predicted gene means of the organism against the distance to the nearest measured time: the error, and the half width of the calibrated 80% interval, both for the median gene. Dotted: a distance of one mean interval between times." alt="Two sets of dots against a distance of 0 to more than 2 intervals; the errors rise to the right, and the half widths jump to a constant where the times lie beyond the last measured one." name="fig-distance"
 found = ensemble.interval(hours, gene_means, level=0.8, n_cells=200).set_index("name")
 found["error"] = found["mean"] - means(organism_cells(hours, n_cells=300, seed=5)).stack().to_numpy()  # fmt: skip
 found["half width"] = (found["upper"] - found["lower"]) / 2
@@ -266,9 +266,9 @@ plt.show()
 # %% tags=["hide-input"]
 late = distance > 1
 claim(
-    f"Half of the genes are off by more than {curve['error'][~late].mean():.2f} up to one interval, and by more than {curve['error'][late].mean():.2f} beyond it. The intervals"
-    f" become wider too, {curve['half width'][late].mean() / curve['half width'][~late].mean():.1f} times, and hold {100 * inside[~late].mean():.0f}% of the means near measured times and"
-    f" {100 * inside[late].mean():.0f}% beyond. But there they are as wide at 96 hours as at 75, and the error grows on, to {curve['error'].iloc[-1]:.2f}: one left-out time speaks for all that follow.",
+    f"Up to a distance of one, half of the genes are off by more than {curve['error'][~late].mean():.2f}; beyond it, by more than {curve['error'][late].mean():.2f}. The 80% intervals"
+    f" also become wider there, {curve['half width'][late].mean() / curve['half width'][~late].mean():.1f} times, and hold {100 * inside[~late].mean():.0f}% of the means near measured times and"
+    f" {100 * inside[late].mean():.0f}% far from them. But beyond the last time they are as wide at 96 hours as at 75, while the error keeps growing, to {curve['error'].iloc[-1]:.2f}: one left-out time speaks for all that follow.",
     curve["error"][late].mean() > 1.3 * curve["error"][~late].mean(),
     np.ptp(curve["half width"][late])
     < 0.15 * curve["half width"][late].mean()
@@ -278,7 +278,7 @@ claim(
 # %% [markdown]
 # ## A flag for what is too far
 #
-# No calibration helps with an input unlike all that was seen. Time is one input; a cell type is another. `novelty` divides the distance of an input from the nearest training input by what is usual among training inputs, their 95% quantile (after [Ramaswamy et al. 2000](https://doi.org/10.1145/342009.335437)); above 1 is a flag. Here the inputs are expression profiles of cell types, and five types stand for the training data. Two types are new, and the genes of a third profile are shuffled.
+# No calibration helps with an input unlike anything seen in training. Time is one input; a cell type is another. `novelty` takes the distance of an input from the nearest training input and divides it by the 95% quantile of such distances among the training inputs (after [Ramaswamy et al. 2000](https://doi.org/10.1145/342009.335437)). A value above 1 is a flag. Here the inputs are expression profiles of cell types, and five types are the training data. Three profiles are tested: two new types, and one profile whose genes are shuffled.
 
 # %%
 cells = organism_cells(seed=2)
@@ -291,18 +291,18 @@ flags = novelty(profiles.loc[asked], profiles.loc[seen])
 
 # %% tags=["hide-input"]
 claim(
-    f"`gamma_precursor`, whose mother and daughter are training types, has {flags[0]:.2f}; `alpha_mature`, of another branch, {flags[1]:.2f}; and the"
-    f" shuffled profile {flags[2]:.1f}. The flag knows no biology: it says how far, not what is different.",
+    f"`gamma_precursor`, whose parent and daughter types are training types, has a novelty of {flags[0]:.2f}; `alpha_mature`, from another branch, {flags[1]:.2f}; and the"
+    f" shuffled profile {flags[2]:.1f}. The flag knows no biology: it says how far away an input is, not what is different.",
     flags[0] < flags[1] < flags[2] and flags[2] > 1.5,
 )
 
 # %% [markdown]
 # ## Where intervals fail
 #
-# - **Beyond the last time** one left-out time is all there is to learn from, and it says nothing of events that come later.
-# - **Of a single number**, such as the share of one fate, four left-out times give four errors, and the interval reaches as far as the largest.
-# - **Gene by gene** nothing is promised: a calibrated interval holds what it should on average over genes.
-# - **In another cell type** errors may have another size; see [Contact maps with error bars](uncertain_maps.ipynb).
+# - **Beyond the last time**, one left-out time is all there is to learn from, and it says nothing about later events.
+# - **For a single number**, such as the share of one fate, four left-out times give only four errors, and the interval reaches as far as the largest.
+# - **For a single gene** nothing is promised: a calibrated interval holds the promised share only on average over genes.
+# - **In another cell type**, errors may have another size; see [Contact maps with error bars](uncertain_maps.ipynb).
 #
 # ## Check yourself
 #
@@ -314,7 +314,7 @@ claim(
 #
 # <details><summary>A cell type has a novelty of 3, and its interval is narrow because the members agree. Which do you believe?</summary>
 #
-# The flag. The members agree because they learned from the same types, and none of these is near.
+# The flag. The members agree because they learned from the same types, none of which is near.
 #
 # </details>
 # <details><summary>Does the width of an interval grow with the error of a mistake that all members make?</summary>
@@ -325,9 +325,9 @@ claim(
 # ## Key points
 #
 # - The squared error of a mean is the mean squared error minus the disagreement: combine methods that err differently.
-# - An average needs no choice. Stacking needs left-out times, and mends most where one method goes astray.
-# - Disagreement alone is too narrow an interval. Calibrate it on left-out training times, then test it on others.
-# - An interval holds for inputs like those it was calibrated on. For others there is a flag.
+# - An average needs no choice. Stacking needs left-out times, and helps most where one method goes astray.
+# - Disagreement alone gives too narrow an interval. Calibrate it on left-out training times, then test it on others.
+# - An interval holds for inputs like those it was calibrated on. Flag the others.
 #
 # ## Exercises
 #

@@ -6,7 +6,8 @@
 # > **Learning goals**
 # > - [turn pairs of cells into a flow in a few lines](#in-a-few-lines);
 # > - [say what the way of pairing changes](#in-a-few-lines), and measure it;
-# > - [choose between pairs alone and a flow by held-out times](#on-held-out-times), and tell when a flow leaves the data.
+# > - [choose between pairs alone and a flow by scores at held-out times](#on-held-out-times), and tell when a
+# >   flow leaves the data.
 # >
 # > **Before**: [Pairing cells by optimal transport](optimal_transport.ipynb) and [Neural ODEs](../temporal/neural_odes.ipynb).
 # >
@@ -56,17 +57,18 @@ warnings.filterwarnings("ignore", message="time .* beyond the last training time
 claim = Claims(profile, seed)
 
 # %% [markdown]
-# The [plan](../../book/glossary.md#transport-plan) of optimal transport (OT) speaks of the cells that were paired, and of no others. It
-# gives no velocity where no cell was measured and no path for a new cell, such as a perturbed one.
+# The [plan](../../book/glossary.md#transport-plan) of optimal transport (OT) covers only the cells that were paired. It gives no velocity where no cell was measured and no path for a new cell, such as a perturbed one.
 #
-# [Flow matching](../../book/glossary.md#flow-matching) makes a function of it
-# ([Lipman et al. 2023](https://arxiv.org/abs/2210.02747)). Draw a pair, take a point on the straight line between its
-# cells, and let a network learn the direction of the line from place and time. Where the lines of several pairs meet, it
-# learns their mean. No ODE is solved in training; afterwards, cells follow the velocity.
+# [Flow matching](../../book/glossary.md#flow-matching) turns such pairs into a function
+# ([Lipman et al. 2023](https://arxiv.org/abs/2210.02747)). Draw a pair, take a point on the straight line
+# between its cells, and let a network learn the direction of the line from place and time. Where the lines of
+# several pairs meet, it learns their mean direction. Training solves no ODE; afterwards, cells follow the
+# learned velocity.
 #
 # ## In a few lines
 #
-# In each step a small batch is paired anew, at random or by OT ([Tong et al. 2024](https://arxiv.org/abs/2302.00482)).
+# Each step draws a small batch and pairs it anew, at random or by OT
+# ([Tong et al. 2024](https://arxiv.org/abs/2302.00482)).
 
 
 # %%
@@ -113,8 +115,7 @@ def follow(drift, cells, n_steps):
 
 
 # %% [markdown]
-# In the simulated organism, cells of 28 h become those of 76 h, when they have parted into fates. One half of the cells trains, the other
-# half starts paths or is compared with their ends.
+# In the simulated organism, cells of 28 h become those of 76 h, when they have separated into fates. One half of the cells is for training. Of the other half, the early cells start the paths and the late cells are compared with their ends.
 
 # %% tags=["hide-input"]
 organism = simulate_organism(seed=seed, preset="small", n_genes=600)
@@ -152,21 +153,16 @@ table(straight.rename_axis("drift trained on"), apart=("floor: the other half",)
 # %% tags=["hide-input"]
 (bent, missed, far), (level, hit, near), (*_, floor) = straight.to_numpy()
 claim(
-    f"Both drifts lead to about the same population (distance {far:.1f} and {near:.1f}, floor {floor:.1f}), on other ways. *Detour* is how much longer a path is than the straight line to its end: {bent:.1f}% with random pairs, {level:.1f}% with pairs by OT. So one step of the solver in place of 50 misses the end by"
-    f" {missed:.0f}% of the way with random pairs, and by {hit:.0f}% with OT. With random pairs lines meet everywhere, all cells learn the mean direction at first, and they turn late."
-    " OT makes straight paths, hence cheap ones, and keeps a cell near where it was. That is an assumption, as before.",
+    f"Both drifts lead to about the same population (distance {far:.1f} and {near:.1f}, floor {floor:.1f}), but along different paths. *Detour* is how much longer a path is than the straight line to its end: {bent:.1f}% with random pairs, {level:.1f}% with pairs by OT. So a single step of the solver in place of 50 misses the end by"
+    f" {missed:.0f}% of the way with random pairs, and by {hit:.0f}% with OT. With random pairs, lines meet everywhere, so all cells first move in the mean direction and turn late."
+    " OT makes paths straight, and so cheap to follow, and keeps each cell near where it was. That is an assumption, as before.",
     bent > 3 * level and missed > 1.5 * hit, 0.6 < far / near < 1.7 and near < 3 * floor,
 )  # fmt: skip
 
 # %% [markdown]
 # ## On held-out times
 #
-# `methods()` holds both, ready to fit. *OT displacement* puts cells on the lines between pairs, as in [Pairing cells by
-# optimal transport](optimal_transport.ipynb); with *own residuals* each keeps what the six components leave of it, noise
-# and all. *Flow matching* learns one drift for all training times, with small batches paired by OT. Beside them stand two simpler guesses, the default
-# scNODE, and the rows that give a score its scale: the floor, and one profile repeated. [Place](../../book/glossary.md#place)
-# is the squared Wasserstein distance in six components, [likeness](../../book/glossary.md#likeness) the energy distance
-# in all genes; smaller is better. Every second time from the third on is held out (*inner*), and so is the end (*outer*).
+# `methods()` contains both, ready to fit. *OT displacement* puts cells on the lines between pairs, as in [Pairing cells by optimal transport](optimal_transport.ipynb); with *own residuals*, each cell also keeps its residual, the part that the six components do not describe, noise included. *Flow matching* learns one drift for all training times, with small batches paired by OT. The table also has two simpler guesses, the default scNODE, and two rows that give the scores a scale: the [floor](../../book/glossary.md#floor), and one mean profile for all cells. [Place](../../book/glossary.md#place) is the squared Wasserstein distance in six components, [likeness](../../book/glossary.md#likeness) the energy distance in all genes; smaller is better. Every second time from the third on is held out (*inner*), and so is the end (*outer*).
 
 # %% tags=["hide-input"]
 OWN, FLOW, SCNODE = "OT displacement, own residuals", "flow matching, minibatch OT", "scNODE"
@@ -211,9 +207,9 @@ table(real.rename_axis("stem cells", axis=0), best=dict.fromkeys(real, "min"), a
 # %% tags=["hide-input"]
 near, stem = found["place, inner"], real["place, inner"]
 claim(
-    f"**Inner times**: a straight line is enough. In the organism OT has place {near[IN_PCS]:.1f}, the flow {near[FLOW]:.1f}, the moved mean {near[MOVED]:.1f} and scNODE {near[SCNODE]:.1f} (floor {near[FLOOR]:.1f}); in the stem cells {stem[IN_PCS]:.2f}, {stem[FLOW]:.2f},"
-    f" {stem[MOVED]:.2f} and {stem[SCNODE]:.2f} (floor {stem[FLOOR]:.2f}). No network is nearer than a straight line. Likeness asks"
-    " for the noise as well: it is poor for six components alone, and good for all whose cells keep their residuals.",
+    f"**Inner times**: a straight line is enough. In the organism OT has a place of {near[IN_PCS]:.1f}, the flow {near[FLOW]:.1f}, the moved mean {near[MOVED]:.1f} and scNODE {near[SCNODE]:.1f} (floor {near[FLOOR]:.1f}); in the stem cells {stem[IN_PCS]:.2f}, {stem[FLOW]:.2f},"
+    f" {stem[MOVED]:.2f} and {stem[SCNODE]:.2f} (floor {stem[FLOOR]:.2f}). No network is nearer than a straight line. Likeness also asks"
+    " for the noise: it is poor for six components alone, and good for all methods whose cells keep their residuals.",
     all(min(row[[IN_PCS, MOVED]]) < 1.02 * min(row[[FLOW, SCNODE]]) for row in (near, stem)), max(stem[IN_PCS], stem[FLOW], stem[MOVED]) < 1.4 * stem[FLOOR],
     found["likeness, inner"][IN_PCS] > 3 * max(found["likeness, inner"][[OWN, FLOW]]),
 )  # fmt: skip
@@ -221,7 +217,7 @@ claim(
 # %% tags=["hide-input"]
 near, stem, like = found["place, outer"], real["place, outer"], real["likeness, outer"]
 claim(
-    f"**Outer times**: OT repeats the last cells, and the flow goes on. In the organism that is a loss (place {near[FLOW]:.0f} against {near[COPIED]:.0f}, floor {near[FLOOR]:.0f}). In the stem cells it gains likeness ({like[FLOW]:.2f} against {like[COPIED]:.2f}, in the mean"
+    f"**Outer times**: OT repeats the last cells, and the flow goes on. In the organism this does harm (place {near[FLOW]:.0f} against {near[COPIED]:.0f}, floor {near[FLOOR]:.0f}). In the stem cells it improves likeness ({like[FLOW]:.2f} against {like[COPIED]:.2f}, the mean"
     f" of two trainings), but not place ({stem[FLOW]:.1f} against {stem[COPIED]:.1f}). Whether cells go on as they"
     " went is a matter of the cells, not of the method.",
     near[FLOW] > 1.1 * near[COPIED], like[FLOW] < 0.9 * like[COPIED] and stem[FLOW] > 0.95 * stem[COPIED],
@@ -230,8 +226,7 @@ claim(
 # %% [markdown]
 # ## Beyond the last time
 #
-# A plan ends with the last measured time; a flow can be followed further. Should it be? Below, repeated cells, the flow
-# and scNODE are compared with fresh cells of the organism, later and later.
+# A plan ends with the last measured time; a flow can be followed further. Should it be? The next figure compares repeated cells, the flow and scNODE with fresh cells of the organism at later and later times.
 
 # %% tags=["hide-input"] caption="Squared distance to fresh cells of the organism, from the last training time on. The flow leaves the data; repeated cells and scNODE stay within reach of the floor, which differs from time to time." alt="A line chart of four lines over hours. Three stay low and uneven; that of flow matching rises steeply." name="fig-beyond"
 last = float(models[COPIED][0].times_[-1])
@@ -254,18 +249,17 @@ end = {name: line[-1] for name, line in far.items()}
 ends = moved[FLOW][-1], fresh.at(last + ahead[-1])
 spread = [place.args[0].transform(x).var(0).sum() for x in ends]
 claim(
-    f"{ahead[-1]:.0f} h beyond the last training time the flow is at {end[FLOW]:.0f}, repeated cells are at {end[COPIED]:.0f} and scNODE, whose drift fades, is at {end[SCNODE]:.0f}; the floor is {end['floor']:.0f}. The flow's cells have {spread[0] / spread[1]:.1f} times the variance"
-    " of true ones: where fates part, it goes on parting them. Nothing bounds a network where it has seen no cell.",
+    f"{ahead[-1]:.0f} h beyond the last training time the flow has a squared distance of {end[FLOW]:.0f}, repeated cells {end[COPIED]:.0f}, and scNODE, whose drift fades, {end[SCNODE]:.0f}; the floor is {end['floor']:.0f}. The flow's cells have {spread[0] / spread[1]:.1f} times the variance"
+    " of true ones: it keeps driving separated fates further apart. Nothing bounds a network where it has seen no cell.",
     end[FLOW] > 1.3 * max(end[COPIED], end[SCNODE]) > 1.3 * end["floor"], spread[0] > 1.2 * spread[1],
 )  # fmt: skip
 
 # %% [markdown]
 # ## Which part matters
 #
-# A flow has many parts. The benchmark `ablation` exchanges one at a time, on an organism and six real series, and divides each score
-# by that of the flow as it is here: straight lines, minibatches paired by OT, six components, own residuals; all with 250 steps.
+# A flow has many parts. The benchmark `ablation` exchanges one part at a time, on an organism and six real series, and divides each score by the score of the flow as it is here: straight lines, minibatches paired by OT, six components, own residuals. All are trained for 250 steps.
 
-# %% tags=["hide-input"] caption="Score with one part exchanged over the score of the unchanged flow, the geometric mean over seven data sets with its 95% interval; left of the line is better, and an interval to its right is orange. Another seed shows how large a difference is that means nothing." alt="Four panels with nine rows each: a dot and an interval beside a line at 0. Nearly all lie on the line, but redrawn residuals in likeness between times, and random pairs beyond the last time, lie far to the right." name="fig-ablation"
+# %% tags=["hide-input"] caption="Score with one part exchanged, divided by the score of the unchanged flow: geometric mean over seven data sets with its 95% interval. Left of the line is better; an interval entirely to its right is orange. The row for another seed shows how large a meaningless difference can be." alt="Four panels with nine rows each: a dot and an interval beside a line at 0. Nearly all lie on the line, but redrawn residuals in likeness between times, and random pairs beyond the last time, lie far to the right." name="fig-ablation"
 effects = pd.DataFrame(stored("benchmarks/results/ablation.json")["effects"])
 effects["part"] = effects["factor"] + ": " + effects["level"]
 parts = {
@@ -284,50 +278,50 @@ most = 100 * abs(inner["ratio"] - 1).max()
 own = parts["likeness", "inner"].loc["residuals: redrawn"]
 said = "{ratio:.2f} ({lower:.2f} to {upper:.2f})".format
 claim(
-    f"**Between times** one part stands out: with residuals of other cells likeness is {said(**own)} times as large. In place no exchange changes more than {most:.0f}%, and pairs at random lead to the same population. **Beyond the last time** pairs count: at random,"
-    f" place is {said(**last['pairs: at random'])} times as large, but an exact plan is no better than minibatches. Three components are better there, {said(**last['rank: 3'])}, and so is a stochastic flow, {said(**last['dynamics: stochastic'])}. Curves help nowhere. Seven data sets are few, and of {len(effects)} intervals about two miss by chance.",
+    f"**Between times** one part stands out: with the residuals of other cells, likeness is {said(**own)} times as large. No exchange changes place by more than {most:.0f}%, and random pairs lead to the same population. **Beyond the last time** the pairs matter: with random ones,"
+    f" place is {said(**last['pairs: at random'])} times as large, but an exact plan is no better than minibatches. Three components are better there ({said(**last['rank: 3'])} times), and so is a stochastic flow ({said(**last['dynamics: stochastic'])} times). Curves help nowhere. Seven data sets are few, and about two of {len(effects)} intervals miss by chance.",
     own["lower"] > 1.05, most < 5, last["pairs: at random"]["lower"] > 1.2, last["rank: 3"]["upper"] < 1, last["dynamics: stochastic"]["upper"] < 1, all(part.loc["paths: curved", "upper"] >= 1 for part in parts.values()),
 )  # fmt: skip
 
 # %% [markdown]
 # ## Which one, then?
 #
-# - **OT alone** for a population between two measured times, and for what is read off pairs.
-# - **A flow** where a velocity is wanted where no cell was measured, a path through many times, or one drift for new cells. It inherits the assumptions of its pairs.
-# - **Beyond the last time** score both on held-out ends first, and distrust a flow that was never tested there.
+# - **OT alone** predicts a population between two measured times, and answers questions about pairs.
+# - **A flow** gives a velocity where no cell was measured, a path through many times, or one drift for new cells. It inherits the assumptions of its pairs.
+# - **Beyond the last time**, first score both on a held-out end of the series, and distrust a flow that was never tested there.
 #
 # ## Check yourself
 #
 # <details><summary>Random pairs and pairs by OT train flows that reach about the same population. What differs?</summary>
-# The paths, and so what a cell is said to become. Snapshots do not decide between them.
+# The paths, and so what each cell is said to become. Snapshots cannot decide between them.
 # </details>
 # <details><summary>The loss of flow matching stays far above 0 however long it trains. Is something wrong?</summary>
-# No. Lines that meet have different directions, and their mean is the best answer. The loss falls to their variance.
+# No. Where lines meet they have different directions, and their mean is the best answer. The loss falls to the variance of the directions.
 # </details>
-# <details><summary>A flow is straight. Is it right?</summary>
+# <details><summary>The paths of a flow are straight. Are they right?</summary>
 # Straight paths are cheap to follow. Whether cells took them is another question, which only other data answer.
 # </details>
 
 # %% [markdown]
 # ## Key points
 #
-# - Flow matching makes a function of pairs: the mean direction of their lines at each place and time.
-# - With random pairs its paths are bent, with pairs by OT nearly straight.
+# - Flow matching turns pairs into a function: the mean direction of their lines at each place and time.
+# - Paths are bent with random pairs, and nearly straight with pairs by OT.
 # - Between measured times a flow is no nearer to the cells than OT alone; what it adds is a velocity everywhere.
-# - Between times what matters most is that cells keep their residuals, beyond the last time how they are paired.
+# - Between times it matters most that cells keep their residuals; beyond the last time, how they are paired.
 # - Test a flow on held-out ends before you follow it beyond the last time.
 #
 # ## Exercises
 #
-# > **Exercise** Train the flow with batches of 8 cells in place of 128. What becomes of the detour, and why?
+# > **Exercise** Train the flow with batches of 8 cells in place of 128. How does the detour change, and why?
 #
 # <details><summary>Solution</summary>
 #
-# Train `learn(x[:200], y[:200], True, batch=8)` in the loop above. It hardly grows: even among 8 cells the best pairing avoids most crossings. Only with a batch of one would all pairs be random.
+# Train `learn(x[:200], y[:200], True, batch=8)` in the loop above. The detour hardly grows: even among 8 cells the best pairing avoids most crossings. Only with a batch of one would all pairs be random.
 #
 # </details>
 #
-# > **Exercise** Cells `here` and `there` are paired at random. Which velocity does a drift learn at place 1.5 and time 0.25, where lines of many pairs meet?
+# > **Exercise** Cells `here` and `there` are paired at random. Which velocity does a drift learn at place 1.5 and time 0.25, where the lines of many pairs meet?
 
 # %% tags=["solution"]
 rng = np.random.default_rng(seed)

@@ -7,7 +7,7 @@
 # > - [fit a Gaussian process to the mean of a gene over time in a few lines](#a-band-from-a-few-lines), and read its band;
 # > - [say what a kernel assumes between the measured times](#a-band-from-a-few-lines), and what it does beyond the last;
 # > - [test a band on held-out times and pixels](#does-the-band-hold-what-it-promises), and say when it is too narrow;
-# > - [say when a Gaussian process is the right choice](#when-is-it-the-right-choice), and when it is not, on what evidence.
+# > - [say when a Gaussian process is the right choice and when it is not](#when-is-it-the-right-choice), and on what evidence.
 # >
 # > **Before**: [Expression at unmeasured times](../temporal/unmeasured_times.ipynb).
 # >
@@ -60,17 +60,17 @@ warnings.filterwarnings("ignore", message="time .* beyond the last training time
 claim = Claims(profile, seed)
 
 # %% [markdown]
-# The mean of a gene was measured at five times. What was it in between, and how sure can one be? Many curves pass through five points. A **Gaussian process** takes them all, each with a weight: a curve counts the more, the better it fits the measurements and an assumption made before them: that values at times near each other are alike. The mean of the curves is the prediction, and their spread is a band.
+# The mean of a gene was measured at five times. What was it in between, and how sure can you be? Many curves pass through five points. A **Gaussian process** uses them all and gives each a weight. A curve has more weight the better it fits both the measurements and a prior assumption: that values at nearby times are alike. The mean of the curves is the prediction, and their spread is a band.
 #
-# What "near" and "alike" mean is written into one function, the **kernel** $k(s, t)$: how strongly the values at times $s$ and $t$ go together. All else is linear algebra ([Rasmussen and Williams 2006](https://doi.org/10.7551/mitpress/3206.001.0001)): with measured values $y$, their kernel matrix $K$ and the noise $\sigma^2$ of each,
+# One function defines what "near" and "alike" mean: the **kernel** $k(s, t)$ says how strongly the values at times $s$ and $t$ go together. The rest is linear algebra ([Rasmussen and Williams 2006](https://doi.org/10.7551/mitpress/3206.001.0001)): with measured values $y$, their kernel matrix $K$ and the noise $\sigma^2$ of each,
 #
 # $$\begin{aligned}\text{mean}(t) &= k_t^\top (K + \sigma^2)^{-1} y, \\ \text{variance}(t) &= k(t, t) \\ &\quad - k_t^\top (K + \sigma^2)^{-1} k_t .\end{aligned}$$
 #
-# The variance asks *where* was measured and not *what*: it grows with the distance from the measured times. Nothing here needs times that are evenly spaced.
+# The variance depends on *where* you measured, not on *what*: it grows with the distance from the measured times. The times need not be evenly spaced.
 #
 # ## A band from a few lines
 #
-# The series is that of [Semrau et al. 2017](https://doi.org/10.1038/s41467-017-01076-4): 41 genes in mouse embryonic stem cells, from 0 h to 96 h of retinoic acid. Four of the nine times are held out: 12 h and 36 h, and the last two. Means of many cells come with a noise that is known: their standard errors. All genes share a kernel, each in units of its own spread over times. Below are two kernels, for two beliefs.
+# The series comes from [Semrau et al. 2017](https://doi.org/10.1038/s41467-017-01076-4): 41 genes in mouse embryonic stem cells, from 0 h to 96 h of retinoic acid. Four of the nine times are held out: 12 h and 36 h, and the last two. The noise of a mean over many cells is known: it is the standard error. All genes share one kernel, and each is measured in units of its own spread over times. The code defines two kernels, which express two beliefs.
 
 
 # %%
@@ -105,12 +105,12 @@ returns = ConstantKernel(1, (0.05, 1e3)) * RBF(1, (0.1, 100))
 wanders = ConstantKernel(1e3, (1, 1e6)) * Matern(1e3, "fixed", nu=0.5)
 
 # %% [markdown]
-# - **Returns**: the squared exponential, $\sigma_f^2 \exp(-(s-t)^2 / 2\ell^2)$. Curves are smooth and change over a **length scale** $\ell$; a few of these away from all measured times they know nothing, and the mean goes back to where it started: the mean of the gene over the training times.
-# - **Wanders**: an exponential with a length scale far longer than the series, so nearly a [random walk](https://en.wikipedia.org/wiki/Wiener_process) (Brownian motion). Values wander off and are drawn to nothing. The mean is then the *straight line* between measured times and the last value beyond; the band is wide in mid-gap and grows without end.
+# - **Returns**: the squared exponential, $\sigma_f^2 \exp(-(s-t)^2 / 2\ell^2)$. Curves are smooth and change over a **length scale** $\ell$. A few length scales away from all measured times they know nothing, and the prediction returns to the mean of the gene over the training times.
+# - **Wanders**: an exponential with a length scale far longer than the series, which is nearly a [random walk](https://en.wikipedia.org/wiki/Wiener_process) (Brownian motion). Values wander off, and nothing pulls them back. The mean is then the *straight line* between measured times, and the last value beyond them. The band is widest in the middle of a gap and grows without end after the last time.
 #
-# $\ell$ and $\sigma_f$ are those under which the measured means are most likely.
+# $\ell$ and $\sigma_f$ are chosen so that the measured means are most likely.
 
-# %% tags=["hide-input"] caption="Two genes by two kernels. Filled dots: means of training cells, with which the processes were fitted; open dots: held-out means. Line and band: mean and 80% band. Where the last training time (dotted) lies behind, one kernel goes back to the mean of the gene and the other stays where it was." alt="Four line charts with bands and dots; in the upper row the line bends back after the last filled dot, in the lower row it is level and the band widens." name="fig-kernels"
+# %% tags=["hide-input"] caption="Two genes, predicted with two kernels. Filled dots: means of training cells, to which the processes were fitted; open dots: held-out means. Line and band: mean and 80% band. After the last training time (dotted), one kernel returns to the mean of the gene and the other stays where it was." alt="Four line charts with bands and dots; in the upper row the line bends back after the last filled dot, in the lower row it is level and the band widens." name="fig-kernels"
 WIDTH = norm.ppf(0.9)  # of 80% in standard deviations
 PER_GENE = "GeneGaussianProcess"
 cells = {name: series(name) for name in ("semrau2017", "guo2010")}
@@ -137,7 +137,7 @@ plt.show()
 # %% [markdown]
 # ## Does the band hold what it promises?
 #
-# An 80% band should contain four of five held-out means. The table counts the genes it does contain, band and error of the measured mean taken together, at **inner** times, between training times, and at **outer** ones, beyond the last. The second series is that of [Guo et al. 2010](https://doi.org/10.1016/j.devcel.2010.02.012): 48 genes in the mouse embryo, with only four training times. Below the two kernels stands `GeneGaussianProcess` of the package: it returns too, and learns the noise instead of being told.
+# An 80% band should contain four of five held-out means. The table gives the percentage of genes whose mean it does contain, at **inner** times (between training times) and at **outer** ones (beyond the last). The band allows for the error of the measured mean as well. The second series comes from [Guo et al. 2010](https://doi.org/10.1016/j.devcel.2010.02.012): 48 genes in the mouse embryo, with only four training times. The last row is `GeneGaussianProcess` of the package, which also returns, but learns the noise instead of being told.
 
 
 # %% tags=["hide-input"]
@@ -160,20 +160,20 @@ inner, outer, embryo = (holds[c] for c in ("Semrau, inner", "Semrau, outer", "Gu
 line = [np.interp(grid, measured[0].index, measured[0][g]) for g in train.var_names]
 apart = np.abs(ways["semrau2017"]["wanders"](grid)[0] - np.transpose(line)).mean()
 claim(
-    f"**Between** times of the first series all bands hold: {inner['returns']:.0f}, {inner['wanders']:.0f} and {inner[PER_GENE]:.0f}% for a promise of 80. **Beyond** the last, one that returns is sure of the wrong thing:"
-    f" it goes back to a mean that development has left, and holds {outer['returns']:.0f} and {outer[PER_GENE]:.0f}%. One that wanders holds {outer['wanders']:.0f}%. Its mean is the straight line, up to the noise of the measured means: on average the two are {apart:.3f} apart."
-    f"\n\n**Four times are too few to learn a kernel.** On the embryo the likelihood cannot tell change from noise: `GeneGaussianProcess` takes {per_gene['guo2010'].mean_.noise:.0%} of the variance over times for noise, predicts the mean everywhere, and its band holds {embryo[PER_GENE]:.0f}%"
-    f" of the means. To be told the noise helps ({embryo['returns']:.0f}%); to be told how curves behave helps more ({embryo['wanders']:.0f}%), though the band is then too wide beyond the last time ({holds['Guo, outer']['wanders']:.0f}%).",
+    f"**Between** the times of the first series all bands keep their promise: they hold {inner['returns']:.0f}, {inner['wanders']:.0f} and {inner[PER_GENE]:.0f}% where 80% was promised. **Beyond** the last time, a process that returns is sure of the wrong thing:"
+    f" it goes back to a mean that development has left behind, and the two bands hold {outer['returns']:.0f} and {outer[PER_GENE]:.0f}%. The band of the process that wanders holds {outer['wanders']:.0f}%. Its mean is the straight line, up to the noise of the measured means: on average the two are {apart:.3f} apart."
+    f"\n\n**Four times are too few to learn a kernel.** On the embryo the likelihood cannot tell change from noise: `GeneGaussianProcess` takes {per_gene['guo2010'].mean_.noise:.0%} of the variance over times for noise and predicts the mean everywhere. Its band holds {embryo[PER_GENE]:.0f}%"
+    f" of the means. Telling the process the noise helps ({embryo['returns']:.0f}%). Telling it how curves behave helps more ({embryo['wanders']:.0f}%), although the band is then too wide beyond the last time ({holds['Guo, outer']['wanders']:.0f}%).",
     inner.between(68, 95).all(), outer[["returns", PER_GENE]].max() < 65, outer["wanders"] > 70, apart < 0.03,
     per_gene["guo2010"].mean_.noise > 0.8, embryo[PER_GENE] < 40, embryo["wanders"] > embryo["returns"] > 40, holds["Guo, outer"]["wanders"] > 90,
 )  # fmt: skip
 
 # %% [markdown]
-# The bands of [How sure is a prediction?](../temporal/how_sure.ipynb), from an ensemble of networks, are too narrow at the same times. But whoever picks the kernel that holds best *here* has used the held-out times to choose. For your own series, leave training times out and choose by these.
+# The bands of [How sure is a prediction?](../temporal/how_sure.ipynb), from an ensemble of networks, are too narrow at the same times. But if you pick the kernel whose band is best *here*, you have used the held-out times to choose. For your own series, leave out training times and choose by them.
 #
 # ## From means to populations
 #
-# A gene mean is not a cell. The package has two processes that predict cells. `GeneGaussianProcess` moves and scales the genes of the nearest measured cells, each by itself, to the mean and variance of its process. `PathGaussianProcess` chains cells of neighbouring times by [optimal transport](../../book/glossary.md#optimal-transport) to paths and smooths these, in six principal components, so that genes move together; the authors of GPfates ([Lönnberg et al. 2017](https://doi.org/10.1126/sciimmunol.aal2192)) and BGP ([Boukouvalas et al. 2018](https://doi.org/10.1186/s13059-018-1440-2)) go further and let the processes branch. The table scores place and likeness, beside the floor (one half of the measured cells) and a constant, as in [Expression at unmeasured times](../temporal/unmeasured_times.ipynb). Smaller is better.
+# A gene mean is not a cell. The package has two processes that predict cells. `GeneGaussianProcess` takes the nearest measured cells and shifts and scales each gene by itself, to the mean and variance of its process. `PathGaussianProcess` links cells of neighbouring times into paths by [optimal transport](../../book/glossary.md#optimal-transport) and smooths the paths in six principal components, so that genes move together. The authors of GPfates ([Lönnberg et al. 2017](https://doi.org/10.1126/sciimmunol.aal2192)) and BGP ([Boukouvalas et al. 2018](https://doi.org/10.1186/s13059-018-1440-2)) go further and let the processes branch. The table gives [place](../../book/glossary.md#place) and [likeness](../../book/glossary.md#likeness), with the floor (one half of the measured cells) and a constant for comparison, as in [Expression at unmeasured times](../temporal/unmeasured_times.ipynb). Smaller is better.
 
 # %% tags=["hide-input"]
 PER, PATHS = "Gaussian process per gene", "Gaussian process of OT paths"
@@ -195,8 +195,8 @@ table(cellwise, best=dict.fromkeys(cellwise, "min"), apart=(FLOOR,))
 # %% tags=["hide-input"]
 p, q = cellwise["place, inner"], cellwise["place, outer"]
 claim(
-    f"At inner times both are near the floor ({p[PER]:.2f} and {p[PATHS]:.2f} in place; {p[FLOOR]:.2f}), and neither beats the moved mean ({p[MOVED]:.2f}): for a population a curve adds little to a straight line. At outer times the process per gene is no nearer than the constant ({q[PER]:.1f} and"
-    f" {q['mean profile']:.1f}; copied cells {q[COPIED]:.1f}): it carries cells back to the middle of the series. Paths stay where copied cells are ({q[PATHS]:.1f}); only scNODE goes further the right way ({q[SCNODE]:.1f}).",
+    f"At inner times both are near the floor ({p[PER]:.2f} and {p[PATHS]:.2f} in place; {p[FLOOR]:.2f}), and neither beats the moved mean ({p[MOVED]:.2f}): for a population, a curve adds little to a straight line. At outer times the process for each gene is no nearer than the constant ({q[PER]:.1f} and"
+    f" {q['mean profile']:.1f}; copied cells {q[COPIED]:.1f}): it carries cells back to the middle of the series. Paths stay where copied cells are ({q[PATHS]:.1f}); only scNODE moves further in the right direction ({q[SCNODE]:.1f}).",
     max(p[PER], p[PATHS]) < 1.6 * p[FLOOR], min(p[PER], p[PATHS]) > 0.95 * p[MOVED], q[PER] > 0.9 * q["mean profile"],
     q[PER] > 1.3 * q[COPIED], abs(q[PATHS] / q[COPIED] - 1) < 0.15, q[SCNODE] < 0.95 * q[COPIED],
 )  # fmt: skip
@@ -204,7 +204,7 @@ claim(
 # %% [markdown]
 # ## Space: the contrast of a pixel
 #
-# The same idea serves contact maps. Asked for is the **contrast** of a pixel: contacts in the cell type over those of the smoothed bulk, minus one. "Near" now means alike in the features of a pixel: distance, the bulk around it, expression, CTCF and CpG at both bins and between them, those that boosted trees read too ([Evaluating contact maps](../spatial/evaluating_contact_maps.ipynb)). Far from all training pixels the contrast returns to 0, and the prediction to the bulk: here returning is the sensible belief. But there are many pixels.
+# The same idea serves contact maps. The process predicts the **contrast** of a pixel: its contacts in the cell type divided by those in the smoothed bulk, minus one. "Near" now means that two pixels have similar features: their distance, the bulk around them, and expression, CTCF and CpG at both bins and between them. Boosted trees read the same features ([Evaluating contact maps](../spatial/evaluating_contact_maps.ipynb)). Far from all training pixels the contrast returns to 0, and so the prediction returns to the bulk. Here, returning is the sensible belief. But there are many pixels.
 
 # %% tags=["hide-input"]
 types = ["stem", "bipotent", "beta_mature", "gamma_mature"]
@@ -214,12 +214,12 @@ split, true = (hold_out_chromosomes(w, organism.chromosomes[-1]) for w in (windo
 unseen, truth = split.test, true.test.targets
 pixels = len(split.train) * 64 * 65 // 2
 claim(
-    f"The {len(split.train)} training windows of 64 bins have {pixels:,} pixels, some of them in several windows. The matrix $K$ of all would take {8 * pixels**2 / 1e12:.1f} TB, and its inverse some $10^{{{np.log10(pixels**3 / 3):.0f}}}$ multiplications, for each step of learning the kernel.",
+    f"The {len(split.train)} training windows of 64 bins have {pixels:,} pixels, some of them in several windows. Their matrix $K$ would take {8 * pixels**2 / 1e12:.1f} TB, and its inverse some $10^{{{np.log10(pixels**3 / 3):.0f}}}$ multiplications in each step of learning the kernel.",
     pixels > 100_000,
 )
 
 # %% [markdown]
-# `ContactGaussianProcess` learns the kernel from 500 pixels, with an exact process, and lets 400 **inducing** pixels carry what the others say: the cost is that of all pixels times $400^2$. Each training pixel has its own noise, that of its counts, and each target its own depth.
+# `ContactGaussianProcess` learns the kernel from 500 pixels with an exact process, and then summarises all pixels by 400 **inducing** pixels. The cost is the number of pixels times $400^2$. Each training pixel has its own counting noise, and each target its own depth.
 
 # %%
 GP, TREES, RIDGE = "Gaussian process", "gradient boosting", "ridge"
@@ -240,17 +240,17 @@ table(means, best=dict.fromkeys(means, "max"), apart=("truth",))
 
 # %% tags=["hide-input"]
 claim(
-    f"By what is specific to a cell type the process (dC {means['dC'][GP]:.2f}) stands between ridge ({means['dC'][RIDGE]:.2f}) and boosting ({means['dC'][TREES]:.2f}), and in SCC well behind boosting ({means['SCC'][GP]:.3f} and {means['SCC'][TREES]:.3f})."
-    " What it has and they have not is a standard deviation for each pixel.",
+    f"In what is specific to a cell type, the process (dC {means['dC'][GP]:.2f}) stands between ridge ({means['dC'][RIDGE]:.2f}) and boosting ({means['dC'][TREES]:.2f}), and in SCC well behind boosting ({means['SCC'][GP]:.3f} and {means['SCC'][TREES]:.3f})."
+    " But it alone gives a standard deviation for each pixel.",
     means["dC"][RIDGE] < means["dC"][GP] < means["dC"][TREES], means["SCC"][GP] < means["SCC"][TREES] - 0.01,
 )  # fmt: skip
 
 # %% [markdown]
 # ## A map of doubt
 #
-# `predict_std` returns what the process does not know, and what the features of a pixel cannot tell. Counts vary on top of that.
+# `predict_std` covers both what the process does not know and what the features of a pixel cannot tell. Counts vary on top of that.
 
-# %% tags=["hide-input"] caption="Above, a window that was not trained on, mature beta cells: predicted contacts, and how unsure they are, as a share of the smoothed bulk; a bright line is a bin unlike those of the training chromosomes. Below, pixels of all held-out windows in ten groups by predicted doubt: the error that four of five pixels stay below, and the one promised for them; on the dashed line they agree." alt="Two heat maps, a contact map with a dark diagonal and a map of standard deviations that is dark near the diagonal with one bright row and column; below, ten dots, nine of them along a dashed diagonal." name="fig-doubt"
+# %% tags=["hide-input"] caption="Above, a held-out window of mature beta cells: the predicted contacts and their standard deviation, as a share of the smoothed bulk. A bright line is a bin unlike those of the training chromosomes. Below, the pixels of all held-out windows in ten groups by predicted doubt: the error that four of five pixels stay below, against the error promised for them; on the dashed line the two agree." alt="Two heat maps, a contact map with a dark diagonal and a map of standard deviations that is dark near the diagonal with one bright row and column; below, ten dots, nine of them along a dashed diagonal." name="fig-doubt"
 predicted, deviation = process.predict(unseen), process.predict_std(unseen)
 base = rivals["bulk smoothed"].predict(unseen)
 known = (base > 0) & np.triu(np.ones((64, 64), dtype=bool))
@@ -273,8 +273,8 @@ plt.show()
 # %% tags=["hide-input"]
 inside, far = 100 * np.mean(off <= WIDTH * doubt), 100 * np.mean(off > 3 * doubt)
 claim(
-    f"Errors grow with the doubt: from the most certain to the least certain tenth of the pixels they become {real.iloc[-1] / real.iloc[0]:.1f} times as large. The 80% band holds the truth at {inside:.0f}% of the pixels of a chromosome that was not seen."
-    f" But errors are not normal: {far:.1f}% of the pixels are more than three standard deviations off, where it should be 0.3%.",
+    f"Errors grow with the doubt: in the least certain tenth of the pixels they are {real.iloc[-1] / real.iloc[0]:.1f} times as large as in the most certain tenth. The 80% band holds the truth at {inside:.0f}% of the pixels of a chromosome that was not seen."
+    f" But errors are not normal: {far:.1f}% of the pixels are more than three standard deviations off, where a normal distribution would give 0.3%.",
     real.iloc[-1] > 2 * real.iloc[0], 70 < inside < 95, far > 0.6,
 )  # fmt: skip
 
@@ -283,12 +283,12 @@ claim(
 #
 # | question | a Gaussian process? |
 # |---|---|
-# | a curve **and a band** for summaries over time, where change is gradual | yes, with a kernel that fits: it holds its promise at inner times |
-# | a dozen times or fewer, at irregular intervals | yes, if you say what curves do; a kernel *learned* from four times is not to be trusted |
-# | beyond the last time | one that wanders; one that returns goes back to the past |
-# | a population of cells | a straight line or paths of cells; genes that are moved one by one lose what holds them together |
-# | contact maps, the best prediction | boosting; the process if you need the doubt of each pixel |
-# | more than some thousand points | not exactly: inducing points, or something else |
+# | a curve **and a band** for summaries over time, where change is gradual | yes, with a suitable kernel: it keeps its promise at inner times |
+# | a dozen times or fewer, at irregular intervals | yes, if you state how curves behave; do not trust a kernel *learned* from four times |
+# | beyond the last time | only one that wanders; one that returns goes back to the past |
+# | a population of cells | no: use a straight line or paths of cells; genes that are moved one by one no longer fit together |
+# | contact maps, the best prediction | no: use boosting, or the process if you need the doubt of each pixel |
+# | more than some thousand points | not an exact one: use inducing points, or another method |
 #
 # ## Check yourself
 #
@@ -300,36 +300,35 @@ claim(
 #
 # <details><summary>A process fitted on days 0 to 10 predicts day 30 with a narrow band. What do you ask?</summary>
 #
-# Which kernel. One that returns has a band no wider than the spread that it has seen, however far away day 30 is.
+# Which kernel it has. With a kernel that returns, the band is no wider than the spread that it has seen, however far away day 30 is.
 #
 # </details>
 #
-# <details><summary>Twice as many pixels: how much longer does an exact process take? And one with inducing pixels?</summary>
+# <details><summary>With twice as many pixels, how much longer does an exact process take? And one with inducing pixels?</summary>
 #
-# Eight times as long, in four times the memory. With a fixed number of inducing pixels, twice.
+# Eight times as long, in four times the memory. With a fixed number of inducing pixels it takes twice as long.
 #
 # </details>
 
 # %% [markdown]
 # ## Key points
 #
-# - A Gaussian process is a belief about curves, the kernel, brought into line with the data. Mean and band follow from it.
-# - The straight line is one, too: that of a random walk. Its band grows without end beyond the last time.
-# - Stationary kernels return to the mean. Over time that is often the wrong belief; for the contrast to a bulk map it is the right one.
+# - A Gaussian process combines a belief about curves, the kernel, with the data. Mean and band follow from the two.
+# - The straight line is also the mean of a Gaussian process, that of a random walk. Its band grows without end beyond the last time.
+# - Kernels that return go back to the mean. Over time that is often the wrong belief; for the contrast to a bulk map it is the right one.
 # - Test bands on held-out times and places; choose kernels on training times only.
 #
 # ## Exercises
 #
-# > **Exercise** Choose between the two kernels without the held-out times: leave each training time but the first out in turn, and count how many gene means lie in the band.
+# > **Exercise** Choose between the two kernels without the held-out times: leave out each training time except the first in turn, and count how many gene means lie in the band.
 #
 # <details><summary>Solution</summary>
 #
-# With `part = hold_out_times(cells["semrau2017"][0], test=time)` and `cells["left out"] = part.train, part.test`, ask for `held("left out", curves(part.train, returns))`, and the same with `wanders`. At inner times the two tie. With 60 h left out, an outer time then, the one that wanders holds more than twice as many: the training times alone would have chosen it.
+# With `part = hold_out_times(cells["semrau2017"][0], test=time)` and `cells["left out"] = part.train, part.test`, ask for `held("left out", curves(part.train, returns))`, and the same with `wanders`. At inner times the two tie. With 60 h left out, which is then an outer time, the kernel that wanders holds more than twice as many: the training times alone would have chosen it.
 #
 # </details>
 #
-# > **Exercise** Three values were measured at 0, 6 and 24 h. What does a Gaussian process with mean 0, variance 1, a squared-exponential kernel of length 12 h
-# > and noise of variance 0.1 expect at 12 h?
+# > **Exercise** Three values were measured, at 0, 6 and 24 h. What does a Gaussian process with mean 0, variance 1, a squared-exponential kernel of length 12 h and noise of variance 0.1 expect at 12 h?
 
 # %% tags=["solution"]
 hours, values = np.array([0.0, 6.0, 24.0]), np.array([1.0, 0.5, -0.9])
@@ -343,5 +342,5 @@ checks.gaussian_process_mean(answer, hours, values, 12.0, 12.0, 0.1)
 # %% [markdown]
 # ## Further reading
 #
-# - [Rasmussen and Williams 2006](https://doi.org/10.7551/mitpress/3206.001.0001): the book; chapter 8 on large data. Free at gaussianprocess.org/gpml.
+# - [Rasmussen and Williams 2006](https://doi.org/10.7551/mitpress/3206.001.0001): the standard book; chapter 8 is on large data. Free at gaussianprocess.org/gpml.
 # - [Lönnberg et al. 2017](https://doi.org/10.1126/sciimmunol.aal2192): GPfates, mixtures of processes over time, for the fates of T cells.

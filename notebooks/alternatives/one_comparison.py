@@ -50,16 +50,11 @@ plt.rcParams.update(book_style())
 claim = Claims(profile, seed)
 
 # %% [markdown]
-# Which method should I take? A paper answers with a table in which its own method is bold; on the next data set another one is. A
-# fair answer needs all methods on all tasks, scored alike, something to compare a score with, and a way to call two methods tied.
+# Which method should you take? A paper answers with a table in which its own method is bold; on the next data set it is another. A fair answer needs all methods on all tasks, scored in the same way. It needs something to compare a score with, and a rule for when two methods are tied.
 #
 # ## A table with no holes
 #
-# A **task** is a data set and what was held out of it: inner times or the last time of a series, a cell type or a chromosome of a
-# set of maps. The sweep `benchmarks/compare` fits every method on every task and writes a row for each. A method that fails is a row
-# too: who leaves out failures rewards methods that fail on hard tasks. Settings are the defaults, except where the table says
-# otherwise; none was chosen by these scores. But the defaults of scNODE and scGrapHiC were developed on the simulated organism, with
-# other seeds, and how scNODE combines its predictions was designed with all the real series in view.
+# A **task** is a data set with a part held out: inner times or the last time of a series, a cell type or a chromosome of a set of maps. The sweep `benchmarks/compare` fits every method on every task and writes a row for each. A method that fails gets a row too, because leaving out failures would reward methods that fail on hard tasks. Settings are the defaults, unless the table says otherwise, and none was chosen by these scores. But the defaults of scNODE and scGrapHiC were developed on the simulated organism, with other seeds, and the way scNODE combines its predictions was designed with all the real series in view.
 
 # %%
 FILE = "benchmarks/results/compare.csv"
@@ -85,24 +80,22 @@ published, contrast = scores(time, "published"), scores(space, "dC")
 left = rows[rows["data"].isna()]
 steps = space.loc[space["row"] == "scGrapHiC", "changed"].iloc[0]
 claim(
-    f"Here it holds {len(rows)} rows: {len(place)} tasks in time and {place.shape[1]} methods, {len(contrast)} tasks in space and {contrast.shape[1]} methods, and rows that are no methods. In place of a score, {rows['error'].notna().sum()} of them gives a reason: "
+    f"The table has {len(rows)} rows, from {place.shape[1]} methods on {len(place)} tasks in time, {contrast.shape[1]} methods on {len(contrast)} tasks in space, and bounds that are not methods. Rows with a reason in place of a score: {rows['error'].notna().sum()}. "
     + "; ".join(f"{row}, {error}" for row, error in left[["row", "error"]].to_numpy())
     + f". scGrapHiC has `{steps}`, by default 2,000.",
     place.shape[1] >= 16, len(place) >= 6, len(contrast) >= 3, ran["error"].isna().all(),
 )  # fmt: skip
 
 # %% [markdown]
-# Each block has rows that say what its numbers are worth. The **floor** in time is a random half of the measured cells, in the
-# place of a prediction; the **ceiling** on the simulated organism is fresh cells drawn from the truth. In space the ceiling is the
-# noise-free truth, and a replicate is a second measurement. The **constant** knows nothing of the task: one mean profile for all
-# cells, one mean contact for each distance.
+# Each block has rows that say what its numbers are worth. In time, the [floor](../../book/glossary.md#floor) uses a random half of the measured cells as the prediction; the **ceiling**, on the simulated organism, uses fresh cells drawn from the truth. In space, the ceiling is the noise-free truth, and a replicate is a second measurement. The **constant** knows nothing about the task: it is one mean profile for all cells, or one mean contact for each distance.
 #
 # ## No single winner
 #
-# In time two questions are asked ([Expression at unmeasured times](../temporal/unmeasured_times.ipynb)): *place*, is the
-# population where it should be, and *likeness*, do its cells look measured. The figure shows place.
+# In time there are two questions ([Expression at unmeasured times](../temporal/unmeasured_times.ipynb)).
+# [Place](../../book/glossary.md#place) asks whether the population is where it should be, and
+# [likeness](../../book/glossary.md#likeness) whether its cells look like measured ones. The figure shows place.
 
-# %% tags=["hide-input"] caption="Place of each method (rows, the best mean rank on top) on each task (columns; i: inner times, o: the last time), as a multiple of the best method there. White: the best. No row is white throughout." alt="A heat map with a row for each method and a column for each task; the lightest cell of each column is in another row for most columns." name="fig-tasks"
+# %% tags=["hide-input"] caption="Place of each method (rows, the best mean rank at the top) on each task (columns; i: inner times, o: the last time), as a multiple of the best value on that task. White is the best. No row is white throughout." alt="A heat map with a row for each method and a column for each task; the lightest cell of each column is in another row for most columns." name="fig-tasks"
 ratio = place.div(place.min(axis=1), axis=0)[ranks(place, "smallest").mean().sort_values().index].T
 names = [task.split(" times")[0].split(":")[0].replace("organism,", "org.") for task in ratio]
 names = [
@@ -121,20 +114,17 @@ plt.show()
 first, second = place.idxmin(axis=1), like.idxmin(axis=1)
 both = (first == second).sum()
 claim(
-    f"In place {first.nunique()} methods win at least one of the {len(place)} tasks, in likeness {second.nunique()}; on {both} of {len(place)} tasks"
-    f" one method wins both. A table with one task would crown whichever task was taken.",
+    f"By place, {first.nunique()} methods win at least one of the {len(place)} tasks; by likeness, {second.nunique()} do. On {both} of {len(place)} tasks"
+    f" one method wins both. In a table with a single task, the winner depends on which task was chosen.",
     first.nunique() >= 3, second.nunique() >= 3, both <= len(place) / 2,
 )  # fmt: skip
 
 # %% [markdown]
 # ## Ranks, intervals, ties
 #
-# A place of 60 in one series and 0.5 in another cannot be averaged. **Ranks within a task** can: 1 is the best, equal scores share
-# their rank, and a failure shares the last. The mean rank over tasks is an average of what a user would have met.
+# A place of 60 in one series and of 0.5 in another cannot be averaged. **Ranks within a task** can: 1 is the best, equal scores share a rank, and failures share the last one. The mean rank over tasks is an average of what a user would have met.
 #
-# How sure is it? Draw the tasks anew, with replacement, and take mean ranks again, many times. All methods meet the same drawn
-# tasks, so that the difference of two methods is **paired**: what makes a task hard for all drops out. Two methods are **tied**
-# when the interval of that difference holds 0.
+# How sure is a mean rank? Draw the tasks anew, with replacement, and compute the mean ranks again, many times. All methods meet the same drawn tasks, so the difference of two methods is **paired**: what makes a task hard for all methods cancels. Two methods are **tied** when the interval of that difference contains 0.
 
 # %%
 ranked = ranks(place, best="smallest")
@@ -142,7 +132,7 @@ of_place, ties = mean_ranks(ranked), tied_groups(ranked)
 ranked = ranks(like, best="smallest")
 of_like, ties_like = mean_ranks(ranked), tied_groups(ranked)
 
-# %% tags=["hide-input"] caption="Mean rank over all tasks in time (dots) and its 95% interval (lines), of place above and of likeness below. Methods beside the same black bar are tied: these tasks do not tell them apart." alt="Two blocks with a line for each method: a dot and an interval; long black bars at the right join many neighbouring methods." name="fig-ranks"
+# %% tags=["hide-input"] caption="Mean rank over all tasks in time (dots) and its 95% interval (lines), of place above and of likeness below. Methods beside the same black bar are tied: these tasks cannot tell them apart." alt="Two blocks with a line for each method: a dot and an interval; long black bars at the right join many neighbouring methods." name="fig-ranks"
 fig, axes = plt.subplots(2, figsize=(5.4, 9))
 colors = {CONSTANT: GREY, "scNODE": ORANGE}
 blocks = {"place": (of_place, ties), "likeness": (of_like, ties_like)}
@@ -152,8 +142,7 @@ for ax, (name, (of, groups)) in zip(axes, blocks.items(), strict=True):
 plt.show()
 
 # %% [markdown]
-# The mean over all tasks hides that there are two problems: between measured times, and beyond the last. CPU seconds are those of a
-# fit in one thread, the median over tasks; the file holds memory, parameters and settings too.
+# The mean over all tasks hides that there are two problems: predicting between measured times, and beyond the last. CPU seconds are for one fit in one thread, the median over tasks. The file also records memory, parameters and settings.
 
 # %% tags=["hide-input"]
 inside = place.index.str.endswith("inner")
@@ -173,9 +162,9 @@ OWN, SAME = "OT displacement, own residuals", "OT displacement, 6 components"
 FLOW, COPY = "flow matching, minibatch OT", "nearest time copied"
 p_in, p_out, l_in, l_out = (shown[column] for column in shown.columns[:4])
 claim(
-    f"In place scNODE is tied with no method. But {len(place)} tasks of {time['data'].nunique()} data sets are few, one of them is the simulator that it was developed on, its way of combining predictions was designed with the others in view, and in likeness it is not ahead: a lead to test on other data, not a verdict. **Between times** the methods that move paired cells lead: flow matching has a mean rank of {p_in[FLOW]:.1f} in place, boosting"
-    f" {p_in[BOOST]:.1f}, scNODE {p_in[NET]:.1f}; a copied time has {p_in[COPY]:.1f}. **Beyond the last time** flow matching falls to {p_out[FLOW]:.1f}, behind a copy ({p_out[COPY]:.1f}): it moves on with a velocity that nothing supports. scNODE ({p_out[NET]:.1f}) leaves"
-    f" training times out to see how far it may go. In likeness, repeated cells ({l_out[COPY]:.1f}) are hard to beat there.",
+    f"In place scNODE is tied with no method. But {len(place)} tasks from {time['data'].nunique()} data sets are few. One of the sets is the simulator that scNODE was developed on, its way of combining predictions was designed with the others in view, and it is not ahead in likeness. This is a lead to test on other data, not a verdict. **Between times**, methods that move paired cells lead: in place, flow matching has a mean rank of {p_in[FLOW]:.1f}, boosting"
+    f" {p_in[BOOST]:.1f} and scNODE {p_in[NET]:.1f}, where a copied time has {p_in[COPY]:.1f}. **Beyond the last time**, flow matching falls to {p_out[FLOW]:.1f}, behind a copy ({p_out[COPY]:.1f}): it keeps moving with a velocity that nothing supports. scNODE ({p_out[NET]:.1f}) leaves"
+    f" out training times to see how far it may go. In likeness, repeated cells ({l_out[COPY]:.1f}) are hard to beat there.",
     max(p_in[FLOW], p_in[BOOST], p_in[NET]) < p_in[COPY] - 3,
     p_out[FLOW] > p_out[COPY] + 1 > p_out[NET] + 3,
     l_out[COPY] < l_out.median() + 1, not any(NET in group for group in ties),
@@ -183,16 +172,14 @@ claim(
 )  # fmt: skip
 
 # %% [markdown]
-# The *published metric* is that of [Zhang et al. 2024](https://doi.org/10.1093/bioinformatics/btae393), the Sinkhorn divergence over
-# genes. Noise weighs more in it than the population, so a prediction without noise has an advantage ([What a score
-# rewards](../pitfalls/what_a_score_rewards.ipynb)).
+# The *published metric* is the Sinkhorn divergence over genes used by [Zhang et al. 2024](https://doi.org/10.1093/bioinformatics/btae393). Noise weighs more in it than the population does, so a prediction without noise has an advantage ([What a score rewards](../pitfalls/what_a_score_rewards.ipynb)).
 
 # %% tags=["hide-input"]
 wide = time.pivot_table(index="task", columns="row", values=["published", "place"])
 below = {of: (wide[of][CONSTANT] < wide[of][FLOOR]).mean() for of in ("published", "place")}
 claim(
-    f"By it, one mean profile for all cells is nearer to the measured cells than other measured cells are on {below['published']:.0%} of the tasks;"
-    f" in place on {below['place']:.0%}.",
+    f"By this metric, one mean profile for all cells is nearer to the measured cells than other measured cells are on {below['published']:.0%} of the tasks;"
+    f" by place, on {below['place']:.0%}.",
     below["published"] > 0.3 > below["place"],
 )
 
@@ -204,18 +191,15 @@ wide = {m: old.join(peers.pivot(index="task", columns="row", values=m)) for m, o
 placed, likened = (ranks(each, "smallest").mean()[["moscot", "torchcfm"]] for each in wide.values())
 versions = theirs["provenance"]["peers"]
 claim(
-    f"**Packages of others** on the same tasks (`benchmarks/compare/peers.py`): among {len(wide['place'].columns)} rows moscot {versions['moscot']} has a mean rank of {placed['moscot']:.1f} in place and {likened['moscot']:.1f} in likeness,"
-    f" torchcfm {versions['torchcfm']} of {placed['torchcfm']:.1f} and {likened['torchcfm']:.1f}: its flow too goes on beyond the last time. Both predict in {theirs['provenance']['n_components']} components and draw no noise of single cells. MIOFlow {versions['MIOFlow']} takes minutes a series and is left out.",
+    f"**Other packages** on the same tasks (`benchmarks/compare/peers.py`): among {len(wide['place'].columns)} rows moscot {versions['moscot']} has a mean rank of {placed['moscot']:.1f} in place and {likened['moscot']:.1f} in likeness,"
+    f" torchcfm {versions['torchcfm']} of {placed['torchcfm']:.1f} and {likened['torchcfm']:.1f}. Its flow, too, goes on beyond the last time. Both predict in {theirs['provenance']['n_components']} components and draw no single-cell noise. MIOFlow {versions['MIOFlow']} takes minutes for each series and is left out.",
     len(peers) == 2 * len(place), likened.min() > len(wide["place"].columns) / 2,
 )  # fmt: skip
 
 # %% [markdown]
 # ## Maps
 #
-# In space the headline is *dC*, the [contrast correlation](../../book/glossary.md#contrast-correlation-dc): how much of what is
-# specific to the cell type is right. Copying or smoothing the bulk scores 0 by construction. The tasks are cell types of a
-# simulated organism whose training types differ fourfold in depth: types that were trained on, and two that were not. The mean of the training types leaves the cell type itself out, so its contrast
-# points the other way; the mean at each distance does not vary where SCC looks.
+# In space the main score is *dC*, the [contrast correlation](../../book/glossary.md#contrast-correlation-dc): how much of what is specific to the cell type is right. Copying or smoothing the bulk scores 0 by construction. The tasks are cell types of a simulated organism whose training types differ fourfold in depth: types that were trained on, and two that were not. The *mean of the training types* leaves out the cell type itself, so its contrast points the other way. The *mean at each distance* does not vary within a distance, where SCC looks.
 
 # %% tags=["hide-input"]
 of_maps = mean_ranks(ranks(contrast, best="largest"))
@@ -228,7 +212,7 @@ maps["CPU (s)"] = space.groupby("row")["cpu_seconds"].median()
 maps = maps.rename(columns={"SCCt": "SCC to truth"}).rename_axis("method")
 table(maps.loc[[*apart, *of_maps.index]], best={"dC": "max", "SCC": "max"}, apart=apart)
 
-# %% tags=["hide-input"] caption="dC: mean rank over all tasks in space, drawn as above. Cell types of one organism are not independent tasks, so these intervals are too narrow." alt="One line a method with a dot and an interval, and black bars that join tied methods." name="fig-rank-maps"
+# %% tags=["hide-input"] caption="dC: mean rank over all tasks in space, drawn as above. Cell types of one organism are not independent tasks, so these intervals are too narrow." alt="One line for each method, with a dot and an interval, and black bars that join tied methods." name="fig-rank-maps"
 fig, ax = plt.subplots(figsize=(5.4, 2.8))
 critical_difference(ax, of_maps, ties_maps, colors={"scGrapHiC": ORANGE})
 plt.show()
@@ -236,8 +220,7 @@ plt.show()
 # %% [markdown]
 # ## One row, repeated
 #
-# Here is one job of the table: the inner times of an embryo ([Guo et al. 2010](https://doi.org/10.1016/j.devcel.2010.02.012)),
-# predicted by OT displacement whose cells keep their own residuals.
+# Here is one row computed again: the inner times of an embryo ([Guo et al. 2010](https://doi.org/10.1016/j.devcel.2010.02.012)), predicted by OT displacement in which cells keep their own residuals.
 
 # %%
 series = load("guo2010")
@@ -255,7 +238,7 @@ claim(f"Its likeness is {again:.4g}; the table has {known:.4g}.", abs(again / kn
 # %% [markdown]
 # ## A guide
 #
-# What the rows say for a first choice. Each line is checked against the table when this page is built.
+# What to try first, according to the rows. Each line is checked against the table when this page is built.
 
 # %% tags=["hide-input"]
 far = time[time["task"] == "klein2015: outer"].set_index("row")["place"]
@@ -266,20 +249,20 @@ advice = {
     "a population between two times": ("cells moved along OT pairs: boosting, scNODE",
         f"place {p_in[BOOST]:.1f} and {p_in[NET]:.1f}, a copy {p_in[COPY]:.1f}",
         max(p_in[BOOST], p_in[NET]) < p_in[COPY] - 3),
-    "a population beyond the last time": ("scNODE, or repeat the last cells; no flow that is not held back",
+    "a population beyond the last time": ("scNODE, or repeat the last cells; no flow without a brake",
         f"place {p_out[NET]:.1f} and {p_out[COPY]:.1f}; flow matching {p_out[FLOW]:.1f}",
         p_out[NET] < p_out[COPY] < p_out[FLOW]),
     "few times, far apart": ("measure one more time",
-        f"klein2015, four times: at the last the best place is {far:.0f} times the floor", far > 5),
+        f"klein2015, four times: at the last one the best place is {far:.0f} times the floor", far > 5),
     "cells that look measured": ("a method that keeps each cell's own residual",
         f"likeness {l_in[OWN]:.1f} with residuals, {l_in[SAME]:.1f} without", l_in[OWN] < l_in[SAME] - 3),
     "hundreds of fits, or no time": (OWN,
-        f"{cpu[OWN]:.2f} CPU s a fit, scNODE {cpu[NET]:.0f}; place {overall[OWN]:.1f} and {overall[NET]:.1f}",
+        f"{cpu[OWN]:.2f} CPU s for a fit, scNODE {cpu[NET]:.0f}; place {overall[OWN]:.1f} and {overall[NET]:.1f}",
         cpu[OWN] < 0.05 * cpu[NET] and overall[OWN] < overall[COPY]),
-    "how sure it is": ("Gaussian process of OT paths, or an ensemble of what is quick",
+    "how sure a prediction is": ("Gaussian process of OT paths, or an ensemble of quick methods",
         f"{cpu[PATHS]:.1f} CPU s; place {overall[PATHS]:.1f}",
         cpu[PATHS] < 1 and overall[PATHS] < overall[COPY] - 2),
-    "reasons: velocities, a factor knocked out": ("scNODE: it is a vector field",
+    "velocities, or a factor knocked out": ("scNODE: it is a vector field",
         f"{cpu[NET]:.0f} CPU s; place {overall[NET]:.1f}", overall[NET] < overall[COPY] - 2),
     "what tells the maps of cell types apart": ("ridge for a first look, then boosting or scGrapHiC",
         "dC {:.2f}, {:.2f} and {:.2f}".format(*contrasts), min(contrasts) > 0.1),
@@ -298,13 +281,13 @@ claim(said, *(line[2] for line in advice.values()))
 # ## Check yourself
 #
 # <details><summary>Two methods have mean ranks of 5.1 and 6.3 and are tied. Is the first better?</summary>
-# On these tasks it came out ahead on average; on other tasks like them it might well not. Take whichever is cheaper or easier to explain.
+# It came out ahead on average on these tasks; on other tasks like them it might well not. Take whichever is cheaper or easier to explain.
 # </details>
 # <details><summary>Why may two methods whose intervals overlap still be told apart?</summary>
-# The intervals are each method's own. The difference is paired: both meet the same hard and easy tasks, and what these do to both drops out.
+# Each interval belongs to one method. The difference is paired: both methods meet the same hard and easy tasks, and what affects both alike cancels.
 # </details>
 # <details><summary>Inner and last times of one series count as two tasks. What is wrong with that?</summary>
-# They share cells, genes and a laboratory. Tasks that resemble each other count as if they were more evidence than they are, so the intervals are too narrow.
+# They share cells, genes and a laboratory. Tasks that resemble each other are counted as more evidence than they are, so the intervals are too narrow.
 # </details>
 
 # %% [markdown]
@@ -312,7 +295,7 @@ claim(said, *(line[2] for line in advice.values()))
 #
 # - Compare on many tasks, by ranks within tasks, with the floor, the ceiling and a constant in the same table.
 # - Draw the tasks anew to see how sure a mean rank is; say that methods are tied when they are.
-# - Choose by your question: the best in place is not the best in likeness, and the last time is another problem than inner ones.
+# - Choose by your question: the best in place is not the best in likeness, and predicting the last time is a different problem from predicting inner ones.
 #
 # ## Exercises
 #
@@ -326,7 +309,7 @@ claim(said, *(line[2] for line in advice.values()))
 #     print(group)
 # ```
 #
-# With fewer tasks less can be told apart: groups grow.
+# With fewer tasks, fewer methods can be told apart, so the groups grow.
 #
 # </details>
 #
@@ -341,5 +324,5 @@ checks.deciding_task(answer, place)
 # %% [markdown]
 # ## Further reading
 #
-# - [Demšar, Journal of Machine Learning Research 7](https://www.jmlr.org/papers/v7/demsar06a.html): ranks over data sets, and the diagram.
+# - [Demšar, Journal of Machine Learning Research 7](https://www.jmlr.org/papers/v7/demsar06a.html): ranks over data sets, and the diagram used here.
 # - [Osakwe et al. 2026](https://doi.org/10.64898/2026.03.16.712069): nine methods for time courses, by one metric.

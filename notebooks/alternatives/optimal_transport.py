@@ -50,19 +50,19 @@ plt.rcParams.update(book_style())
 claim = Claims(profile, seed)
 
 # %% [markdown]
-# Sequencing destroys a cell. A time course shows other cells at every time, and the question that matters most is the
-# one that it does not answer: which early cell became which late cell?
+# Sequencing destroys a cell. A time course shows different cells at every time, and it leaves open the question
+# that matters most: which early cell became which late cell?
 #
-# One answer asks for nothing but the cells themselves: *on the whole, cells have changed as little as the two
+# One answer needs nothing but the cells themselves: *on the whole, cells have changed as little as the two
 # populations allow*. This is [optimal transport](../../book/glossary.md#optimal-transport), OT
 # ([Peyré and Cuturi 2019](https://arxiv.org/abs/1803.00567)).
 #
 # ## Four cells, four partners
 #
-# Four early cells and four late ones lie in a plane, and every cell has moved a step to the right. The **cost** of a
-# pair is the squared distance between its cells. The [plan](../../book/glossary.md#transport-plan) says how much of
-# each early cell becomes each late cell. Of all plans that use up every cell, the optimal one has the smallest total
-# cost.
+# Four early cells and four late ones lie in a plane, and every cell has moved one step to the right and up. The
+# **cost** of a pair is the squared distance between its cells. The
+# [plan](../../book/glossary.md#transport-plan) says how much of each early cell becomes each late cell. Of all
+# plans that use up every cell, the optimal one has the smallest total cost.
 
 # %%
 early = np.array([[0, 0.1], [1, 0], [2, 0.2], [3, 0]])
@@ -72,7 +72,7 @@ cost = ot.dist(early, late)  # squared distances, 4 x 4
 equal = ot.unif(4)  # every cell weighs 1/4
 plan = ot.emd(equal, equal, cost)
 
-# %% tags=["hide-input"] caption="*Left*: early cells (blue) and late ones (orange-red). Arrows: the optimal plan. Dashed: cells take the nearest partner that is left, one after the other. *Right*: the cost of each pair; squares mark the optimal plan." alt="Left: two rows of four numbered dots. Four parallel arrows lead one step to the right and up; dashed lines lead straight up, except one that crosses the whole picture. Right: a table of sixteen numbers; the four on the diagonal are in squares." name="fig-plan"
+# %% tags=["hide-input"] caption="*Left*: early cells (blue) and late ones (orange-red). Arrows: the optimal plan. Dashed: one after the other, cells take the nearest partner that is still free. *Right*: the cost of each pair; squares mark the optimal plan." alt="Left: two rows of four numbered dots. Four parallel arrows lead one step to the right and up; dashed lines lead straight up, except one that crosses the whole picture. Right: a table of sixteen numbers; the four on the diagonal are in squares." name="fig-plan"
 greedy, free = {}, set(range(4))
 for i in np.argsort(cost.min(axis=1)):
     greedy[i] = min(free, key=lambda j: cost[i, j])
@@ -99,8 +99,8 @@ plt.show()
 total = float((plan * cost).sum() * 4), sum(float(cost[i, j]) for i, j in greedy.items())
 claim(
     f"The optimal plan costs {total[0]:.1f} in total. If cells take the nearest partner one after the other, three of them"
-    f" move less, but the last has to cross the whole picture, and the total is {total[1]:.1f}. The square makes one long way"
-    " dearer than several short ones: OT moves the crowd, not each cell for itself.",
+    f" move less, but the last has to cross the whole picture, and the total is {total[1]:.1f}. Squaring makes one long way"
+    " dearer than several short ones: OT moves the crowd, not each cell on its own.",
     total[1] > 1.5 * total[0],
 )
 
@@ -111,10 +111,10 @@ claim(
 #
 # ## Cells of a time that was not measured
 #
-# The simulated organism has three fates, alpha, beta and gamma, and knows the truth. Below, its cells of 64 h and 96 h
-# are paired and moved half-way, and compared with cells of 80 h. Distances are taken in six principal components of
-# log values: in all genes, the noise of single cells decides who is near whom. For comparison the same cells are paired
-# at random.
+# The simulated organism has three fates, alpha, beta and gamma, and its truth is known. Its cells of 64 h and
+# 96 h are paired, moved half-way, and compared with cells of 80 h. Distances are taken in six principal
+# components of log values, because in all genes the noise of single cells decides which cells are close. For
+# comparison, the same cells are also paired at random.
 
 
 # %%
@@ -137,7 +137,7 @@ halfway = {
     "paired at random": (before + after) / 2,
 }
 
-# %% tags=["hide-input"] caption="Cells half-way between two measured times, in the first two principal components: measured (grey) and predicted (orange-red). Pairs by OT keep to the fates. Random pairs put many cells between them, where there are none." alt="Two scatter plots with the same three grey clouds. Left: nearly all orange-red dots lie on the clouds. Right: many lie between them." name="fig-halfway"
+# %% tags=["hide-input"] caption="Cells half-way between two measured times, in the first two principal components: measured (grey) and predicted (orange-red). Pairs by OT keep to the fates. Random pairs put many cells between the fates, where there are none." alt="Two scatter plots with the same three grey clouds. Left: nearly all orange-red dots lie on the clouds. Right: many lie between them." name="fig-halfway"
 fresh = organism.sample([80.0], n_cells=400, seed=seed)
 truth = pca.transform(measured_cells(fresh, "time", min_times=1).values)
 fig, axes = plt.subplots(1, 2, figsize=(5.4, 3.0), sharex=True, sharey=True)
@@ -152,28 +152,28 @@ far = {name: wasserstein(x, truth, squared=True) for name, x in halfway.items()}
 apart = [wasserstein(x, truth, squared=True) for x in (before, after)]
 claim(
     f"The squared Wasserstein distance to the cells of 80 h is"
-    f" {far['paired by OT']:.0f} with OT and {far['paired at random']:.0f} with random pairs. The cells of 64 h and 96 h, left as they"
-    f" are, have {apart[0]:.0f} and {apart[1]:.0f}. The mean is the same for every way of pairing; what OT gets right is the rest."
-    " A few of its cells lie between the fates, too, and the next section says why.",
+    f" {far['paired by OT']:.0f} with OT and {far['paired at random']:.0f} with random pairs. The unmoved cells of 64 h and 96 h"
+    f" have {apart[0]:.0f} and {apart[1]:.0f}. Every way of pairing gives the same mean; what OT gets right is the rest."
+    " With OT, too, a few cells lie between the fates; the next section says why.",
     1.2 * far["paired by OT"] < min(far["paired at random"], *apart),
 )
 
 # %% [markdown]
 # ## What the plan assumes
 #
-# 1. **Least motion.** Cells that swap places are paired as if they had stayed, and no snapshot shows it: see [What
-#    snapshots cannot tell](../temporal/what_snapshots_cannot_tell.ipynb).
-# 2. **Mass is kept.** Every early cell becomes as much as every other; none divides or dies.
+# 1. **Least motion.** Cells that swap places are paired as if they had stayed, and no snapshot shows the swap:
+#    see [What snapshots cannot tell](../temporal/what_snapshots_cannot_tell.ipynb).
+# 2. **Mass is kept.** Every early cell leaves as many descendants as every other; none divides or dies.
 #
-# The second can be tested in the organism, where beta cells divide faster than they die, and alpha cells die faster
-# than they divide. From 64 h to 96 h these rates change the shares. A pair *can be right* if the late type is the
-# early one or descends from it: an alpha cell never becomes beta. A twin of the organism, in which no fate outgrows
-# another, shows what the pairs are like when the assumption holds.
+# The second assumption can be tested in the organism, where beta cells divide faster than they die, and alpha
+# cells die faster than they divide. From 64 h to 96 h these rates change the shares of the fates. A pair *can
+# be right* if the late type is the same as the early one or descends from it: an alpha cell never becomes beta.
+# A twin of the organism, in which no fate outgrows another, shows the pairs when the assumption is true.
 #
-# [Unbalanced transport](../../book/glossary.md#unbalanced-transport) gives the assumption up. An early cell may count
-# for more or less, at a price for every deviation from equal masses
-# ([Chizat et al. 2018](https://doi.org/10.1090/mcom/3303)); late cells keep their mass, because they were measured.
-# `grow` finds these masses. The lower its price `growth`, the freer they are.
+# [Unbalanced transport](../../book/glossary.md#unbalanced-transport) drops the assumption. An early cell may
+# count for more or less, at a price for every deviation from equal masses
+# ([Chizat et al. 2018](https://doi.org/10.1090/mcom/3303)); late cells keep their mass, because they were
+# measured. `grow` finds these masses. The lower its price `growth`, the freer they are.
 
 
 # %% tags=["hide-input"]
@@ -210,7 +210,7 @@ pairs = pd.DataFrame(columns, found.keys()).rename_axis("plan")[sorted(columns, 
 table(pairs, apart=("at random", "truth"))
 
 # %% [markdown]
-# *Pairs*: those of alpha cells that can be right. *Beta per alpha*: how many times the mass of an alpha cell a beta cell gets.
+# *Pairs*: the percentage of alpha cells' pairs that can be right. *Beta per alpha*: the mass of a beta cell, in units of the mass of an alpha cell.
 
 # %% tags=["hide-input"]
 _, by_ot, dear, freer, cheap, _ = pairs["organism, pairs (%)"]
@@ -221,7 +221,7 @@ twin_ot, ratio, none = (
 )
 claim(
     f"Where no fate outgrows another, OT is a good guess: {twin_ot:.0f}% of the pairs of alpha cells can be right. Where beta outgrows alpha, it is"
-    f" {by_ot:.0f}%: too few late cells are alpha, so OT sends early ones to beta. With masses set free it is {dear:.0f}% to {cheap:.0f}%.",
+    f" {by_ot:.0f}%: too few late cells are alpha, so OT sends early alpha cells to beta. With free masses it is {dear:.0f}% to {cheap:.0f}%.",
     twin_ot > 85 and by_ot < twin_ot - 8,
     by_ot + 4 < dear < freer < cheap,
 )
@@ -229,8 +229,8 @@ claim(
 # %% tags=["hide-input"]
 claim(
     f"In truth a beta cell becomes {ratio['truth']:.1f} times as many as an alpha cell. Transport finds {ratio.iloc[2]:.1f},"
-    f" {ratio.iloc[3]:.1f} or {ratio.iloc[4]:.1f}, as the price is high, medium or low; in the twin, where the truth is 1,"
-    f" {none.iloc[2]:.1f}, {none.iloc[3]:.1f} or {none.iloc[4]:.1f}. It sees who grows. How much, the price decides, and snapshots do not"
+    f" {ratio.iloc[3]:.1f} or {ratio.iloc[4]:.1f} when the price is high, medium or low; in the twin, where the truth is 1,"
+    f" {none.iloc[2]:.1f}, {none.iloc[3]:.1f} or {none.iloc[4]:.1f}. It sees which cells grow. How much they grow depends on the price, and snapshots do not"
     " say which price is right. Rates from elsewhere do: [Schiebinger et al. 2019](https://doi.org/10.1016/j.cell.2019.01.006)"
     " take first guesses from genes of cell division and cell death.",
     1.1 < ratio.iloc[2] < ratio.iloc[3] < ratio.iloc[4],
@@ -240,9 +240,10 @@ claim(
 # %% [markdown]
 # ## In the package
 #
-# `DisplacementInterpolation` does all this between the training times on both sides of any time. Six components hold
-# little of a cell's noise, so its cells are smoother than measured ones. With `residuals=True` each is a measured cell
-# of its pair, moved to the line, that keeps what the components leave of it. With `growth` the masses are free.
+# For any time, `DisplacementInterpolation` does all this with the training times on both sides. Six components
+# contain little of a cell's noise, so its cells are smoother than measured ones. With `residuals=True`, each
+# predicted cell is a measured cell of its pair that is moved to the line and keeps the part that the components
+# do not describe. With `growth`, the masses are free.
 
 # %%
 ready = DisplacementInterpolation(6, residuals=True)
@@ -256,21 +257,19 @@ drawn = kept.layers["log1p_cp10k"], smooth.layers["log1p_cp10k"], half
 residual, none, floor = (energy_distance(x, other) for x in drawn)
 claim(
     f"In all genes, the energy distance to measured cells is {residual:.2f} with residuals and"
-    f" {none:.1f} without; one half of the measured cells has {floor:.2f} to the other.",
+    f" {none:.1f} without; between two halves of the measured cells it is {floor:.2f}.",
     floor < residual < 0.5 * none,
 )
 
 # %% [markdown]
-# When is OT alone enough? For a population between two measured times, for pairs, and for what is read off pairs.
-# Nothing is trained, nothing can diverge, and the assumptions are in plain sight. [From pairs to a flow](flow_matching.ipynb)
-# scores it on held-out times and says what a learned flow adds.
+# When is OT alone enough? When you want a population between two measured times, pairs, or quantities computed from pairs. Nothing is trained, nothing can diverge, and the assumptions are in plain sight. [From pairs to a flow](flow_matching.ipynb) scores it on held-out times and says what a learned flow adds.
 #
 # ## Check yourself
 #
 # <details><summary>Why does the plan not give every cell its nearest partner?</summary>
 #
-# Every late cell must be used, too, and by its own share. A partner that is nearest to several cells can serve only
-# one.
+# Every late cell must be used as well, each with its share. A late cell that is nearest to several early cells
+# can serve only one of them.
 #
 # </details>
 #
@@ -280,7 +279,7 @@ claim(
 #
 # </details>
 #
-# <details><summary>Why is the growth that unbalanced transport finds not a measurement?</summary>
+# <details><summary>Why is the growth found by unbalanced transport not a measurement?</summary>
 #
 # The price of a mass that differs from the others is a choice. With another price the same cells give other masses.
 #
@@ -292,11 +291,11 @@ claim(
 # - OT pairs the cells of two times with the least total motion; points on the lines between pairs predict a time in
 #   between.
 # - It assumes least motion and equal growth. Where fates grow at different rates, pairs cross from fate to fate.
-# - Unbalanced transport sees which cells grow. How much they grow, its price decides.
+# - Unbalanced transport sees which cells grow. How much they grow depends on its price.
 #
 # ## Exercises
 #
-# > **Exercise** On a line no solver is needed. What is the mean squared distance of the best pairs of `a` and `b`, in the first component?
+# > **Exercise** On a line, no solver is needed. What is the mean squared distance of the best pairs of `a` and `b`, in the first component?
 
 # %% tags=["solution"]
 a, b = before[:, 0], after[:, 0]
@@ -316,8 +315,8 @@ checks.sorted_pairs(answer, a, b)
 # print(alpha_and_beta(plan, early, late))
 # ```
 #
-# Far more than with equal masses. Most pairs were wrong because of the masses; the rest are, because 400 cells do not
-# hold the true shares exactly, and because of noise.
+# Far more than with equal masses. Most wrong pairs were due to the masses. The rest are due to noise, and to
+# 400 cells not having exactly the true shares.
 #
 # </details>
 #

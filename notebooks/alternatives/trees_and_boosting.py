@@ -55,13 +55,13 @@ warnings.filterwarnings("ignore", message="time .* beyond the last training time
 claim = Claims(profile, seed)
 
 # %% [markdown]
-# Must it be a network? Where data are a table, with a row for each case and a column for each measurement, ensembles of decision trees are often as good as networks and need less tuning ([Grinsztajn et al. 2022](https://arxiv.org/abs/2207.08815)). A time course of cells is no such table, and neither is a contact map. But both can be turned into one, and then trees are the rival that a network has to beat.
+# Must it be a network? Where data are a table, with a row for each case and a column for each measurement, ensembles of decision trees are often as good as networks and need less tuning ([Grinsztajn et al. 2022](https://arxiv.org/abs/2207.08815)). A time course of cells is no such table, and neither is a contact map. But both can be turned into tables, and then trees are the rival that a network has to beat.
 #
 # ## A tree is a staircase
 #
-# A **decision tree** asks yes-or-no questions, each about one number: *is it later than 15 h? is the first principal component below 2?* The answers lead to a leaf, and the prediction is the mean of the training cases in that leaf. So a tree is a function of steps, and beyond what it has seen the outermost step goes on forever. One tree alone follows chance; there are two ways to use many. A **random forest** ([Breiman 2001](https://doi.org/10.1023/A:1010933404324)) is the mean of trees that are each grown on a random draw of the cases. **Boosting** ([Friedman 2001](https://doi.org/10.1214/aos/1013203451)) adds small trees one after the other, each fitted to what the ones before it leave. Below are mouse embryonic stem cells under retinoic acid, 41 genes from 0 h to 96 h ([Semrau et al. 2017](https://doi.org/10.1038/s41467-017-01076-4)). Every second time from the third on is held out, and so is the last.
+# A **decision tree** asks yes-or-no questions, each about one number: *is it later than 15 h? is the first principal component below 2?* The answers lead to a leaf, and the prediction is the mean of the training cases in that leaf. So a tree is a step function, and beyond the data it has seen the outermost step goes on forever. A single tree follows chance; there are two ways to combine many. A **random forest** ([Breiman 2001](https://doi.org/10.1023/A:1010933404324)) is the mean of trees that are each grown on a random draw of the cases. **Boosting** ([Friedman 2001](https://doi.org/10.1214/aos/1013203451)) adds small trees one after the other, each fitted to what the earlier ones leave unexplained. The figure uses mouse embryonic stem cells under retinoic acid, with 41 genes from 0 h to 96 h ([Semrau et al. 2017](https://doi.org/10.1038/s41467-017-01076-4)). Every second time from the third on is held out, and so is the last.
 
-# %% tags=["hide-input"] caption="Top: means of one gene at training times (filled) and at held-out times (open), and a tree that knows only the time of a cell. It copies the mean of a neighbouring time, and beyond the last it is flat. Bottom: cells of 24 h, and how far their partners of 48 h are from them, in the first principal component (PC). One tree of four leaves, a forest, boosting: beyond the cells all are flat." alt="Two charts. Top, a staircase through filled dots, with open dots off it. Bottom, a falling cloud of grey dots with a coarse staircase and two finer lines that level off at both ends." name="fig-staircase"
+# %% tags=["hide-input"] caption="Top: means of one gene at training times (filled) and at held-out times (open), and a tree that knows only the time of a cell. It copies the mean of a neighbouring time, and beyond the last it is flat. Bottom: cells of 24 h, and how far away their partners of 48 h are, in the first principal component (PC). One tree of four leaves, a forest and boosting are all flat beyond the cells." alt="Two charts. Top, a staircase through filled dots, with open dots off it. Bottom, a falling cloud of grey dots with a coarse staircase and two finer lines that level off at both ends." name="fig-staircase"
 adata = load("semrau2017")
 adata.X = adata.X.astype(np.float32).log1p()
 adata.uns["value_kind"] = "log1p counts"
@@ -94,14 +94,14 @@ plt.show()
 # %% tags=["hide-input"]
 said = by_time.predict(np.array(means[1].index, dtype=float)[:, None])
 claim(
-    f"A tree that knows only the time predicts, at each of the {len(said)} held-out times, the mean of a training time, and after {last:.0f} h always that of {last:.0f} h. From time alone a tree can only copy.",
+    f"A tree that knows only the time predicts, at each of the {len(said)} held-out times, the mean of a training time; after {last:.0f} h this is always the mean of {last:.0f} h. From time alone a tree can only copy.",
     np.isclose(said[:, None], means[0].to_numpy(), rtol=1e-4).any(axis=1).all(), np.allclose(said[means[1].index > last], means[0][last], rtol=1e-4),
 )  # fmt: skip
 
 # %% [markdown]
 # ## Rows from pairs of cells
 #
-# To predict a population between two times, trees need rows *between* the times, where no cell was measured. [Optimal transport](../../book/glossary.md#optimal-transport) (OT) helps: it pairs cells of neighbouring times, and a pair is a straight line with all times in between on it. From each pair comes a row: where a cell is (six principal components), its time, and how far ahead to look. To be learned is the displacement to the point on the line at that time. The same pair, seen from its later cell, gives a second row, which looks back.
+# To predict a population between two times, trees need rows *between* the times, where no cell was measured. [Optimal transport](../../book/glossary.md#optimal-transport) (OT) helps: it pairs cells of neighbouring times, and the straight line of a pair passes through all times in between. Each pair gives a row: where a cell is (six principal components), its time, and how far ahead to look. The trees learn the displacement to the point on the line at that time. The same pair, seen from its later cell, gives a second row, which looks back.
 
 # %%
 rng = np.random.default_rng(seed)
@@ -121,11 +121,11 @@ how = {"min_samples_leaf": 20, "max_features": 0.5, "random_state": seed}
 by_hand = RandomForestRegressor(50, **how).fit(rows, moves)
 
 # %% [markdown]
-# The forest grown on these rows by hand predicts what that of `DisplacementTrees` does. A cell of a training time then moves by what it says, and keeps what the six components leave of it, its own noise. Boosting learns one component at a time from the same rows. Beyond the last time there is no pair: `DisplacementTrees` repeats the last cells.
+# The forest grown by hand on these rows predicts the same as the forest of `DisplacementTrees`. A cell of a training time then moves by the predicted displacement and keeps its own noise, the part that the six components do not describe. Boosting learns one component at a time from the same rows. Beyond the last time there is no pair, so `DisplacementTrees` repeats the last cells.
 #
 # ## Against straight lines and a network
 #
-# The same times are held out of a real series and of a simulated one, nine times of 150 cells and 400 genes. **Place** is the squared [Wasserstein distance](../../book/glossary.md#wasserstein-distance) of de-noised cells in six principal components of the training cells, **likeness** the [energy distance](../../book/glossary.md#energy-distance) of cells with noise in all genes; *inner* times have training times on both sides, *outer* ones lie beyond the last. Settings are the defaults, with 50 trees in place of 100. Smaller is better. The network is fitted to the real series only; on a larger organism, the squared Wasserstein distance of its cells to the noise-free truth at inner times is 0.42 to 0.47 of that of OT displacement ([the benchmarks](../../book/reproducibility.md#benchmarks)).
+# The same times are held out of a real series and of a simulated one, which has 400 genes and 150 cells at each of nine times. **Place** is the squared [Wasserstein distance](../../book/glossary.md#wasserstein-distance) of de-noised cells in six principal components of the training cells; **likeness** is the [energy distance](../../book/glossary.md#energy-distance) of cells with noise in all genes. Smaller is better. *Inner* times have training times on both sides, *outer* ones lie beyond the last. Settings are the defaults, with 50 trees in place of 100. The network is fitted only to the real series. On a larger organism, its cells at inner times have 0.42 to 0.47 of the squared Wasserstein distance to the noise-free truth that OT displacement has ([the benchmarks](../../book/reproducibility.md#benchmarks)).
 
 # %% tags=["hide-input"]
 COPIED, MOVED, LINES = "nearest time copied", "nearest time, mean moved", "OT displacement"
@@ -147,7 +147,7 @@ table(world.rename_axis("organism"), best=dict.fromkeys(world, "min"), apart=(FL
 names, inner, outer, like = list(TREES), *(real[s] for s in ("place, inner", "place, outer", "likeness, outer"))  # fmt: skip
 there, alike = world["place, inner"], world["likeness, inner"]
 claim(
-    f"**Inner times**: nearly the best of two worlds. In the organism the better trees have {there[names].min() / there[LINES]:.2f} times the place of OT displacement, and a likeness of {alike[names].min():.2f} against {alike[LINES]:.2f}: cells that move keep their own noise, while a point between two cells averages it out. In the real series they have {inner[names].min() / inner[MOVED]:.2f} times the place of cells whose mean was moved. They have learned straight lines between pairs, and not more. **Outer times**: a loss. In the real series trees are where copied cells are (place {outer[names].min():.2f} and {outer[COPIED]:.2f}, likeness {like[names].max():.2f} and {like[COPIED]:.2f}); scNODE goes on and comes nearer ({outer[SCNODE]:.2f} and {like[SCNODE]:.2f}).",
+    f"**Inner times**: nearly the best of both worlds. In the organism the better trees have {there[names].min() / there[LINES]:.2f} times the place of OT displacement, and a likeness of {alike[names].min():.2f} against {alike[LINES]:.2f}: moved cells keep their own noise, while a point between two cells averages it out. In the real series they have {inner[names].min() / inner[MOVED]:.2f} times the place of cells whose mean was moved. They have learned the straight lines between pairs, and nothing more. **Outer times**: trees lose. In the real series they are where copied cells are (place {outer[names].min():.2f} and {outer[COPIED]:.2f}, likeness {like[names].max():.2f} and {like[COPIED]:.2f}); scNODE goes on and comes nearer ({outer[SCNODE]:.2f} and {like[SCNODE]:.2f}).",
     np.allclose(by_hand.predict(rows[:500]), forest.trees_[0].predict(rows[:500])), inner[names].min() < 1.3 * inner[MOVED], there[names].min() < 1.3 * there[LINES], alike[names].min() < 0.9 * alike[LINES],
     np.allclose(like[names], like[COPIED]), outer[SCNODE] < 0.95 * outer[names].min(), like[SCNODE] < 0.95 * like[COPIED],
 )  # fmt: skip
@@ -155,9 +155,9 @@ claim(
 # %% [markdown]
 # ## A pixel is a row
 #
-# Now space: given are a bulk contact map and the expression of a cell type, and wanted is the contact map of that type. The maps are [pseudo-bulks](../../book/glossary.md#pseudo-bulk) of five cell types of the organism; the last of its four chromosomes is held out. Here a case is a **pixel**. Its row says what the smoothed bulk holds there, how far apart its two bins are, and what is transcribed at both, as it is and minus what the cells of the bulk transcribe. To be learned is a **factor**: the count of the target over that of the smoothed bulk, at the depth of the target. It is 1 where the cell type does as the bulk does.
+# Now space: from a bulk contact map and the expression of a cell type, predict the contact map of that type. The maps are [pseudo-bulks](../../book/glossary.md#pseudo-bulk) of five cell types of the organism; the last of its four chromosomes is held out. Here a case is a **pixel**. Its row contains the value of the smoothed bulk, the distance between its two bins, and the transcription at both, as it is and minus that of the bulk's cells. The trees learn a **factor**: the count of the target divided by that of the smoothed bulk, at the depth of the target. It is 1 where the cell type behaves like the bulk.
 #
-# Two scores compare with the truth on the held-out chromosome, which only a simulation has: the stratum-adjusted correlation (**SCC**; [Yang et al. 2017](https://doi.org/10.1101/gr.220640.117)) sees the whole map; **dC** is the correlation of what is specific to a cell type, its map minus the mean over types. One map for all types has a dC of 0.
+# Two scores compare predictions on the held-out chromosome with the truth, which only a simulation has: the stratum-adjusted correlation (**SCC**; [Yang et al. 2017](https://doi.org/10.1101/gr.220640.117)) sees the whole map; **dC** is the correlation of what is specific to a cell type, its map minus the mean over types. One map for all types has a dC of 0.
 
 # %%
 organism = simulate_organism(seed, preset="small", n_chromosomes=4)
@@ -202,12 +202,12 @@ table(lab.as_frame(score), **style)
 
 # %% tags=["hide-input"]
 claim(
-    f"The same trees, three times. With expression at the two bins alone they are no better than the smoothed bulk (SCC {score[ENDS][0]:.3f} and {score[SMOOTH][0]:.3f}), with a dC of {score[ENDS][1]:.2f}. Blurred along the genome the same tracks give {score[BLURRED][1]:.2f}, with the mean between the bins {score[FULL][1]:.2f}. A tree asks about one number at a time: that a neighbouring bin matters, or the stretch between, has to be in the row. A network can find such features itself.",
+    f"These are the same trees with three sets of features. With expression at the two bins alone, they are no better than the smoothed bulk (SCC {score[ENDS][0]:.3f} and {score[SMOOTH][0]:.3f}) and have a dC of {score[ENDS][1]:.2f}. The same tracks blurred along the genome give {score[BLURRED][1]:.2f}; with the mean between the bins added, {score[FULL][1]:.2f}. A tree asks about one number at a time. If a neighbouring bin matters, or the stretch in between, it must be in the row. A network can find such features itself.",
     score[ENDS][0] < score[SMOOTH][0] + 0.005, score[ENDS][1] + 0.05 < score[BLURRED][1] < score[FULL][1] - 0.02,
 )  # fmt: skip
 
 # %% [markdown]
-# `ContactTrees` has 127 features for each pixel: the bulk map at several widths, and each track at both bins, their sum and the stretch between, at four widths. It is told the depth of each target, weighs a pixel by its counting noise, and comes as boosting (the default) and as a forest.
+# `ContactTrees` has 127 features for each pixel: the bulk map at several widths, and each track at both bins, their sum and the stretch between, at four widths. It is told the depth of each target, weights a pixel by its counting noise, and uses boosting (the default) or a forest.
 
 # %%
 trees = {"n_trees": 30, "n_drawn": 5_000}  # of the forest, fewer than usual
@@ -224,12 +224,12 @@ table(lab.as_frame(score, [SMOOTH, FULL, *models]), **style)
 # %% tags=["hide-input"]
 ridge, wood, boost = (score[name] for name in models)
 claim(
-    f"Forest and boosting tie (dC {wood[1]:.2f} and {boost[1]:.2f}), and are ahead of ridge regression on the same features in SCC ({min(wood[0], boost[0]):.3f} and {ridge[0]:.3f}). In dC ridge has {ridge[1]:.2f}: three training chromosomes do not decide that. Seven features that were thought about are worth about as much here as 127 (dC {score[FULL][1]:.2f}).",
+    f"Forest and boosting tie (dC {wood[1]:.2f} and {boost[1]:.2f}), and are ahead of ridge regression on the same features in SCC ({min(wood[0], boost[0]):.3f} and {ridge[0]:.3f}). In dC, ridge has {ridge[1]:.2f}: three training chromosomes are too few to rank the methods by dC. Seven well-chosen features are worth about as much here as 127 (dC {score[FULL][1]:.2f}).",
     abs(wood[1] - boost[1]) < 0.06, abs(max(wood[1], boost[1]) - ridge[1]) < 0.15, min(wood[0], boost[0]) > ridge[0] + 0.005, score[FULL][1] > 0.75 * max(wood[1], boost[1]),
 )  # fmt: skip
 
 # %% [markdown]
-# This is little data and short training. [The benchmarks](../../book/reproducibility.md#contact-maps-of-cell-types) take ten training chromosomes, windows of 128 bins and three organisms; cell types are *seen* in training, or *near* to and *far* from those seen. SCC is to measured targets here. Medians:
+# These are few data and a short training. [The benchmarks](../../book/reproducibility.md#contact-maps-of-cell-types) use ten training chromosomes, windows of 128 bins and three organisms; cell types were *seen* in training, or are *near* to or *far* from those seen. Here SCC compares with measured targets. Medians:
 #
 # | | SCC, seen | near | far | dC, seen | near | far |
 # | :-- | --: | --: | --: | --: | --: | --: |
@@ -238,11 +238,11 @@ claim(
 # | gradient boosting | 0.774 | 0.764 | 0.753 | 0.487 | 0.412 | 0.476 |
 # | scGrapHiC | 0.769 | 0.762 | 0.754 | 0.516 | 0.451 | 0.504 |
 #
-# In dC the network is ahead by 0.03 to 0.04; in SCC the two are within 0.005 of each other. It takes 4.3 times the CPU time of boosting, and boosting 5.2 times that of ridge regression. Only a strong baseline shows how small the lead is.
+# In dC the network is ahead by 0.03 to 0.04; in SCC the two are within 0.005 of each other. The network takes 4.3 times the CPU time of boosting, and boosting takes 5.2 times that of ridge regression. Only a strong baseline shows how small the lead is.
 #
 # ## Which inputs matter?
 #
-# Permutation importance asks: how far does a score fall when one input is shuffled among the pixels of the held-out chromosome? The trees stay as they are. Below, it is asked of the boosting by hand. Then the trees are grown again, as if the change in between had been **measured twice**: it enters as two columns, each with a little noise of its own.
+# Permutation importance asks how far a score falls when one input is shuffled among the pixels of the held-out chromosome, while the trees stay as they are. First it is computed for the boosting by hand. Then the trees are grown again as if the change in between had been **measured twice**: it enters as two columns, each with a little noise of its own.
 
 # %% tags=["hide-input"]
 inputs = {"smoothed bulk": BULK, "distance": DISTANCE, "level at both bins": LEVEL, "change at both bins": CHANGE, "change in between": BETWEEN}  # fmt: skip
@@ -257,16 +257,16 @@ table(lab.as_frame(fall).rename(columns="{} falls by".format).rename_axis("shuff
 # %% tags=["hide-input"]
 one, twin, together = (fall[name][1] for name in pair)
 claim(
-    f"Shuffling the change in between costs {fall['change in between'][1]:.2f} of dC. If it was measured twice, shuffling one costs {one:.2f} and the other {twin:.2f}; yet these trees are as good (dC {score['two'][1]:.2f} and {score[FULL][1]:.2f}), and without both they lose {together:.2f}. Each stands in for the other, and each seems to matter less than it does.",
+    f"Shuffling the change in between costs {fall['change in between'][1]:.2f} of dC. If it was measured twice, shuffling one copy costs {one:.2f} and shuffling the other {twin:.2f}. Yet these trees are as good as before (dC {score['two'][1]:.2f} and {score[FULL][1]:.2f}), and shuffling both costs {together:.2f}. Each stands in for the other, and each seems to matter less than it does.",
     max(one, twin) < 0.75 * together, abs(score["two"][1] - score[FULL][1]) < 0.05,
 )  # fmt: skip
 
 # %% [markdown]
-# Tracks along a genome are full of near copies: strands, replicates, neighbouring bins, open chromatin and expression. So shuffle together what goes together, and read the rest as *what these trees use*, not as what acts on contacts ([Strobl et al. 2008](https://doi.org/10.1186/1471-2105-9-307)). Shuffling also makes pixels that do not exist, such as neighbouring bins with the counts of distant ones: a part of the fall for bulk or distance says how trees fail on nonsense. And importance is of a score: what SCC hardly notices can be all of dC.
+# Tracks along a genome are full of near copies: strands, replicates, neighbouring bins, open chromatin and expression. So shuffle related inputs together, and read the result as *what these trees use*, not as what acts on contacts ([Strobl et al. 2008](https://doi.org/10.1186/1471-2105-9-307)). Shuffling also makes pixels that cannot exist, such as neighbouring bins with the counts of distant ones, so a part of the fall for bulk or distance only shows how trees fail on nonsense. And an importance depends on the score: an input that SCC hardly notices can matter most to dC.
 #
 # ## What trees learn when nobody tells them the depth
 #
-# Of a rare cell type fewer cells are measured, and fewer contacts. Below, contacts of the training targets are thinned, so that depths of cell types go from 1 to 4. The factor of a pixel is then the count over what is usual *at that depth*, or, for trees that are not told, over what is usual on average.
+# For a rare cell type fewer cells are measured, and fewer contacts. Now the contacts of the training targets are thinned, so that the depths of cell types range from 1 to 4. The factor of a pixel is the count over the usual count *at that depth* or, for trees that are not told the depth, over the usual count on average.
 
 # %% tags=["hide-input"]
 rare = lab.thinned(maps.train, dict(zip(lab.TYPES, 4.0 ** np.linspace(-1, 0, 5), strict=True)), seed)  # fmt: skip
@@ -280,24 +280,24 @@ table(lab.as_frame(score, [SMOOTH, "equal depths", TOLD, NOT]), **style)
 rarest, deepest = ((maps.test.table["cell_type"] == lab.TYPES[k]).to_numpy() for k in (0, -1))
 deep = {n: m[deepest].sum() / m[rarest].sum() for n, m in drawn.items()}
 claim(
-    f"Told, boosting has a dC of {score[TOLD][1]:.2f} (equal depths: {score[FULL][1]:.2f}); not told, {score[NOT][1]:.2f}. It has learned which types were deep: its maps of the deepest hold {deep[NOT]:.1f} times the contacts of the shallowest, where trees that were told make it {deep[TOLD]:.1f}. Expression gave the type away. Both scores bring maps to one depth first, and still fall: what the trees spent on the depth is missing elsewhere.",
+    f"Boosting has a dC of {score[TOLD][1]:.2f} if it is told the depths, and {score[NOT][1]:.2f} if it is not (at equal depths: {score[FULL][1]:.2f}). Untold, it has learned which types were deep: its maps of the deepest type contain {deep[NOT]:.1f} times the contacts of the shallowest, against {deep[TOLD]:.1f} when told. Expression gave the type away. Both scores first bring maps to one depth, and still fall: the splits that the trees spent on depth are missing elsewhere.",
     score[TOLD][1] > 0.9 * score[FULL][1], score[NOT][1] < 0.93 * score[TOLD][1], score[NOT][0] < score[TOLD][0], deep[NOT] > 1.5 * deep[TOLD],
 )  # fmt: skip
 
 # %% [markdown]
-# The mistake flatters every network that is compared with such trees. `ContactTrees`, ridge regression and the package's network are told: in the benchmark with targets of 1 : 4 boosting keeps 99.9% of its dC in seen types, 101.0% in near and 99.5% in far ones (medians of three organisms).
+# This mistake flatters every network that is compared with such trees. `ContactTrees`, ridge regression and the package's network are told the depths. In the benchmark whose target depths differ by 1 : 4, boosting keeps 99.9% of its dC in seen types, 101.0% in near and 99.5% in far ones (medians of three organisms).
 #
 # ## Where trees win, tie and lose
 #
-# - **Win** over linear models of the same rows, given enough of them: dC 0.49 against 0.35 in the benchmark. Nothing is to be scaled, no architecture to be chosen, and a fit takes seconds.
+# - **Win** over linear models of the same rows, if there are enough rows: dC 0.49 against 0.35 in the benchmark. You need not scale inputs or choose an architecture, and a fit takes seconds.
 # - **Tie** with the network for contact maps: ahead in some scores, behind in others, at a quarter of its time. Between two times they tie with straight lines, from which they learn.
-# - **Lose** where something must be continued: beyond the last time, or at levels of expression that no training cell has. And they see only what someone put in the row.
+# - **Lose** where a trend must be continued: beyond the last time, or at levels of expression that no training cell has. And they see only what someone put in the row.
 #
 # ## Check yourself
 #
 # <details><summary>A tree has seen cells at 0, 24 and 48 h. What does it predict for 30 h if it knows only the time, and why do pairs help?</summary>
 #
-# The mean of the cells of 24 h: its question lies halfway, at 36 h. A pair stands for a line with all times between 24 h and 48 h on it, so that there are rows near 30 h.
+# The mean of the cells of 24 h, because the tree cuts halfway between 24 h and 48 h, at 36 h. A pair stands for a line through all times between 24 h and 48 h, so there are rows near 30 h.
 #
 # </details>
 #
@@ -309,21 +309,21 @@ claim(
 #
 # <details><summary>Your network beats gradient boosting by 0.3 in dC. What do you check first?</summary>
 #
-# What the boosting was given: the depth of each target, the expression of the bulk's cells, features blurred along the genome and taken between the bins.
+# Whether boosting was given the same: the depth of each target, the expression of the bulk's cells, and features blurred along the genome and taken between the bins.
 #
 # </details>
 
 # %% [markdown]
 # ## Key points
 #
-# - A tree is a staircase, flat beyond what it saw. A forest averages many, boosting adds them up.
-# - Rows can be made: from pairs by optimal transport for times, from pixels for maps. What is in a row matters more than which trees.
-# - Importance by permutation is that of these trees with these inputs; near copies hide each other.
-# - Tell trees the depth of each target, or depth is what they learn.
+# - A tree is a staircase, flat beyond the data it saw. A forest averages many trees, boosting adds them up.
+# - Rows can be made: from pairs by optimal transport for times, from pixels for maps. What a row contains matters more than the kind of trees.
+# - Permutation importance describes these trees with these inputs; near copies hide each other.
+# - Tell trees the depth of each target, or they will learn depth.
 #
 # ## Exercises
 #
-# > **Exercise** Where does a tree that may cut only once cut the mean of *Dnmt3b* (`level`) along time?
+# > **Exercise** A tree may make only one cut in time. Where does it cut the mean of *Dnmt3b* (`level`)?
 
 # %% tags=["solution"]
 when, level = means[0].index.to_numpy(float), means[0].to_numpy()
@@ -341,7 +341,7 @@ checks.first_cut(answer, when, level)
 #
 # <details><summary>Solution</summary>
 #
-# Fit `trees = boosted(maps.train, depth, features(maps.train, width))` and ask for `maps.score(maps.predict(trees, features(maps.test, width)))`. Up to 2 bins they hardly differ, once the stretch between is in the row; 8 bins blur away what matters. But do not take the best from this list: a width that was chosen on the held-out chromosome is fitted to it. Hold out one of the training chromosomes as well, and choose there.
+# Fit `trees = boosted(maps.train, depth, features(maps.train, width))` and ask for `maps.score(maps.predict(trees, features(maps.test, width)))`. Widths up to 2 bins hardly differ, once the stretch in between is in the row; 8 bins blur away what matters. But do not take the best from this list: a width chosen on the held-out chromosome is fitted to it. Hold out one of the training chromosomes as well, and choose there.
 #
 # </details>
 #

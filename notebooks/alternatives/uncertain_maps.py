@@ -57,14 +57,14 @@ plt.rcParams.update(book_style())
 claim = Claims(profile, seed)
 
 # %% [markdown]
-# A predicted contact map looks the same where it is right and where it is a guess. Which boundary would you build an experiment on? This page puts a standard deviation beside every pixel and an interval around every insulation score, and asks the simulated organism, whose expected maps are known, how often they hold the truth.
+# A predicted contact map looks the same where it is right and where it is a guess. Which boundary would you build an experiment on? This page gives a standard deviation for every pixel and an interval for every [insulation score](../../book/glossary.md#insulation-score). On the simulated organism, whose expected maps are known, it counts how often such intervals hold the truth.
 #
-# The task is that of [From single cells to windows](../foundations/cells_to_windows.ipynb): a bulk map of stem cells and the expression of a cell type are given, its own map is wanted. Five cell types train, on five chromosomes. Two chromosomes are for *validation*, two for tests. Two more cell types are new to every method: the first, `gamma_precursor`, has relatives among the training types ([near](../../book/glossary.md#near-and-far)); the second, `alpha_mature`, has none (far).
+# The task is that of [From single cells to windows](../foundations/cells_to_windows.ipynb): predict the map of a cell type from its expression and a bulk map of stem cells. Methods are trained on five cell types and five chromosomes. Two chromosomes are for *validation*, two for tests. Two more cell types are new to every method: the first, `gamma_precursor`, has relatives among the training types ([near](../../book/glossary.md#near-and-far)); the second, `alpha_mature`, has none (far).
 
 # %% [markdown]
 # ## Three methods, one map
 #
-# Smoothed bulk, ridge regression and boosted trees predict the map. `ContactEnsemble` fits them on the training chromosomes; on the validation chromosomes it chooses the weights and measures by how much the disagreement is too small, at each distance. Counting noise of the targets is taken out of these errors: the interval is for the expected map, not for counts.
+# Smoothed bulk, ridge regression and boosted trees predict the map. `ContactEnsemble` fits them on the training chromosomes; on the validation chromosomes it chooses the weights and measures, at each distance, by how much the disagreement is too small. The counting noise of the targets is removed from these errors, because the interval is for the expected map, not for counts.
 
 # %% tags=["hide-input"]
 kinds = ["stem", "bipotent", "beta_precursor", "beta_mature", "gamma_mature"]
@@ -106,7 +106,7 @@ plt.show()
 # %% [markdown]
 # ## Does the mean help?
 #
-# The table scores the methods and both means on the test chromosomes, for the training types. SCCt is the [stratum-adjusted correlation](../../book/glossary.md#stratum-adjusted-correlation-scc) with the true map, [dC](../../book/glossary.md#contrast-correlation-dc) and dIns ask for what is specific to a cell type, in pixels and in insulation; MSE is against the counts, and its floor is that of the truth itself.
+# The table scores the methods, their average and their weighted mean on the test chromosomes, for the training types. SCCt is the [stratum-adjusted correlation](../../book/glossary.md#stratum-adjusted-correlation-scc) with the true map. [dC](../../book/glossary.md#contrast-correlation-dc) and dIns measure what is specific to a cell type, in pixels and in insulation. MSE is the error against the counts, and its floor is the MSE of the truth itself.
 
 # %% tags=["hide-input"]
 average = ContactEnsemble(three).fit(train, validation=windows[known & validation])
@@ -124,9 +124,9 @@ table(
 # %% tags=["hide-input"]
 alone, both = scores.loc[list(names)].max(), scores.loc[["average", "stack"]].max()
 claim(
-    f"The means are about as near as the best method of each column, which nobody knows beforehand: the better of the two has an SCCt of {both['SCCt']:.3f} against"
-    f" {alone['SCCt']:.3f}, a dC of {both['dC']:.2f} against {alone['dC']:.2f}, a dIns of {both['dIns']:.2f} against {alone['dIns']:.2f}. And that although the smoothed"
-    " bulk, which knows nothing of cell types, has its share.",
+    f"The means score about as well as the best method of each column, which nobody knows beforehand: the better of the two has an SCCt of {both['SCCt']:.3f} against"
+    f" {alone['SCCt']:.3f}, a dC of {both['dC']:.2f} against {alone['dC']:.2f}, a dIns of {both['dIns']:.2f} against {alone['dIns']:.2f}. This holds although the smoothed"
+    " bulk, which knows nothing about cell types, has a share in them.",
     both["SCCt"] > alone["SCCt"] - 0.015
     and min(both["dC"] / alone["dC"], both["dIns"] / alone["dIns"]) > 0.92,
 )
@@ -134,7 +134,7 @@ claim(
 # %% [markdown]
 # ## How often is the truth inside?
 #
-# `interval` gives an interval for every pixel, or for any summary of a map, here the insulation score of every bin. The table counts how often 80% intervals hold the truth on the test chromosomes: of the cell types of the training windows, and of two types that no method saw. In its second half the ensemble is calibrated on validation windows of the first of these, so that only the other is new.
+# `interval` gives an interval for every pixel, or for any summary of a map, here the insulation score of every bin. The table gives the share of true values that 80% intervals hold on the test chromosomes, for the cell types of the training windows and for two types that no method saw. In its second half, the ensemble is calibrated on validation windows of the near type, so that only the far one is new.
 
 
 # %%
@@ -170,8 +170,8 @@ table(map_coverage.rename_axis("test chromosomes"))
 # %% tags=["hide-input"]
 first, second = map_coverage.iloc[:, :2], map_coverage.iloc[:, 2:]
 claim(
-    f"For the types of the training windows 80% intervals hold {first.iloc[0, 0]:.0f}% of the pixels and {first.iloc[0, 1]:.0f}% of the insulation scores. For the far type they hold only"
-    f" {first.iloc[2, 1]:.0f}% of the scores, and {second.iloc[2, 1]:.0f}% when they were calibrated on the near one: that type is not as new as this.",
+    f"For the types of the training windows, 80% intervals hold {first.iloc[0, 0]:.0f}% of the pixels and {first.iloc[0, 1]:.0f}% of the insulation scores. For the far type they hold only"
+    f" {first.iloc[2, 1]:.0f}% of the scores, and {second.iloc[2, 1]:.0f}% when they are calibrated on the near type, which is less new than the far one.",
     first.iloc[0].between(68, 92).all(),
     first.iloc[2, 1] < first.iloc[0, 1] - 4 and second.iloc[2, 1] < 78,
 )
@@ -179,7 +179,7 @@ claim(
 # %% [markdown]
 # ## A flag for places
 #
-# Where the tracks of a window are unlike those that the methods learned from, no calibration helps. `guide_novelty` compares each bin's tracks with the nearest bin of another training chromosome; the mean over a window is divided by what is usual among training windows, their 95% quantile. Above 1 is a flag. As a planted case, the expression of the test windows is multiplied by 20, as a normalisation forgotten would do.
+# Where the tracks of a window are unlike those that the methods learned from, no calibration helps. `guide_novelty` compares each bin's tracks with the nearest bin of another training chromosome. The mean over a window is divided by the 95% quantile of such means among training windows; above 1 is a flag. As a planted case, the expression of the test windows is multiplied by 20, as if normalisation had been forgotten.
 
 # %%
 own = np.arange(test.tracks.shape[-1]) < 2  # expression of the type itself
@@ -189,7 +189,7 @@ strange = guide_novelty(planted, train)
 
 # %% tags=["hide-input"]
 claim(
-    f"Of the test windows {100 * np.mean(usual > 1):.0f}% are flagged, of the planted ones {100 * np.mean(strange > 1):.0f}%.",
+    f"The flag marks {100 * np.mean(usual > 1):.0f}% of the test windows and {100 * np.mean(strange > 1):.0f}% of the planted ones.",
     np.mean(usual > 1) < 0.3 and np.mean(strange > 1) > 0.7,
 )
 
@@ -198,7 +198,7 @@ claim(
 #
 # <details><summary>Why are the weights and the factors not chosen on the training windows?</summary>
 #
-# Trees fit their training windows better than they predict others. There, their weight would be too large and the deviation too small.
+# Trees fit their training windows better than they predict others. Chosen there, their weight would be too large and the standard deviation too small.
 #
 # </details>
 #
@@ -210,16 +210,16 @@ claim(
 #
 # <details><summary>A new cell type is flagged. May you calibrate on another new type and go on?</summary>
 #
-# Only if that one is as new. Intervals hold for types that are as unlike the training types as those they were calibrated on.
+# Only if that type is as new as this one. Intervals hold for types that are as unlike the training types as those used for calibration.
 #
 # </details>
 
 # %% [markdown]
 # ## Key points
 #
-# - A mean of methods is hard to beat in the map as a whole; its weights belong to validation chromosomes.
-# - Validation windows say how large the errors are; the disagreement of the methods shares them out over the map.
-# - An interval that holds for training types promises nothing for a new type. Calibrate on a new type, and flag what is unlike all.
+# - A mean of methods is hard to beat on the map as a whole; choose its weights on validation chromosomes.
+# - Validation windows say how large the errors are; the disagreement of the methods says where on the map they are.
+# - An interval that holds for training types promises nothing for a new type. Calibrate on a new type, and flag inputs that are unlike all others.
 #
 # ## Exercises
 #
@@ -235,7 +235,7 @@ answer = np.mean((band.lower[known] <= true[known]) & (true[known] <= band.upper
 checks.share_inside(answer, band.lower, band.upper, true, 0.8)
 
 # %% [markdown]
-# > **Exercise** Give the maps a summary of your own: the log of the mean contacts more than 20 bins apart, one number a window. Do 80% intervals hold it?
+# > **Exercise** Give the ensemble a summary of your own: the log of the mean contacts at least 20 bins apart, one number for each window. Do 80% intervals hold it?
 #
 # <details><summary>Solution</summary>
 #
@@ -248,7 +248,7 @@ checks.share_inside(answer, band.lower, band.upper, true, 0.8)
 # print(share_held(maps, known & tested, far_contacts))
 # ```
 #
-# There are few windows, and the share is uncertain itself.
+# There are few windows, so the share itself is uncertain.
 #
 # </details>
 #

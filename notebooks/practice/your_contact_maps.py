@@ -4,7 +4,7 @@
 # From a bulk map, single cells and a few measured maps to the map of a cell type, and how to see that a training failed.
 #
 # > **Learning goals**
-# > - [put files into the form that the models read](#read-and-be-refused-early), and know which inputs can be left out;
+# > - [bring files into the form that the models read](#read-and-be-refused-early), and know which inputs can be left out;
 # > - train, predict and [score from files to files](#predict-and-look), in Python and on the command line;
 # > - [recognise a training that failed](#did-the-training-work), with four checks.
 # >
@@ -56,18 +56,18 @@ plt.rcParams.update(book_style())
 claim = Claims(profile, seed)
 
 # %% [markdown]
-# You have a bulk Hi-C map, single cells of the same tissue, and measured maps of some cell types. You want the maps of the others, or a map at places where none was measured. This page takes that road with files, as they lie on your disk.
+# You have a bulk Hi-C map, single cells of the same tissue, and measured maps of some cell types. You want the maps of the other types, or maps of places where none was measured. This page goes all the way, with files as they lie on your disk.
 #
-# | file | what it must hold | without it |
+# | file | what it must contain | without it |
 # |---|---|---|
 # | bulk map, `.mcool` or `.cool` | contacts of all cells together | nothing here works |
 # | cells, `.h5ad` | raw counts in `X`, the cell type in a column of `obs` | nothing here works |
-# | places of genes, GTF or BED | chromosome, start, end, strand, with the names of the cells' genes | they can be in `var` of the cells |
-# | maps of cell types, `.cool` | some tens of thousands of contacts a chromosome, for two types at least | there is nothing to learn from |
+# | places of genes, GTF or BED | chromosome, start, end, strand; gene names as in the cells | put them into `var` of the cells |
+# | maps of cell types, `.cool` | some tens of thousands of contacts on each chromosome, for at least two types | there is nothing to learn from |
 # | CTCF sites, BED | with strands, from a motif search or peaks | leave it out, in training *and* prediction |
-# | CpG content, bedGraph | one value a bin | the same |
+# | CpG content, bedGraph | one value for each bin | the same |
 #
-# Maps have one bin size and one assembly. `hictk convert maps.hic maps.mcool` makes an `.mcool` of a `.hic` file. Counts of gene activity from ATAC are read like expression, but nobody has tested that here; peaks are not read. Single-cell Hi-C is summed by cell type first ([Pseudo-bulk: how many cells?](../foundations/pseudo_bulk.ipynb) says how many cells it takes).
+# All maps must share one bin size and one assembly. `hictk convert maps.hic maps.mcool` turns a `.hic` file into an `.mcool`. Gene-activity counts from ATAC are read like expression, but this has not been tested; peaks are not read. Sum single-cell Hi-C by cell type first ([Pseudo-bulk: how many cells?](../foundations/pseudo_bulk.ipynb) says how many cells you need).
 #
 # The example is written by the simulated organism, so that the page always runs. Put your own files in its place.
 
@@ -81,7 +81,7 @@ sorted(path.name for path in folder.iterdir() if path.suffix != ".json")
 # %% [markdown]
 # ## Read, and be refused early
 #
-# Names of chromosomes, bin sizes, assemblies, genes and cell types are compared before anything is computed. What does not fit is refused with a sentence:
+# Names of chromosomes, bin sizes, assemblies, genes and cell types are compared before anything is computed. If something does not fit, it is refused with a sentence that says why:
 
 # %%
 bulk = f"{folder}/bulk.mcool::resolutions/50000"
@@ -99,7 +99,7 @@ for uri, wrong in (
         print("-", str(error).replace(f"{folder}/", ""))
 
 # %% [markdown]
-# The last chromosome is kept for the test, and the one before it for **validation**: training stops when the likelihood there gets no better. `reference` names the cell types whose mean expression the guide is compared with; it is the same in training and prediction, and holds training types only.
+# The last chromosome is kept for the test, and the one before it for **validation**: training stops when the likelihood there no longer improves. `reference` names the cell types whose mean expression the [guide](../../book/glossary.md#guide) is compared with. It must be the same in training and prediction, and may name only training types.
 
 # %%
 shared = {"reference": training, "bulk_expression": "stem", "window": 64}
@@ -120,14 +120,14 @@ model.save(folder / "model.safetensors")
 # %% [markdown]
 # ## Did the training work?
 #
-# A network that learned nothing still draws a map with a diagonal and domains: those of the bulk. To look at the map is not a check. These are:
+# A network that learned nothing still draws a map with a diagonal and domains, those of the bulk. So looking at the map is not a check. These are:
 #
-# 1. **The validation loss falls** and levels off (`model.losses_["validation"]`). One that still falls at the end asks for more `n_steps`. The training loss says little: it depends on which windows a step draws, and jumps when whole windows follow parts of windows.
-# 2. **It beats the bulk** on validation windows, in SCC against the measured maps. By little, at first: most of a map is that of any cell.
-# 3. **It uses its guide.** Predict with the expression of *another* cell type: if nothing changes, or nothing gets worse, the model ignores expression, and its maps of cell types are one map.
-# 4. **Its maps differ between cell types** about as the measured ones do. A spread near zero is a collapse to the mean.
+# 1. **The validation loss falls** and levels off (`model.losses_["validation"]`). If it is still falling at the end, train for more `n_steps`. The training loss says little: it depends on which windows a step draws, and it jumps when training goes from parts of windows to whole windows.
+# 2. **It beats the bulk** on validation windows, in SCC against the measured maps. Expect a small gain at first: most of a map is the same in any cell.
+# 3. **It uses its guide.** Predict with the expression of *another* cell type. If nothing changes, or nothing gets worse, the model ignores expression, and it predicts one map for all cell types.
+# 4. **Its maps differ between cell types**, about as much as the measured ones do. A spread near zero is a collapse to the mean.
 #
-# To see how failures look, two more models are trained to fail: one with too few steps, and one whose guides were mixed up between cell types before training, as a wrong join of two tables would do.
+# To see what failures look like, two more models are trained to fail: one with too few steps, and one whose guides were swapped between cell types before training, as happens when two tables are joined wrongly.
 
 # %% tags=["hide-input"]
 few = ScGrapHiC(**(settings | {"n_steps": 5})).fit(train)
@@ -171,7 +171,7 @@ fitted = {"as above": model, "5 steps": few, "guides mixed up": mixed}
 found = pd.DataFrame({name: checks(each) for name, each in fitted.items()}).T
 table(found.round(4).rename_axis("training"))
 
-# %% tags=["hide-input"] caption="What differs between mature beta cells and stem cells at one place of the validation chromosome: log₂ ratio of the two maps, as measured and as the three models predict it. The model that worked shows the largest changes, blurred; the others show next to nothing." alt="Four square heat maps, red and blue on white. The measured one is speckled with a red and a blue region; the one of the good model shows regions at the same places, smooth; the other two are nearly white." name="fig-own-failures"
+# %% tags=["hide-input"] caption="How mature beta cells differ from stem cells at one place of the validation chromosome: log₂ ratio of the two maps, as measured and as predicted by the three models. The model that worked shows the largest changes, blurred; the others show almost nothing." alt="Four square heat maps, red and blue on white. The measured one is speckled with a red and a blue region; the one of the good model shows regions at the same places, smooth; the other two are nearly white." name="fig-own-failures"
 types = validation.table["cell_type"].to_numpy()
 first, second = (validation[types == name] for name in ("beta_mature", "stem"))
 compared = {"measured": (first.targets, second.targets)}
@@ -189,9 +189,9 @@ plt.show()
 # %% tags=["hide-input"]
 good, short, wrong = (found.loc[name] for name in fitted)
 claim(
-    f"The third and the fourth check find both faults. With the guide of another type, the training that worked loses"
-    f" {good.iloc[1]:.3f} in SCC, the one of 5 steps {short.iloc[1]:.4f}, and the one with mixed-up guides {wrong.iloc[1]:.3f}. Between"
-    f" cell types its maps spread by {good.iloc[2]:.3f}, the others' by {short.iloc[2]:.3f} and {wrong.iloc[2]:.3f}. The second check"
+    f"The third and the fourth check find both faults. With the guide of another type, the model that worked loses"
+    f" {good.iloc[1]:.3f} in SCC, the one trained for 5 steps {short.iloc[1]:.4f}, and the one with swapped guides {wrong.iloc[1]:.3f}. Between"
+    f" cell types, the maps of the first spread by {good.iloc[2]:.3f}, those of the others by {short.iloc[2]:.3f} and {wrong.iloc[2]:.3f}. The second check"
     f" does not find the first fault ({short.iloc[0]:+.3f}): taking noise out of the bulk needs hardly any training.",
     good.iloc[1] > 0.005,
     max(short.iloc[1], wrong.iloc[1]) < 0.5 * good.iloc[1],
@@ -200,11 +200,11 @@ claim(
 )
 
 # %% [markdown]
-# For any network, `scstlib.audit.input_use` asks the third question of every input at once, and `gradient_flow` finds parts that get no gradient ([Auditing scGrapHiC](../pitfalls/auditing_scgraphic.ipynb)).
+# For any network, `scstlib.audit.input_use` does the third check for every input at once, and `gradient_flow` finds parts that get no gradient ([Auditing scGrapHiC](../pitfalls/auditing_scgraphic.ipynb)).
 #
 # ## Predict, and look
 #
-# A cell type that was not trained on, on the chromosome that was not trained on. The result is an `.mcool` file, whose metadata say what it was made from:
+# Now predict a cell type that was not in training, on the chromosome that was not in training. The result is an `.mcool` file whose metadata say what it was made from:
 
 # %%
 new = {"cell_types": ["alpha_mature"], "chromosomes": ["chr5"]}
@@ -230,7 +230,7 @@ plt.show()
 # %% [markdown]
 # ## Score
 #
-# `score_contacts` compares a predicted file with a measured one, beside the bulk map and one half of the measured contacts (the [ceiling](../../book/glossary.md#floor)). It warns if the model was fitted on these chromosomes.
+# `score_contacts` compares a predicted file with a measured one. It also scores the bulk map and one half of the measured contacts (the [ceiling](../../book/glossary.md#floor)). It warns if the model was fitted on these chromosomes.
 
 # %%
 own = written["alpha_mature"]
@@ -245,8 +245,8 @@ table(means.rename_axis("map"), best=dict.fromkeys(means, "max"), apart=(ceiling
 # %% tags=["hide-input"]
 gain = means.loc["prediction", "SCC"] - means.loc["bulk", "SCC"]
 claim(
-    f"For a cell type and a chromosome that it has never seen, the prediction is {gain:.3f} above the bulk in SCC. That is what"
-    " to compare: not the SCC itself, most of which any map of this genome has.",
+    f"For a cell type and a chromosome that the model has never seen, the prediction is {gain:.3f} above the bulk in SCC. Compare this gain,"
+    " not the SCC itself, most of which any map of this genome reaches.",
     gain > 0,
 )
 
@@ -282,13 +282,13 @@ claim(
 place.cleanup()
 
 # %% [markdown]
-# `higlass-manage view maps.alpha_mature.mcool` or `cooler show` displays the file, and cooltools reads it like any other. Do not balance a predicted map again, nor call loops in it as if its pixels were counts: they are expected values, without noise.
+# `higlass-manage view maps.alpha_mature.mcool` or `cooler show` displays the file, and cooltools reads it like any other. Do not balance a predicted map again, and do not call loops in it as if its pixels were counts: they are expected values without noise.
 #
 # ## Check yourself
 #
 # <details><summary>Your bulk map and your cells come from different laboratories. Does that matter?</summary>
 #
-# Less than it seems for the bulk, which gives the genome's structure, and more for the cells: their expression is compared with the training types' mean, so training and new cell types have to be measured alike.
+# For the bulk it matters less than you may think, because the bulk gives the structure of the genome. For the cells it matters more: their expression is compared with the mean of the training types, so training and new cell types must be measured in the same way.
 #
 # </details>
 #
@@ -300,7 +300,7 @@ place.cleanup()
 #
 # <details><summary>You have maps of one cell type only. What can be learned?</summary>
 #
-# To take noise out of the bulk map, and how the decay with distance shifts; nothing of what expression does, because expression never differs.
+# To remove noise from the bulk map, and how the decay with distance shifts. Nothing about what expression does, because expression never differs.
 #
 # </details>
 #
@@ -317,19 +317,19 @@ place.cleanup()
 #
 # <details><summary>Solution</summary>
 #
-# With three types left there is less contrast to learn from: SCC lost with another guide shrinks first. The gain over the bulk map changes little, because most of it is noise removed.
+# With three types left there is less contrast to learn from, so the loss in SCC with another guide shrinks first. The gain over the bulk map changes little, because most of it comes from removing noise.
 #
 # </details>
 #
-# > **Exercise** Train without validation windows and with 20 times the steps. How would you notice overfitting?
+# > **Exercise** Train without validation windows and for 20 times as many steps. How would you notice overfitting?
 #
 # <details><summary>Solution</summary>
 #
-# The training loss keeps falling while the SCC of the validation windows falls behind. [Tuning and overfitting](../pitfalls/tuning_and_overfitting.ipynb) shows such curves.
+# The training loss keeps falling while the SCC on the validation windows gets worse. [Tuning and overfitting](../pitfalls/tuning_and_overfitting.ipynb) shows such curves.
 #
 # </details>
 #
 # ## Further reading
 #
 # - [Evaluating contact maps](../spatial/evaluating_contact_maps.ipynb): scores, floors and splits.
-# - [Human cortex](../spatial/human_cortex.ipynb): the same on real maps, and how little expression adds there.
+# - [Human cortex](../spatial/human_cortex.ipynb): the same with real maps, where expression adds little.

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Your own time course
 #
-# From count matrices of several time points to cells at a time that nobody measured, with an interval and a file.
+# From count matrices of several time points to cells at a time that nobody measured, with an interval, in a file.
 #
 # > **Learning goals**
 # > - [read samples into one AnnData with times that are numbers](#read);
@@ -56,16 +56,16 @@ plt.rcParams.update(book_style())
 claim, LINES = Claims(profile, seed), "OT displacement"
 
 # %% [markdown]
-# You have single cells of a few time points, one count matrix for each sample, and want to know what the cells look like at a time in between. The second of these steps decides whether to go on:
+# You have single cells from a few time points, with one count matrix for each sample, and want to know what the cells look like at a time in between. There are four steps, and the second decides whether to go on:
 #
 # | step | question |
 # |---|---|
-# | read, clean | are all samples in one table, with times that are numbers, and without cells that failed? |
+# | read, clean | are all samples in one table, with numbers for times, and without failed cells? |
 # | **test** | at a measured time that is hidden, does a model beat copying and a straight line? |
 # | choose | what does the model say about itself? |
 # | predict, keep | which cells, how sure, and in which file? |
 #
-# The example is written by the simulated organism, so that this page always runs and the truth at the unmeasured time is known. Put your own files in its place: the code below the next cell does not know where they come from.
+# The example is written by the simulated organism, so that this page always runs and the truth at the unmeasured time is known. Put your own files in its place: the code after the next cell does not depend on where they come from.
 
 # %% tags=["hide-input"]
 place = TemporaryDirectory()  # removed at the end of the session
@@ -82,7 +82,7 @@ sorted(path.name for path in folder.iterdir())
 # %% [markdown]
 # ## Read
 #
-# One line reads each kind of file; all of them give an AnnData with cells in rows.
+# One line reads each kind of file and gives an [AnnData](../../book/glossary.md#anndata) with cells in rows.
 #
 # | file | reader |
 # |---|---|
@@ -92,7 +92,7 @@ sorted(path.name for path in folder.iterdir())
 # | `.csv`, genes in rows | `sc.read_csv(path).T` |
 # | Seurat `.rds` | convert it in R first, for instance with `zellkonverter::writeH5AD` |
 #
-# Take raw counts, not normalised values, and the filtered matrix of a 10x run, not the raw one, which is mostly empty droplets. `X` must hold whole numbers: if they are in a layer, write `adata.X = adata.layers["counts"]`.
+# Take raw counts, not normalised values. From a 10x run, take the filtered matrix; the raw one is mostly empty droplets. `X` must contain whole numbers. If they are in a layer, write `adata.X = adata.layers["counts"]`.
 
 # %%
 samples = {p.stem: sc.read_h5ad(p) for p in sorted(folder.glob("*.h5ad"))}
@@ -100,7 +100,7 @@ cells = ad.concat(samples, label="time", index_unique="-", merge="same")
 print(cells.shape, list(cells.obs["time"].cat.categories))
 
 # %% [markdown]
-# The times are names of samples. A model needs numbers, and says so, with the line that makes them:
+# So far, the times are names of samples. A model needs numbers. If it gets names, it says so and shows the line that converts them:
 
 # %%
 try:
@@ -113,15 +113,15 @@ number = cells.obs["time"].astype(str).str.extract(r"(\d+\.?\d*)")[0]
 cells.obs["time"] = number.astype(float)
 
 # %% [markdown]
-# Labels with two origins, such as `E18.5` and `P0`, are not taken apart: no rule says how far apart birth and conception are. Map them by hand, `{"E18.5": 18.5, "P0": 19.5}`. Any unit will do as long as there is only one.
+# Labels that count from two origins, such as `E18.5` and `P0`, are not converted, because no rule says how long after conception birth is. Map them by hand: `{"E18.5": 18.5, "P0": 19.5}`. Any unit will do, as long as all times share it.
 #
-# > **Warning** If every time point was sequenced in a batch of its own, time and batch cannot be told apart, and no correction can help. `check_confounding` in `scstlib.preprocess.confounding` refuses such a design; [Invented genes](../pitfalls/invented_genes.ipynb) shows what happens otherwise.
+# > **Warning** If every time point was sequenced in its own batch, time and batch cannot be told apart, and no correction can help. `check_confounding` in `scstlib.preprocess.confounding` refuses such a design; [Invented genes](../pitfalls/invented_genes.ipynb) shows what happens otherwise.
 #
 # ## Clean
 #
-# A cell with a tenth of the usual counts is a droplet that failed. The limit is read off the histogram, for all times at once: a limit for each time would make a difference between times.
+# A cell with a tenth of the usual counts is a failed droplet. Read the limit off the histogram, for all times at once: separate limits would create a difference between times.
 
-# %% tags=["hide-input"] caption="Counts of a cell, all time points together. The small group on the left failed; the vertical line is the limit that is used below." alt="Histogram of total counts on a logarithmic axis: a large peak, and a small one far to its left, cut off by a vertical line." name="fig-own-counts"
+# %% tags=["hide-input"] caption="Counts of each cell, all time points together. The small group on the left are failed droplets; the vertical line is the limit used here." alt="Histogram of total counts on a logarithmic axis: a large peak, and a small one far to its left, cut off by a vertical line." name="fig-own-counts"
 limit = 120
 quality = qc_metrics(cells)
 fig, ax = plt.subplots(figsize=(5, 2.6))
@@ -138,7 +138,7 @@ cells.obs.groupby("time").size().rename("cells").to_frame().T
 # %% [markdown]
 # ## Test, before you trust
 #
-# Hide one time that lies where yours does: between two measured ones, with as long a gap around it. Here that is day 2, since we want day 2.5, which lies between day 2 and day 3. Genes are chosen **after** the split, on training cells only ([Tuning and overfitting](../pitfalls/tuning_and_overfitting.ipynb)).
+# Hide one measured time in a position like that of the time you want: between two measured times, with a gap around it that is at least as long. Here we want day 2.5, which lies between day 2 and day 3, and hide day 2. Genes are chosen **after** the split, on training cells only ([Tuning and overfitting](../pitfalls/tuning_and_overfitting.ipynb)).
 
 # %%
 split = hold_out_times(cells, test=2.0)
@@ -151,7 +151,7 @@ print("scNODE:", expression_training_cost(train, ScNODE().settings))
 models["scNODE"] = ScNODE(seed=seed).fit(train)
 
 # %% [markdown]
-# Two scores ask whether the population is in the right **place** and whether its cells are **like** measured ones; for both, smaller is better. The floor is one half of the measured cells of day 2 scored against the other half.
+# Two scores ask whether the population is in the right [place](../../book/glossary.md#place) and whether its cells are [like](../../book/glossary.md#likeness) measured ones. For both, smaller is better. For the [floor](../../book/glossary.md#floor), one half of the measured cells of day 2 is scored against the other half.
 
 
 # %% tags=["hide-input"]
@@ -180,21 +180,21 @@ best = scores.loc[simple].min()
 behind = scores / best - 1
 ot, ours = behind.loc[LINES], behind.loc["scNODE"]
 claim(
-    "Here no method wins. OT displacement is the best simple one in place, but the energy distance of its cells is"
+    "Here no method wins. OT displacement is the best simple method in place, but the energy distance of its cells is"
     f" {ot['likeness']:.0%} above the lowest, because on the lines between pairs the noise of cells averages out. scNODE is within"
-    f" {ours.max():.0%} of the best simple method in both scores. So we go on with it, and would lose little with a simple one: every"
-    " method has the same `fit` and `sample`.",
+    f" {ours.max():.0%} of the best simple method in both scores. So we go on with scNODE, but would lose little with a simple method: every"
+    " method here has the same `fit` and `sample`.",
     ot["place"] <= 0,
     ot["likeness"] > 0.25,
     ours.max() < 0.15,
 )
 
 # %% [markdown]
-# One hidden time is one experiment. With six or more times, hide each inner one in turn; with three or four, say in your paper that the test had one case.
+# One hidden time is one experiment. If you have six or more times, hide each inner one in turn. If you have three or four, say in your paper that the test had a single case.
 #
 # ## Choose
 #
-# The model is fitted again, to all times. `report` shows what it tried on left-out training times and what it took: shares of the four ways of predicting cells, and which expected population predicts better ([Expression at unmeasured times](../temporal/unmeasured_times.ipynb)).
+# The model is fitted again, to all times. `report` shows what it tried on left-out training times and what it chose: the shares of the four ways of predicting cells, and which expected population predicts better ([Expression at unmeasured times](../temporal/unmeasured_times.ipynb)).
 
 # %%
 everything = genes.transform(cells)
@@ -207,11 +207,11 @@ ways = report.loc["noise=True"].rename(columns=lambda c: f"{c} d" if "without" i
 table(ways.rename_axis("energy distance").round(3).clip(lower=0))
 
 # %% [markdown]
-# Each column is a time that was left out and predicted from the others. A way that is good in every column works on your data; one that is good in one column and bad in the next was lucky. In the columns where all are near zero, nothing happens between the times.
+# Each column is a time that was left out and predicted from the others. A way of predicting that is good in every column works on your data; one that is good in one column and bad in the next was lucky. Where all values of a column are near zero, nothing happens between the times.
 #
 # ## Predict
 #
-# Now day 2.5, and an interval for what you are after, here the mean of each gene in log values. An ensemble of fits to resampled cells gives it ([How sure is a prediction?](../temporal/how_sure.ipynb)).
+# Now predict day 2.5, with an interval for the quantity that you are interested in, here the mean of each gene in log values. An ensemble of fits to resampled cells gives the interval ([How sure is a prediction?](../temporal/how_sure.ipynb)).
 
 
 # %%
@@ -224,7 +224,7 @@ members = Ensemble(lambda n: ScNODE(seed=n, **drift), n_members=4)
 members.fit(everything)
 interval = members.interval([2.5], gene_means, level=0.8, noise="depth")
 
-# %% tags=["hide-input"] caption="Mean of each of the twelve genes that change most between day 2 and day 3: measured at both days (grey), predicted at day 2.5 with an 80% interval (blue), and the mean of cells that the organism makes at day 2.5 (orange crosses), which nobody with real data would know." alt="Twelve rows, one a gene. Each has two grey marks joined by a line, a blue dot with a horizontal bar near the middle of the line, and an orange cross close to the dot." name="fig-own-genes"
+# %% tags=["hide-input"] caption="Mean of each of the twelve genes that change most between day 2 and day 3: measured at both days (grey), predicted at day 2.5 with an 80% interval (blue), and the true mean at day 2.5 from the organism (orange crosses), which nobody with real data would know." alt="Twelve rows, one a gene. Each has two grey marks joined by a line, a blue dot with a horizontal bar near the middle of the line, and an orange cross close to the dot." name="fig-own-genes"
 means = log_values(everything).groupby(everything.obs["time"]).mean()
 changing = (means.loc[3.0] - means.loc[2.0]).abs().nlargest(12).index
 hidden = organism.sample(60.0, 1500, seed=seed + 1)[:, everything.var_names].copy()
@@ -250,7 +250,7 @@ error = np.abs(rows["mean"] - truth)[changing].mean()
 copied = np.abs(means.loc[[2.0, 3.0], changing] - truth[changing]).mean(axis=1).min()
 claim(
     f"The mean error over these genes is {error:.2f}; the nearer of the two measured days is off by {copied:.2f}. The 80% intervals"
-    f" hold the true mean of {covered:.0%} of all {len(rows)} genes: they know how cells were drawn, not what the model gets wrong.",
+    f" hold the true mean of {covered:.0%} of all {len(rows)} genes: they cover the random choice of cells, not what the model gets wrong.",
     error < 0.7 * copied,
     0.3 < covered < 0.95,
 )
@@ -258,7 +258,7 @@ claim(
 # %% [markdown]
 # ## Keep
 #
-# `predict_expression` writes the cells with a record of how they were made. `X` holds counts, as scvi-tools and scanpy expect, and `layers["log1p_cp10k"]` log values; CELLxGENE wants an embedding too, which `sc.tl.umap` adds.
+# `predict_expression` writes the cells with a record of how they were made. `X` contains counts, as scvi-tools and scanpy expect, and `layers["log1p_cp10k"]` contains log values. CELLxGENE also needs an embedding, which `sc.tl.umap` adds.
 
 # %%
 model.save(folder / "series.safetensors")
@@ -270,7 +270,7 @@ made = kept.uns["provenance"]
 print(kept.shape, made["model"], made["training_times"])
 
 # %% [markdown]
-# The command line goes the same way, from file to file:
+# The command line does the same, from files to files:
 #
 # ```console
 # $ scstlib train expression --cells cells.h5ad --time-key time --out series.safetensors
@@ -294,17 +294,17 @@ claim(
 #
 # | cells | genes | what to expect |
 # |---|---|---|
-# | under 30 at a time | any | the floor itself is uncertain; trust means of groups of genes, not single ones |
+# | under 30 at a time | any | the floor itself is uncertain; trust means of groups of genes, not of single genes |
 # | 200 to 5,000 at a time | 500 to 3,000 | seconds to a few minutes on one core |
-# | a million | any | keep the file on disk: `sc.read_h5ad(path, backed="r")`, `--backed`; memory does not grow with the cells |
+# | a million | any | keep the file on disk: `sc.read_h5ad(path, backed="r")`, `--backed`; memory does not grow with the number of cells |
 #
-# Fewer than three times leave nothing to choose by, and no method can tell a straight path from a curve. Beyond the last time every method of this book mostly repeats what it saw.
+# With fewer than three times there is nothing to choose by, and no method can tell a straight path from a curve. Beyond the last time, every method of this book mostly repeats what it saw.
 #
 # ## Check yourself
 #
 # <details><summary>All methods are far from the floor on the hidden time. What now?</summary>
 #
-# The time lies too far from its neighbours, or something happens between them that neither shows. More cells will not help; a measurement in between will. Publish no prediction there.
+# The time lies too far from its neighbours, or something happens in between that neither shows. More cells will not help; a measurement in between will. Do not publish a prediction there.
 #
 # </details>
 #
@@ -316,16 +316,16 @@ claim(
 #
 # <details><summary>Your times are 0, 1, 2 and 48 hours. Is hiding 1 h a test for a prediction at 24 h?</summary>
 #
-# No. The gap around 1 h is two hours long, that around 24 h is 46. Hiding 2 h leaves a gap of 47 hours around it, and is nearer to the question.
+# No. The gap around 1 h is two hours long; the gap around 24 h is 46. If you hide 2 h, the gap around it is 47 hours, which is closer to your question.
 #
 # </details>
 #
 # ## Key points
 #
 # - Times are numbers in one unit; a model refuses names and says how to convert them.
-# - Hide a measured time like the one that you want, and compare with copying and a straight line, before you predict.
+# - Before you predict, hide a measured time like the one that you want, and compare with copying and a straight line.
 # - Choose genes on training cells, fit again on all times, and read the report.
-# - Intervals of an ensemble are too narrow: they see the choice of cells, not the error of the model.
+# - Intervals of an ensemble are too narrow: they cover the choice of cells, not the error of the model.
 #
 # ## Exercises
 #
@@ -333,7 +333,7 @@ claim(
 #
 # <details><summary>Solution</summary>
 #
-# Change `hold_out_times(cells, test=3.0)` and run the cells below it. The gap is now two days, from day 2 to day 4, and all methods are farther from the floor. Which one is best can change: this is why the hidden time should be like the one you want.
+# Write `hold_out_times(cells, test=3.0)` and run the cells below it. The gap is now two days, from day 2 to day 4, and all methods are farther from the floor. The best method can change, which is why the hidden time should be like the one you want.
 #
 # </details>
 #
@@ -341,10 +341,10 @@ claim(
 #
 # <details><summary>Solution</summary>
 #
-# Most often: gene names that stand twice (`cells.var_names_make_unique()`), values that are normalised already, or text as times.
+# Most often the cause is repeated gene names (`cells.var_names_make_unique()`), values that are already normalised, or times that are text.
 #
 # </details>
 #
 # ## Further reading
-# - [Expression at unmeasured times](../temporal/unmeasured_times.ipynb): what six real series say.
-# - [Sparse counts](../pitfalls/sparse_counts.ipynb): what thin cells do to every step.
+# - [Expression at unmeasured times](../temporal/unmeasured_times.ipynb): what six real series show.
+# - [Sparse counts](../pitfalls/sparse_counts.ipynb): what cells with few counts do to every step.

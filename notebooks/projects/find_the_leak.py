@@ -5,7 +5,7 @@
 #
 # > **Learning goals**
 # > - [find the steps of a pipeline that let the test part into training](#the-pipeline-as-found);
-# > - [mend them one by one, and measure what each of them did to the score](#step-by-step).
+# > - [mend them one by one, and measure what each one did to the score](#step-by-step).
 # >
 # > **Before**: [Leakage in time](../pitfalls/leakage_in_time.ipynb).
 # >
@@ -46,11 +46,11 @@ plt.rcParams.update(book_style())
 claim = Claims(profile, seed)
 
 # %% [markdown]
-# A company sends you a pipeline. From single cells of eight donors, taken before treatment, it tells who will respond to a drug. You are asked whether it may go into a clinical trial. A colleague had an idea: deal the labels *responds* and *does not respond* at random, four of each, and run the pipeline again. Then there is nothing to find.
+# A company sends you a pipeline. From single cells of eight donors, taken before treatment, it predicts who will respond to a drug. You are asked whether it may go into a clinical trial. A colleague has an idea: assign the labels *responds* and *does not respond* at random, four of each, and run the pipeline again. Now there is nothing to find.
 #
 # ## Data
 #
-# The cells come from the simulated organism: 320 cells of eight donors, and each donor differs a little from the others in every gene, as real ones do. Genes that few cells show are left out, without a look at labels. Labels are dealt anew for each of twelve cohorts, so that no lucky deal decides.
+# The cells come from the simulated organism: 320 cells of eight donors. Each donor differs a little from the others in every gene, as real donors do. Genes that are seen in few cells are left out, without looking at the labels. Labels are assigned anew for each of twelve cohorts, so that no lucky draw decides.
 
 # %%
 cells = donor_cohort(seed)
@@ -64,7 +64,7 @@ print(counts.shape, cohorts[0])
 # %% [markdown]
 # ## The pipeline as found
 #
-# Five steps. A cohort says of each of the eight donors whether it responds.
+# The pipeline has five steps. A cohort says for each of the eight donors whether the donor responds.
 
 
 # %%
@@ -82,7 +82,7 @@ def as_found(responds):
 
 found = [as_found(responds) for responds in cohorts]
 
-# %% tags=["hide-input"] caption="Accuracy of the pipeline as found in twelve cohorts whose labels were dealt at random (blue), and that of a guess (grey line)." alt="Twelve blue dots between 0.8 and 1 in a row, far above a grey horizontal line at one half." name="fig-leak-found"
+# %% tags=["hide-input"] caption="Accuracy of the pipeline as found, in twelve cohorts with random labels (blue), and of guessing (grey line)." alt="Twelve blue dots between 0.8 and 1 in a row, far above a grey horizontal line at one half." name="fig-leak-found"
 fig, ax = plt.subplots(figsize=(5, 2.6))
 ax.plot(range(1, 13), found, "o", color=BLUE)
 ax.axhline(0.5, color=GREY)
@@ -91,8 +91,8 @@ plt.show()
 
 # %% tags=["hide-input"]
 claim(
-    f"The pipeline is right for {np.mean(found):.0%} of the cells, in the worst cohort for {min(found):.0%}. The labels mean nothing,"
-    " so nearly all of that is an illusion.",
+    f"The pipeline is right for {np.mean(found):.0%} of the cells on average, and for {min(found):.0%} in the worst cohort. The labels mean nothing,"
+    " so whatever lies above a guess is an illusion.",
     np.mean(found) > 0.8,
     min(found) > 0.75,
 )
@@ -100,7 +100,8 @@ claim(
 # %% [markdown]
 # ## Step by step
 #
-# > **Exercise** First say what you expect: which accuracy does an honest test give here, on average over cohorts?
+# > **Exercise** First, say what you expect: which accuracy would an honest test give here, on average over
+# > cohorts?
 
 # %% tags=["solution"]
 ### BEGIN SOLUTION
@@ -131,9 +132,9 @@ answer = np.mean([honest(responds) for responds in cohorts])
 checks.mended_accuracy(answer, np.mean(found))
 
 # %% [markdown]
-# It need not be one half to the last digit: twelve cohorts of eight donors leave some chance.
+# It need not be exactly one half: with twelve cohorts of eight donors, some chance remains.
 #
-# > **Exercise** Now mend one step at a time, and undo it again. Which steps raise the accuracy? Answer with the set of their numbers.
+# > **Exercise** Now mend one step at a time, and undo each change before the next. Which steps raise the accuracy? Answer with the set of their numbers.
 
 # %% tags=["solution"]
 ### BEGIN SOLUTION
@@ -147,49 +148,50 @@ checks.leaking_steps(answer)
 # One notebook and half a page for the company:
 #
 # 1. a figure of the accuracy as found, with each step mended alone, and with all mended, over the twelve cohorts;
-# 2. for each step one sentence: what of the test part it sees, and what that does to the score;
+# 2. one sentence for each step: what it sees of the test part, and what that does to the score;
 # 3. your advice about the trial, and the test that you would ask for instead, with the number of donors.
 #
-# The [rubric](../../book/teaching.md#a-rubric) says how it is judged. A step that breaks the rule without an effect is to be named too.
+# The [rubric](../../book/teaching.md#a-rubric) says how your work is judged. Also name steps that break the rule without an effect.
 #
 # ## Check yourself
 #
 # <details><summary>Why does mending step 3 alone, or step 4 alone, leave most of the illusion?</summary>
 #
-# Each is enough by itself. With donors in both parts the classifier recognises donors, however genes were chosen; with genes chosen by all labels, the chosen genes are those by which also the test donors differ in the dealt way.
+# Each leak is enough by itself. If donors are in both parts, the classifier recognises donors, however the genes were chosen. If genes were chosen with all labels, they are genes in which the test donors, too, differ in line with their random labels.
 #
 # </details>
 #
-# <details><summary>Scaling on all cells raises nothing here. May it stay?</summary>
+# <details><summary>Scaling on all cells does not raise the accuracy here. May it stay?</summary>
 #
-# Nobody can know before it is measured, and measuring is more work than mending. Put it into the pipeline.
+# You cannot know this before you measure it, and measuring is more work than mending. Scale within the
+# pipeline.
 #
 # </details>
 #
 # <details><summary>How many replicates does this study have?</summary>
 #
-# Eight, the donors. 320 cells make each donor better known, and no further donor.
+# Eight, the donors. With 320 cells you know each donor better, but you have no more donors.
 #
 # </details>
 #
 # ## Key points
 #
-# - Deal the labels at random: whatever accuracy is left is an illusion.
+# - Assign labels at random: whatever accuracy above chance is left is an [illusion](../../book/glossary.md#illusion).
 # - Two leaks can each be enough, so that mending one shows nothing.
 # - The unit of the test is the unit of the claim: donors, not cells.
 #
 # ## Exercises
 #
-# > **Exercise** Halve the differences between donors: `donor_cohort(seed, strength=0.25)`. Which of the two leaks suffers more?
+# > **Exercise** Halve the differences between donors: `donor_cohort(seed, strength=0.25)`. Which of the two leaks becomes weaker?
 #
 # <details><summary>Solution</summary>
 #
-# Mend one step at a time again. With step 3 mended the classifier has only the donors to recognise, and its accuracy falls most: it lives on their differences. With step 4 mended it keeps more, because genes chosen by the labels of all cells separate these cells also by chance. At `strength=0` only that leak is left.
+# Mend one step at a time again. With step 3 mended, the classifier can only recognise donors, and its accuracy falls most, because it depends on the differences between them. With step 4 mended it keeps more, because genes chosen by the labels of all cells also separate these cells by chance. At `strength=0` only that leak is left.
 #
 # </details>
 #
 # ## Further reading
 #
 # - [Kapoor and Narayanan 2023](https://doi.org/10.1016/j.patter.2023.100804): leakage in 17 fields of science.
-# - [Squair et al. 2021](https://doi.org/10.1038/s41467-021-25960-2): cells of one donor are no replicates.
-# - [Tuning and overfitting](../pitfalls/tuning_and_overfitting.ipynb): leaks by choosing.
+# - [Squair et al. 2021](https://doi.org/10.1038/s41467-021-25960-2): cells of one donor are not replicates.
+# - [Tuning and overfitting](../pitfalls/tuning_and_overfitting.ipynb): leaks that come from choosing.

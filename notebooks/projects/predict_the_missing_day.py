@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Predict the missing day
 #
-# A project: the cells of a day that was measured and is hidden, from the days before and after it.
+# A project: predict the cells of a day that was measured but is hidden, from the days before and after it.
 #
 # > **Learning goals**
 # > - [predict a population of cells between two measured times, and score it against hidden cells](#step-by-step);
@@ -45,11 +45,11 @@ plt.rcParams.update(book_style())
 claim = Claims(profile, seed)
 
 # %% [markdown]
-# A laboratory measured stem cells on days 0, 2, 4 and 7 after it let them differentiate. The next experiment has money for three days. Could day 4 have been left out, and its cells predicted from the others? Here day 4 is hidden, and you find out.
+# A laboratory let stem cells differentiate and measured them on days 0, 2, 4 and 7. There is money to measure only three days in the next experiment. Could day 4 have been left out, and its cells predicted from the others? Here day 4 is hidden, and you find out.
 #
 # ## Data
 #
-# Mouse embryonic stem cells after the factor LIF was withdrawn ([Klein et al. 2015](https://doi.org/10.1016/j.cell.2015.04.044)): a subset of 1,000 cells and 900 genes, UMI counts. Hidden cells are there to score a prediction, once, and for nothing else.
+# Mouse embryonic stem cells after the factor LIF was withdrawn ([Klein et al. 2015](https://doi.org/10.1016/j.cell.2015.04.044)): [UMI](../../book/glossary.md#umi) counts of a subset of 1,000 cells and 900 genes. Use the hidden cells to score a prediction, once, and for nothing else.
 
 # %%
 cells = load("klein2015")
@@ -63,7 +63,7 @@ at = {
 hidden = split.test.to_df().to_numpy()
 print({time: len(each) for time, each in at.items()}, len(hidden))
 
-# %% tags=["hide-input"] caption="Cells of the three days that you are given, in the first two principal components of these days. Day 2 lies beside the straight way from day 0 to day 7." alt="Three clouds of dots: day 0 in grey in the middle below, day 2 in blue on the left above it, day 7 in orange on the right." name="fig-missing-given"
+# %% tags=["hide-input"] caption="Cells of the three days that you are given, in the first two principal components of these days. Day 2 lies beside the straight line from day 0 to day 7." alt="Three clouds of dots: day 0 in grey in the middle below, day 2 in blue on the left above it, day 7 in orange on the right." name="fig-missing-given"
 axes = PCA(2, random_state=seed).fit(np.vstack(list(at.values())))
 fig, ax = plt.subplots(figsize=(5, 3.4))
 for (time, each), color in zip(at.items(), (GREY, BLUE, ORANGE), strict=True):
@@ -75,7 +75,7 @@ plt.show()
 # %% [markdown]
 # ## A scale
 #
-# The [energy distance](../../book/glossary.md#energy-distance) of a prediction to the hidden cells is 0 only for the right population. How small it gets with so few cells is shown by the floor: one half of the hidden cells, scored against the other half.
+# The [energy distance](../../book/glossary.md#energy-distance) of a prediction to the hidden cells is 0 only for the right population. The [floor](../../book/glossary.md#floor) shows how small it can get with so few cells: one half of the hidden cells is scored against the other half.
 
 # %%
 rng = np.random.default_rng(seed)
@@ -91,14 +91,14 @@ table(named.rename_axis("prediction"), apart=("floor",))
 # %% tags=["hide-input"]
 copy = min(scores["day 2, copied"], scores["day 7, copied"])
 claim(
-    f"The better copy is {copy / scores['floor']:.0f} times as far from the hidden cells as the floor is: there is much to gain.",
+    f"The better copy has {copy / scores['floor']:.0f} times the energy distance of the floor, so there is much to gain.",
     copy > 5 * scores["floor"],
 )
 
 # %% [markdown]
 # ## Step by step
 #
-# > **Exercise** In a straight line between days 2 and 7, which weight does day 7 have on day 4?
+# > **Exercise** On a straight line between days 2 and 7, which weight does day 7 have at day 4?
 
 # %% tags=["solution"]
 before, time, after = 2.0, 4.0, 7.0
@@ -108,7 +108,7 @@ answer = (time - before) / (after - before)
 checks.weight_on_line(answer, before, time, after)
 
 # %% [markdown]
-# > **Exercise** Which mean does each gene have on day 4 by that line?
+# > **Exercise** According to that line, what is the mean of each gene on day 4?
 
 # %% tags=["solution"]
 early, late = at[2.0], at[7.0]
@@ -119,7 +119,7 @@ answer = (1 - weight) * early.mean(axis=0) + weight * late.mean(axis=0)
 checks.mean_on_line(answer, early, late, (before, time, after))
 
 # %% [markdown]
-# > **Exercise** Predict cells of day 4 that are more like the hidden ones than the cells of day 2 are. A simple way that is in the package too: take the cells of day 2 and move them.
+# > **Exercise** Predict cells of day 4 that are more like the hidden ones than the cells of day 2 are. A simple way, which the package also offers, is to take the cells of day 2 and move them.
 
 # %% tags=["solution"]
 ### BEGIN SOLUTION
@@ -133,38 +133,38 @@ checks.cells_predicted(answer, early, hidden, energy_distance)
 #
 # One notebook and a page for the laboratory:
 #
-# 1. a table of at least four methods, one of them a model of `scstlib.models.temporal.methods()`, with the copy and the floor, all scored alike and over several seeds;
-# 2. a figure of the hidden cells and of the best prediction, on axes that were fitted without the hidden cells;
-# 3. three genes that the best method gets wrong, and what happened on day 4 that a line cannot know;
+# 1. a table of at least four methods, one of them a model of `scstlib.models.temporal.methods()`, with the copy and the floor, all scored in the same way and over several seeds;
+# 2. a figure of the hidden cells and of the best prediction, on axes fitted without the hidden cells;
+# 3. three genes that the best method gets wrong, and what happened on day 4 that a straight line cannot know;
 # 4. your advice: can day 4 be left out?
 #
-# The [rubric](../../book/teaching.md#a-rubric) says how it is judged. Choose settings without the hidden cells: hide day 2 to choose, and score day 4 once.
+# The [rubric](../../book/teaching.md#a-rubric) says how your work is judged. Choose settings without the hidden cells: hide day 2 to choose, and score day 4 once.
 #
 # ## Check yourself
 #
-# <details><summary>Your best of forty settings beats the copy on day 4. What do you report?</summary>
+# <details><summary>The best of your forty settings beats the copy on day 4. What do you report?</summary>
 #
-# Not that score: it was chosen among forty by the hidden cells. Choose by day 2, and score the one chosen setting.
+# Not that score: the hidden cells chose it among forty. Choose by day 2, and score only the chosen setting on day 4.
 #
 # </details>
 #
 # <details><summary>A prediction of one mean profile for all cells has a small error in every gene. Is it good?</summary>
 #
-# Not as a population: it has no differences between cells. The energy distance sees that, a mean error does not.
+# Not as a population: all its cells are the same. The energy distance sees that; a mean error does not.
 #
 # </details>
 #
 # <details><summary>Only three days are left to train on. What can a network learn that a line cannot?</summary>
 #
-# From three times hardly a bend that it could check: hiding one of them leaves two. It can learn how genes go together, and that is a matter of cells, not of times.
+# With three times it can hardly learn a bend and check it, because hiding one time leaves only two. It can learn how genes vary together, which it sees from the cells, not from the times.
 #
 # </details>
 #
 # ## Key points
 #
 # - Say where a prediction lies between the copy and the floor, not only which one is best.
-# - Hidden cells are scored once; whatever is chosen is chosen on other days.
-# - A day far from both neighbours cannot be predicted from them: that is a result, too.
+# - Use hidden cells for one score; make all choices on other days.
+# - A day that is far from both neighbours cannot be predicted from them. That is a result, too.
 #
 # ## Exercises
 #
@@ -172,11 +172,11 @@ checks.cells_predicted(answer, early, hidden, energy_distance)
 #
 # <details><summary>Solution</summary>
 #
-# Change `test=4.0` to `2.0`, and the days around it. Compare the distances with the floor of day 2, which has fewer cells and so a higher floor. If the advice differs between days, it is not about the method but about what happens on a day.
+# Change `test=4.0` to `2.0`, and the days around it. Compare the distances with the floor of day 2, which is higher because there are fewer cells. If the advice differs between days, it is not about the method but about what happens on those days.
 #
 # </details>
 #
 # ## Further reading
 #
 # - [Expression at unmeasured times](../temporal/unmeasured_times.ipynb): the same question on six series.
-# - [Your own time course](../practice/your_time_course.ipynb): the same steps with files of your own.
+# - [Your own time course](../practice/your_time_course.ipynb): the same steps with your own files.

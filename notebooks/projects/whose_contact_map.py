@@ -1,10 +1,10 @@
 # %% [markdown]
 # # Whose contact map is this?
 #
-# A project: four contact maps without names, the expression of four cell types, and which belongs to which.
+# A project: match four contact maps without names with the expression of four cell types.
 #
 # > **Learning goals**
-# > - [take out of contact maps what all of them share](#step-by-step);
+# > - [remove from contact maps what all of them share](#step-by-step);
 # > - [match maps with cell types by expression, and say how sure the match is](#what-to-hand-in).
 # >
 # > **Before**: [Contact maps](../foundations/contact_maps.ipynb).
@@ -42,11 +42,11 @@ plt.rcParams.update(book_style())
 claim = Claims(profile, seed)
 
 # %% [markdown]
-# Someone mixed up the labels of four tubes. Each tube gave a contact map of one cell type, and all that is known of the types is their expression. Genes that are expressed lie in open chromatin, and open chromatin meets open chromatin. Is that enough to give the maps their names back?
+# Someone mixed up the labels of four tubes. Each tube gave a contact map of one cell type, and all you know about the types is their expression. Expressed genes lie in open chromatin, and open chromatin meets open chromatin. Is that enough to name the maps again?
 #
 # ## Data
 #
-# The four types are those of the simulated organism: stem cells and three fates. A map is the sum of 300 cells, on three chromosomes in bins of 500 kb. The order of the maps is drawn by chance; `key` holds it for the checks, and you leave it alone.
+# The four types come from the simulated organism: stem cells and three fates. Each map is the sum of 300 cells, on three chromosomes in bins of 500 kb. The order of the maps is random. `key` contains it for the checks; do not look at it.
 
 # %% tags=["hide-input"]
 WIDE = 10  # bins of 50 kb in one of 500 kb
@@ -81,7 +81,7 @@ cpg = organism.tracks().query("chrom in @chroms")["cpg"].to_numpy()
 cpg = coarse(cpg.reshape(len(chroms), -1))
 print(maps.shape, expression["stem"].shape, cpg.shape)
 
-# %% tags=["hide-input"] caption="The first chromosome in the four tubes. All that is easily seen, the decay from the diagonal and the squares of open and closed chromatin, is shared by all four." alt="Four square heat maps in a two by two grid, titled A to D, that look almost the same: dark diagonals and a faint pattern of squares." name="fig-four-tubes"
+# %% tags=["hide-input"] caption="The first chromosome in the four tubes. What you can easily see, the decay from the diagonal and the squares of open and closed chromatin, is the same in all four." alt="Four square heat maps in a two by two grid, titled A to D, that look almost the same: dark diagonals and a faint pattern of squares." name="fig-four-tubes"
 fig, axes = plt.subplots(2, 2, figsize=(5.4, 6.2))
 for ax, name, tube in zip(axes.flat, "ABCD", maps, strict=True):
     contact_map(ax, tube[0], start=0, end=len(tube[0]) * 500_000)
@@ -93,7 +93,7 @@ upper = np.triu_indices(maps.shape[-1], 1)
 alike = np.corrcoef([np.log1p(tube[0][upper]) for tube in maps])
 lowest = alike.min()
 claim(
-    f"No two of these maps correlate by less than {lowest:.2f} in log counts. A measure that asks whether two maps are alike will not tell"
+    f"No two of these maps have a correlation below {lowest:.2f} in log counts. A measure of whether two maps are alike will not tell"
     " them apart.",
     lowest > 0.9,
 )
@@ -101,7 +101,7 @@ claim(
 # %% [markdown]
 # ## Step by step
 #
-# > **Exercise** Take out what the maps share. Divide each map by its mean at each distance ([observed over expected](../../book/glossary.md#observed-over-expected)); then subtract, pixel by pixel, the mean over the four maps.
+# > **Exercise** Remove what the maps share. Divide each map by its mean at each distance ([observed over expected](../../book/glossary.md#observed-over-expected)); then subtract, pixel by pixel, the mean over the four maps.
 
 # %% tags=["solution"]
 bins = np.arange(maps.shape[-1])
@@ -113,7 +113,7 @@ answer = np.array(over) - np.mean(over, axis=0)
 checks.specific_to_each(answer, maps)
 
 # %% [markdown]
-# What is left says where a tube has more contacts than the others. This page goes on with a short cut, which you may replace by your answer: in the ratio of a map to the mean map, distance drops out too. A bin that is more open in one type has more contacts with bins that are open in all; these are rich in CpG. So weigh the row of each bin by CpG: that gives one number a bin, and a track for each tube.
+# What is left shows where a tube has more contacts than the others. This page goes on with a short cut, the ratio of each map to the mean map, from which distance cancels as well. You may use your own answer instead. A bin that is more open in one type has more contacts with bins that are open in all types, and these are rich in CpG. So the row of each bin is weighted by CpG. This gives one number for each bin, and a [track](../../book/glossary.md#track) for each tube.
 
 
 # %%
@@ -126,7 +126,7 @@ def openness(specific):
 
 
 # %% [markdown]
-# > **Exercise** Which cell type is in tube A, B, C and D? Compare the tracks of the tubes with the expression of the types, from which you take what the types share. Each type is in one tube.
+# > **Exercise** Which cell type is in tube A, B, C and D? Compare the tracks of the tubes with the expression of the types, after removing from the expression what the types share. Each type is in one tube.
 
 # %% tags=["solution"]
 tracks = openness(np.log((1 + maps) / (1 + maps.mean(axis=0))))
@@ -144,12 +144,12 @@ checks.owners(answer, key)
 #
 # One notebook and a page for whoever mixed up the tubes:
 #
-# 1. the table of agreement of tubes with types, and the names that follow;
-# 2. how sure you are: the same with each chromosome alone, and with expression shuffled along the genome, a hundred times;
-# 3. how few cells a tube could have had, as a figure of the share of right names against the number of cells;
+# 1. a table of how well each tube agrees with each type, and the names that follow;
+# 2. how sure you are: the same for each chromosome alone, and with expression shuffled along the genome a hundred times;
+# 3. how few cells would have been enough, as a figure of the share of right names against the number of cells;
 # 4. one paragraph: what in this argument would fail with real maps and real RNA, whose sources differ ([Human cortex](../spatial/human_cortex.ipynb)).
 #
-# The [rubric](../../book/teaching.md#a-rubric) says how it is judged.
+# The [rubric](../../book/teaching.md#a-rubric) says how your work is judged.
 #
 # ## Check yourself
 #
@@ -167,15 +167,15 @@ checks.owners(answer, key)
 #
 # <details><summary>You are given four maps, but the expression of five types. What changes?</summary>
 #
-# One type has no map, and the mean over types is no longer the mean over the types of the tubes. Subtract the mean of each set from that set, and let one type stay without a tube.
+# One type has no map, and the mean over types is no longer the mean over the types in the tubes. Subtract from each set its own mean, and let one type remain without a tube.
 #
 # </details>
 #
 # ## Key points
 #
-# - What cell types share hides what tells them apart: take it out of maps and of expression alike.
+# - What cell types share hides what tells them apart: remove it from both the maps and the expression.
 # - A weak agreement in each bin adds up over a few hundred bins.
-# - How sure a match is, is shown by what shuffled expression reaches.
+# - Shuffled expression shows how sure a match is.
 #
 # ## Exercises
 #
@@ -183,11 +183,11 @@ checks.owners(answer, key)
 #
 # <details><summary>Solution</summary>
 #
-# Change `types` and run the page. Parent and child share most of their expression, so their rows look alike, and the margin by which a name wins becomes small: report the margin, not only the name.
+# Change `types` and run the page. Parent and child share most of their expression, so their rows look alike, and the margin by which a name wins becomes small. Report the margin, not only the name.
 #
 # </details>
 #
 # ## Further reading
 #
-# - [Evaluating contact maps](../spatial/evaluating_contact_maps.ipynb): scores that ask for what is specific.
+# - [Evaluating contact maps](../spatial/evaluating_contact_maps.ipynb): scores for what is specific to a cell type.
 # - [What balancing takes away](../foundations/balancing.ipynb): why maps were not balanced here.

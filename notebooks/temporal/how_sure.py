@@ -49,18 +49,19 @@ claim = Claims(profile, seed)
 
 # %% [markdown]
 # A model predicts that a gene has a mean of 2.1 on day 3. Is that 2.1 give or take 0.05, or give or take 1? A
-# single fit does not say. An **ensemble** asks several: it fits the model again and again, each time with another
-# seed and on training cells that are drawn anew, with replacement, at each time (a bootstrap). Where the fits agree,
-# it matters little which cells were caught and how the training went; where they disagree, it matters. The
-# disagreement becomes an interval.
+# single fit does not say. An **ensemble** uses several fits: it fits the model again and again, each time with
+# another seed and on training cells that are drawn anew, with replacement, at each time (a bootstrap). Where
+# the fits agree, it matters little which cells were caught and how the training went; where they disagree, it
+# matters. The disagreement becomes an interval.
 #
-# But such an interval reflects only what differs between the fits. What all of them get wrong remains unseen. So it
-# has to be tested as a prediction is: on held-out times.
+# But such an interval reflects only what differs between the fits. What all of them get wrong remains unseen.
+# So the interval, like any prediction, must be tested on held-out times.
 #
 # ## Intervals for the means of genes
 #
-# The series is that of [Semrau et al. 2017](https://doi.org/10.1038/s41467-017-01076-4): 41 genes in mouse embryonic
-# stem cells, from 0 h to 96 h of retinoic acid. Every second time from the third on is held out, and so is the last.
+# The series comes from [Semrau et al. 2017](https://doi.org/10.1038/s41467-017-01076-4): 41 genes in mouse
+# embryonic stem cells, from 0 h to 96 h of retinoic acid. Every second time from the third on is held out, and
+# so is the last.
 
 # %%
 adata = load("semrau2017")
@@ -73,7 +74,7 @@ new = Ensemble(lambda n: ScNODE(seed=seed + n), n_members=5, seed=seed)
 ensemble = new.fit(train)
 
 # %% [markdown]
-# When it is asked for a time far beyond the last training time, a model warns:
+# If you ask a model for a time far beyond the last training time, it warns:
 
 # %%
 with warnings.catch_warnings(record=True) as caught:
@@ -117,9 +118,9 @@ plt.show()
 # %% [markdown]
 # ## Do they hold what they promise?
 #
-# A 90% interval should contain nine of ten measured means. The table counts how many of the 41 genes it does
-# contain (*held*). A measured mean is uncertain itself, because it is a mean of few cells; *widened* intervals allow
-# for that.
+# A 90% interval should contain nine of ten measured means. The table gives the percentage of the 41 genes for
+# which it does (*held*). A measured mean is itself uncertain, because it is a mean over few cells; *widened*
+# intervals allow for that.
 
 # %% tags=["hide-input"]
 rows = {}
@@ -152,20 +153,22 @@ claim(
 )
 
 # %% [markdown]
-# Why are they too narrow? All members share the same assumptions: a smooth drift, paths as short as possible, cells
-# that do not divide or die. Where these are wrong, all members are wrong alike, and more members would not help. Beyond
-# the last training time, no measurement can correct them. The interval of an ensemble is a lower bound of the doubt.
+# Why are they too narrow? All members share the same assumptions: a smooth drift, paths as short as possible,
+# cells that do not divide or die. Where these are wrong, all members are wrong in the same way, and more
+# members would not help. Beyond the last training time, no measurement can correct them. The interval of an
+# ensemble is a lower bound on the doubt.
 #
-# What can be done? Hold out some training times as well, count as above, and widen the intervals until they keep their
-# promise there. And compare with a method of *other* assumptions, such as a straight line: where the two differ by more
-# than the band, the difference is the better measure of doubt ([Ensembles and
-# uncertainty](../alternatives/ensembles.ipynb) does both).
+# What can be done? Hold out some training times as well, count as above, and widen the intervals until they
+# keep their promise there. And compare with a method that makes *other* assumptions, such as a straight line:
+# where the two differ by more than the band, the difference is the better measure of doubt
+# ([Ensembles and uncertainty](../alternatives/ensembles.ipynb) does both).
 #
 # ## More cells, or more times?
 #
-# Better still is to measure more. But what: more cells at each time, or more times? Below, the model is fitted on three
-# parts of the training cells: all cells of the first and last training time; as many cells, drawn from all five
-# training times; and all cells of all five. The error is that of the means of genes at the inner times, 12 h and 36 h.
+# It is better still to measure more. But what: more cells at each time, or more times? Now the model is fitted
+# on three subsets of the training cells: all cells of the first and last training times; the same number of
+# cells, drawn from all five training times; and all cells of all five. The error is that of gene means at the
+# inner times, 12 h and 36 h.
 
 
 # %%
@@ -192,9 +195,9 @@ error = {
 
 # %% tags=["hide-input"]
 claim(
-    f"From {ends.n_obs} cells of two times the median error of a mean is {error['two']:.3f}, from as many cells of five times"
+    f"From {ends.n_obs} cells of two times, the median error of a mean is {error['two']:.3f}; from as many cells of five times,"
     f" {error['five']:.3f}. With all {train.n_obs:,} cells of these five times it is {error['all']:.3f}. For a given number of cells, more"
-    " times help far more than more cells at each time: no number of cells shows a peak at a time when nobody measured.",
+    " times help far more than more cells at each time: no number of cells can show a peak at a time when nobody measured.",
     error["five"] < 0.6 * error["two"] and error["all"] > 0.6 * error["five"],
 )
 
@@ -203,20 +206,21 @@ claim(
 #
 # <details><summary>All members of an ensemble predict nearly the same. What does that show?</summary>
 #
-# That the seed and the choice of cells matter little. Not that the prediction is right.
+# It shows that the seed and the choice of cells matter little. It does not show that the prediction is right.
 #
 # </details>
 #
 # <details><summary>Would the intervals of 50 members contain more of the means than those of 5?</summary>
 #
-# Hardly. The band would be known better, but it would remain as narrow as the disagreement is.
+# Hardly. The disagreement would be known more precisely, but the band would remain as narrow.
 #
 # </details>
 #
 # <details><summary>You can sequence 6,000 cells of a process that nobody has measured. At how many times?</summary>
 #
-# Rather at twelve times with 500 cells than at two with 3,000. What happens between two times far apart is a guess
-# of the model, however many cells there are; but each time needs enough cells for the rarest fate that matters.
+# Better at twelve times with 500 cells each than at two with 3,000. What happens between two times far apart is
+# the model's guess, however many cells there are. But each time needs enough cells for the rarest fate that
+# matters.
 #
 # </details>
 #
@@ -261,9 +265,9 @@ checks.factor_to_hold(answer, at_12, band, 0.9)
 #     print(round((each["upper"] - each["lower"]).median(), 3))
 # ```
 #
-# Narrower: about a quarter as wide. Most of the disagreement comes from which cells were drawn, and little from the luck
-# of training. With more cells at each time the bands would become narrower still, and would not show any better what all
-# members get wrong.
+# Narrower: about a quarter as wide. Most of the disagreement comes from which cells were drawn, and little from
+# the luck of training. With more cells at each time the bands would become narrower still, but they would not
+# show what all members get wrong.
 #
 # </details>
 #

@@ -1,10 +1,12 @@
 # %% [markdown]
 # # Perturbation
 #
-# When cells part, which genes part them, and what a model says of a knock-out, compared with known truth.
+# When cells part, which genes make them part, and what a model says about a knock-out, compared with known
+# truth.
 #
 # > **Learning goals**
-# > - [find the times at which cells part](#when-do-cells-part), and tell a split from cells that fall out of step;
+# > - [find the times at which cells part](#when-do-cells-part), and tell a split from cells that only fall out
+# >   of step;
 # > - [knock out a gene in a model](#knock-out-in-a-model), and name the causal assumption behind the answer;
 # > - [compare the answers with those for genes that do nothing](#knock-out-in-a-model);
 # > - [find the path of least action between two fates](#the-path-of-least-action).
@@ -52,11 +54,11 @@ claim = Claims(profile, seed)
 # A model of a time course knows where cells go. Does it also know which gene sends them there, and what would happen
 # without it? If so, experiments could be planned on a computer.
 #
-# The data only say what varies *together*. A gene that drives a choice and a gene that is switched on by it look alike:
-# both are high in the cells that go one way. What a model says about causes comes from an assumption. This page states
-# it and tests its consequences in the simulated organism, where the truth is known. Its progenitors choose first
-# between *alpha* and a bipotent state, and from there between *beta* and *gamma*; each choice is a switch of two
-# regulators that repress each other.
+# The data only say what varies *together*. A gene that drives a choice and a gene that is switched on by it
+# look alike: both are high in the cells that go one way. What a model says about causes comes from an
+# assumption. This page states the assumption and tests its consequences in the simulated organism, where the
+# truth is known. Its progenitors choose first between *alpha* and a bipotent state, and from there between
+# *beta* and *gamma*; each choice is a switch of two regulators that repress each other.
 
 # %%
 organism = simulate_organism(seed=seed, preset="small", n_reference=2000)
@@ -66,17 +68,18 @@ model = ScNODE(damping=0.0, combine=False, seed=seed).fit(adata)
 # %% [markdown]
 # ## When do cells part?
 #
-# Put two neighbouring cells into the [flow](../../book/glossary.md#flow). Where they come closer, nothing is decided;
-# where they move apart, something may be. How fast they move apart is called the *stretching*: the largest eigenvalue of
-# the derivative of the velocity (of its symmetric part, averaged over the cells of a time). A peak of the stretching is
-# a [checkpoint](../../book/glossary.md#checkpoint). It is dated by its onset, half-way up to the peak: for a switch
-# without noise, that is near the time when one resting state turns into two.
+# Put two neighbouring cells into the [flow](../../book/glossary.md#flow). Where they come closer, nothing is
+# decided; where they move apart, something may be. How fast they move apart is called the *stretching*: the
+# largest eigenvalue of the derivative of the velocity (of its symmetric part, averaged over the cells of a
+# time). A peak of the stretching is a [checkpoint](../../book/glossary.md#checkpoint). Its date is its onset,
+# half-way up to the peak. For a switch without noise, this is near the time when one resting state turns into
+# two.
 
 # %%
 end = float(organism.times[-1])
 found = find_checkpoints(model, adata, n_genes=3)
 
-# %% tags=["hide-input"] caption="How fast the flow stretches the population, along the direction that stretches most. Orange: each checkpoint, from onset to end. Dashed: the times at which the two switches of the organism get two resting states. The first peak belongs to no switch." alt="A curve over 96 hours with three main peaks, each in a shaded interval. Dashed vertical lines stand near the beginnings of the second and third interval." name="fig-checkpoints"
+# %% tags=["hide-input"] caption="How fast the flow stretches the population in the direction of greatest stretching. Orange: each checkpoint, from onset to end. Dashed: the times at which the two switches of the organism get two resting states. The first peak does not belong to a switch." alt="A curve over 96 hours with three main peaks, each in a shaded interval. Dashed vertical lines stand near the beginnings of the second and third interval." name="fig-checkpoints"
 switches, measured = organism.commitment_times, organism.times
 fig, ax = plt.subplots(figsize=(5.4, 2.9))
 ax.plot(found.uns["times"], found.uns["rate"], color=BLUE)
@@ -105,14 +108,15 @@ table(found.obs[list(shown)].rename(columns=shown).set_axis(range(1, found.n_obs
 
 # %% tags=["hide-input"]
 claim(
-    "Nor is every checkpoint a choice: each cell has a clock of its own, and cells that fall out of step stretch the population too."
-    " *Two groups* helps to tell the two apart. With the cells cut in two along the direction, it is the share of their variance between"
-    f" the parts: 0.64 for one bell-shaped cloud, 1 for two points. At the two switches it is {split.min():.2f} or more.",
+    "Nor is every checkpoint a choice: each cell has its own clock, and cells that fall out of step stretch the population too."
+    " *Two groups* helps to tell a split from this. The cells are cut in two along the direction, and it is the share of their variance between"
+    f" the two parts: 0.64 for one bell-shaped cloud, 1 for two points. At the two switches it is {split.min():.2f} or more.",
     split.min() > 0.7,
 )
 
 # %% [markdown]
-# The top genes change most along the direction in which cells part. Do they make the choice? The four that do are known.
+# The top genes change most along the direction in which cells part. Do they make the choice? Here we know the
+# four genes that do.
 
 # %% tags=["hide-input"]
 PAIRS = {"first": ["TF_alpha", "TF_bipotent"], "second": ["TF_beta", "TF_gamma"]}
@@ -121,7 +125,7 @@ of = {name: ranks.iloc[nearest[name]][pair].tolist() for name, pair in PAIRS.ite
 claim(
     f"The two genes that make the first choice have ranks {of['first'][0]} and {of['first'][1]} of {adata.n_vars:,} at its checkpoint;"
     f" the two that make the second choice have ranks {of['second'][0]} and {of['second'][1]}. So the genes that decide may be near the"
-    " top of such a list or far down, and most genes at the top are targets. The list describes what parts, not what parted it.",
+    " top of such a list or far down, and most genes at the top are targets. The list describes how the groups differ, not what made them part.",
     max(of["second"]) > 30,
 )
 
@@ -147,9 +151,9 @@ off = perturb(model, adata, {"TF_beta": 0}, before["second"], end, reader)
 table(off.shares.rename_axis("share of cells"))
 
 # %% [markdown]
-# The organism knows the true answer: its method `organism.perturb` changes the production of the regulator, and all
-# cells are simulated anew. Below, nine genes are changed at the last measured time before a switch: a factor of 0 is a
-# knock-out, 2 doubles the production. The genes are of four kinds.
+# The organism gives the true answer: `organism.perturb` changes the production of the regulator, and all cells
+# are simulated anew. Nine genes are changed here, each at the last measured time before a switch. A factor of 0
+# is a knock-out; 2 doubles the production. The genes are of four kinds.
 #
 # - A **master** is one of the four regulators of the switches.
 # - A **niche** regulator carries a weak signal that tilts a switch.
@@ -174,7 +178,7 @@ for kind, gene, factor, n in cases:
     parts.append(pd.DataFrame(part))
 changes = pd.concat(parts).rename_axis("fate").reset_index()
 
-# %% tags=["hide-input"] caption="Change of each fate's share according to the model, against the true change; one dot for each perturbation and fate. On the dashed diagonal the model is right. Dots far up or down the grey vertical line are effects that do not exist: those of the followers are the largest." alt="A scatter plot with a dashed diagonal and a vertical line at a true change of zero. Masters lie near the diagonal, followers far up and down the vertical line, the bystander near the centre." name="fig-perturb"
+# %% tags=["hide-input"] caption="Change of each fate's share according to the model, against the true change; one dot for each perturbation and fate. On the dashed diagonal the model is right. Dots far up or down the grey vertical line are effects that do not exist; those of the followers are the largest." alt="A scatter plot with a dashed diagonal and a vertical line at a true change of zero. Masters lie near the diagonal, followers far up and down the vertical line, the bystander near the centre." name="fig-perturb"
 fig, ax = plt.subplots(figsize=(5.4, 4.2))
 ax.plot([-1, 1], [-1, 1], "--", color="0.6", lw=0.8)
 ax.axvline(0, color="0.8", lw=0.8)
@@ -195,8 +199,9 @@ columns = ["kind", "fate", "model", "truth", "known"]
 table(rows[columns].rename(columns={"known": "known (share of variance)"}))
 
 # %% [markdown]
-# Each row shows the fate that changes most: in truth for masters and niche regulators, in the model for genes that do
-# nothing. *Known* is the share of the variance of a gene's counts that the place of a cell in latent space explains.
+# Each row shows the fate that changes most: in truth for masters and niche regulators, in the model for genes
+# that do nothing. *Known* is the share of the variance of a gene's counts that is explained by the places of
+# cells in latent space.
 
 # %% tags=["hide-input"]
 master, follower = (rows[rows["kind"] == kind] for kind in ("master", "follower"))
@@ -219,27 +224,28 @@ claim(
 )
 
 # %% [markdown]
-# **Niche regulators** do act on fates, but their weak signal hardly shows in any latent coordinate. To double such a
-# gene, a cell must be pushed far, in a direction that the regression hardly knows, to a place where there was no cell.
-# Over three organisms and more perturbations than here, the direction is right in 36 of 36 cases for masters and in 7
-# of 18 for niche regulators (`benchmarks/results/temporal.json`).
+# **Niche regulators** do act on fates, but their weak signal hardly shows in any latent coordinate. To double
+# such a gene, a cell must be pushed far, in a direction that the regression hardly knows, to a place where no
+# cell was measured. Over three organisms and more perturbations than here, the direction is right in 36 of 36
+# cases for masters and in 7 of 18 for niche regulators (`benchmarks/results/temporal.json`).
 #
-# > **Warning** An in-silico perturbation ranks hypotheses *given that the gene acts*. Whether it does must come from
-# > elsewhere: a real knock-out, the binding of the protein, the order of events. Beside what the model says about your
-# > gene, report what it says about genes that are known to do nothing.
+# > **Warning** An in-silico perturbation ranks hypotheses *given that the gene acts*. Evidence that it acts
+# > must come from elsewhere: a real knock-out, the binding of the protein, the order of events. Together with
+# > the answer for your gene, report the answers for genes that are known to do nothing.
 #
 # ## The path of least action
 #
-# Can an alpha cell become a beta cell? The flow alone says no. With noise it could, and some ways are less unlikely
-# than others. If cells follow $dz = v(z, t)\,dt$ plus small Gaussian noise of equal size in all directions, the
-# probability of a path $x$ falls exponentially with its *action* ([Onsager and Machlup
-# 1953](https://doi.org/10.1103/PhysRev.91.1505))
+# Can an alpha cell become a beta cell? The flow alone says no. With noise it could, and some paths are less
+# unlikely than others. If cells follow $dz = v(z, t)\,dt$ plus small Gaussian noise of equal size in all
+# directions, the probability of a path $x$ falls exponentially with its *action*
+# ([Onsager and Machlup 1953](https://doi.org/10.1103/PhysRev.91.1505))
 #
 # $$S[x] = \int \left\lVert \frac{dx}{dt} - v(x, t) \right\rVert^2 dt,$$
 #
-# which is 0 along the flow and grows with each detour from it. `least_action_path` improves two first guesses and
-# returns the path of lowest action among *all* that it evaluated: an optimiser can end on a worse one. The first of the
-# three paths below has a known answer: it leads to where the flow goes anyway, so its action is 0.
+# which is 0 along the flow and grows with each detour from it. `least_action_path` improves two first guesses
+# and returns the path of lowest action among *all* that it evaluated, because an optimiser can end on a worse
+# one. The first of the next three paths has a known answer: it leads to where the flow goes anyway, so its
+# action is 0.
 
 # %%
 latent, times = model.encode(adata), adata.obs["time"].to_numpy()
@@ -267,28 +273,28 @@ plt.show()
 
 # %% tags=["hide-input"]
 claim(
-    f"Along the flow the action is {along.action:.2f}, as it should be. From alpha to beta it is {there.trace[0]:.0f} on the straight line"
-    f" and {there.action:.0f} on the best of {len(there.trace)} paths that were evaluated. From beta back to alpha it is {back.action:.0f}.",
+    f"Along the flow the action is {along.action:.2f}, as it should be. From alpha to beta it is {there.trace[0]:.0f} for the straight line"
+    f" and {there.action:.0f} for the best of {len(there.trace)} paths that were evaluated. From beta back to alpha it is {back.action:.0f}.",
     along.action < 0.05 and there.action < there.trace[0] / 3,
     back.action > 3 * there.action,
 )
 
 # %% [markdown]
-# Is it easier, then, to become beta than alpha? This does not show it. In [Trajectories and
-# fates](trajectories_and_fates.ipynb) the flow turns alpha cells into others, to make up for growth that it does not
-# know. Where the flow goes the wrong way, an action is low for the wrong reason. It also depends on the units of the
-# latent space, because the noise is assumed to be equal in all directions. Compare only paths of one model, and read a
-# path as a list of states to look for, not as a recipe.
+# Is it easier, then, to become beta than alpha? The actions do not show this. In
+# [Trajectories and fates](trajectories_and_fates.ipynb) the flow turns alpha cells into others, to make up for
+# growth that it does not know about. Where the flow goes the wrong way, an action is low for the wrong reason.
+# It also depends on the units of the latent space, because the noise is assumed to be equal in all directions.
+# Compare only paths of one model, and read a path as a list of states to look for, not as a recipe.
 #
 # ## Check yourself
 #
 # <details><summary>A gene rises in all cells that become beta, and no other. Its knock-out in a model removes beta. Is it a driver?</summary>
 #
-# One cannot tell: a follower of beta would give the same answer. The model was told that the gene acts.
+# You cannot tell: a follower of beta would give the same answer. The model was told that the gene acts.
 #
 # </details>
 #
-# <details><summary>What would you report beside the answer for your gene?</summary>
+# <details><summary>What would you report together with the answer for your gene?</summary>
 #
 # The answers for genes that are known to do nothing: if they are as large, the size says nothing.
 #
@@ -304,8 +310,9 @@ claim(
 # ## Key points
 #
 # - A peak of the stretching says that cells part; *two groups* says whether they split or merely fall out of step.
-# - The top genes of a split are mostly targets of the switch, not its parts.
-# - A knock-out in a model takes correlation for cause: genes that only follow get answers as large as drivers do.
+# - The top genes of a split are mostly targets of the switch, not parts of it.
+# - A knock-out in a model takes correlation for cause: genes that only follow get answers as large as those of
+#   drivers.
 # - Take the best path that an optimiser has seen, not its last, and try a case whose answer is known.
 #
 # ## Exercises
@@ -320,8 +327,8 @@ answer = changes.loc[off > 0.1, "gene"].unique()
 checks.misjudged(answer, changes, 0.1)
 
 # %% [markdown]
-# > **Exercise** Change a gene once and leave it alone, with `perturb(..., hold=False)`. Does the knock-out of
-# > `TF_beta` before the second switch still remove beta? Why?
+# > **Exercise** Change a gene once and then leave it alone, with `perturb(..., hold=False)`. Does the knock-out
+# > of `TF_beta` before the second switch still remove beta? Why?
 #
 # <details><summary>Solution</summary>
 #
@@ -331,8 +338,9 @@ checks.misjudged(answer, changes, 0.1)
 #     print(hold, out.shares.loc["change"].round(2).to_dict())
 # ```
 #
-# It does, nearly as much: beta falls by 0.46 instead of 0.55. Cells that are pushed to one side before a switch stay
-# there: a switch remembers. For the masters of the first switch, keeping the change up makes hardly any difference.
+# It does, nearly as much: beta falls by 0.46 instead of 0.55. Cells pushed to one side before a switch stay
+# there, because a switch remembers. For the masters of the first switch, keeping up the change makes hardly any
+# difference.
 #
 # </details>
 #
