@@ -90,6 +90,15 @@ def rounded(value: object) -> object:
     return [rounded(entry) for entry in value] if isinstance(value, list) else value
 
 
+def already(path: Path, about: dict[str, object]) -> list[Score]:
+    """Scores that a run which was stopped left in a file, if it was made as ``about`` says."""
+    held = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    # Other settings, versions, or code that no commit holds: all is measured again.
+    same = held.get("provenance") == rounded(about) and not about["uncommitted_changes"]
+    rows: list[Score] = held["scores"] if same else []
+    return rows
+
+
 def write(path: Path, results: dict[str, object]) -> None:
     """Write JSON with one row of a table in each line."""
     text = json.dumps(rounded(results), indent=1)

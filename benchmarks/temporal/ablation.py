@@ -27,7 +27,7 @@ Data are two organisms and six real series; a middle inner time and the last tim
 for a fit of its own. Scores are *place* and *likeness* of :mod:`benchmarks.compare.temporal`. The
 effect of a variant is the ratio of its score to the backbone's, below 1 better: the geometric mean
 over data sets, with a 95% interval from data sets drawn anew; two organisms are one data set. A
-call goes on where the file ends.
+run that was stopped goes on where it was.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ import pandas as pd
 from anndata import AnnData
 
 from benchmarks.compare.jobs import PROFILES, REGULAR
-from benchmarks.results import Score, argument_parser, markdown, provenance, write
-from benchmarks.temporal.each_time import SETS, already
+from benchmarks.results import Score, already, argument_parser, markdown, provenance, write
+from benchmarks.temporal.each_time import SETS
 from benchmarks.temporal.real_series import metrics_of, scored_parts
 from benchmarks.timing import one_thread
 from scstlib.datasets import load, simulate_organism
@@ -276,9 +276,9 @@ def main() -> None:
     everything = [*ORGANISMS, *SETS]
     parser.add_argument("--data", nargs="+", default=everything, choices=everything)
     arguments = parser.parse_args()
-    rows = already(arguments.output)
-    done = {row["data"] for row in rows}
     about = provenance("POT", "torchdiffeq", matching_steps=STEPS, bridge=BRIDGE, draws=N_DRAWS)
+    rows = already(arguments.output, about)
+    done = {row["data"] for row in rows}
     with one_thread(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "time .* lies .* beyond the last training time")
         for name in arguments.data:

@@ -10,8 +10,7 @@ times that are left out in turn (``calibrate=True``). ``held`` is the share of g
 mean lies in its interval, at inner times and beyond the last training time.
 
 Values are log1p of counts per 10,000, of qPCR the numbers as they are. Series of more genes are cut
-to the 500 that vary most in the training cells. A set that the output file has already is not run
-again.
+to the 500 that vary most in the training cells. A run that was stopped goes on where it was.
 """
 
 from __future__ import annotations
@@ -24,8 +23,8 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from benchmarks.results import Score, argument_parser, markdown, provenance, write
-from benchmarks.temporal.each_time import SETS, already
+from benchmarks.results import Score, already, argument_parser, markdown, provenance, write
+from benchmarks.temporal.each_time import SETS
 from benchmarks.temporal.real_series import scored_parts
 from benchmarks.timing import one_thread
 from scstlib.datasets import load
@@ -104,7 +103,7 @@ def main() -> None:
     about = provenance(
         "numpy", "scipy", "torch", "scikit-learn", "POT", level=LEVEL, members=arguments.members
     )
-    rows = already(arguments.output)
+    rows = already(arguments.output, about)
     with one_thread(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "time .* lies .* beyond the last training time")
         for name in arguments.sets:

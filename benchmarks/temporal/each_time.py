@@ -18,22 +18,20 @@ The summary holds, for each method, the ratio to the best of four simple methods
 tasks with a bootstrap interval of 95%, and how many are at most 1 and above 1.1. Choosing the best
 one after the fact favours it: a method at 1 is as good as an oracle.
 
-A task that the output file has already is not run again: remove the file for a new measurement.
+A run that was stopped goes on where it was; with other settings or code all is measured again.
 """
 
 from __future__ import annotations
 
-import json
 import time
 import warnings
 from itertools import product
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from benchmarks.results import Score, argument_parser, markdown, provenance, write
+from benchmarks.results import Score, already, argument_parser, markdown, provenance, write
 from benchmarks.temporal.real_series import metrics_of, scored_parts
 from benchmarks.timing import one_thread
 from scstlib.datasets import load
@@ -129,12 +127,6 @@ def table(rows: list[Score]) -> str:
     return "\n".join(text)
 
 
-def already(path: Path) -> list[Score]:
-    """Scores that the file holds."""
-    rows: list[Score] = json.loads(path.read_text())["scores"] if path.exists() else []
-    return rows
-
-
 def main() -> None:
     parser = argument_parser(__file__, __doc__)
     parser.add_argument("--sets", nargs="+", default=SETS, choices=SETS)
@@ -144,7 +136,7 @@ def main() -> None:
     about = provenance(
         "numpy", "scipy", "torch", "scikit-learn", "POT", repeats=REPEATS, seeds=arguments.seeds
     )
-    rows = already(arguments.output)
+    rows = already(arguments.output, about)
     done = {(row["set"], row["time"]) for row in rows}
     with one_thread(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "time .* lies .* beyond the last training time")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from benchmarks import results
 from benchmarks.temporal import coverage, each_time
 from benchmarks.temporal.each_time import SIMPLE
 
@@ -40,3 +43,16 @@ def test_coverage_is_a_mean_over_times_then_over_sets() -> None:
     (found,) = coverage.summary(rows)
     assert found["held"] == pytest.approx((0.7 + 0.8 + 0.2) / 3)
     assert (found["lowest"], found["sets"], found["sets_in_70_to_90"]) == (0.2, 3, 2)
+
+
+def test_a_stopped_run_goes_on_only_with_the_same_settings_and_code(tmp_path: Path) -> None:
+    path = tmp_path / "found.json"
+    about = {"commit": "a1", "uncommitted_changes": False, "level": 0.123456789}
+    assert results.already(path, about) == []
+    results.write(path, {"provenance": about, "scores": [{"row": "x", "W": 1.0}]})
+    assert results.already(path, about) == [{"row": "x", "W": 1.0}]
+    assert results.already(path, about | {"commit": "b2"}) == []
+    assert results.already(path, about | {"level": 0.9}) == []
+    dirty = about | {"uncommitted_changes": True}
+    results.write(path, {"provenance": dirty, "scores": [{"row": "x", "W": 1.0}]})
+    assert results.already(path, dirty) == []
