@@ -28,6 +28,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import platformdirs
 from packaging.utils import canonicalize_name
 
 from tools import notebooks
@@ -232,7 +233,7 @@ def parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    folder = Path(tempfile.gettempdir()) / "scstlib-colab"
+    folder = platformdirs.user_cache_path("scstlib") / "colab"
     parser.add_argument("pages", nargs="*", metavar="PART/NAME")
     parser.add_argument("--python", help="instead of the one of Colab's minor version on the path")
     parser.add_argument("--folder", type=Path, default=folder, help="of the environment")

@@ -125,6 +125,9 @@ def _fetch_one(name: str, options: argparse.Namespace) -> int:
         return 0
     if manifest.by_hand:
         print(by_hand_message(manifest))
+        if options.to:
+            print(f"{name}: not copied to {options.to}, it is fetched by hand", file=sys.stderr)
+            return 1
         return 0 if available(name, options.manifests) else 1
     try:
         paths = fetch(name, options.manifests)

@@ -141,6 +141,8 @@ def test_set_fetched_by_hand(cache: Path, capsys: pytest.CaptureFixture[str]) ->
     (cache / "scNODE").mkdir(parents=True)
     (cache / "scNODE" / "drosophila").mkdir()
     assert main(["fetch", "scNODE"]) == 0
+    assert main(["fetch", "scNODE", "--to", str(cache / "stick")]) == 1
+    assert "not copied" in capsys.readouterr().err
 
 
 def test_unknown_name(capsys: pytest.CaptureFixture[str]) -> None:
