@@ -101,9 +101,7 @@ def grid(end, step):
 # 2. If the drift does not know the time, two cells at the *same point at different times* continue in the same way.
 #    If one gene is the only coordinate, it cannot go up and come down again.
 #
-# Now three drifts learn two tasks: to mirror a line, and to lift it in a pulse and lower it again. The first drift
-# sees only the coordinate, the second also the time, and the third also a hidden coordinate, which starts at 0 and is
-# not compared with any data ([Dupont et al. 2019](https://arxiv.org/abs/1904.01681)).
+# Now three drifts learn two tasks: to mirror a line, and to lift it in a pulse and lower it again. The first drift sees only the coordinate, the second also the time, and the third also a hidden coordinate, which starts at 0 and is not compared with any data ([Dupont et al. 2019](https://arxiv.org/abs/1904.01681)).
 
 # %%
 points, clock = torch.linspace(-1, 1, 11).double()[:, None], grid(1, 0.25)
