@@ -152,7 +152,7 @@ kinds = {
     "Poisson, equal depth": {"overdispersed": False, "depth_spread": 0.0},
     "overdispersed, deep": {"depth": 5500.0, "depth_spread": 0.0},
     "Poisson, unequal depth": {"overdispersed": False},
-    "malaria, dealt out": None,
+    "malaria, shuffled": None,
 }
 
 
@@ -171,7 +171,7 @@ for runs in dips.values():
 clean, loose, uneven, dealt = dips.values()
 costs.add("clusters tested on their own cells", "genes called of 100",
           clean["double"], clean["split"])  # fmt: skip
-costs.add("the same, malaria, dealt out", "genes called of 100",
+costs.add("the same, malaria, shuffled", "genes called of 100",
           dealt["double"], dealt["random"])  # fmt: skip
 claim("Splitting helps where counts are Poisson and depths equal. With"
       " overdispersed counts, a cell that happens to hold much of a gene"
