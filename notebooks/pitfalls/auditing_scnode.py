@@ -75,7 +75,7 @@ claim = Claims(profile, seed)
 #
 # ![Three columns, for the first, second and third time. At the top the measured cells of each time, hollow circles. They go down into a box, the encoder, which gives a mean and a spread. Below it, in latent space, the encoded cells of the first time, red triangles, are moved to the second and third time by arrows: the drift, solved as an ODE. Beside them at each time lie the encoded measured cells, hollow circles, joined to the triangles by a double arrow, the transport loss. A second box, the decoder, takes the triangles to gene space, where again a double arrow compares them with measured cells. Encoder and decoder are trained by themselves first.](../../book/_static/diagrams/scnode_published.svg)
 #
-# *Cells of the first time alone are moved through all times; at each time a transport loss compares them with measured cells, in latent space and in gene space.*
+# *Only cells of the first time are moved through all times; at each time a transport loss compares them with measured cells, in latent space and in gene space.*
 #
 # What *runs* on this page is `PublishedScNODE`, whose networks, solver, loss and gradient are tested against values of the public code, `rsinghlab/scNODE` at commit [`ba55e8d`](https://github.com/rsinghlab/scNODE/tree/ba55e8ddecfb74874047517952ab799326b4126d). Each of the next sections asks one question. Then comes a list of findings, with the files and lines that were *read* afterwards. Last, we measure what the findings do to a score: many do little, and an audit cannot tell which.
 #

@@ -62,7 +62,7 @@ seeds = range(seed, seed + (10 if profile == "full" else 5))
 #
 # ![On the left five steps from top to bottom. On the right a tall striped box: the test part, chromosomes and cell types that are held out. Red arrows with a cross lead from it to four steps: the bulk map holds the test type; tracks are scaled by all windows; windows are cut before the split, so that they overlap; the model is trained on held-out places, the same chromosome in another cell type. A small box with the validation part stands beside the fifth step, stop training: a dark arrow to that step is allowed, a red arrow to the step train is not. Below, a dark arrow leads from the box score the maps to the test part: that is allowed.](../../book/_static/diagrams/leaks_in_space.svg)
 #
-# *Each crossed arrow carries something of a held-out part into the work that it is to judge: so chromosomes are split first, then come bulk, scales and windows.*
+# *Each crossed arrow carries something of a held-out part into the work that this part is to judge. So split chromosomes first; bulk, scales and windows come afterwards.*
 #
 # The task is the same as in [Tuning and overfitting](tuning_and_overfitting.ipynb): for every pixel of a cell type, predict the change from a bulk map, in simulated organisms with 16 chromosomes. The score is a [skill](../../book/glossary.md#skill): 0 for the bulk map itself, 1 for a perfect prediction. Each mistake is made on purpose. What it adds to the skill is the [illusion](../../book/glossary.md#illusion), given with the 95% interval of its mean over five organisms (three for side questions).
 #

@@ -60,7 +60,7 @@ more = range(seed, seed + (5 if profile == "fast" else 20))
 #
 # ![A table of one cell with four genes. Its molecules are drawn as marks: 4 of gene A, 0 of gene B, 3 of gene C, 8 of gene D. Each is either a filled blue circle or a hollow orange square, by chance. Two columns on the right count the circles, part 1, and the squares, part 2; 15 molecules become 7 and 8. Below, an arrow leads from part 1, find clusters, to part 2, test genes. A note says: independent if counts are Poisson.](../../book/_static/diagrams/count_splitting.svg)
 #
-# *A coin decides for each molecule into which part it falls; both parts are the same cells, and what is found in one can be tested in the other.*
+# *A coin decides which part each molecule falls into; both parts are the same cells, and what is found in one can be tested in the other.*
 #
 # One tool serves the whole page. If you keep each molecule with a chance of, say, one in ten, you get what an
 # experiment of a tenth of the depth would have seen. If you keep both parts, you have the same cells twice. So nobody

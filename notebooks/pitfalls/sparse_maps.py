@@ -57,7 +57,7 @@ few = range(seed, seed + (3 if profile == "fast" else 20))
 #
 # ![At the top three contact maps of one cell type, from 1, 20 and 200 cells: the first has a few scattered pixels, the last a clear diagonal with domains. Below, the same 600 cells are shared out in two ways: among 3 cell types with 200 cells each, three clear maps; among 12 cell types with 50 cells each, twelve speckled maps.](../../book/_static/diagrams/pseudo_bulk_size.svg)
 #
-# *Contacts of cells add up to depth; with the number of cells given, more cell types mean shallower maps.*
+# *The contacts of cells add up to depth; for a given number of cells, more cell types mean shallower maps.*
 #
 # Maps come from the simulated organism, so the truth is known: the contacts that infinitely many cells would show.
 # That contacts fall with distance is no finding, so every correlation on this page is between maps of

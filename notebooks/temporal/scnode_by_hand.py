@@ -61,7 +61,7 @@ claim = Claims(profile, seed)
 #
 # ![Three columns, for the first, second and third time. At the top the measured cells of each time, hollow circles. They go down into a box, the encoder, which gives a mean and a spread. Below it, in latent space, the encoded cells of the first time, red triangles, are moved to the second and third time by arrows: the drift, solved as an ODE. Beside them at each time lie the encoded measured cells, hollow circles, joined to the triangles by a double arrow, the transport loss. A second box, the decoder, takes the triangles to gene space, where again a double arrow compares them with measured cells. Encoder and decoder are trained by themselves first.](../../book/_static/diagrams/scnode_published.svg)
 #
-# *Cells of the first time alone are moved through all times; at each time a transport loss compares them with measured cells, in latent space and in gene space.*
+# *Only cells of the first time are moved through all times; at each time a transport loss compares them with measured cells, in latent space and in gene space.*
 #
 # This page builds the model as its public code does (`rsinghlab/scNODE` at commit `ba55e8d`), with the layer sizes that the authors used for zebrafish. The cells come from a simulated organism in which a progenitor becomes one of three types: 60 cells at each of nine times. The cells of 48 h and 96 h are set aside, and nothing on this page uses them. The model works with log values, $\log(1 + \text{counts per } 10{,}000)$.
 

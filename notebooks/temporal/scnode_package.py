@@ -125,7 +125,7 @@ claim(
 #
 # ![Four measured times on a horizontal axis, at unequal distances; one latent coordinate upwards. Five cells at each time. Thin lines join each cell to its partner at the next time by optimal transport. One chain of four cells is drawn bold: dashed straight lines with corners at the cells, and a smooth curve through the same cells. A dot on the curve between the second and third time carries an arrow along the curve: its velocity. Flow matching learns from many such points.](../../book/_static/diagrams/chained_cells.svg)
 #
-# *Straight lines between pairs turn a corner at every measured time; a curve through a chain of four cells bends, and gives a position and a velocity at any time between.*
+# *Straight lines between pairs turn a corner at every measured time; a curve through a chain of four cells bends, and gives a position and a velocity at any time in between.*
 #
 # The clock of the drift counts measured times. In hours, a short interval would require velocities that do not fit the long interval next to it. What remains is a regression, called [flow matching](../../book/glossary.md#flow-matching) ([Tong et al. 2024](https://arxiv.org/abs/2302.00482)): a network learns the velocity at a position and a time. Many curves run through one place. The answer with the least squared error is their *mean* velocity, and a drift with the mean velocity everywhere carries one population to the next. Training solves no ODE.
 

@@ -274,7 +274,7 @@ claim(
 #
 # ![Two blocks, place above and likeness below, with a row for each of six series. Dots are held-out times, filled where training times lie on both sides and open for the last time; a vertical line marks a ratio of 1. Most filled dots of likeness lie left of the line, those of place on both sides of it.](../../book/_static/diagrams/six_series.svg)
 #
-# *Left of the line scNODE is nearer to the measured cells than the best of four simple methods, the best for this time.*
+# *Left of the line, scNODE is nearer to the measured cells than the best of four simple methods for that time.*
 #
 # ## Which method, then?
 #
