@@ -168,7 +168,7 @@ def count_splitting() -> Drawing:
     d = Drawing(
         436,
         title="Count splitting",
-        caption="A coin decides for each molecule into which part it falls; both parts are the same"
+        caption="A coin decides which part each molecule falls into; both parts are the same"
         " cells, and what is found in one can be tested in the other.",
         alt="A table of one cell with four genes. Its molecules are drawn as marks: "
         + ", ".join(f"{len(falls)} of {gene}" for gene, falls in genes.items())
@@ -212,8 +212,8 @@ def pseudo_bulk_size() -> Drawing:
     d = Drawing(
         616,
         title="How many cells a pseudo-bulk sums",
-        caption="Contacts of cells add up to depth; with the number of cells given, more cell types"
-        " mean shallower maps.",
+        caption="The contacts of cells add up to depth; for a given number of cells, more cell"
+        " types mean shallower maps.",
         alt="At the top three contact maps of one cell type, from 1, 20 and 200 cells: the first"
         " has a few scattered pixels, the last a clear diagonal with domains. Below, the same"
         " 600 cells are shared out in two ways: among 3 cell types with 200 cells each, three"

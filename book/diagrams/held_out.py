@@ -133,8 +133,9 @@ def leaks_in_space() -> Drawing:
     d = Drawing(
         560,
         title="Leaks in space",
-        caption="Each crossed arrow carries something of a held-out part into the work that it is"
-        " to judge: so chromosomes are split first, then come bulk, scales and windows.",
+        caption="Each crossed arrow carries something of a held-out part into the work that this"
+        " part is to judge. So split chromosomes first; bulk, scales and windows come"
+        " afterwards.",
         alt="On the left five steps from top to bottom. On the right a tall striped box: the test"
         " part, chromosomes and cell types that are held out. Red arrows with a cross lead"
         " from it to four steps: the bulk map holds the test type; tracks are scaled by all"

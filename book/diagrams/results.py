@@ -61,8 +61,8 @@ def six_series() -> Drawing:
     d = Drawing(
         2 * block + 62,
         title="scNODE and the best simple method on six real series",
-        caption="Left of the line scNODE is nearer to the measured cells than the best of four"
-        " simple methods, the best for this time.",
+        caption="Left of the line, scNODE is nearer to the measured cells than the best of four"
+        " simple methods for that time.",
         alt="Two blocks, place above and likeness below, with a row for each of six series. Dots"
         " are held-out times, filled where training times lie on both sides and open for the last"
         " time; a vertical line marks a ratio of 1. Most filled dots of likeness lie left of the"

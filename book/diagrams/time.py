@@ -35,7 +35,7 @@ def scnode_published() -> Drawing:
     d = Drawing(
         662,
         title="scNODE as published",
-        caption="Cells of the first time alone are moved through all times; at each time a"
+        caption="Only cells of the first time are moved through all times; at each time a"
         " transport loss compares them with measured cells, in latent space and in gene space.",
         alt="Three columns, for the first, second and third time. At the top the measured cells"
         " of each time, hollow circles. They go down into a box, the encoder, which gives a"
@@ -154,7 +154,7 @@ def chained_cells() -> Drawing:
         title="Curves through chained cells",
         caption="Straight lines between pairs turn a corner at every measured time; a curve"
         " through a chain of four cells bends, and gives a position and a velocity at any time"
-        " between.",
+        " in between.",
         alt="Four measured times on a horizontal axis, at unequal distances; one latent"
         " coordinate upwards. Five cells at each time. Thin lines join each cell to its"
         " partner at the next time by optimal transport. One chain of four cells is drawn"

@@ -58,7 +58,7 @@ claim = Claims(profile, seed)
 #
 # ![At the top three contact maps of one cell type, from 1, 20 and 200 cells: the first has a few scattered pixels, the last a clear diagonal with domains. Below, the same 600 cells are shared out in two ways: among 3 cell types with 200 cells each, three clear maps; among 12 cell types with 50 cells each, twelve speckled maps.](../../book/_static/diagrams/pseudo_bulk_size.svg)
 #
-# *Contacts of cells add up to depth; with the number of cells given, more cell types mean shallower maps.*
+# *The contacts of cells add up to depth; for a given number of cells, more cell types mean shallower maps.*
 #
 # Below, a thousand mature beta cells of the simulated organism, on one chromosome in bins of 50 kb; the sums hold the first 1, 4, 16, … of them.
 

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Auditing scGrapHiC
 #
-# The same questions put to the public code of a model of contact maps, its split and its scores.
+# The same questions, asked of the public code of a model of contact maps, its split and its scores.
 #
 # > **Learning goals**
 # > - [find a layer that does not learn, a head that sticks, an input without influence](#the-network-does-everything-learn);
@@ -55,7 +55,7 @@ claim = Claims(profile, seed)
 # %% [markdown]
 # ## Where can a fault hide?
 #
-# Not only in the network. Between the idea of a paper and a number in its table lie the network and its training, the split, the preparation of the data, and the score. An *audit* puts [questions](auditing_scnode.ipynb#how-do-you-find-out-what-a-program-does) to each of them by running it. The subject is scGrapHiC ([Murtaza et al. 2024](https://doi.org/10.1093/bioinformatics/btae223)), which predicts the contact map of a cell type from a bulk map and the expression of the type.
+# A fault can hide not only in the network. Between the idea of a paper and a number in its table lie the network and its training, the split, the preparation of the data, and the score. An *audit* asks [questions](auditing_scnode.ipynb#how-do-you-find-out-what-a-program-does) of each of them by running it. The subject here is scGrapHiC ([Murtaza et al. 2024](https://doi.org/10.1093/bioinformatics/btae223)), which predicts the contact map of a cell type from a bulk map and the expression of the type.
 #
 # ![A column of boxes from top to bottom. Tracks of the cell type (expression, CTCF, CpG) go into a convolution along the genome with four attention blocks and a sigmoid. Its features are joined with encodings. A graph convolution over the bulk map follows, whose outgoing arrow is crossed out: as published, its result is not used; a line leads around it. Then four attention blocks, the products of all pairs of bins, and seven residual blocks of convolutions with a last 7 by 7 convolution and a sigmoid, which give the predicted map. On the right the bulk map: it gives 16 positional encodings, which enter the first box and the joint, and a dashed arrow to the graph convolution as its edges.](../../book/_static/diagrams/scgraphic_published.svg)
 #
@@ -63,17 +63,17 @@ claim = Claims(profile, seed)
 #
 # ## What was found
 #
-# The code is `rsinghlab/scGrapHiC` at commit [`8019e1f`](https://github.com/rsinghlab/scGrapHiC/tree/8019e1f860d51b780259da02edf919499092b853). What *runs* on this page is `PublishedScGrapHiC`, whose network, prepared maps and scores are tested against values of that code; findings 4, 8 and 9 are shown by a few lines that do what was read. Files and lines were *read*. Run through the list, and come back to it: *The network* below shows 1 and 2, *The split* 3, *The scores* 4 to 6 and *The data* 7 to 9.
+# The code is `rsinghlab/scGrapHiC` at commit [`8019e1f`](https://github.com/rsinghlab/scGrapHiC/tree/8019e1f860d51b780259da02edf919499092b853). What *runs* on this page is `PublishedScGrapHiC`, whose network, prepared maps and scores are tested against values of that code; findings 4, 8 and 9 are shown by a few lines that do the same as the lines that were read. Files and lines were *read*. Skim the list now and come back to it: the section on the network shows 1 and 2, the split 3, the scores 4 to 6, and the data 7 to 9.
 #
 # 1. **The graph convolution has no path to the loss.** `src/models/Encoder.py`, `GraphConvolution.forward`, lines 197 to 199: the results of the convolution and of the linear layer after it are overwritten before they are used. *Established*: 3,264 parameters have no gradient, and the graph has no influence. *Not established*: the effect after full training, on real data.
-# 2. **The head saturates.** `src/models/HiCDecoder.py`, lines 61 and 81: a sigmoid after a convolution that starts at random weights; `src/model.py`, line 208: AdamW at its default rate. *Established*: within the first steps, more pixels stick near 0 than the targets have there. *Not established*: whether longer training recovers from it.
-# 3. **The validation chromosome is in the training set.** `src/dataset_creator.py`, lines 112 and 113: 19 is in both lists; `main.py`, line 76, keeps the models with the best SCC on it. *Established*: the overlap; in an experiment with trees, that the choice of a model suffers. *Not established*: which model the paper chose, and how.
-# 4. **A score changes the maps it is given.** `src/TADs.py`, lines 158 and 159, sets one half of a map to 0, in place; `src/evaluations.py`, line 333, calls it before the other scores (lines 353 to 358); `inference.py`, line 58, runs this. Once its file is written, a second run skips it (`src/TADs.py`, lines 205 and 206). `genome_disco` (`src/evaluations.py`, lines 222 and 223) sets the main diagonals to 0 in the same way; this was only read. *Established*: scores after it change, and not on a second run. *Not established*: by how much a reported score would differ.
-# 5. **The weights of the SCC depend on the length of a diagonal alone.** `src/evaluations.py`, lines 120 and 121: `argsort` gives an order, not ranks. Line 171 leaves zeros of both maps in. *Established*: the package's variant gives the values of this code. *Not established*: by how much a reported score would differ.
+# 2. **The head saturates.** `src/models/HiCDecoder.py`, lines 61 and 81: a sigmoid after a convolution that starts at random weights; `src/model.py`, line 208: AdamW at its default rate. *Established*: within the first steps, more pixels stick near 0 than there are in the targets. *Not established*: whether longer training recovers from it.
+# 3. **The validation chromosome is in the training set.** `src/dataset_creator.py`, lines 112 and 113: 19 is in both lists; `main.py`, line 76, keeps the models with the best SCC on it. *Established*: the overlap and, in an experiment with trees, that it harms the choice of a model. *Not established*: which model the paper chose, and how.
+# 4. **A score changes the maps it is given.** `src/TADs.py`, lines 158 and 159, sets one half of a map to 0, in place; `src/evaluations.py`, line 333, calls it before the other scores (lines 353 to 358); `inference.py`, line 58, runs this. Once its file is written, a second run skips it (`src/TADs.py`, lines 205 and 206). `genome_disco` (`src/evaluations.py`, lines 222 and 223) sets the main diagonals to 0 in the same way; this was only read. *Established*: scores computed after it change, but not on a second run. *Not established*: by how much a reported score would differ.
+# 5. **The weights of the SCC depend only on the length of a diagonal.** `src/evaluations.py`, lines 120 and 121: `argsort` gives an order, not ranks. Line 171 leaves zeros of both maps in. *Established*: the package's variant gives the values of this code. *Not established*: by how much a reported score would differ.
 # 6. **SSIM is given a range of 2 for maps between 0 and 1.** `src/evaluations.py`, line 66. *Established*: the same maps score higher with the wider range. *Not established*: by how much a reported score would differ.
-# 7. **The level of expression is scaled away.** `src/model.py`, lines 45 to 47: in each window by itself, each track is brought to the range from 0 to 1. *Established*: windows that differ by a factor become the same. *Not established*: what the level is worth to the model.
-# 8. **The last full window is not cut.** `src/utils.py`, lines 110 and 149: `<`, where `<=` would let it in. *Established*: the rule leaves it out. *Not established*: the effect on a score. At this commit maps are padded before (lines 102 to 104 and 140 to 142), and the outer four windows on each side are dropped afterwards (`src/dataset_creator.py`, line 228).
-# 9. **Models share their settings.** `src/model.py`, lines 98 to 103: a model keeps the dictionary that it is given, and adds to it; `src/models/Encoder.py`, lines 170, 243 and 247, reads it in every call. *Established*: a second model from one dictionary gets other settings, and changes those of the first. *Not established*: whether any published run made two models in one process; `main.py` and `inference.py` make one.
+# 7. **The level of expression is scaled away.** `src/model.py`, lines 45 to 47: each track is scaled to the range from 0 to 1 in each window separately. *Established*: windows that differ by a factor become the same. *Not established*: what the level is worth to the model.
+# 8. **The last full window is not cut.** `src/utils.py`, lines 110 and 149: `<`, where `<=` would let it in. *Established*: the rule leaves it out. *Not established*: the effect on a score. At this commit maps are padded beforehand (lines 102 to 104 and 140 to 142), and the outer four windows on each side are dropped afterwards (`src/dataset_creator.py`, line 228).
+# 9. **Models share their settings.** `src/model.py`, lines 98 to 103: a model keeps the dictionary that it is given and adds to it; `src/models/Encoder.py`, lines 170, 243 and 247, reads it in every call. *Established*: a second model from one dictionary gets other settings, and changes those of the first. *Not established*: whether any published run made two models in one process; `main.py` and `inference.py` make one.
 #
 # > **Important** A finding is about a program at one commit, not about the numbers of a paper. Nothing here was run on the paper's data, and whether that commit made the paper's tables is not known. Effects are measured on a simulated organism, after short training.
 #
@@ -113,7 +113,7 @@ batches = [read(split.train[i : i + 4]) for i in (0, 4)]
 given = dict(zip(("tracks", "encodings", "graph"), batches[0][:3], strict=True))
 
 # %% [markdown]
-# `gradient_flow` takes the gradient of the loss on several batches, and names the parameters that it does not reach. `input_use` shuffles each input, zeroes it and replaces it by random numbers, and looks whether the output changes. The network has its published size and is not trained: whether a parameter has a path to the loss does not depend on its value. `graph_fix=True` uses the result of the convolution.
+# `gradient_flow` takes the gradient of the loss on several batches and names the parameters that it does not reach. `input_use` shuffles each input, sets it to zero and replaces it by random numbers, and checks whether the output changes. The network has its published size and is not trained: whether a parameter has a path to the loss does not depend on its value. `graph_fix=True` uses the result of the convolution.
 
 # %%
 flow, use = {}, {}
@@ -135,15 +135,15 @@ for fix in (False, True):
 dead = int(sum(row.evidence for row in flow[False].findings))
 claim(
     f"{dead:,} of {audit.count_parameters(net):,} parameters have no path to the"
-    " loss, and the map is the same, to the last bit, for any graph or none.",
+    " loss, and the map is the same to the last bit for any graph, or none.",
     dead == 3264 and flow[True].passed and use[True].passed,
     [(row.where, row.evidence) for row in use[False].findings] == [("graph", 0)],
 )
 
 # %% [markdown]
-# The parameters are those of the graph convolution and of the linear layer after it. The bulk map still enters, through the positional encodings. Mended, every parameter is reached, and the graph matters.
+# These parameters belong to the graph convolution and to the linear layer after it. The bulk map still enters through the positional encodings. In the mended network every parameter is reached, and the graph matters.
 #
-# **Does the head stick?** The sigmoid at the end is a function, not a module, so `saturation` has to be told the bounds of what the network returns. It is called after five steps of training on windows of the published width.
+# **Does the head stick?** The sigmoid at the end is a function, not a module, so `saturation` must be told the bounds of the network's output. It is called after five steps of training on windows of the published width.
 
 # %%
 stuck, some = {}, [read(wide[:2]), read(wide[2:4])]
@@ -171,7 +171,7 @@ for i, run in np.ndindex(3, 3):
 head_effect, graph_effect = np.diff(sccs, axis=0)
 near_0 = np.mean(smooth_eigenvalues(normalise_depth(wide.targets)) < 0.01)
 claim(
-    f"In the targets {near_0:.0%} of the pixels are near 0. Mending the head changes"
+    f"In the targets, {near_0:.0%} of the pixels are near 0. Mending the head changes"
     f" the SCC by {interval_text(head_effect)}, using the graph as well by"
     f" {interval_text(graph_effect)}; the bulk map, copied, has {scc(copied):.2f}.",
     stuck["published"] > 0.2 + max(near_0, stuck["mended"]),
@@ -179,11 +179,11 @@ claim(
 )
 
 # %% [markdown]
-# Means and 95% intervals are over three seeds. After so short a training no version comes near the copy, and the differences say little about models that are fully trained.
+# Means and 95% intervals are over three seeds. After such a short training no version comes near the copy, and the differences say little about fully trained models.
 #
 # ## The split: do its parts share anything?
 #
-# Often only the record of a published split is left. That is enough.
+# Often the record of a published split is all that is left. It is enough.
 
 # %%
 training = [chrom for chrom in range(1, 20) if chrom not in (7, 11)]
@@ -191,10 +191,10 @@ record = {"training": training, "validation": [19], "test": [7, 11]}
 print(audit.split_overlap(record))
 
 # %% [markdown]
-# What does the overlap do to a result? The simplest model that can be chosen badly is a decision tree for pixels, which predicts contacts from the bulk map, the distance and the expression at both bins. A validation chromosome decides how deep the tree may grow: once that chromosome is kept apart, once it is in the training set. The chosen tree is scored on the test chromosomes.
+# What does the overlap do to a result? A simple model that can be chosen badly is a decision tree for pixels, which predicts contacts from the bulk map, the distance and the expression at both bins. A validation chromosome decides how deep the tree may grow: first with that chromosome kept apart, then with it in the training set. The chosen tree is scored on the test chromosomes.
 
 
-# %% tags=["hide-input"] caption="Squared error of the chosen tree, as validation reports it and on the test chromosomes; one dot for each of five draws of pixels. On the dashed line validation tells the truth. With the validation chromosome in the training set (orange) it reports far too small an error, and the tree that it chooses is worse." alt="Scatter plot. Blue dots lie near the dashed diagonal; orange dots lie at the left edge and higher up." name="fig-audit-validation"
+# %% tags=["hide-input"] caption="Squared error of the chosen tree, as validation reports it and on the test chromosomes; one dot for each of five draws of pixels. On the dashed line, validation tells the truth. With the validation chromosome in the training set (orange) it reports far too small an error, and the tree that it chooses is worse." alt="Scatter plot. Blue dots lie near the dashed diagonal; orange dots lie at the left edge and higher up." name="fig-audit-validation"
 def pixels(part, n, rng):
     window = rng.integers(len(part), size=n)
     i, j = np.sort(rng.integers(64, size=(2, n)), axis=0)
@@ -226,14 +226,14 @@ ratio = bad[:, 1] / good[:, 1]
 claim(
     f"If validation rows are among the training rows, the chosen tree reports an error of {bad[:, 0].mean():.1f}"
     f" and makes one of {bad[:, 1].mean():.1f} on the test; if they are kept apart, {good[:, 0].mean():.1f} and {good[:, 1].mean():.1f}."
-    f" Not only the report is wrong: the first tree's test error is {interval_text(ratio)} times that of the second.",
+    f" The report is not the only thing that is wrong: the first tree's test error is {interval_text(ratio)} times that of the second.",
     np.max(bad[:, 0]) < 0.5 * np.min(bad[:, 1]) and mean_interval(ratio)[1] > 1.05,
 )
 
 # %% [markdown]
 # ## The scores: do they leave their inputs alone?
 #
-# These lines do what the public code does: the first score keeps the upper half of each map, in place, and writes a file; SSIM gets what is left. A second run reads the maps again, finds the files, and leaves the maps whole.
+# The next lines do what the public code does: the first score keeps only the upper half of each map, in place, and writes a file; SSIM gets what is left. A second run reads the maps again, finds the files, and leaves the maps whole.
 
 
 # %%
@@ -271,7 +271,7 @@ claim(
 #
 # ## The data: what does the preparation throw away?
 #
-# Any function can be audited, also a step of the preparation. Here the level of expression is an input of its own, one factor for each window. Is it still there after scaling? And are the differences between two cell types in the mean expression of a window still there (three pairs of types), and after a scaling of all windows at once?
+# You can audit any function, including a step of the preparation. Here the level of expression is a separate input, one factor for each window. Is it still there after scaling? And do the differences between two cell types in the mean expression of a window (three pairs of types) survive this scaling, or a scaling of all windows at once?
 
 # %%
 shape = np.asarray(split.test.tracks[:20, :, :2], dtype=float)
@@ -299,7 +299,7 @@ claim(
 )
 
 # %% [markdown]
-# **Two small functions** do what findings 8 and 9 describe. The right answers are known: a chromosome of 8 bins has two windows of 4, and so has one of 10; a model leaves the settings alone that it is given. Only a chromosome that ends with a full window shows the first fault, which is why a test needs both lengths.
+# **Two small functions** do what findings 8 and 9 describe. The right answers are known: a chromosome of 8 bins has two windows of 4, and so has one of 10; a model must not change the settings that it is given. Only a chromosome that ends with a full window shows the first fault, which is why a test needs both lengths.
 
 
 # %%
@@ -317,18 +317,18 @@ print(audit.isolation(lambda: model_of(shared), lambda m: m["tracks"]))
 # %% [markdown]
 # ## Check yourself
 #
-# <details><summary>The graph has no influence. Does the model ignore the bulk map?</summary><p>No. The bulk map also gives the positional encodings, and the output changes with those. An audit of inputs judges each way in by itself.</p></details>
-# <details><summary>Validation and training share a chromosome. Is the reported test score too good?</summary><p>Not for that reason: the test chromosomes are in neither. If anything it is too low, since validation chose a worse model.</p></details>
+# <details><summary>The graph has no influence. Does the model ignore the bulk map?</summary><p>No. The bulk map also gives the positional encodings, and the output changes with those. An audit of inputs judges each path into the network separately.</p></details>
+# <details><summary>Validation and training share a chromosome. Is the reported test score too good?</summary><p>Not for that reason: the test chromosomes are in neither. If anything it is too low, because validation chose a worse model.</p></details>
 # <details><summary>The SSIM rises when half of both maps is set to 0. Why?</summary><p>Where both maps are 0 they agree perfectly, and half of all pixels now do.</p></details>
 
 # %% [markdown]
 # ## Key points
 #
-# - Audit the split, the preparation and the scores as well as the network; a split can be audited from its record alone, a score by calling it with frozen inputs, and twice.
+# - Audit the split, the preparation and the scores as well as the network. You can audit a split from its record alone, and a score by calling it twice, with frozen inputs.
 # - A dead layer or an ignored input is a fact. Whether it matters is a second measurement, with several seeds and a copy beside it. Name commit, file and line, and say what was not established. Write to the authors first, with the smallest program that shows it.
 #
 # ## Exercises
-# > **Exercise** Another split, `other`, is recorded below. Which chromosomes are in more than one of its parts?
+# > **Exercise** Another split, `other`, is recorded in the next cell. Which chromosomes are in more than one of its parts?
 
 # %% tags=["solution"]
 other = {"training": range(1, 16), "validation": [15, 16], "test": [3, 17, 18, 19]}
@@ -338,10 +338,10 @@ answer = set(other["training"]) & (set(other["validation"]) | set(other["test"])
 checks.shared_parts(answer, other)
 
 # %% [markdown]
-# > **Exercise** Audit a model of your own: gradients, inputs, a batch in another order, your metric called twice, your split. Which results are no faults?
+# > **Exercise** Audit a model of your own: gradients, inputs, a batch in another order, your metric called twice, your split. Which of the results are not faults?
 # <details><summary>Solution</summary>
 #
-# A frozen part has no gradient: declare it, `frozen=["embedding"]`. A model that draws noise fails `contract(..., by_sample=True)` until the noise is an input. Look at what is *open* as well: a constant input cannot be judged.
+# A frozen part has no gradient; declare it with `frozen=["embedding"]`. A model that draws noise fails `contract(..., by_sample=True)` until the noise is an input. Also look at what is *open*: a constant input cannot be judged.
 #
 # </details>
 #

@@ -1,11 +1,11 @@
 # %% [markdown]
 # # Auditing scNODE
 #
-# Questions that find faults by running a program, put to the public code of a model of time.
+# Questions that find faults by running a program, applied to the public code of a model of time.
 #
 # > **Learning goals**
 # > - [put questions to a program by running it](#how-do-you-find-out-what-a-program-does), before you read it;
-# > - [find coordinates that cannot move, cells that are not used, and answers](#does-every-coordinate-move) that depend on what else is asked;
+# > - [find coordinates that cannot move, cells that are not used](#does-every-coordinate-move), and answers that depend on what else is asked;
 # > - [measure what a finding does to a score](#what-do-the-findings-do-to-a-score), and say what was not established.
 # >
 # > **Before**: [scNODE by hand](../temporal/scnode_by_hand.ipynb); [What a score rewards](what_a_score_rewards.ipynb) helps.
@@ -57,7 +57,7 @@ claim = Claims(profile, seed)
 # %% [markdown]
 # ## How do you find out what a program does?
 #
-# Read code, and you find what you look for. A line that overwrites the output of a layer looks harmless; only when the program runs does it show that no gradient passes the layer. An *audit* therefore runs a program and puts questions to it whose right answers are known, whatever the program is for:
+# If you read code, you find what you look for. A line that overwrites the output of a layer looks harmless; only when the program runs do you see that no gradient passes through the layer. An *audit* therefore runs a program and asks questions whose right answers are known, whatever the program is for:
 #
 # | question | function |
 # |:--|:--|
@@ -71,17 +71,17 @@ claim = Claims(profile, seed)
 # | Do two models in one process leave each other alone? | `audit.isolation` |
 # | Do the parts of a split share anything? | `audit.split_overlap` |
 #
-# Each takes any function, PyTorch model or data, and returns what it looked at, where, and a number. This page puts all but the last question to scNODE ([Zhang et al. 2024](https://doi.org/10.1093/bioinformatics/btae393)); [Auditing scGrapHiC](auditing_scgraphic.ipynb) goes on with a split and with scores. Both programs can be audited only because their authors have published the code.
+# Each takes any function, PyTorch model or data, and returns what it looked at, where, and a number. This page asks all but the last question about scNODE ([Zhang et al. 2024](https://doi.org/10.1093/bioinformatics/btae393)); [Auditing scGrapHiC](auditing_scgraphic.ipynb) continues with a split and with scores. Both programs can be audited only because their authors have published the code.
 #
 # ![Three columns, for the first, second and third time. At the top the measured cells of each time, hollow circles. They go down into a box, the encoder, which gives a mean and a spread. Below it, in latent space, the encoded cells of the first time, red triangles, are moved to the second and third time by arrows: the drift, solved as an ODE. Beside them at each time lie the encoded measured cells, hollow circles, joined to the triangles by a double arrow, the transport loss. A second box, the decoder, takes the triangles to gene space, where again a double arrow compares them with measured cells. Encoder and decoder are trained by themselves first.](../../book/_static/diagrams/scnode_published.svg)
 #
-# *Cells of the first time alone are moved through all times; at each time a transport loss compares them with measured cells, in latent space and in gene space.*
+# *Only cells of the first time are moved through all times; at each time a transport loss compares them with measured cells, in latent space and in gene space.*
 #
-# What *runs* on this page is `PublishedScNODE`, whose networks, solver, loss and gradient are tested against values of the public code, `rsinghlab/scNODE` at commit [`ba55e8d`](https://github.com/rsinghlab/scNODE/tree/ba55e8ddecfb74874047517952ab799326b4126d). Each of the next sections puts a question to it. Then comes a list of what was found, with the files and lines that were *read* afterwards, and last a measurement of what the findings do to a score: many do little, and an audit cannot tell which.
+# What *runs* on this page is `PublishedScNODE`, whose networks, solver, loss and gradient are tested against values of the public code, `rsinghlab/scNODE` at commit [`ba55e8d`](https://github.com/rsinghlab/scNODE/tree/ba55e8ddecfb74874047517952ab799326b4126d). Each of the next sections asks one question. Then comes a list of findings, with the files and lines that were *read* afterwards. Last, we measure what the findings do to a score: many do little, and an audit cannot tell which.
 #
 # ## Does every coordinate move?
 #
-# The model is trained on simulated cells with 600 genes, 40 cells at each of seven times; 48 h and 96 h are held out.
+# The model is trained on simulated cells with 600 genes, with 40 cells at each of seven times; 48 h and 96 h are held out.
 
 # %% tags=["hide-input"]
 organism = simulate_organism(seed=seed, n_genes=600, n_reference=1000)
@@ -103,7 +103,7 @@ network = model.network_
 latent = model.encode(train)
 
 # %% [markdown]
-# `saturation` watches the activations of a network. A ReLU unit that is 0 for every cell never fires. The three lines below are the three layers of the drift; its last layer has one unit for each latent coordinate.
+# `saturation` watches the activations of a network. A ReLU unit that is 0 for every cell never fires. The three lines of output are the three layers of the drift; its last layer has one unit for each latent coordinate.
 
 # %%
 fires = audit.saturation(
@@ -120,7 +120,7 @@ moving = np.mean(speed != 0, axis=0)
 claim(
     f"At the training cells {np.mean(speed == 0):.0%} of the velocities are exactly"
     f" 0, none is negative, and {np.sum(moving == 0)} of 50 latent coordinates do not"
-    " move for any cell. A hidden unit that never fires can be spared. But a unit of"
+    " move for any cell. A hidden unit that never fires does little harm. But a unit of"
     " the last layer is a coordinate: if it never fires, no gradient can revive it.",
     np.min(speed) >= 0 and np.mean(speed == 0) > 0.3 and np.sum(moving == 0) >= 3,
 )
@@ -128,7 +128,7 @@ claim(
 # %% [markdown]
 # ## Which cells does a forecast use?
 #
-# `input_use` shuffles an input, sets it to zero or replaces it by random numbers, and sees how much the output changes. A forecast has inputs that are easily overlooked: besides the trained networks, it needs measured cells from which its paths start. So the cells of each training time count as an input of their own here, and the output is a forecast of 90 cells at 48 h and at 96 h.
+# `input_use` shuffles an input, sets it to zero or replaces it by random numbers, and measures how much the output changes. A forecast has inputs that are easily overlooked: besides the trained networks, it needs measured cells from which its paths start. So here the cells of each training time are a separate input, and the output is a forecast of 90 cells at 48 h and at 96 h.
 
 
 # %%
@@ -155,11 +155,11 @@ claim(
 )
 
 # %% [markdown]
-# Whatever later cells could add has to be in the weights, and a fate of which the first cells hold no sign cannot appear. The last ten cells of 0 h are unused for another reason: each of the 40 cells is repeated three times in a row, which makes 120, and the first 90 are taken. An ignored input is something to think about, not always a fault. With starts at all times the forecast of 48 h starts from 36 h and that of 96 h from 72 h; that it ignores the rest is as it should be.
+# Whatever later cells could add must be in the weights, and a fate of which the first cells show no sign cannot appear. The last ten cells of 0 h are unused for another reason: each of the 40 cells is repeated three times in a row, which makes 120, and the first 90 are taken. An ignored input is something to think about, not always a fault. With starts at all times, the forecast of 48 h starts from 36 h and that of 96 h from 72 h; ignoring the rest is then correct.
 #
 # ## Does the answer depend on what else is asked?
 #
-# Some things about an answer are known even if the answer is not: where a cell is at 72 h must not depend on whether other times were asked for, too. `known_answers` takes such cases with a tolerance, here a hundredth of the spread of latent points. Beside the published solver stands one that takes the same small steps whatever is requested.
+# You may know something about an answer even if you do not know the answer: the place of a cell at 72 h must not depend on whether other times were also requested. `known_answers` takes such cases with a tolerance, here a hundredth of the spread of latent points. The published solver is compared with one that takes the same small steps whatever is requested.
 
 # %%
 first_cells = model.encode(early)
@@ -189,8 +189,8 @@ with torch.no_grad():
     mean, spread = network.latent_encoder(torch.as_tensor(cells.values))
 noise = float(spread.square().mean() / (mean.var(0).mean() + spread.square().mean()))
 claim(
-    f"Asking for five more times moves the median cell at 72 h by {shift:.1%} of its"
-    " way from 0 h. One more finding comes from a look at the encoder: its noise"
+    f"Requesting five more times moves the median cell at 72 h by {shift:.1%} of its"
+    " way from 0 h. A look at the encoder gives one more finding: its noise"
     f" makes up {noise:.1%} of the variance of a latent point.",
     0.002 < shift < 0.5 and noise < 0.25,
     [row.verdict for row in same_path.rows] == ["finding", "holds"],
@@ -199,7 +199,7 @@ claim(
 # %% [markdown]
 # ## Which questions find nothing?
 #
-# An audit also reports what is in order. Below: does a second run give the same cells, does a fit leave the training cells as they were, have outputs the right shape, do cells of one batch ignore one another, do two models in one process? The last line checks a text: each sentence that can be checked is written down together with the place in the object that holds the answer; a sentence without such a place remains open. The first sentence fails, rightly: this page trains for 50 steps, not 1,000.
+# An audit also reports what is in order. Does a second run give the same cells? Does a fit leave the training cells as they were? Do outputs have the right shape? Do cells of one batch leave one another alone, and two models in one process? The last line checks a text: each sentence that can be checked is written down together with the place in the object that contains the answer; a sentence without such a place remains open. The first sentence fails, and rightly so: this page trains for 50 steps, not 1,000.
 
 
 # %%
@@ -229,14 +229,14 @@ for found in [
 #
 # 1. **Coordinates only rise.** `model/layer.py`, line 47: the activation follows the last layer, too; `benchmark/1_SingleCell_scNODE.py`, lines 63 and 70, makes it a ReLU for the drift. *Established*: no velocity is below 0, and some coordinates do not move for any cell. *Not established*: the effect after full training, on real data.
 # 2. **Every path starts at the first time.** `model/dynamic_model.py`, line 50 in training, line 74 in prediction; lines 75 to 77 repeat each start cell as a block and cut off the tail. *Established*: forecasts do not change with cells of later times, nor with the last start cells. *Not established*: that the start alone makes the effect measured below.
-# 3. **The path depends on the times asked for.** `model/diff_solver.py`, line 27, with `"euler"` from `benchmark/1_SingleCell_scNODE.py`, line 71: one step from each requested time to the next. Training requests the training times (lines 73 and 74), prediction all times (line 77). *Established*: the cells of a time move when other times are asked for, too. *Not established*: that a score changes by more than its spread over seeds.
+# 3. **The path depends on the times asked for.** `model/diff_solver.py`, line 27, with `"euler"` from `benchmark/1_SingleCell_scNODE.py`, line 71: one step from each requested time to the next. Training requests the training times (lines 73 and 74), prediction all times (line 77). *Established*: the cells of a time move when other times are also requested. *Not established*: that a score changes by more than its spread over seeds.
 # 4. **The noise of latent points is small.** `optim/running.py`, line 69: the KL term (lines 110 and 111) has the weight 0 unless it is set; `benchmark/1_SingleCell_scNODE.py`, lines 73 to 76, does not set it, and the later loss (`optim/running.py`, lines 154 to 157) has no such term. *Established*: after short training the noise is a small part of a latent point. *Not established*: its part after full training.
 #
 # > **Important** A finding is about a program at one commit, not about the numbers in a paper. Nothing here was run on the paper's data, and whether this commit made the paper's tables is not known. Effects are measured on simulated cells, after short training.
 #
 # ## What do the findings do to a score?
 #
-# Each model is trained with three seeds. Two scores judge it: the squared [Wasserstein distance](../../book/glossary.md#wasserstein-distance) $W_2^2$ to the noise-free truth, in ten principal components, and the share of the fate *gamma* at 96 h. *Signed drift* leaves out the ReLU after the last layer of the drift; *starts at all times* lets paths start at every training time; for the third finding the published model, without other training, is asked for ten more times. Two simple answers give the scale: a copy of the latest measured time and, as a [floor](../../book/glossary.md#floor), other true cells.
+# Each model is trained with three seeds. Two scores judge it: the squared [Wasserstein distance](../../book/glossary.md#wasserstein-distance) $W_2^2$ to the noise-free truth, in ten principal components, and the share of the fate *gamma* at 96 h. *Signed drift* leaves out the ReLU after the last layer of the drift; *starts at all times* lets paths start at every training time; for the third finding, the published model is not trained again, but ten more times are requested. Two simple answers give the scale: a copy of the latest measured time and, as a [floor](../../book/glossary.md#floor), other true cells.
 
 # %% tags=["hide-input"]
 fresh, again = (organism.sample(held_out, 350, seed=s) for s in (2, 3))
@@ -294,27 +294,27 @@ gamma = [v[:, 2].mean() for v in (first, scores["starts at all times"])]
 true_gamma = score([truth[i] for i in at])[2]
 claim(
     f"Starts at all times change the squared $W_2$ at 96 h by {interval_text(starts, '+.1f')},"
-    f" the signed drift by {interval_text(signed, '+.1f')}, ten more times by"
+    f" the signed drift by {interval_text(signed, '+.1f')}, ten more requested times by"
     f" {interval_text(more_times, '+.1f')} (mean and 95% interval). The share of *gamma* is"
     f" {true_gamma:.2f} in truth, {gamma[0]:.2f} as published, {gamma[1]:.2f} with such starts.",
     np.max(starts) < 0 and np.max(np.abs(more_times)) < 5 and gamma[0] < 0.6 * true_gamma,
 )
 
 # %% [markdown]
-# The share of *gamma* rises on this organism; on two others (seeds 1 and 2, trained for 80 steps) it stays near 0 with either start. So the most conspicuous finding need not be the one that costs most. A drift that cannot be negative sounds fatal to a model, but the latent space is trained together with it, and can turn until moving forwards is enough. And a switch changes more than it is meant to: with starts at all times, a training step also sees more cells.
+# The share of *gamma* rises on this organism; on two others (seeds 1 and 2, trained for 80 steps) it stays near 0 with either start. So the most conspicuous finding need not be the one that costs most. A drift that cannot be negative sounds fatal to a model, but the latent space is trained together with it, and it can turn until moving forwards is enough. And a switch changes more than intended: with starts at all times, a training step also sees more cells.
 #
 # ## Check yourself
 #
-# <details><summary>A layer has no gradient in one batch. Is it dead?</summary><p>That is not shown. Its units may fire for other cells. Try several batches, and check whether the layer has a path to the loss at all.</p></details>
-# <details><summary>A forecast ignores the cells of 60 h. Is that a fault?</summary><p>That depends on what is claimed. They have shaped the weights, but nothing else about them can show in the forecast.</p></details>
+# <details><summary>A layer has no gradient in one batch. Is it dead?</summary><p>Not necessarily. Its units may fire for other cells. Try several batches, and check whether the layer has a path to the loss at all.</p></details>
+# <details><summary>A forecast ignores the cells of 60 h. Is that a fault?</summary><p>That depends on the claim. These cells have shaped the weights, but nothing else about them can influence the forecast.</p></details>
 # <details><summary>A switch lowers the mean error of three seeds, but its dots lie among those of the model as published. What does that show?</summary><p>Nothing yet: other seeds may say the opposite.</p></details>
 
 # %% [markdown]
 # ## Key points
 #
 # - Question a program by running it: which units fire, which inputs matter, does a second run agree, are known answers right?
-# - An ignored input or a dead unit is a fact. Whether it matters takes a second measurement, with several seeds. Name commit, file and line, and say what was not established.
-# - Keep an audit as a test: `assert audit.input_use(...).passed` takes seconds, and the next change of the code is audited before anybody trains it.
+# - An ignored input or a dead unit is a fact. To know whether it matters, you need a second measurement, with several seeds. Name commit, file and line, and say what was not established.
+# - Keep an audit as a test: `assert audit.input_use(...).passed` takes seconds, and audits the next change of the code before anybody trains it.
 #
 # ## Exercises
 #
@@ -331,11 +331,11 @@ claim(
 # print(audit.known_answers([audit.Case("66 h too", lambda: beside, (), goal, 0.01)]))
 # ```
 #
-# Nothing is found. Then think of what you did *not* ask: which cells does a forecast of the default use?
+# The audit finds nothing. Now think of what you did *not* ask: which cells does a forecast of the default use?
 #
 # </details>
 #
-# > **Exercise** Which latent coordinates never move, in no cell? Give their positions, from `speed` (cells, coordinates).
+# > **Exercise** Which latent coordinates never move in any cell? Give their positions, from `speed` (cells, coordinates).
 
 # %% tags=["solution"]
 ### BEGIN SOLUTION

@@ -4,7 +4,7 @@
 # Batches, imputation, double dipping and empty droplets: genes and clusters that are not there.
 #
 # > **Learning goals**
-# > - [keep batch apart from time](#a-batch-for-each-time), or notice that nobody can;
+# > - [keep batch apart from time](#a-batch-for-each-time), or notice when nobody can;
 # > - [know what imputation and double dipping invent](#what-imputation-invents), by how much, and what to do instead;
 # > - [say where count splitting helps and where it does not](#double-dipping);
 # > - [find empty droplets and genes that are hardly seen before they mislead you](#empty-droplets-and-genes-that-are-hardly-seen).
@@ -51,11 +51,11 @@ more = range(seed, seed + (5 if profile == "fast" else 20))
 
 # %% [markdown]
 # A list of genes with small p-values looks the same whether the genes differ or not. How many of yours would be there
-# if nothing differed? On simulated cells that can be counted: give an analysis cells for which the answer is known,
-# such as cells that share *one* true expression, and whatever it finds it has invented. Each mistake of this page is
-# made on purpose, next to the same analysis without it. Each experiment is a function of `scstlib.experiments.counts`,
-# here `lab`, and runs on three to five seeds; the text gives medians, the table at the end what each mistake adds, with
-# an interval.
+# if nothing differed? On simulated cells you can count them: give an analysis cells for which the answer is known,
+# such as cells that share *one* true expression, and whatever it finds, it has invented. Each mistake on this page is
+# made on purpose, next to the same analysis without it. Each experiment is a function of
+# `scstlib.experiments.counts`, here `lab`, and runs on three to five seeds. The text gives medians; the table at the
+# end gives what each mistake adds, with an interval.
 
 # %%
 organism = simulate_organism(seed=seed, preset="small")
@@ -65,8 +65,8 @@ equal = organism.identical_cells(200, seed=seed)  # one true expression
 # %% [markdown]
 # ## A batch for each time
 #
-# Many series measure each time in a batch of its own. Here two batches capture genes with slightly unequal success, and
-# two times are compared: once with each time in a batch of its own, once with both times in both batches.
+# Many series measure each time in its own batch. Here two batches capture genes with slightly unequal success, and
+# two times are compared: once with each time in its own batch, once with both times in both batches.
 
 # %% tags=["hide-input"]
 own, mixed = (
@@ -95,12 +95,11 @@ for batch in (cells.obs["time"].astype(str), np.arange(cells.n_obs) % 2):
 # %% [markdown]
 # ## What imputation invents
 #
-# Imputation fills in zeros from similar cells. The simplest kind, `smooth_cells`, takes the mean of the `k` nearest. It
-# is given two data sets. In the first, cells do not differ, and no two genes are correlated. In the second, cells are
-# of two fates, but the values of half of the genes are dealt out among them at random, so that these genes do not
-# differ.
+# Imputation fills in zeros from similar cells. The simplest kind, `smooth_cells`, takes the mean of the `k` nearest.
+# It gets two data sets. In the first, cells do not differ, and no two genes are correlated. In the second, cells have
+# two fates, but the values of half of the genes are shuffled among them, so that these genes do not differ.
 
-# %% tags=["hide-input"] caption="What a smoother invents from noise. *Left*: gene pairs with a correlation beyond 0.3 among cells that do not differ. *Right*: genes called different between two fates after their values were dealt out at random. One cell means no smoothing; each line is a seed." alt="Two panels with rising lines against the number of cells averaged, 1, 5, 15 and 50. On the left from 0 to about 40 percent, on the right from about 1 to 80 percent." name="fig-imputation"
+# %% tags=["hide-input"] caption="What a smoother invents from noise. *Left*: gene pairs with a correlation beyond 0.3 among cells that do not differ. *Right*: genes called different between two fates after their values were shuffled. One cell means no smoothing; each line is a seed." alt="Two panels with rising lines against the number of cells averaged, 1, 5, 15 and 50. On the left from 0 to about 40 percent, on the right from about 1 to 80 percent." name="fig-imputation"
 pairs, genes = (
     by_seed(invented, few, organism=organism, numbers=[1, 5, 15, 50])
     for invented in (lab.invented_correlations, lab.invented_genes)
@@ -123,11 +122,11 @@ claim(f"With 15 cells averaged, {pairs[15].median():.0f}% of the pairs"
       pairs[1].max() < 0.5, genes[1].max() < 5)  # fmt: skip
 
 # %% [markdown]
-# **How to see it**: deal out the values of each gene among the cells before you impute ([Andrews and Hemberg
-# 2018](https://doi.org/10.12688/f1000research.16613.2)). **Instead**, test and correlate counts as measured, with a
-# count model; most of the methods that were compared did not help the analyses that followed ([Hou et al.
-# 2020](https://doi.org/10.1186/s13059-020-02132-x)). A pseudo-bulk is an honest average: it says how many cells it
-# sums. **What refuses it**: functions that need counts take nothing else.
+# **How to see it**: shuffle the values of each gene among the cells before you impute
+# ([Andrews and Hemberg 2018](https://doi.org/10.12688/f1000research.16613.2)). **Instead**, test and correlate counts
+# as measured, with a count model. In a comparison of imputation methods, most did not help the analyses that followed
+# ([Hou et al. 2020](https://doi.org/10.1186/s13059-020-02132-x)). A pseudo-bulk is an honest average: it says how
+# many cells it sums. **What refuses it**: functions that need counts accept nothing else.
 
 # %%
 smooth = equal.copy()
@@ -138,12 +137,12 @@ for given in (smooth, equal):
 # %% [markdown]
 # ## Double dipping
 #
-# Cluster the cells, then test which genes differ between the clusters: every gene that helped to make the clusters does
-# ([Gao et al. 2024](https://doi.org/10.1080/01621459.2022.2116331)). Below, the 100 most expressed genes of one
-# population are tested, so each called gene is invented. Count splitting ([Neufeld et al.
-# 2024](https://doi.org/10.1093/biostatistics/kxac047)) clusters one half of the molecules and tests the other. In the
-# last row the cells are real malaria parasites ([the data](../../book/data.md)), among which the counts of each gene
-# were first dealt out at random.
+# If you cluster the cells and then test which genes differ between the clusters, every gene that helped to make the
+# clusters does ([Gao et al. 2024](https://doi.org/10.1080/01621459.2022.2116331)). Here the 100 most expressed genes
+# of one population are tested, so each called gene is invented. Count splitting
+# ([Neufeld et al. 2024](https://doi.org/10.1093/biostatistics/kxac047)) clusters one half of the molecules and tests
+# the other. In the last row the cells are real malaria parasites ([the data](../../book/data.md)), among which the
+# counts of each gene were first shuffled.
 
 # %% tags=["hide-input"]
 malaria = load("malaria_cell_atlas")
@@ -153,7 +152,7 @@ kinds = {
     "Poisson, equal depth": {"overdispersed": False, "depth_spread": 0.0},
     "overdispersed, deep": {"depth": 5500.0, "depth_spread": 0.0},
     "Poisson, unequal depth": {"overdispersed": False},
-    "malaria, dealt out": None,
+    "malaria, shuffled": None,
 }
 
 
@@ -172,7 +171,7 @@ for runs in dips.values():
 clean, loose, uneven, dealt = dips.values()
 costs.add("clusters tested on their own cells", "genes called of 100",
           clean["double"], clean["split"])  # fmt: skip
-costs.add("the same, malaria, dealt out", "genes called of 100",
+costs.add("the same, malaria, shuffled", "genes called of 100",
           dealt["double"], dealt["random"])  # fmt: skip
 claim("Splitting helps where counts are Poisson and depths equal. With"
       " overdispersed counts, a cell that happens to hold much of a gene"
@@ -185,7 +184,7 @@ claim("Splitting helps where counts are Poisson and depths equal. With"
       uneven["split"].min() > 40, uneven["double"].min() > 30)  # fmt: skip
 
 # %% [markdown]
-# **How to see it**: deal the counts out, then cluster and test as before. **Instead**, test in other cells, best of
+# **How to see it**: shuffle the counts, then cluster and test as before. **Instead**, test in other cells, ideally of
 # another donor. **What refuses it**: `check_evaluation`, once the clustering says which cells made it.
 
 # %%
@@ -198,11 +197,11 @@ for tested in (clustered, others):
 # %% [markdown]
 # ## Empty droplets and genes that are hardly seen
 #
-# A droplet without a cell still holds ambient RNA, which floats about freely, and becomes a row of the matrix. A gene
-# of a few counts becomes a column whose coefficient of variation is large by chance. Here 85 empty droplets are added
-# to some 250 late cells; three clusters are asked for, one for each fate, before and after droplets of low depth are
-# removed. The adjusted Rand index compares clusters with fates: it is 1 if they are the same, and 0 on average by
-# chance.
+# A droplet without a cell still contains ambient RNA, which floats freely, and becomes a row of the matrix. A gene
+# with few counts becomes a column whose coefficient of variation is large by chance. Here 85 empty droplets are added
+# to some 250 late cells. These are grouped into three clusters, one for each fate, before and after droplets of low
+# depth are removed. The adjusted Rand index compares clusters with fates: it is 1 if they are the same, and 0 on
+# average by chance.
 
 # %% tags=["hide-input"]
 drops = by_seed(lab.fates_with_droplets, more, organism=organism)
@@ -224,9 +223,9 @@ claim("With the droplets the index is"
       rare_in.max() < 10, 12 < rare_out.median() < 40)  # fmt: skip
 
 # %% [markdown]
-# **How to see it**: look at the depth of each cluster, and plot variation against the mean. Look at what a filter
-# removes of each time and type, too: small resting cells are shallow. **What refuses it**: `check_depths` on clusters.
-# Nothing refuses rare genes; the choice is yours.
+# **How to see it**: look at the depth of each cluster, and plot variation against the mean. Also look at what a
+# filter removes from each time and type: small resting cells are shallow. **What refuses it**: `check_depths` on
+# clusters. Nothing refuses rare genes; the choice is yours.
 
 # %%
 late = organism.sample(organism.times[-1], 300, seed=seed)
@@ -239,8 +238,8 @@ for rows in (np.full(mixed.n_obs, True), lab.deep_enough(mixed.X)):
 # %% [markdown]
 # ## What it cost
 #
-# Each row gives the median of a quantity when the mistake is made and when it is avoided, and the mean difference
-# within a seed. Its 95% interval speaks of new seeds, not of other data.
+# Each row gives the median of a quantity with the mistake and without it, and the mean difference within a seed. The
+# 95% interval is about new seeds, not about other data.
 
 # %% tags=["hide-input"]
 table(costs.table())
@@ -250,26 +249,28 @@ table(costs.table())
 #
 # <details><summary>1. Three times, three batches. Which method removes the batch?</summary>
 #
-# None. What is removed as batch contains the time. Measure a few cells of all times in one batch.
+# None. Whatever is removed as batch contains the time. Measure a few cells of all times in one batch.
 #
 # </details>
 #
 # <details><summary>2. May you smooth over 15 cells to find groups, and test the measured counts?</summary>
 #
-# Not in these molecules: the groups were found in what is tested. Split the counts first, or test in other cells.
+# Not in the same molecules: the groups were found in the data that are tested. Split the counts first, or test in
+# other cells.
 #
 # </details>
 #
 # <details><summary>3. Clusters of one half of the molecules have 80 different genes in the other half. Are they real?</summary>
 #
-# Look at depth first. Shallow and deep cells are the same in both halves, and so is whatever else belongs to the cell.
+# Look at depth first. A shallow cell is shallow in both halves, and the halves share whatever else belongs to the
+# cell.
 #
 # </details>
 #
 # <details><summary>4. After the filter the clusters are the fates. Are no empty droplets left?</summary>
 #
-# That does not follow: right clusters are no proof. Look at depth by cluster, and for rows whose profile is the mean of
-# all cells.
+# That does not follow: right clusters are not a proof. Look at depth by cluster, and look for rows whose profile is
+# the mean of all cells.
 #
 # </details>
 #
@@ -277,9 +278,9 @@ table(costs.table())
 #
 # - A batch for each time is a design that no method can mend.
 # - Averaged cells share their noise: do not test or correlate what was imputed.
-# - Do not test in the cells that made the clusters. Splitting counts helps where they are Poisson and depths are equal; what
-#   needs no model of the noise is a test in other cells.
-# - Deal values out at random: what an analysis still finds, it invents.
+# - Do not test in the cells that made the clusters. Splitting counts helps where they are Poisson and depths are
+#   equal; a test in other cells needs no model of the noise.
+# - Shuffle the values: whatever an analysis still finds, it invents.
 # - Remove empty droplets before clustering, and choose genes by a variance that knows the counting noise.
 
 # %% [markdown]
@@ -303,8 +304,8 @@ checks.double_dip(answer, noise)
 # <details><summary>Solution</summary>
 #
 # `one, other = counts.count_split(equal, seed=seed)`, clusters from
-# `lab.kmeans(lab.log_counts(one.X), 2, seed).labels_`, then `share_test(other.X[labels == 0], other.X[labels == 1])`. Next
-# to nothing: the groups are shallow and deep cells, and the test knows the depth. Two mistakes had met.
+# `lab.kmeans(lab.log_counts(one.X), 2, seed).labels_`, then `share_test(other.X[labels == 0], other.X[labels == 1])`.
+# Almost none: the groups are shallow and deep cells, and the test knows the depth. Two mistakes had come together.
 #
 # </details>
 #

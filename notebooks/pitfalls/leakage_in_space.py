@@ -4,9 +4,9 @@
 # How a held-out place of the genome finds its way into a model of contact maps, and what refuses it.
 #
 # > **Learning goals**
-# > - [say why windows are cut after the split](#windows-that-overlap), and why a new cell type is tested on new chromosomes;
+# > - [say why windows are cut after the split](#windows-that-overlap), and why a new cell type must be tested on new chromosomes;
 # > - [recognise a model that remembers places instead of predicting maps](#the-same-chromosome-in-another-cell-type);
-# > - [say what more cell types are worth](#what-more-cell-types-are-worth), and what the same mistakes do to real maps.
+# > - [say what training on more cell types is worth](#what-more-cell-types-are-worth), and what the same mistakes do to real maps.
 # >
 # > **Before**: [Tuning and overfitting](tuning_and_overfitting.ipynb) and [From single cells to windows](../foundations/cells_to_windows.ipynb).
 # >
@@ -56,18 +56,15 @@ claim, found = Claims(profile, seed), {}
 seeds = range(seed, seed + (10 if profile == "full" else 5))
 
 # %% [markdown]
-# Your model has never seen a map of this cell type, and draws it well. Is it good, or has it seen the place? A place on the genome looks much the same in all cells of a species:
-# the same genes, the same CTCF sites, the same domains. A model that remembers what lies where needs to understand nothing, and fails on the first chromosome it has not met.
+# Your model has never seen a map of this cell type, and draws it well. Is it good, or has it seen the place? A place on the genome looks much the same in all cells of a species: the same genes, the same CTCF sites, the same domains. A model that remembers what lies where need not understand anything, and it fails on the first chromosome that it has not met.
 #
-# So hold out whole chromosomes, first of all. Leaks in genomics have been listed before ([Whalen et al. 2022](https://doi.org/10.1038/s41576-021-00434-9)); here they are measured.
+# So, first of all, hold out whole chromosomes. Leaks in genomics have been listed before ([Whalen et al. 2022](https://doi.org/10.1038/s41576-021-00434-9)); here they are measured.
 #
 # ![On the left five steps from top to bottom. On the right a tall striped box: the test part, chromosomes and cell types that are held out. Red arrows with a cross lead from it to four steps: the bulk map holds the test type; tracks are scaled by all windows; windows are cut before the split, so that they overlap; the model is trained on held-out places, the same chromosome in another cell type. A small box with the validation part stands beside the fifth step, stop training: a dark arrow to that step is allowed, a red arrow to the step train is not. Below, a dark arrow leads from the box score the maps to the test part: that is allowed.](../../book/_static/diagrams/leaks_in_space.svg)
 #
-# *Each crossed arrow carries something of a held-out part into the work that it is to judge: so chromosomes are split first, then come bulk, scales and windows.*
+# *Each crossed arrow carries something of a held-out part into the work that this part is to judge. So split chromosomes first; bulk, scales and windows come afterwards.*
 #
-# The task is that of [Tuning and overfitting](tuning_and_overfitting.ipynb): to predict, for every pixel of a cell type, the change from a bulk map, in simulated organisms with 16
-# chromosomes. The score is a [skill](../../book/glossary.md#skill): 0 for the bulk map itself, 1 for a perfect prediction. Each mistake is made on purpose. What it adds to the
-# skill is the **illusion**, given with the 95% interval of its mean over five organisms (three for side questions).
+# The task is the same as in [Tuning and overfitting](tuning_and_overfitting.ipynb): for every pixel of a cell type, predict the change from a bulk map, in simulated organisms with 16 chromosomes. The score is a [skill](../../book/glossary.md#skill): 0 for the bulk map itself, 1 for a perfect prediction. Each mistake is made on purpose. What it adds to the skill is the [illusion](../../book/glossary.md#illusion), given with the 95% interval of its mean over five organisms (three for side questions).
 #
 # ## Windows that overlap
 #
@@ -102,7 +99,7 @@ small = measure(lambda s, m: remembered(pixels_of(s, 16), s, m), seeds)
 large = measure(lambda s, m: remembered(pixels_of(s, 16), s, m, leaf=50), seeds[:3])
 found["overlapping windows"] = small
 claim(
-    f"The forest has a skill of {describe(small)}. With leaves of 50 pixels it has {large['mistake']:.2f} with the mistake and {large['honest']:.2f} without. The second forest remembers less and is the better one; the mistake hides that.",
+    f"The forest has a skill of {describe(small)}. With leaves of 50 pixels it has {large['mistake']:.2f} with the mistake and {large['honest']:.2f} without. The second forest remembers less and is the better one; the mistake hides this.",
     small["lower"] > 0.03 and large["illusion"] < small["illusion"] - 0.03,
     large["honest"] > small["honest"] + 0.02 and small["mistake"] > large["mistake"] - 0.03,
 )
@@ -113,8 +110,7 @@ claim(
 #
 # ## The same chromosome in another cell type
 #
-# **The mistake.** The maps of one cell type are held out on all chromosomes, and the model is trained on all maps of the other types. The honest test holds out chromosomes as
-# well. Here both score the same windows of a new type, on half of the chromosomes. The other types are trained on in that same half (the mistake) or in the other one.
+# **The mistake.** The maps of one cell type are held out on all chromosomes, and the model is trained on all maps of the other types. The honest test holds out chromosomes as well. Here both tests score the same windows of a new type, on half of the chromosomes. The model is trained on the other types either in that same half (the mistake) or in the other half.
 
 
 # %%
@@ -142,14 +138,11 @@ claim(
 )
 
 # %% [markdown]
-# **How to see it.** Score the mean map of the other cell types on the same windows: what it reaches takes no model ([Schreiber et al.
-# 2020](https://doi.org/10.1186/s13059-020-02177-y)). **What refuses it.** `hold_out_cell_types` asks for test chromosomes, and `assert_disjoint` compares chromosomes whatever the
-# cell type.
+# **How to see it.** Score the mean map of the other cell types on the same windows: whatever it reaches needs no model ([Schreiber et al. 2020](https://doi.org/10.1186/s13059-020-02177-y)). **What refuses it.** `hold_out_cell_types` requires test chromosomes, and `assert_disjoint` compares chromosomes regardless of the cell type.
 #
 # ## A validation chromosome inside the training set
 #
-# **The mistake.** The chromosomes that decide when to stop training are trained on as well. The score here is what the validation chromosomes report at the best step, for a
-# network that trains on two chromosomes of its own.
+# **The mistake.** The chromosomes that decide when to stop training are also in the training set. The score here is what the validation chromosomes report at the best step, for a network that has two training chromosomes of its own.
 
 
 # %%
@@ -195,8 +188,7 @@ print("\n".join(said))
 # %% [markdown]
 # ## What more cell types are worth
 #
-# For a new cell type it may matter not only how many data a model has seen but *which*. A forest with large leaves predicts the type `alpha_mature` on new chromosomes, trained on
-# 24 windows of one other cell type or of four.
+# For a new cell type it may matter not only how many data a model has seen but also *which*. A forest with large leaves predicts the type `alpha_mature` on new chromosomes, trained on 24 windows of one other cell type or of four.
 
 
 # %% tags=["hide-input"]
@@ -218,8 +210,7 @@ claim(f"The skill is {words}: no gain is seen here.", row["lower"] < 0 < row["up
 # %% [markdown]
 # ## The published model, and real maps
 #
-# Does scGrapHiC as it was published ([Murtaza et al. 2024](https://doi.org/10.1093/bioinformatics/btae223)) gain from known places as well? Here it is small and trained for
-# seconds, so its skill says nothing about the paper.
+# Does scGrapHiC as it was published ([Murtaza et al. 2024](https://doi.org/10.1093/bioinformatics/btae223)) also gain from known places? Here it is small and trained for seconds, so its skill says nothing about the paper.
 
 
 # %% tags=["hide-input"]
@@ -236,14 +227,12 @@ def published(seed, mistake):
 scores = with_and_without(published, seeds[:3])
 row = illusion(scores)
 claim(
-    f"After so short a training it is worse than the bulk map, and with the mistake it looks less poor on the average of three organisms: {describe(row)}. A leak does not need a good model.",
+    f"After such a short training it is worse than the bulk map, and with the mistake it looks less poor on average over three organisms: {describe(row)}. A leak does not need a good model.",
     row["illusion"] > 0.05 and row["honest"] < 0,
 )
 
 # %% [markdown]
-# Now the same mistakes on real maps: 400 cells of human cortex from two donors, measured by single-cell Hi-C (`lee2019` of [the data page](../../book/data.md)). The bulk is the
-# sum of four cell types of one donor, in bins of 1 Mb without the main diagonal; targets are the cell types of the other donor; expression is that of another study
-# (`darmanis2015`). A seed decides which of chromosomes 7 to 18 are held out and how the model starts, so these intervals speak of other splits, not of other people.
+# Now the same mistakes on real maps: 400 cells of human cortex from two donors, measured by single-cell Hi-C (`lee2019` of [the data page](../../book/data.md)). The bulk is the sum of four cell types of one donor, in bins of 1 Mb without the main diagonal; targets are the cell types of the other donor; expression comes from another study (`darmanis2015`). A seed decides which of chromosomes 7 to 18 are held out and how the model starts, so these intervals are about other splits, not about other people.
 
 # %% tags=["hide-input"]
 maps, rna, genes = load("lee2019"), load("darmanis2015"), load("annotation_hg19")
@@ -296,44 +285,42 @@ plt.show()
 # %% tags=["hide-input"]
 overlap, blunt, place, inside = real.values()
 claim(
-    f"On real maps overlap adds as much as on simulated ones ({overlap['illusion']:+.2f}), and nothing worth naming to a forest with large leaves ({blunt['illusion']:+.2f}). Known places and a validation chromosome in training add little ({place['illusion']:+.2f} and {inside['illusion']:+.2f}).",
+    f"On real maps overlap adds as much as on simulated ones ({overlap['illusion']:+.2f}), but almost nothing to a forest with large leaves ({blunt['illusion']:+.2f}). Known places and a validation chromosome in training add little ({place['illusion']:+.2f} and {inside['illusion']:+.2f}).",
     overlap["lower"] > 0.05 and abs(blunt["illusion"]) < 0.04,
     max(abs(place["illusion"]), abs(inside["illusion"])) < 0.06,
 )
 
 # %% [markdown]
-# A model that cannot remember single pixels gains nothing from overlap. And these maps are shallow: what two cell types of one donor share at a place, beyond the bulk of the other
-# donor, is little beside counting noise, so that having seen the place helps little. On the organism, whose maps are deeper, it does. A leak that cannot be measured here may be
-# large elsewhere.
+# A model that cannot remember single pixels gains nothing from overlap. And these maps are shallow: what two cell types of one donor share at a place, beyond the bulk of the other donor, is small compared with counting noise, so having seen the place helps little. On the organism, whose maps are deeper, it does. A leak that cannot be measured here may be large elsewhere.
 #
 # ## Check yourself
 #
 # <details><summary>You cut windows, shuffle them and keep a fifth for the test. What is wrong?</summary>
-# Windows that overlap share pixels with their noise. Even without overlap the same place is in the training set in other cell types.</details>
+# Overlapping windows share pixels, noise included. Even without overlap, the same place is in the training set in other cell types.</details>
 #
 # <details><summary>A model is tested on a new cell type, on chromosomes that it knows. What does a good score say?</summary>
-# That it draws these places well. The mean map of the other cell types does so too, and knows nothing of the new type.</details>
+# That the model draws these places well. The mean map of the other cell types does so too, and it knows nothing about the new type.</details>
 #
-# <details><summary>The validation loss falls to the very last step. What do you check first?</summary>
-# Whether a validation chromosome is in the training list. A validation part of its own turns round once overfitting begins.</details>
+# <details><summary>The validation loss falls until the last step. What do you check first?</summary>
+# Whether a validation chromosome is in the training list. On a separate validation part, the loss rises again once overfitting begins.</details>
 
 # %% [markdown]
 # ## Key points
 #
 # - Split chromosomes first; cut windows, scale tracks and sum bulk afterwards.
-# - A new cell type is tested on new chromosomes, beside the mean map of the known types.
+# - Test a new cell type on new chromosomes, and compare with the mean map of the known types.
 # - A leak favours the model that remembers most, so it can hide which of two models is better.
-# - Refuse leaks by a check in the code. Whether one was harmless is known only after it was measured.
+# - Refuse leaks by a check in the code. You know whether a leak was harmless only after measuring it.
 #
 # ## Exercises
-# > **Exercise** In *Windows that overlap*, split windows at random that do not overlap (`pixels_of(s, 32)`). What is left of the illusion, and why?
+# > **Exercise** In *Windows that overlap*, make a random split of windows that do not overlap (`pixels_of(s, 32)`). How much of the illusion is left, and why?
 # <details><summary>Solution</summary>
 #
 # Less is left, and it differs from seed to seed: no pixel is in two windows any more. What remains comes from the same place in another cell type. `assert_disjoint` refuses it.
 #
 # </details>
 #
-# > **Exercise** Predict the changes of `beta_mature` by the mean of the other types' at the same place (windows of a type are in one order). What is the skill, 1 − the mean squared error over the mean square?
+# > **Exercise** Predict the changes of `beta_mature` by the mean change of the other types at the same place (windows of every type are in the same order). What is the skill, that is, 1 − the mean squared error over the mean square?
 
 # %% tags=["solution"]
 kinds = pixels.table["cell_type"].to_numpy()

@@ -6,7 +6,7 @@
 # > **Learning goals**
 # > - [choose what to hold out](#cells-of-one-time-on-both-sides): cells, times or donors;
 # > - [find the step of your own pipeline that has seen the test cells](#steps-that-are-learned-before-the-split);
-# > - [say what each leak adds to a score](#the-published-model-and-measured-series), on simulated and on measured series.
+# > - [say what each leak adds to a score](#the-published-model-and-measured-series), on simulated and measured series.
 # >
 # > **Before**: [Tuning and overfitting](tuning_and_overfitting.ipynb) and [Expression at unmeasured times](../temporal/unmeasured_times.ipynb).
 # >
@@ -59,25 +59,17 @@ HELD, GAP = [24.0, 48.0, 72.0], [36.0, 48.0, 60.0]
 seeds = range(seed, seed + (10 if profile == "full" else 5))
 
 # %% [markdown]
-# A model is meant to predict the cells of a time at which nothing was measured. You test it on cells that it has never seen, and it does well. But it has seen their sisters: other
-# cells of the same dish and the same hour. When the model is used, there will be none. A test means something only if what is held out is what will be missing in use. Information
-# about a held-out time can slip in at every step from the raw counts to the score. This is [leakage](../../book/glossary.md#leakage); it has affected hundreds of papers in 17 fields
-# of science ([Kapoor and Narayanan 2023](https://doi.org/10.1016/j.patter.2023.100804)).
+# A model is meant to predict the cells of a time at which nothing was measured. You test it on cells that it has never seen, and it does well. But it has seen their sisters: other cells of the same dish and the same hour. When the model is used, there will be none. A test is meaningful only if you hold out what will be missing in use. Information about a held-out time can slip in at every step from the raw counts to the score. This is [leakage](../../book/glossary.md#leakage); it has affected hundreds of papers in 17 fields of science ([Kapoor and Narayanan 2023](https://doi.org/10.1016/j.patter.2023.100804)).
 #
 # ![On the left five steps from top to bottom: choose genes, scale, train, start the forecast, report one run. On the right a tall striped box: the test part, all cells of held-out times. A red arrow leads from it to each step, with a cross: genes chosen on all cells, scaled by all cells, trained on cells of that time, started from held-out cells, the best run in the test reported. Below, one dark arrow leads from the box score the forecast to the test part: the only one allowed.](../../book/_static/diagrams/leaks_in_time.svg)
 #
 # *Each crossed arrow carries something of the test part into the work that the test is meant to judge. Only the score may touch the test part.*
 #
-# Each mistake is made here on purpose: the same model is scored with and without it, on simulated organisms with 150 cells at each of nine times. The **illusion** is what the
-# mistake adds to the score, given as the mean over organisms with its 95% interval (five organisms, three for side questions). The score is the
-# [skill](../../book/glossary.md#skill): the share of the error of a simple copy, that of the previous measured time, which a model takes away. Errors are [energy
-# distances](../../book/glossary.md#energy-distance) between predicted and measured cells; where a model predicts cells without noise, squared [Wasserstein
-# distances](../../book/glossary.md#wasserstein-distance) in eight principal components of the training cells.
+# Each mistake is made here on purpose: the same model is scored with and without it, on simulated organisms with 150 cells at each of nine times. The [illusion](../../book/glossary.md#illusion) is what the mistake adds to the score, given as the mean over organisms with its 95% interval (five organisms, three for side questions). The score is the [skill](../../book/glossary.md#skill): the share of the error of a simple prediction that a model removes. The simple prediction is a copy of the previous measured time. Errors are [energy distances](../../book/glossary.md#energy-distance) between predicted and measured cells; where a model predicts cells without noise, squared [Wasserstein distances](../../book/glossary.md#wasserstein-distance) in eight principal components of the training cells.
 #
 # ## Steps that are learned before the split
 #
-# **The mistake.** Genes are chosen by how well they separate two groups in *all* cells; then a classifier is cross-validated on these genes. To show what this does, the labels here
-# are random: there is nothing to find, and an honest accuracy is ½.
+# **The mistake.** Genes are chosen by how well they separate two groups in *all* cells; then a classifier is cross-validated on these genes. To show the effect, the labels here are random: there is nothing to find, and an honest accuracy is ½.
 
 
 # %%
@@ -96,16 +88,14 @@ found["genes chosen by label"] = row = measure(on_random_labels, seeds)
 
 # %% tags=["hide-input"]
 claim(
-    f"If the genes are chosen in all cells, a classifier of meaningless labels is right in {row['mistake']:.0%} of them. The accuracy is {describe(row)}.",
+    f"If the genes are chosen in all cells, a classifier of meaningless labels is right for {row['mistake']:.0%} of the cells. The accuracy is {describe(row)}.",
     row["lower"] > 0.1 and row["mistake"] > 0.65 and abs(row["honest"] - 0.5) < 0.12,
 )
 
 # %% [markdown]
-# **How to see it.** Permute the labels and repeat everything, the choice of genes included. Whatever accuracy remains above ½ is illusion. **What refuses it.** `check_evaluation`, if
-# it is given every step between the raw data and the score. The steps of this package remember what they were fitted on; for others, `record_fit` notes it.
+# **How to see it.** Permute the labels and repeat everything, the choice of genes included. Whatever accuracy remains above ½ is illusion. **What refuses it.** `check_evaluation`, if you give it every step between the raw data and the score. The steps of this package remember what they were fitted on; for others, `record_fit` notes it.
 #
-# Do steps that see no labels leak as much? Here 60 variable genes, their scaling and eight principal components are learned on all times, or on the training times only. Optimal
-# transport then predicts 24, 48 and 72 h in these components.
+# Do steps that see no labels leak as much? Here 60 variable genes, their scaling and eight principal components are learned from all times, or from the training times only. Optimal transport then predicts 24, 48 and 72 h in these components.
 
 
 # %% tags=["hide-input"]
@@ -119,14 +109,14 @@ def interpolated(seed, mistake):
 
 found["genes, scaling, components"] = row = measure(interpolated, seeds)
 claim(
-    f"Without labels, and with many more cells than components, the leak has little to carry: the skill is {describe(row)}. It is refused all the same, because nobody knows that a leak is harmless before measuring it.",
+    f"Without labels, and with many more cells than components, the leak carries little information: the skill is {describe(row)}. It is refused all the same, because nobody knows that a leak is harmless before measuring it.",
     abs(row["illusion"]) < 0.1,
 )
 
 # %% [markdown]
 # ## Cells of one time on both sides
 #
-# **The mistake.** A model of time is tested on cells that were left out at random. Each of them has neighbours of its own time among the training cells. The honest test leaves out whole times. The model is a small scNODE, its drift alone.
+# **The mistake.** A model of time is tested on cells that were left out at random. Each of them has neighbours of its own time among the training cells. The honest test leaves out whole times. The model is the drift of a small scNODE.
 
 
 # %%
@@ -156,17 +146,16 @@ found["random cells"] = row
 
 # %% tags=["hide-input"]
 claim(
-    f"The skill of one and the same model is {describe(row)}.",
+    f"The skill of the same model is {describe(row)}.",
     row["lower"] > 0 and row["illusion"] > 0.1,
 )
 
 # %% [markdown]
-# **How to see it.** Copy training cells of the same time: if that is near perfect, the test asks for no dynamics. **What refuses it.** `hold_out_times` cannot make such a split. `assert_disjoint`, told which column must not be shared, finds it in parts that were made elsewhere.
+# **How to see it.** Copy training cells of the same time: if that is nearly perfect, the test requires no dynamics. **What refuses it.** `hold_out_times` cannot make such a split. `assert_disjoint`, told which column must not be shared, finds it in parts that were made elsewhere.
 #
 # ## A start from true cells of a test time
 #
-# **The mistake.** Three times in a row are held out: 36, 48 and 60 h. Each is predicted from the *measured* cells of the time before it, which for two of the three are held out
-# too. In use there would be no such cells. The first model of this experiment says that nothing changes.
+# **The mistake.** Three times in a row are held out: 36, 48 and 60 h. Each is predicted from the *measured* cells of the time before it, which for two of the three are themselves held out. In use there would be no such cells. The first model in this experiment says that nothing changes.
 
 
 # %%
@@ -206,14 +195,11 @@ claim(
 )
 
 # %% [markdown]
-# **How to see it.** Score the model that changes nothing under the same rules. **What refuses it.** In this package `sample` takes times and no cells. If your model is shown cells
-# when it predicts, pass them to `check_evaluation` as `given`: it refuses cells of any held-out time.
+# **How to see it.** Score the model that changes nothing under the same rules. **What refuses it.** In this package `sample` takes times but no cells. If your model is shown cells when it predicts, pass them to `check_evaluation` as `given`: it refuses cells of any held-out time.
 #
 # ## The same donor on both sides
 #
-# **The mistake.** Of eight donors, four are called ill. Each donor differs from the others in every gene, and illness has *no* effect. A classifier of cells that is tested on random
-# cells learns to recognise the donors. The honest test is on donors that it has not seen, where it can only guess (½). The cells of one donor are not replicates ([Squair et al.
-# 2021](https://doi.org/10.1038/s41467-021-25960-2)).
+# **The mistake.** Of eight donors, four are called ill. Each donor differs from the others in every gene, and illness has *no* effect. If a classifier of cells is tested on random cells, recognising donors is enough to do well. The honest test is on donors that it has not seen, where it can only guess (½). The cells of one donor are not replicates ([Squair et al. 2021](https://doi.org/10.1038/s41467-021-25960-2)).
 
 
 # %%
@@ -241,7 +227,7 @@ claim(
 #
 # ## Five mistakes, five refusals
 #
-# The functions that refuse the five mistakes are called here, first with each mistake and then without it.
+# Here we call the functions that refuse the five mistakes, first with each mistake and then without it.
 
 # %%
 cells, cohort = series(seed), task.donor_cohort(seed)
@@ -270,10 +256,7 @@ print("\n".join(said))
 # %% [markdown]
 # ## The published model, and measured series
 #
-# Does scNODE as published ([Zhang et al. 2024](https://doi.org/10.1093/bioinformatics/btae393)) gain from a mistake as well? It is trained for seconds here, so its skill says nothing
-# about the paper. And is the illusion as large on real cells? Two of the mistakes are repeated on two measured series ([Semrau et al.
-# 2017](https://doi.org/10.1038/s41467-017-01076-4) and [Guo et al. 2010](https://doi.org/10.1016/j.devcel.2010.02.012)). Of each there is only one: a seed draws four fifths of its
-# cells and trains anew, so that these intervals hold for these cells only.
+# Does scNODE as published ([Zhang et al. 2024](https://doi.org/10.1093/bioinformatics/btae393)) also gain from a mistake? It is trained for seconds here, so its skill says nothing about the paper. And is the illusion as large on real cells? Two of the mistakes are repeated on two measured series ([Semrau et al. 2017](https://doi.org/10.1038/s41467-017-01076-4) and [Guo et al. 2010](https://doi.org/10.1016/j.devcel.2010.02.012)). There is only one copy of each series: a seed draws four fifths of its cells and trains anew, so these intervals hold for these cells only.
 
 # %% tags=["hide-input"]
 measured = {"semrau2017": load("semrau2017"), "guo2010": load("guo2010")}
@@ -292,7 +275,7 @@ for name, kind, score, held in [
     of_seed = partial(lambda f, c, h, s, m: f(s, m, c(s), h), score, some, held)
     outside[f"{name}: {kind}"] = measure(of_seed, seeds[:3])
 
-# %% tags=["hide-input"] caption="What each mistake adds to the score, with its 95% interval: to accuracy where genes are chosen by label or donors are shared, to skill elsewhere. Orange: the interval lies above 0. On measured series (the last four rows) the mistakes add about as much as on simulated ones." alt="Ten horizontal intervals with a dot each, one for each mistake, beside a vertical line at 0. All but that of genes, scaling and components lie to the right of the line." name="fig-illusions-in-time"
+# %% tags=["hide-input"] caption="What each mistake adds to the score, with its 95% interval: to accuracy where genes are chosen by label or donors are shared, to skill elsewhere. Orange: the interval lies above 0. On measured series (the last four rows) the mistakes add about as much as on simulated ones." alt="Ten horizontal intervals with a dot each, one for each mistake, beside a vertical line at 0. All but the one for genes, scaling and components lie to the right of the line." name="fig-illusions-in-time"
 fig, ax = plt.subplots(figsize=(5.4, 6.6))
 interval_rows(
     ax, found | outside, value="illusion", label="added by the mistake (skill or accuracy)"
@@ -302,7 +285,7 @@ plt.show()
 # %% tags=["hide-input"]
 others = [each["illusion"] for each in outside.values()][1:]
 claim(
-    f"The published model gains too: its skill is {describe(row)}. On both measured series each of the two mistakes adds {min(others):.2f} or more.",
+    f"The published model gains, too: its skill is {describe(row)}. On both measured series, each of the two mistakes adds {min(others):.2f} or more.",
     row["illusion"] > 0.05 and min(others) > 0.15,
 )
 
@@ -310,13 +293,13 @@ claim(
 # ## Check yourself
 #
 # <details><summary>Your cells are scaled with the mean of all times before the split. Is the test spoilt?</summary>
-# Strictly yes, though here it makes no difference that can be seen. Scale after the split, and nobody has to find out.</details>
+# Strictly speaking, yes, although here it makes no visible difference. Scale after the split, and nobody has to find out.</details>
 #
 # <details><summary>A method predicts each hour from the measured cells of the hour before. What do you compare it with?</summary>
 # With those very cells, unchanged. What the copy achieves is not the method's merit.</details>
 #
 # <details><summary>You have 50,000 cells of three patients and three controls. How many replicates is that?</summary>
-# Six. A classifier that is tested on other cells of the same people may have learned to recognise the people.</details>
+# Six. A classifier tested on other cells of the same people may have learned to recognise the people.</details>
 
 # %% [markdown]
 # ## Key points
@@ -330,11 +313,11 @@ claim(
 # > **Exercise** In *Steps that are learned before the split*, keep 100 genes instead of 10, and then all of them (`k="all"`). What happens to the accuracy of random labels?
 # <details><summary>Solution</summary>
 #
-# With 100 genes the illusion is no smaller: the leak lies in the choice, not in the number. With all genes nothing is chosen, nothing can leak, and both accuracies are about ½.
+# With 100 genes the illusion is no smaller: the leak lies in the choice, not in the number. With all genes nothing is chosen, so nothing can leak, and both accuracies are about ½.
 #
 # </details>
 #
-# > **Exercise** Give each cell of the cohort a fold, so that no donor is on both sides and each fold holds healthy and ill donors (`donor % 2`).
+# > **Exercise** Assign each cell of the cohort to a fold, so that no donor is on both sides and each fold contains healthy and ill donors (`donor % 2`).
 
 # %% tags=["solution"]
 donor = cohort.obs["donor"].astype(int).to_numpy()
@@ -347,4 +330,4 @@ checks.folds_by_donor(answer, donor, donor % 2)
 # ## Further reading
 #
 # - [Kapoor and Narayanan 2023](https://doi.org/10.1016/j.patter.2023.100804): a taxonomy of leakage, and what became of results when it was removed.
-# - [Squair et al. 2021](https://doi.org/10.1038/s41467-021-25960-2): false discoveries where cells are taken for replicates.
+# - [Squair et al. 2021](https://doi.org/10.1038/s41467-021-25960-2): false discoveries when cells are taken for replicates.

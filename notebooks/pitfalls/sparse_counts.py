@@ -4,10 +4,10 @@
 # How zeros and depth mislead: dropout, unequal samples, halves of molecules, models of time.
 #
 # > **Learning goals**
-# > - [say of a zero whether counting](#zeros-counting-cell-types-dropout), cell types or dropout explains it, and when nobody can tell;
+# > - [say whether a zero is explained by counting](#zeros-counting-cell-types-dropout), cell types or dropout, and when nobody can tell;
 # > - [read a result at a tenth of its depth](#two-decades-of-depth), and in two halves of its molecules, before you believe it;
 # > - [compare groups of unequal depth without calling genes that do not differ](#unequal-depth-makes-differential-genes);
-# > - [say what depth does to the score of a model of time](#a-model-of-time-a-hundred-times-as-shallow), and have a check refuse the comparison.
+# > - [say what depth does to the score of a model of time](#a-model-of-time-a-hundred-times-as-shallow), and let a check refuse the comparison.
 # >
 # > **Before**: [Preprocessing expression](../foundations/preprocessing_expression.ipynb).
 # >
@@ -54,17 +54,17 @@ more = range(seed, seed + (5 if profile == "fast" else 20))
 # good, or are the data poor? This page makes each mistake on purpose, next to the same analysis without it. The cells
 # are simulated, so the truth is known and what a mistake invents can be counted. Each experiment is a function of
 # `scstlib.experiments.counts`, here `lab`, and runs on three to five seeds. The text gives medians; the table at the
-# end says what each mistake adds, with an interval. [Invented genes](invented_genes.ipynb) goes on from here.
+# end gives what each mistake adds, with an interval. [Invented genes](invented_genes.ipynb) continues from here.
 #
 # ## A coin for each molecule
 #
 # ![A table of one cell with four genes. Its molecules are drawn as marks: 4 of gene A, 0 of gene B, 3 of gene C, 8 of gene D. Each is either a filled blue circle or a hollow orange square, by chance. Two columns on the right count the circles, part 1, and the squares, part 2; 15 molecules become 7 and 8. Below, an arrow leads from part 1, find clusters, to part 2, test genes. A note says: independent if counts are Poisson.](../../book/_static/diagrams/count_splitting.svg)
 #
-# *A coin decides for each molecule into which part it falls; both parts are the same cells, and what is found in one can be tested in the other.*
+# *A coin decides which part each molecule falls into; both parts are the same cells, and what is found in one can be tested in the other.*
 #
-# One tool serves the whole page. Keep each molecule with a chance of one in ten, say, and you have what an experiment
-# of a tenth of the depth would have seen. Keep both parts, and you have the same cells twice. So nobody needs to guess
-# what a result is worth at a tenth of the depth.
+# One tool serves the whole page. If you keep each molecule with a chance of, say, one in ten, you get what an
+# experiment of a tenth of the depth would have seen. If you keep both parts, you have the same cells twice. So nobody
+# needs to guess what a result is worth at a tenth of the depth.
 
 # %%
 organism = simulate_organism(seed=seed, preset="small")
@@ -77,13 +77,13 @@ print("molecules:", *(f"{part.X.sum():,.0f}" for part in parts))
 # %% [markdown]
 # ## Zeros: counting, cell types, dropout
 #
-# Some genes are zero more often than Poisson counts about one level would be ([Counts of single
-# cells](../foundations/counts_of_single_cells.ipynb#zeros)). It is tempting to speak of *dropout*: molecules lost by
-# some further process. `expected_zeros` asks more carefully: it knows the depth of every cell, and may be given the
-# cell types (or stages) and a dispersion for each gene. The table gives the zeros, as a share of all entries, then
-# those that are left over from Poisson counts, from these with groups, and from these with dispersion too. In the
-# second row a true dropout is planted: where few molecules are expected of a gene, it is lost with a probability of
-# 30%. The third row is real: 600 malaria parasites ([the data](../../book/data.md)).
+# Some genes are zero more often than Poisson counts about one level would be
+# ([Counts of single cells](../foundations/counts_of_single_cells.ipynb#zeros)). It is tempting to speak of *dropout*:
+# molecules lost by some further process. `expected_zeros` asks more carefully: it knows the depth of every cell, and
+# you can also give it the cell types (or stages) and a dispersion for each gene. The table gives the zeros as a share
+# of all entries, then those beyond what is explained by Poisson counts, by Poisson counts with groups, and by both
+# with dispersion. In the second row a true dropout is planted: where few molecules of a gene are expected, the gene
+# is lost with a probability of 30%. The third row is real: 600 malaria parasites ([the data](../../book/data.md)).
 
 
 # %% tags=["hide-input"]
@@ -105,7 +105,7 @@ rise = (lost - none).median()
 added, seen = rise["zeros (%)"], rise["and dispersion (%)"]
 costs.add("surplus over Poisson read as dropout",
           "dropout where there is none (%)", naive, careful)  # fmt: skip
-claim(f"Without any dropout {naive.median():.1f}% of the entries are"
+claim(f"Without any dropout, {naive.median():.1f}% of the entries are"
       " zeros beyond the Poisson line, because cells differ; types and"
       " dispersion explain nearly all of them. The true dropout adds"
       f" {added:.1f}% of zeros, and the careful model sees {seen:.1f}%:"
@@ -118,21 +118,21 @@ claim(f"Without any dropout {naive.median():.1f}% of the entries are"
       0 < real["and dispersion (%)"] < 0.6)  # fmt: skip
 
 # %% [markdown]
-# Two lessons. A surplus over Poisson is no evidence of dropout until differences between cells are in the model; counts
-# from droplets show none beyond that ([Svensson 2020](https://doi.org/10.1038/s41587-019-0379-5)). And a moderate
-# dropout and a larger dispersion make the same zeros: a fitted zero-inflated model gives *some* number, whichever is
-# true. How the assay was done says more ([Jiang et al. 2022](https://doi.org/10.1186/s13059-022-02601-5)). **How to see
-# it**: give `expected_zeros` the groups and watch the surplus go. **What refuses it**: nothing can; both make the same
-# counts.
+# There are two lessons. A surplus over Poisson is no evidence of dropout until differences between cells are in the
+# model; counts from droplets show none beyond that ([Svensson 2020](https://doi.org/10.1038/s41587-019-0379-5)). And
+# a moderate dropout and a larger dispersion make the same zeros: a fitted zero-inflated model gives *some* number,
+# whichever is true. The protocol of the assay tells you more
+# ([Jiang et al. 2022](https://doi.org/10.1186/s13059-022-02601-5)). **How to see it**: give `expected_zeros` the
+# groups and watch the surplus go. **What refuses it**: nothing can; both make the same counts.
 #
 # ## Two decades of depth
 #
-# Cells of 5,500 counts are thinned to 550 and to 55. Four descriptions of them are asked for the 15 true neighbours of
-# each cell, and two also for the 200 genes that truly vary most: logarithms of counts scaled to 10,000 or to the
-# median, Pearson residuals, and *count factors*, the components of a negative binomial that knows the depth ([Townes et
-# al. 2019](https://doi.org/10.1186/s13059-019-1861-6)).
+# Cells of 5,500 counts are thinned to 550 and to 55. Four descriptions of the cells are used to find the 15 true
+# neighbours of each cell, and two of them also to find the 200 genes that truly vary most: logarithms of counts
+# scaled to 10,000 or to the median, Pearson residuals, and *count factors*, the components of a negative binomial
+# that knows the depth ([Townes et al. 2019](https://doi.org/10.1186/s13059-019-1861-6)).
 
-# %% tags=["hide-input"] caption="True neighbours (top) and truly variable genes (bottom) that are found as the depth falls; medians over three seeds, dotted lines are chance. Count factors are somewhat ahead when counts are deep. At a hundredth of the depth the descriptions hardly differ, and little is left of the neighbours." alt="Two panels, from full depth to a hundredth. At the top four curves fall from between 20 and 35 percent and come together near 15. At the bottom two curves fall from about 65 to 40 percent and stay above the dotted line." name="fig-decades"
+# %% tags=["hide-input"] caption="Share of true neighbours (top) and of truly variable genes (bottom) that is found as the depth falls; medians over three seeds. Dotted lines are chance. Count factors are somewhat ahead when counts are deep. At a hundredth of the depth the descriptions hardly differ, and little is left of the neighbours." alt="Two panels, from full depth to a hundredth. At the top four curves fall from between 20 and 35 percent and come together near 15. At the bottom two curves fall from about 65 to 40 percent and stay above the dotted line." name="fig-decades"
 deep = simulate_organism(seed=seed, preset="small", depth=5500.0)
 shares = 1, 0.1, 0.01
 runs = by_seed(lab.found_at_depths, few, organism=deep, shares=shares)
@@ -168,8 +168,8 @@ claim(f"The logarithm finds {log['1']:.0f}% of the true neighbours at"
       " cells have no truth, but two halves of their molecules, which"
       f" should agree: halves of the parasites share {agree[0]:.0f}% of"
       f" their neighbours, at a tenth of the depth {agree[1]:.0f}%, at a"
-      f" hundredth {agree[2]:.0f}%. What halves do not share is not"
-      " there, at this depth. That they agree is no proof: what they"
+      f" hundredth {agree[2]:.0f}%. What the halves do not share cannot"
+      " be seen at this depth. But agreement is no proof: what they"
       " share may be depth itself.",
       best["1"] > log["1"], log["0.01"] < 0.8 * log["1"],
       genes["0.01"] < 0.8 * genes["1"],
@@ -179,9 +179,9 @@ claim(f"The logarithm finds {log['1']:.0f}% of the true neighbours at"
 # ## Unequal depth makes differential genes
 #
 # Take two samples of *one* population: all cells have the same true expression, so no gene differs. The second sample
-# is a third as deep. Three tests compare them: one on logarithms of scaled counts; the same after both were thinned to
-# one depth; and one on the counts as shares of all counts, with the depth as exposure. Two fates that do differ, one
-# made shallower, show what the remedies cost.
+# is a third as deep. Three tests compare them: one on logarithms of scaled counts; the same test after both samples
+# are thinned to one depth; and one on the counts as shares of all counts, with the depth as exposure. Two fates that
+# do differ, one of them made shallower, show what the remedies cost.
 
 # %% tags=["hide-input"]
 null, true = (
@@ -197,16 +197,16 @@ claim("Scaling makes the means of the *counts* equal; the mean of their"
       " logarithms still falls with depth, for every gene with zeros, and"
       f" {log.median():.0f} genes are called. Both remedies call next to"
       " none. Thinning throws molecules away, so it finds fewer genes"
-      " between the fates than the test of shares. That the logarithm calls"
-      " most there is no merit: it does so where nothing differs.",
+      " between the fates than the test of shares. The logarithm calls"
+      " most there, but this is no merit: it does so where nothing differs.",
       log.min() > 150, thin.max() < 20, exposure.max() < 20,
       rows.iloc[0, 0] > 0.4 * rows.iloc[0, 1],
       rows.iloc[2, 1] > 1.4 * rows.iloc[1, 1])  # fmt: skip
 
 # %% [markdown]
 # **How to see it**: plot depth for the groups that you compare. **What refuses it**: `check_depths`, before any test.
-# It also refuses the times of the real series `semrau2017`, and these stay refused: in a panel of few genes the total
-# of a cell *is* expression, and without spike-ins or housekeeping genes nobody can tell it from depth.
+# It also refuses the times of the real series `semrau2017`, and rightly so: in a panel of few genes the total of a
+# cell *is* expression, and without spike-ins or housekeeping genes nobody can tell it from depth.
 
 # %%
 a, b = (organism.identical_cells(200, seed=seed + k) for k in (0, 1))
@@ -227,10 +227,10 @@ print(verdict(confounding.check_depths, depth, hours))
 # %% [markdown]
 # ## A model of time, a hundred times as shallow
 #
-# The model of [scNODE, the package's](../temporal/scnode_package.ipynb) is fitted to a deep series with one inner time
-# held out, and to the same series at a hundredth of its depth. It is scored in two ways. One is open to anybody: the
-# [energy distance](../../book/glossary.md#energy-distance) to the held-out cells, which are as shallow as the training
-# cells. The other is the distance to the true expression, which only a simulation knows.
+# The model of [scNODE, the package's](../temporal/scnode_package.ipynb) is fitted to a deep series with one inner
+# time held out, and to the same series at a hundredth of its depth. It is scored in two ways. Anybody can compute the
+# first: the [energy distance](../../book/glossary.md#energy-distance) to the held-out cells, which are as shallow as
+# the training cells. The second is the distance to the true expression, which only a simulation knows.
 
 # %% tags=["hide-input"]
 settings = {"preset": "small", "n_genes": 150, "depth": 5500.0}
@@ -252,13 +252,14 @@ claim(f"At a hundredth of the depth the score is {score.median():.1f}"
       score.max() < 2.5, truth.min() > 3, fresh.min() > 1.2)  # fmt: skip
 
 # %% [markdown]
-# **How to see it**: score fresh cells beside the model. **Instead** of comparing scores of two data sets of unequal depth,
-# thin the deeper one first. **What refuses it**: `check_depths` on the cells that two scores were taken against.
+# **How to see it**: score fresh cells along with the model. **Instead**, before you compare scores of two data sets
+# of unequal depth, thin the deeper one. **What refuses it**: `check_depths` on the cells with which the two scores
+# compare.
 #
 # ## What it cost
 #
-# Each row gives the median of a quantity when the mistake is made and when it is avoided, and the mean difference
-# within a seed. Its 95% interval speaks of new seeds, not of other data.
+# Each row gives the median of a quantity with the mistake and without it, and the mean difference within a seed. The
+# 95% interval is about new seeds, not about other data.
 
 # %% tags=["hide-input"]
 table(costs.table())
@@ -273,17 +274,17 @@ table(costs.table())
 #
 # </details>
 #
-# <details><summary>2. You scale all cells to 10,000 counts. Is depth out of the comparison?</summary>
+# <details><summary>2. You scale all cells to 10,000 counts. Does depth no longer matter to the comparison?</summary>
 #
-# No. The means of the counts are then equal, but not those of their logarithms: a shallow cell has more zeros, and no
-# factor moves a zero.
+# It still does. The means of the counts are then equal, but not those of their logarithms: a shallow cell has more
+# zeros, and no factor changes a zero.
 #
 # </details>
 #
 # <details><summary>3. Two halves of the molecules give the same neighbours. Are these real?</summary>
 #
-# They may be cells of similar depth, or of one batch: whatever belongs to a cell is in both halves. Only counting
-# noise is not.
+# Not necessarily. They may be cells of similar depth, or of one batch: whatever belongs to a cell is in both halves.
+# Only counting noise is not.
 #
 # </details>
 #
@@ -300,13 +301,12 @@ table(costs.table())
 #   dropout.
 # - Thin before you trust: at a tenth of the depth, and in two halves of the molecules.
 # - Compare groups at one depth or with depth in the model. The logarithm of scaled counts does neither.
-# - Shallow data flatter a model. Give the floor with its score.
+# - Shallow data flatter a model. Report the floor with its score.
 
 # %% [markdown]
 # ## Exercises
 #
-# > **Exercise** A gene has one molecule in a cell on average, and 0.3 in a second sample, which is sequenced less and differs in nothing else. Scale its counts
-# > by 1 / 0.3. By how much does the mean of log(1 + x) differ, second minus first?
+# > **Exercise** A gene has on average one molecule in a cell, and 0.3 in a second sample, which is sequenced less deeply and does not differ otherwise. Scale its counts by 1 / 0.3. By how much does the mean of log(1 + x) differ, second minus first?
 
 # %% tags=["solution"]
 ### BEGIN SOLUTION
@@ -321,13 +321,13 @@ checks.bias_of_logarithm(answer, 1.0, 0.3)
 #
 # <details><summary>Solution</summary>
 #
-# With `by_seed(zeros, few, dropout=0.6)` zeros rise by 5.5% of all entries, and 0.6% are seen: a tenth, as with half
-# the dropout. More dropout is not easier to recognise.
+# With `by_seed(zeros, few, dropout=0.6)`, zeros rise by 5.5% of all entries, and the model sees 0.6%: a tenth, as
+# with half the dropout. More dropout is not easier to recognise.
 #
 # </details>
 #
-# > **Exercise** Ask the model of time at a tenth of the depth: `shares=(1, 0.1)`. Does the score tell it from
-# > a hundredth?
+# > **Exercise** Fit the model of time at a tenth of the depth: `shares=(1, 0.1)`. Does the score tell it from a
+# > hundredth?
 #
 # <details><summary>Solution</summary>
 #

@@ -50,20 +50,20 @@ claim, costs = Claims(profile, seed), Costs()
 few = range(seed, seed + (3 if profile == "fast" else 20))
 
 # %% [markdown]
-# "Is a hundred cells enough for a contact map?" Enough for what? A map is a table of counts, and a pixel without
-# contacts is a zero like those of [Sparse counts](sparse_counts.ipynb): a small mean, counted. But maps have bins that
-# can be made wider, holes that balancing leaves, and neighbours to smooth over, and each of the three misleads in its
-# own way.
+# "Are a hundred cells enough for a contact map?" Enough for what? A map is a table of counts, and a pixel without
+# contacts is a zero like those of [Sparse counts](sparse_counts.ipynb): a small mean, counted. But maps have bins
+# that can be made wider, holes left by balancing, and neighbours to smooth over, and each of the three misleads in
+# its own way.
 #
 # ![At the top three contact maps of one cell type, from 1, 20 and 200 cells: the first has a few scattered pixels, the last a clear diagonal with domains. Below, the same 600 cells are shared out in two ways: among 3 cell types with 200 cells each, three clear maps; among 12 cell types with 50 cells each, twelve speckled maps.](../../book/_static/diagrams/pseudo_bulk_size.svg)
 #
-# *Contacts of cells add up to depth; with the number of cells given, more cell types mean shallower maps.*
+# *The contacts of cells add up to depth; for a given number of cells, more cell types mean shallower maps.*
 #
-# Maps come from the simulated organism, so the truth is known: the contacts that infinitely many cells would show. That
-# contacts fall with distance is no finding, so every correlation below is one of [observed over
-# expected](../../book/glossary.md#observed-over-expected), the map divided by its mean at each distance, for bins 1 to
-# 10 Mb apart. Each experiment is a function of `scstlib.experiments.maps`, here `lab`, and runs on three seeds; the
-# text gives medians.
+# Maps come from the simulated organism, so the truth is known: the contacts that infinitely many cells would show.
+# That contacts fall with distance is no finding, so every correlation on this page is between maps of
+# [observed over expected](../../book/glossary.md#observed-over-expected), that is, maps divided by their mean at each
+# distance, for bins 1 to 10 Mb apart. Each experiment is a function of `scstlib.experiments.maps`, here `lab`, and
+# runs on three seeds; the text gives medians.
 #
 # ## How many cells a pseudo-bulk needs
 #
@@ -98,13 +98,13 @@ contacts = [cells[n] * pixel * sizes[n] ** 2 for n in sizes]
 fewer = (cells["50 kb"] / cells["1 Mb"]) ** (np.log(2) / np.log(20))
 costs.add("cells counted, whatever the bins", "r of 100 cells: 1 Mb, 50 kb",
           runs[100]["1 Mb"], runs[100]["50 kb"])  # fmt: skip
-claim(f"A correlation of 0.8 takes about {cells['1 Mb']:.0f} cells in"
+claim(f"A correlation of 0.8 needs about {cells['1 Mb']:.0f} cells in"
       f" bins of 1 Mb, {cells['250 kb']:.0f} in bins of 250 kb and"
       f" {cells['50 kb']:,.0f} in bins of 50 kb: bins twice as wide need"
-      f" {fewer:.1f} times fewer. In contacts of a pixel that is"
+      f" {fewer:.1f} times fewer. In contacts per pixel, this is"
       f" {min(contacts):.0f} to {max(contacts):.0f}. So count the"
-      " contacts of a pixel at the distance that you ask about, and"
-      " choose bins and cells from that.",
+      " contacts per pixel at the distance that you ask about, and"
+      " choose bins and cells accordingly.",
       cells["1 Mb"] < 20, cells["50 kb"] > 500, 2 < fewer < 5,
       max(contacts) < 5 * min(contacts))  # fmt: skip
 
@@ -123,10 +123,11 @@ for name in ("50 kb", "1 Mb"):
 # %% [markdown]
 # ## Balancing leaves holes
 #
-# [Balancing](../foundations/balancing.ipynb#is-a-balanced-map-right) gives no weight to bins that cannot be
-# seen: their rows are NaN. Many tools cannot read NaN, and `np.nan_to_num` is quickly typed. Then the same rows are 0 in
-# every map, and that is a pattern that all maps share. Below, a pseudo-bulk is compared with a map of *pure counting noise*:
-# contacts that depend on distance and visibility only, drawn at the same depth and balanced. The right answer is 0.
+# [Balancing](../foundations/balancing.ipynb#is-a-balanced-map-right) gives no weight to bins that cannot be seen:
+# their rows are NaN. Many tools cannot read NaN, and `np.nan_to_num` is quickly typed. Then the same rows are 0 in
+# every map, which is a pattern that all maps share. Here a pseudo-bulk is compared with a map of *pure counting
+# noise*: contacts that depend only on distance and [visibility](../../book/glossary.md#visibility), drawn at the same
+# depth and balanced. The right answer is 0.
 
 # %% tags=["hide-input"]
 depths = {
@@ -149,8 +150,8 @@ claim(f"{masked:.1%} of the bins are masked, and at 3,000 cells these"
 
 # %% [markdown]
 # **How to see it**: score a map of noise. **Instead**, keep the mask and leave its bins out of every mean, loss and
-# score, as `Windows.mask` and `contact_scores` do. `balance_matrix` warns when contacts are too few for it to converge,
-# and models refuse NaN. **What refuses the 0**: again an answer that is known.
+# score, as `Windows.mask` and `contact_scores` do. `balance_matrix` warns when contacts are too few for it to
+# converge, and models refuse NaN. **What refuses the 0**: again, a known answer.
 
 # %%
 pair = lab.balanced_pair(seed, organism, n_cells=3000)
@@ -162,10 +163,10 @@ for name, given in {"as 0": np.nan_to_num(pair), "left out": pair}.items():
 # ## Smoothing makes everything agree
 #
 # Shallow maps are often smoothed before they are looked at or scored: each pixel becomes the mean of a square around
-# it. Windows of 6.4 Mb from pseudo-bulks of 100 cells are compared with a replicate of the same cell type and with stem
-# cells. Windows of pure noise, whose expected contacts depend on distance alone, are compared with one another. For
-# these the table shows the share of pairs with a significant correlation (p < 0.05), by a test that takes pixels, each
-# divided by its standard error, for independent. It should be 5%.
+# it. Windows of 6.4 Mb from pseudo-bulks of 100 cells are compared with a replicate of the same cell type and with
+# stem cells. Windows of pure noise, whose expected contacts depend on distance alone, are compared with one another.
+# For these the table shows the share of pairs with a significant correlation (p < 0.05), by a test that divides each
+# pixel by its standard error and takes pixels to be independent. It should be 5%.
 
 # %% tags=["hide-input"]
 widths = {
@@ -191,11 +192,12 @@ claim("With 9 × 9 pixels the *wrong* cell type scores"
       raw[name].mean() < 15)  # fmt: skip
 
 # %% [markdown]
-# Smoothing is no mistake in itself: the right cell type comes out ahead, and a model may smooth its input. **The
-# mistake** is to compare scores across widths, or to count smoothed pixels as observations. **How to see it**: put the
-# wrong cell type and a map of noise through the same steps. **Instead**, smooth target and every competitor alike,
-# state the width (SCC has one, [Yang et al. 2017](https://doi.org/10.1101/gr.220640.117)), and take intervals over
-# chromosomes or donors. **What refuses it**: a known answer, that noise is called related in 5% of cases.
+# Smoothing in itself is not a mistake: the right cell type comes out ahead, and a model may smooth its input. **The
+# mistake** is to compare scores across widths, or to count smoothed pixels as observations. **How to see it**: put
+# the wrong cell type and a map of noise through the same steps. **Instead**, smooth the target and every competitor
+# in the same way, state the width (SCC has one, [Yang et al. 2017](https://doi.org/10.1101/gr.220640.117)), and take
+# intervals over chromosomes or donors. **What refuses it**: a known answer, that noise is called related in 5% of
+# cases.
 
 # %%
 for width in (9, 1):
@@ -207,9 +209,9 @@ for width in (9, 1):
 # ## A spatial model and the depth of its targets
 #
 # A model of contact maps learns from pseudo-bulks and is scored on pseudo-bulks. Here each target sums 10 or 1,000
-# cells. The model is ridge regression, one of the package's baselines, fitted on one chromosome and tested on another.
-# The score is the [contrast correlation](../../book/glossary.md#contrast-correlation-dc), the agreement of what is
-# specific to a cell type, once with the targets and once with the truth.
+# cells. The model is ridge regression, one of the package's baselines, fitted on one chromosome and tested on
+# another. The score is the [contrast correlation](../../book/glossary.md#contrast-correlation-dc), the agreement in
+# what is specific to a cell type, once with the targets and once with the truth.
 
 # %% tags=["hide-input"]
 models = by_seed(
@@ -224,16 +226,17 @@ costs.add("a spatial model scored on noisy targets",
           "score, 1,000 cells / 10 cells", seen, true)  # fmt: skip
 claim("With targets of a thousand cells the model seems"
       f" {seen.median():.1f} times as good as with ten. Against the truth"
-      f" it is {true.median():.1f} times as good: most of the rise is the"
-      " target, for the truth itself scores only"
+      f" it is {true.median():.1f} times as good: most of the rise is due to the"
+      " targets, because the truth itself scores only"
       f" {models[10].iloc[:, 1].median():.2f} against ten cells.",
       seen.min() > 2, true.max() < 2, seen.min() > 1.5 * true.max(),
       models[10].iloc[:, 1].max() < 0.5)  # fmt: skip
 
 # %% [markdown]
-# **How to see it**: put the ceiling beside every score, a replicate where there is no truth. **Instead**, compare cell
-# types only after `downsample` has brought their targets to one depth. But do train on rare cell types: a regression
-# averages over pixels, so shallow targets can teach more than they can test. **What refuses it**: `check_depths`.
+# **How to see it**: report the ceiling with every score, or a replicate if there is no truth. **Instead**, compare
+# cell types only after `downsample` has brought their targets to one depth. But do train on rare cell types: a
+# regression averages over pixels, so shallow targets can teach more than they can test. **What refuses it**:
+# `check_depths`.
 
 # %%
 for sizes in ((10, 1000), (100, 100)):
@@ -245,8 +248,8 @@ for sizes in ((10, 1000), (100, 100)):
 # %% [markdown]
 # ## What it cost
 #
-# Each row gives the median of a quantity when the mistake is made and when it is avoided, and the mean difference
-# within a seed. Its 95% interval speaks of new seeds, not of other data.
+# Each row gives the median of a quantity with the mistake and without it, and the mean difference within a seed. The
+# 95% interval is about new seeds, not about other data.
 
 # %% tags=["hide-input"]
 table(costs.table())
@@ -263,7 +266,7 @@ table(costs.table())
 #
 # <details><summary>2. Why do holes matter more in deep maps?</summary>
 #
-# Their pattern is the same at any depth, and the noise that hides it in shallow maps is gone.
+# Their pattern is the same at any depth, and the noise that hides it in shallow maps has fallen.
 #
 # </details>
 #
@@ -275,21 +278,21 @@ table(costs.table())
 #
 # <details><summary>4. A model has 0.2 on a rare cell type and 0.5 on a common one. Where is it better?</summary>
 #
-# Nobody can say before both targets have one depth, or the ceiling of each stands beside its score.
+# Nobody can say before both targets have the same depth, or each score is given with its ceiling.
 #
 # </details>
 #
 # ## Key points
 #
-# - Contacts of a pixel decide, not cells: count them at the bins and distances that you ask about.
+# - The contacts per pixel decide, not the cells: count them at the bins and distances that you ask about.
 # - Masked bins are unknown, not empty. Leave them out of every score.
-# - Smoothing raises all scores, those of the wrong cell type and of noise included.
-# - A score rises with the depth of its target. Give the ceiling with it.
+# - Smoothing raises all scores, including those of the wrong cell type and of noise.
+# - A score rises with the depth of its target. Report the ceiling with it.
 
 # %% [markdown]
 # ## Exercises
 #
-# > **Exercise** How many times as many cells does a pseudo-bulk need for a correlation of 0.9 as for 0.8? One factor for each bin width of `curves`.
+# > **Exercise** By what factor must the number of cells of a pseudo-bulk grow to raise the correlation from 0.8 to 0.9? Give one factor for each bin width of `curves`.
 
 # %% tags=["solution"]
 curves = r.loc[:, r.max() > 0.9]
@@ -301,7 +304,7 @@ answer = 10 ** np.subtract(need[0.9], need[0.8])
 checks.more_cells(answer, curves, 0.8, 0.9)
 
 # %% [markdown]
-# > **Exercise** Draw only 10 cells for both maps of `lab.balanced_pair`. Why does the audit accept 0 for NaN now?
+# > **Exercise** Draw only 10 cells for both maps of `lab.balanced_pair`. Why does the audit now accept 0 for NaN?
 #
 # <details><summary>Solution</summary>
 #

@@ -49,12 +49,9 @@ claim, found = Claims(profile, seed), {}
 seeds = range(seed, seed + (10 if profile == "full" else 5))
 
 # %% [markdown]
-# You train a network on contact maps, and it explains half of what you show it. A colleague runs it on her chromosomes, and it explains nothing. Nobody has made an arithmetical
-# error. The network has learned what its training chromosomes share with all others, and also what is theirs alone: their noise. This is
-# [overfitting](../../book/glossary.md#overfitting), and only data that had no say in the fit can show it.
+# You train a network on contact maps, and it explains half of what you show it. A colleague runs it on her chromosomes, and it explains nothing. Nobody has made an arithmetical error. The network has learned what its training chromosomes share with all others, and also what belongs to them alone: their noise. This is [overfitting](../../book/glossary.md#overfitting), and only data that had no say in the fit can show it.
 #
-# The same happens one level up: whoever tries eight settings and reports the best score has fitted the setting to the test data. So three parts are needed, one to fit, one to
-# decide (**validation**) and one to look at once (**test**).
+# The same happens one level up: if you try eight settings and report the best score, you have fitted the setting to the test data. So you need three parts: one to fit, one to decide (**validation**) and one to look at once (**test**).
 #
 # ![Rows and grids of squares: filled for training, with a dot for validation, striped for test, empty for not used. Of twelve times, the pattern easy tests times 4, 6 and 8, counted from 0, with training times on both sides; the pattern medium tests the last two. In a grid of cell types by chromosomes, a split by chromosomes tests the last column and validates on the one before, in all cell types. A split by cell types tests only the last cell type on the last chromosome; the other squares of that row and column are not used. Of six donors, one is tested as a whole.](../../book/_static/diagrams/splits.svg)
 #
@@ -71,8 +68,7 @@ seeds = range(seed, seed + (10 if profile == "full" else 5))
 #
 # ## More data or more capacity?
 #
-# Networks of two widths learn from one to eight chromosomes. Their skill on their own training pixels says how closely they fit these; their skill on the test chromosomes
-# says how much of that holds elsewhere.
+# Networks of two widths learn from one to eight chromosomes. Their skill on their own training pixels says how closely they fit these; their skill on the test chromosomes says how much of it carries over.
 
 
 # %% tags=["hide-input"] caption="Learning curves: skill on training pixels (dashed) and on test chromosomes (solid) against the number of training chromosomes, for networks of two widths; medians over three seeds. With more data the training skill falls and the test skill rises. The gap between the two is overfitting." alt="Two dashed lines fall and two solid lines rise from left to right, from 1 to 8 training chromosomes." name="fig-learning-curves"
@@ -101,15 +97,11 @@ claim(
 )
 
 # %% [markdown]
-# How to read such curves: where both are low and close, the model lacks capacity or the features lack the answer. Where they are far apart, it lacks data or restraint
-# (regularisation). More windows of the same chromosomes do not count as more data.
+# Read such curves in this way. Where both are low and close, the model lacks capacity or the features lack the answer. Where they are far apart, the model lacks data or restraint (regularisation). More windows of the same chromosomes do not count as more data.
 #
 # ## The score on the training part
 #
-# The plainest mistake is to report the dashed line. It is rare in print, but every leak mixes some of the dashed line into the solid one. Here and on the next two pages each
-# mistake is made on purpose: the same model is scored with it and without it, on several simulated organisms. What the mistake adds to the score is called the **illusion**. Its 95% interval
-# is that of the mean difference over the seeds. A seed is another organism and another start of the training, so the interval speaks about other organisms of this
-# kind, not about other data.
+# The plainest mistake is to report the dashed line. It is rare in print, but every leak mixes some of the dashed line into the solid one. Here and on the next two pages each mistake is made on purpose: the same model is scored with it and without it, on several simulated organisms. What the mistake adds to the score is called the [illusion](../../book/glossary.md#illusion). Its 95% interval is for the mean difference over the seeds. Each seed is another organism and another start of the training, so the interval is about other organisms of this kind, not about other data.
 
 
 # %%
@@ -141,10 +133,9 @@ claim(
 #
 # ## When to stop
 #
-# A network first learns what all chromosomes share, and later what is particular to its own. **Early stopping** keeps the weights that were best on validation chromosomes, which
-# must be other ones. `minimise` of the package does it with `validate` and `patience`.
+# A network first learns what all chromosomes share, and later what is particular to its own. **Early stopping** keeps the weights that were best on validation chromosomes, which must not be training chromosomes. `minimise` of the package does this with `validate` and `patience`.
 
-# %% tags=["hide-input"] caption="Skill of a network of width 32 while it trains on two chromosomes: on these, on two validation chromosomes and on six test chromosomes; first seed. The training skill rises to the end; the other two peak earlier and end lower. Dots mark their peaks." alt="Three lines over training steps. The training line rises to the end; the validation and test lines have their highest points in the first half and end near zero." name="fig-early-stopping"
+# %% tags=["hide-input"] caption="Skill of a network of width 32 during training on two chromosomes: on these, on two validation chromosomes and on six test chromosomes, for the first seed. The training skill rises to the end; the other two peak earlier and end lower. Dots mark their peaks." alt="Three lines over training steps. The training line rises to the end; the validation and test lines have their highest points in the first half and end near zero." name="fig-early-stopping"
 curve, (fig, ax) = watched(seed), plt.subplots()
 steps = 25 * np.arange(1, len(curve) + 1)
 for name, color in {"training": GREY, "validation": GREEN, "test": ORANGE}.items():
@@ -171,13 +162,12 @@ found["stopped on the test part"] = row = measure(stopped, seeds)
 # %% tags=["hide-input"]
 ends = np.median([[watched(s)["test"].iloc[-1], stopped(s, False)] for s in seeds], axis=0)
 claim(
-    f"Without any stop the test skill ends at {ends[0]:.2f}; where validation chromosomes say stop, it is {ends[1]:.2f} (medians). The mistake adds a little: {describe(row)}.",
+    f"Without early stopping, the test skill ends at {ends[0]:.2f}; if validation chromosomes decide when to stop, it is {ends[1]:.2f} (medians). The mistake adds a little: {describe(row)}.",
     ends[1] > ends[0] + 0.03 and 0.005 < row["illusion"] < 0.2,
 )
 
 # %% [markdown]
-# It can only add: the highest point of a curve is never below another. Where the interval contains 0, five seeds are too few to say how much. The two curves roughly agree, so
-# what is added is the luck of one step.
+# The mistake can only add, because no point of a curve is above its highest. Where the interval contains 0, five seeds are too few to say how much. The two curves roughly agree, so the gain is only the luck of one step.
 #
 # **How to see it.** The reported number is a maximum over the curve of the test part. **What refuses it.** A part that says when to stop is learned from.
 # `check_evaluation` refuses to score there: only the third part passes.
@@ -191,8 +181,7 @@ print("\n".join(said))
 # %% [markdown]
 # ## Restraint, and who chooses it
 #
-# **Weight decay** adds the squared weights, times a number, to the loss. A network that pays for large weights follows the noise of its training pixels less. How much should it pay? For each
-# seed eight networks are trained: four strengths of decay, two widths.
+# **Weight decay** adds the squared weights, times a number, to the loss. A network that pays for large weights follows the noise of its training pixels less closely. How much should it pay? For each seed eight networks are trained, with four strengths of decay and two widths.
 
 
 # %% tags=["hide-input"]
@@ -236,8 +225,7 @@ claim(
 )
 
 # %% [markdown]
-# **How to see it.** The methods section names no validation data, or the chosen setting differs between test sets. **What refuses it.** `choose` returns the best candidate and
-# adds the part that chose it to the record of what the winner was fitted on.
+# **How to see it.** The methods section names no validation data, or the chosen setting differs between test sets. **What refuses it.** `choose` returns the best candidate, and adds the part that chose it to the winner's record of what it was fitted on.
 
 # %%
 winners = [choose(settings(seed), change_skill, p) for p in parts(seed)[1:]]
@@ -288,8 +276,7 @@ plt.show()
 claim(f"The best of twenty equal tries has {describe(row)}.", row["illusion"] > 0.01)
 
 # %% [markdown]
-# **How to see it.** There is one number and no spread, or a method is best on one data set and middling on all others. Ask for the number of runs, and for their median. **What
-# refuses it.** `choose` again: a run that was picked on the test part cannot be scored there. A table of all runs needs no choice.
+# **How to see it.** There is one number and no spread, or a method is best on one data set and mediocre on all others. Ask for the number of runs and for their median. **What refuses it.** `choose` again: a run that was picked on the test part cannot be scored there. A table of all runs needs no choice.
 #
 # ## All four
 
@@ -301,7 +288,7 @@ table(overview(found).rename(columns=columns).assign(**{"refused by": guards}), 
 # %% tags=["hide-input"]
 added = overview(found)["illusion"]
 claim(
-    "The training score misleads most. What a choice adds is small here, because few candidates compete; the size of an illusion depends on the experiment as much as on the mistake. An interval that contains 0 supports no conclusion.",
+    "The training score misleads most. Choices add little here, because few candidates compete; the size of an illusion depends on the experiment as much as on the mistake. An interval that contains 0 supports no conclusion.",
     added.iloc[0] > 2 * added.iloc[1:].max(),
 )
 
@@ -309,7 +296,7 @@ claim(
 # ## Check yourself
 #
 # <details><summary>Training and test skill are both 0.1 and close together. Will more chromosomes help?</summary>
-# Hardly. Where the two curves have met, more data move neither. The model lacks capacity, or the features do not contain the answer.</details>
+# Hardly. Once the two curves have met, more data change neither. The model lacks capacity, or the features do not contain the answer.</details>
 #
 # <details><summary>Why may the part that stops training not test it? It is never used for gradients.</summary>
 # The step that is kept was picked for its score there, and the highest of several scores is partly luck.</details>
@@ -322,7 +309,7 @@ claim(
 #
 # - The gap between training and test skill is overfitting. More data and restraint close it.
 # - Whatever is decided by looking at data is learned from them: the step, the setting, the run.
-# - Three disjoint parts: one to fit, one to decide, one to look at once.
+# - Use three disjoint parts: one to fit, one to decide, one to look at once.
 # - `choose` and `check_evaluation` keep the record, so that nobody has to remember.
 #
 # ## Exercises
@@ -331,7 +318,7 @@ claim(
 #
 # <details><summary>Solution</summary>
 #
-# It grows on average and differs more from seed to seed. The skill on one chromosome is noisier, so the highest point of its curve owes more to luck.
+# The illusion grows on average and differs more from seed to seed. The skill on one chromosome is noisier, so the highest point of its curve owes more to luck.
 #
 # </details>
 #

@@ -52,23 +52,21 @@ plt.rcParams.update(book_style())
 claim = Claims(profile, seed)
 
 # %% [markdown]
-# A model predicts the contact map of a cell type and reaches a correlation of 0.95. Maps of all
-# cell types have the same bright diagonal and mostly the same domains, so even a map of *other*
-# cells looks right. Does the score ask whether the model knows this cell type? To find out, score
-# maps whose worth is known. A check of the package *refuses* a score when it reports a finding.
+# A model predicts the contact map of a cell type and reaches a correlation of 0.95. Maps of all cell types have
+# the same bright diagonal and mostly the same domains, so even a map of *other* cells looks right. Does the score
+# test whether the model knows this cell type? To find out, score maps whose worth is known. A check of the
+# package *refuses* a score when it reports a finding.
 #
 # ## What a copy scores
 #
-# The task is the contact map of one mature cell type from a pseudo-bulk of 200 of its cells. The
-# prediction is a copy of the stem cells' map, as a bulk experiment would measure it. The *ceiling*
-# beside it is the noise-free truth, scored against the same target. The last row is pure distance
-# decay, which knows no position on the chromosome. The [contrast
-# correlation](../../book/glossary.md#contrast-correlation-dc) first subtracts the mean of the other
-# cell types from both maps, so that only what is specific to the cell type is left.
-# SCC is the stratum-adjusted correlation ([Yang et al.
-# 2017](https://doi.org/10.1101/gr.220640.117)), undefined for decay, whose strata do not vary;
-# GenomeDISCO compares maps after random walks on them ([Ursu et al.
-# 2018](https://doi.org/10.1093/bioinformatics/bty164)).
+# The task is the contact map of one mature cell type from a pseudo-bulk of 200 of its cells. The prediction is a
+# copy of the stem cells' map, as a bulk experiment would measure it. The *ceiling* is the noise-free truth,
+# scored against the same target. The last row is pure distance decay, which knows nothing about positions on the
+# chromosome. The [contrast correlation](../../book/glossary.md#contrast-correlation-dc) first subtracts the mean
+# of the other cell types from both maps, so that only what is specific to the cell type is left. SCC is the
+# stratum-adjusted correlation ([Yang et al. 2017](https://doi.org/10.1101/gr.220640.117)); it is undefined for
+# decay, whose strata do not vary. GenomeDISCO compares maps after random walks on them
+# ([Ursu et al. 2018](https://doi.org/10.1093/bioinformatics/bty164)).
 
 # %% tags=["hide-input"]
 organism = simulate_organism(seed=seed, preset="small")
@@ -124,11 +122,11 @@ share = over_seeds(lambda s: {n: s[0][n] / s[1][n] for n in s[0]}, both)
 scc, disco, own = (share.loc[n] for n in ("SCC", "GenomeDISCO", "contrast"))
 decay = compared.loc["distance decay"]
 claim(
-    f"Decay alone has a Pearson correlation of {decay['Pearson']:.2f}: that"
-    f" score hardly asks about positions. Over {len(maps)} draws of cells and"
+    f"Decay alone has a Pearson correlation of {decay['Pearson']:.2f}: this"
+    f" score hardly tests positions. Over {len(maps)} draws of cells and"
     f" chromosomes the copy reaches {scc['mean']:.0%} of the ceiling in"
     f" SCC (95% interval {scc['lower']:.0%} to {scc['upper']:.0%}) and"
-    f" {disco['mean']:.0%} in GenomeDISCO, although it knows nothing of"
+    f" {disco['mean']:.0%} in GenomeDISCO, although it knows nothing about"
     " this cell type. In contrast correlation it reaches none of it: the"
     f" interval ends at {own['upper']:.0%} of the ceiling.",
     decay["Pearson"] > 0.7,
@@ -138,9 +136,9 @@ claim(
 )
 
 # %% [markdown]
-# **How to see it**: score the copy. **How to avoid it**: subtract what cell types share; it is
-# what is left is what a spatial model has to get right. **What refuses it**: `audit.prefers_truth` again. With
-# `margin=0.5` a worse prediction has to fall behind the truth by half of its score.
+# **How to see it**: score the copy. **How to avoid it**: subtract what cell types share; what is left is what a
+# spatial model has to get right. **What refuses it**: `audit.prefers_truth` again. With `margin=0.5`, a worse
+# prediction must fall behind the truth by half of the truth's score.
 
 # %%
 whole, worse = contacts.stratum_adjusted_correlation, {"bulk copied": bulk}
@@ -150,10 +148,10 @@ for name, score in {"SCC": whole, "contrast": specific}.items():
     print(f"{name}: {check(higher_is_better=True, margin=0.5)}")
 
 # %% [markdown]
-# > **Note** One name can stand for several variants. The published code of scGrapHiC
-# > (`rsinghlab/scGrapHiC` at commit `8019e1f`) takes `argsort` for ranks when it weights the strata,
-# > so its weights depend on the length of a diagonal alone; it reads 40 diagonals and leaves out the
-# > main one; and it gives SSIM a data range of 2 for maps between 0 and 1.
+# > **Note** One name can stand for several variants. The published code of scGrapHiC (`rsinghlab/scGrapHiC` at
+# > commit `8019e1f`) takes `argsort` for ranks when it weights the strata, so its weights depend only on the
+# > length of a diagonal; it reads 40 diagonals and leaves out the main one; and it gives SSIM a data range of 2
+# > for maps between 0 and 1.
 #
 # How much does each variant change the score of the same prediction?
 
@@ -186,9 +184,9 @@ claim(
 )
 
 # %% [markdown]
-# **How to see it**: compute a published score anew with your own function before you compare with
-# it. **How to avoid it**: name the variant. **What refuses it**: `contacts.ssim` has no default data
-# range, because any default would be wrong for somebody.
+# **How to see it**: recompute a published score with your own function before you compare with it. **How to avoid
+# it**: name the variant. **What refuses it**: `contacts.ssim` has no default data range, because any default
+# would be wrong for some users.
 
 # %%
 try:
@@ -199,9 +197,9 @@ except TypeError as error:
 # %% [markdown]
 # ## The noise floor of a target
 #
-# Two pseudo-bulks of one cell type from different cells would agree perfectly if there were no
-# counting noise. How well they do agree is the *replicate ceiling*. Another measurement cannot
-# exceed it; a prediction without noise can, since then only the target is noisy.
+# Two pseudo-bulks of one cell type from different cells would agree perfectly if there were no counting noise.
+# How well they do agree is the *replicate ceiling*. Another measurement cannot exceed it. A prediction without
+# noise can, because then only the target is noisy.
 
 # %% tags=["hide-input"] caption="Agreement of two pseudo-bulks of one cell type, drawn from different cells, against the number of cells in each; 95% intervals over seeds are about as narrow as the lines. The ceiling rises with depth and differs from score to score. SCC leaves out pixels that are empty in both maps, and what remains of two sparse maps is anti-correlated." alt="Three rising curves on a logarithmic axis from 25 to 1600 cells. GenomeDISCO is highest, SSIM in the middle, SCC lowest and below zero for the fewest cells." name="fig-ceiling"
 numbers = [25, 100, 400, 1600]
@@ -253,10 +251,10 @@ for n_cells in (25, 1600):
 # %% [markdown]
 # ## A metric must leave its input alone
 #
-# An insulation score looks at one half of the map. If the function zeroes the other half *in the
-# array it was given*, its own result is right, and every metric computed after it is wrong. A second
-# run hides the fault: by then the half is gone from the start. The function below has this
-# fault. One line catches it: freeze the array.
+# An insulation score looks at one half of the map. If the function zeroes the other half *in the array it was
+# given*, its own result is right, and every metric computed after it is wrong. A second run hides the fault,
+# because by then the half is gone from the start. The next function has this fault. One line catches it: freeze
+# the array.
 
 
 # %%
@@ -303,16 +301,16 @@ print("package: ", audit.leaves_inputs(pure, bulk))
 # ## Check yourself
 #
 # <details><summary>Why does the contrast correlation not reward a copy of the stem-cell map?</summary>
-# What the copy shares with the target is shared by all cell types, and their mean is subtracted.
-# What is left of the copy is specific to stem cells, not to the target.
+# What the copy shares with the target is shared by all cell types, and the mean of these is subtracted. What is
+# left of the copy is specific to stem cells, not to the target.
 # </details>
 # <details><summary>A model has a higher SCC than a replicate. Is that too good to be true?</summary>
-# No. A replicate carries noise of its own, a smooth prediction does not, and only the target's
-# noise is left. It would be too good if it passed the ceiling, the noise-free truth.
+# No. A replicate has noise of its own. A smooth prediction has none, so only the target's noise is left. The
+# model would be too good if it exceeded the ceiling, the noise-free truth.
 # </details>
 # <details><summary>Paper A reports an SSIM of 0.7, paper B one of 0.5. Which model is better?</summary>
-# Nobody can tell before the data range, the window and the normalisation are known: on this page
-# the range alone moves SSIM by nearly as much.
+# Nobody can tell before the data range, the window and the normalisation are known. On this page the range alone
+# changes SSIM by nearly as much.
 # </details>
 
 # %% [markdown]
@@ -328,7 +326,7 @@ print("package: ", audit.leaves_inputs(pure, bulk))
 # > **Exercise** Smooth the bulk map (`scipy.ndimage.uniform_filter(bulk, 3)`) and add it to `contenders`. Which scores improve?
 # <details><summary>Solution</summary>
 #
-# SCC hardly changes; SSIM and GenomeDISCO get worse, since smoothing blurs the steep decay beside the diagonal. The contrast stays near 0: nothing was learned of the cell type.
+# SCC hardly changes; SSIM and GenomeDISCO get worse, because smoothing blurs the steep decay beside the diagonal. The contrast stays near 0: nothing was learned about the cell type.
 #
 # </details>
 #

@@ -57,19 +57,13 @@ plt.rcParams.update(book_style())
 claim = Claims(profile, seed)
 
 # %% [markdown]
-# Your model scores 0.83. Is that good? The number alone cannot say. A score can be computed wrongly, which a test with a known
-# answer finds. It can also be computed rightly but ask another question than you do, which no test of the code finds. For that
-# there is a simple method: *score things whose worth you know*. If the score ranks a prediction that you know to be poor above one
-# that you know to be right, a model that is trained or chosen by it will learn to be poor.
+# Your model scores 0.83. Is that good? The number alone cannot say. A score can be computed wrongly, which a test with a known answer finds. It can also be computed correctly but answer a different question from yours, which no test of the code finds. For this there is a simple method: *score things whose worth you know*. If the score ranks a prediction that you know to be poor above one that you know to be right, a model that is trained or chosen by it will learn to be poor.
 #
-# A simulated organism is good for this: its truth is known, and fresh cells can be drawn at will. Each section shows one mistake,
-# its size over several seeds, how to see it, and a check of the package that *refuses* it: that reports a finding.
+# A simulated organism is good for this: its truth is known, and fresh cells can be drawn at will. Each section shows one mistake, its size over several seeds, how to see it, and a check of the package that *refuses* it, that is, reports a finding.
 #
 # ## A table whose right answer is known
 #
-# Four "predictions" of 200 cells at a held-out time are scored against 200 measured cells. The best possible prediction is **fresh
-# true cells**: other cells of the same time from the same organism. Their score is the floor. The worst prediction that still has
-# the right mean is **one constant vector**, repeated 200 times: a population in which all cells are equal.
+# Four "predictions" of 200 cells at a held-out time are scored against 200 measured cells. The best possible prediction is **fresh true cells**: other cells of the same time from the same organism. Their score is the floor. The worst prediction that still has the right mean is **one constant vector**, repeated 200 times: a population in which all cells are the same.
 
 # %% tags=["hide-input"]
 organism = simulate_organism(seed=seed, preset="small")
@@ -124,7 +118,7 @@ claim(
     "All four are errors: low is good. In gene space the Sinkhorn"
     f" divergence gives {true[genes]:,.0f} to fresh true cells and"
     f" {constant[genes]:,.0f} to the constant: it prefers a population"
-    " of equal cells to the truth. In ten principal components (PCs) the"
+    " of identical cells to the truth. In ten principal components (PCs) the"
     " same divergence puts the truth first, and so does the energy"
     " distance in all genes.",
     true[genes] > 1.3 * constant[genes],
@@ -134,16 +128,13 @@ claim(
 )
 
 # %% [markdown]
-# The reason is noise in many genes. Two cells of one kind differ by counting noise in each of 1,200 genes, and none of 200 cells is
-# near enough to pair with: even a fresh cell pays for its own noise and for that of its partner. A prediction without noise pays
-# only once. This divergence in gene space is the score of the scNODE paper ([Zhang et al.
-# 2024](https://doi.org/10.1093/bioinformatics/btae393)) and of comparisons after it.
+# The reason is noise in many genes. Two cells of one kind differ by counting noise in each of 1,200 genes, and no cell among 200 is near enough to be a good partner: even a fresh cell pays for its own noise and for that of its partner. A prediction without noise pays only once. This divergence in gene space is the score of the scNODE paper ([Zhang et al. 2024](https://doi.org/10.1093/bioinformatics/btae393)) and of later comparisons.
 #
-# The row without noise shows another trap: its mean error is the largest, because the logarithm of a mean is not the mean of
-# logarithms. De-noised predictions and log counts of single cells are not in the same unit.
+# The row without noise shows another trap: its mean error is the largest, because the logarithm of a mean is not the
+# mean of logarithms. De-noised predictions and log counts of single cells are not in the same units.
 #
-# One draw of cells could be luck. So each seed below has an organism of its own, with the mean of
-# its nearest earlier time for the constant.
+# One draw of cells could be luck. So now each seed has its own organism, with the mean of its nearest earlier time as
+# the constant.
 
 
 # %% tags=["hide-input"]
@@ -169,7 +160,7 @@ table(apart.rename_axis("constant − truth"))
 # %% tags=["hide-input"]
 won = -apart.loc[genes]
 claim(
-    f"Below 0 the constant wins. Over {len(seeds)} organisms the"
+    f"Below 0 the constant wins. Over {len(seeds)} organisms, the"
     f" divergence in gene space favours it by {won['mean']:.0f} (95%"
     f" interval {won['upper']:.0f} to {won['lower']:.0f}); the divergence"
     " in components and the energy distance favour the truth, with"
@@ -180,9 +171,10 @@ claim(
 )
 
 # %% [markdown]
-# **How to see it**: score fresh true cells (on real data, one half of the cells) and a constant beside the model. **How to avoid
-# it**: use a score that is lowest at the truth, such as the energy distance, or a few components. **What refuses it**:
-# `audit.prefers_truth` asks any score whether it puts predictions that are known to be worse behind the truth.
+# **How to see it**: score fresh true cells (on real data, one half of the cells) and a constant beside the model.
+# **How to avoid it**: use a score that is lowest at the truth, such as the energy distance, or a few components.
+# **What refuses it**: `audit.prefers_truth` tests whether a score ranks predictions that are known to be worse behind
+# the truth.
 
 # %%
 names = ["nearest time copied", "one constant vector"]
@@ -198,7 +190,7 @@ for name in ("divergence, genes", "divergence, 10 PCs"):
     print(f"{name}: {found}")
 
 # %% [markdown]
-# How much less noise than the truth does it prefer? Pull fresh true cells towards their mean, step by step.
+# How much less noise than the truth does this score prefer? Pull fresh true cells towards their mean, step by step.
 
 # %% tags=["hide-input"] caption="Fresh true cells pulled towards their mean: at 0 the true cells, at 1 one constant vector. Each score is divided by its largest value; dots mark the minima. The energy distance is lowest at the true cells, the divergence in gene space far from them." alt="Three curves against the pull from 0 to 1. Energy distance rises all the way from 0. The divergence in ten components has its minimum near the left end, the divergence in gene space falls almost to the right end." name="fig-pull"
 pulls, start = np.linspace(0, 1, 11), predictions["fresh true cells"]
@@ -230,8 +222,7 @@ claim(
 # %% [markdown]
 # ## A kernel narrower than a cell
 #
-# The maximum mean discrepancy (MMD) compares two populations by a kernel, a similarity of cells that falls with their distance. It is
-# proper, but sees only as far as its kernel reaches. Below, copied cells are spoilt: each gene gets noise of standard deviation 10.
+# The maximum mean discrepancy (MMD) compares two populations by a kernel, a similarity of cells that falls with their distance. It is proper, but sees only as far as its kernel reaches. Here copied cells are spoilt: each gene gets noise of standard deviation 10.
 
 # %%
 noise = np.random.default_rng(seed).normal(0, 10, earlier.shape)
@@ -251,8 +242,8 @@ narrow, wide = by_kernel.to_numpy().T
 pair = {"truth": judged["fresh true cells"], "worse": {"spoilt": earlier + noise}}
 narrower = audit.prefers_truth(partial(mmd, bandwidth=1), **pair, target=measured, higher_is_better=False, margin=0.01)  # fmt: skip
 claim(
-    f"Two measured cells are about {median:.0f} apart: to a kernel of width 1 all are strangers. Fresh true cells, copied and spoilt ones get the"
-    f" same, {narrow[0]:.2f}, one over the number of cells, twice; only cells that resemble each other get more. With the median distance as width the truth is first, and spoilt cells are far behind.",
+    f"Two measured cells are about {median:.0f} apart, so to a kernel of width 1 all are strangers. Fresh true cells, copied cells and spoilt ones get the"
+    f" same score, {narrow[0]:.2f}, which is twice one over the number of cells; only cells that resemble each other get more. With the median distance as the width, the truth comes first and spoilt cells are far behind.",
     np.ptp(narrow[[0, 2, 4]]) < 1e-6, narrow[3] > 10 * narrow[0], wide.argmin() == 0, wide[4] > 10 * wide[0], not narrower.passed,
 )  # fmt: skip
 
@@ -263,24 +254,20 @@ mmds, losses = (real[f"{m}Loss"].unstack() for m in ("MMD", "WassersteinOT"))
 last = losses.idxmax(axis=1) == "copied, then scattered"
 first = mmds["copied, then scattered"] <= 1.001 * mmds.min(axis=1)
 claim(
-    "Width 1 is the default of scTimeBench 0.1.2 ([Osakwe et al. 2026](https://doi.org/10.64898/2026.03.16.712069); commit 1bbb78d, `ot_eval/mmd.py`, line 19). By its metrics, cells"
+    "Width 1 is the default of scTimeBench 0.1.2 ([Osakwe et al. 2026](https://doi.org/10.64898/2026.03.16.712069); commit 1bbb78d, `ot_eval/mmd.py`, line 19). By the metrics of this package, cells"
     f" spoilt like these have the largest divergence of nine rows on {last.sum()} of {len(last)} tasks of six real series, and on {first.sum()} of them an MMD within 0.1% of the smallest. In its table of learned methods (`gex_pred.csv`), the method"
     f" with the largest divergence has the smallest MMD, to 0.1%, in {rows['published']['last_is_first']} of {rows['published']['blocks']} blocks.",
     last.all(), first.mean() > 0.7, rows["published"]["last_is_first"] > rows["published"]["blocks"] / 3,
 )  # fmt: skip
 
 # %% [markdown]
-# **How to avoid it**: take the width from the data, one for all methods, and write it down. **What refuses it**: `audit.prefers_truth`,
-# as above, given the spoilt cells.
+# **How to avoid it**: take the width from the data, the same for all methods, and state it. **What refuses it**: `audit.prefers_truth` again, given the spoilt cells.
 #
 # ## Half squared, squared or not
 #
-# Move a population by a vector of length 3. The optimal transport moves every cell by 3, so $W_1=W_2=3$ and $W_2^2=9$. The Sinkhorn
-# divergence with the cost $\tfrac12\lVert x-y\rVert^2$ is about half of the last. A column headed "Wasserstein distance" may hold
-# any of these, so published numbers can be compared only when cost, blur, scaling, space and number of cells are the same.
+# Move a population by a vector of length 3. The optimal transport moves every cell by 3, so $W_1=W_2=3$ and $W_2^2=9$. The Sinkhorn divergence with the cost $\tfrac12\lVert x-y\rVert^2$ is about half of the last. A column headed "Wasserstein distance" may contain any of these, so you can compare published numbers only if cost, blur, scaling, space and number of cells are the same.
 #
-# **How to see it**: give the function a pair whose answer is known. **How to avoid it**: write the formula beside the number.
-# **What refuses it**: `audit.known_answers`.
+# **How to see it**: give the function a pair whose answer is known. **How to avoid it**: state the formula with the number. **What refuses it**: `audit.known_answers`.
 
 # %%
 cloud = np.random.default_rng(seed).standard_normal((150, 5))
@@ -298,12 +285,12 @@ for distance in (squared, sinkhorn):
 # Perhaps it is only less noisy. A score that a noise-free or constant prediction can win says
 # little about cells. Look at the score of the constant.
 # </details>
-# <details><summary>Why does the divergence behave in ten components and not in 1,200 genes?</summary>
+# <details><summary>Why does the divergence behave well in ten components but not in 1,200 genes?</summary>
 # Noise adds up over dimensions. In a few components that collect what genes do together, most
 # noise is averaged away, and neighbours of one kind lie near each other.
 # </details>
 # <details><summary>Two papers report Wasserstein distances of 4.5 and 3.0 for the same two populations. Can both be right?</summary>
-# Yes: half of the squared distance is 4.5 where the distance is 3. Only the formula beside the number tells.
+# Yes: half of the squared distance is 4.5 where the distance is 3. Only the formula can tell.
 # </details>
 
 # %% [markdown]
@@ -311,21 +298,18 @@ for distance in (squared, sinkhorn):
 #
 # - Score fresh true data and a constant before you score a model.
 # - In many noisy dimensions, an optimal-transport score prefers too little scatter.
-# - A kernel much narrower than the distance of two cells cannot tell right from wrong.
+# - A kernel much narrower than the distance between two cells cannot tell right from wrong.
 # - $W_1$, $W_2$, $W_2^2$ and the Sinkhorn divergence are four numbers. Say which, in which space, with
 #   how many cells.
-# - A known answer finds a score that is computed wrongly, a known order one that asks the wrong question.
+# - A known answer finds a score that is computed wrongly; a known order finds one that asks the wrong question.
 #
 # ## Exercises
 #
-# > **Exercise** Draw 400 cells in place of 200 in `cells_at` and in the constant. Which entries of
-# > the first table change, and which way?
+# > **Exercise** Draw 400 cells in place of 200 in `cells_at` and in the constant. Which entries of the first table change, and in which direction?
 #
 # <details><summary>Solution</summary>
 #
-# The divergence of fresh true cells falls, since partners lie nearer, but slowly: in 1,200
-# dimensions the nearest cell is hardly nearer. The constant's falls as little. The energy distance
-# of fresh true cells halves: it is a bias that falls as one over the number of cells.
+# The divergence of fresh true cells falls, because partners lie nearer, but only slowly: in 1,200 dimensions the nearest cell is hardly nearer. The divergence of the constant falls no more than that. The energy distance of fresh true cells halves, because it is a bias that falls as one over the number of cells.
 #
 # </details>
 #

@@ -52,17 +52,16 @@ claim = Claims(profile, seed)
 #
 # ## Two genes that shut each other off
 #
-# A cell that chooses between two types often has two genes that repress each other. Each protein is made more
-# slowly the more there is of the other, and each decays:
+# A cell that chooses between two types often has two genes that repress each other. Each protein is made more slowly
+# the more there is of the other, and each decays:
 #
 # $$\frac{da}{dt} = \frac{4}{1 + b^4} - a \qquad \frac{db}{dt} = \frac{4}{1 + a^4} - b$$
 #
-# Time is measured in lifetimes of the proteins; an amount of 1 halves the rate of the other gene. This is a
-# symmetric form of the toggle switch that [Gardner et al. 2000](https://doi.org/10.1038/35002131) built in
-# bacteria. The right-hand side is the velocity of a cell, also called the
-# [drift](../../book/glossary.md#drift). A [solver](../../book/glossary.md#solver) turns velocities into a path.
-# The oldest solver, Euler's, goes straight on until the next time. The 400 cells of this page start undecided,
-# with both genes on; then one gene wins in each cell.
+# Time is measured in lifetimes of the proteins; an amount of 1 halves the rate of the other gene. This is a symmetric
+# form of the toggle switch that [Gardner et al. 2000](https://doi.org/10.1038/35002131) built in bacteria. The
+# right-hand side is the velocity of a cell, also called the [drift](../../book/glossary.md#drift). A
+# [solver](../../book/glossary.md#solver) turns velocities into a path. The oldest solver, Euler's, goes straight on
+# until the next time. The 400 cells of this page start undecided, with both genes on; then one of them wins.
 
 
 # %%
@@ -132,12 +131,11 @@ claim(
 # %% [markdown]
 # ## Solvers: error against cost
 #
-# How small must a step be? That depends on the solver. If its [order](../../book/glossary.md#order-of-a-solver)
-# is $p$, halving the step divides the error by $2^p$. Its cost is the number of times that it evaluates the
-# velocity: once per step for Euler, twice for `midpoint`, four times for `rk4` (a Runge-Kutta method). `dopri5`
-# chooses its own steps: it computes each step with order 5 and with order 4, and if the two differ by more than
-# a tolerance, it tries a shorter step. `torchdiffeq` offers all of them through one function,
-# `odeint(velocity, cells, times, method=...)`.
+# How small must a step be? That depends on the solver. If its [order](../../book/glossary.md#order-of-a-solver) is
+# $p$, halving the step divides the error by $2^p$. Its cost is the number of times that it evaluates the velocity:
+# once per step for Euler, twice for `midpoint`, four times for `rk4` (a Runge-Kutta method). `dopri5` chooses its own
+# steps: it computes each step with order 5 and with order 4, and if the two differ by more than a tolerance, it tries
+# a shorter step. `torchdiffeq` offers all of them through one function, `odeint(velocity, cells, times, method=...)`.
 
 
 # %% tags=["hide-input"]
@@ -185,15 +183,15 @@ claim(
 #
 # ## A drift that is learned
 #
-# Now suppose that nobody knows the rule. A small network takes the place of the rule, and data say what it
-# should do ([Chen et al. 2018](https://arxiv.org/abs/1806.07366)).
+# Now suppose that nobody knows the rule. A small network takes its place, and data say what it should do
+# ([Chen et al. 2018](https://arxiv.org/abs/1806.07366)).
 #
 # ![Three boxes in a row, joined by arrows. Cells now, filled circles, go into a rounded box, the drift: a network from place to velocity. A loop of two arrows joins it with a box below, the solver: many small steps. From the solver an arrow leads to the cells predicted for later, triangles. Beside them lie the measured cells of later, hollow circles, joined by a double arrow, the error. A dashed arrow leads from the error back to the drift: its derivative changes the weights.](../../book/_static/diagrams/neural_ode.svg)
 #
 # *The network says how fast and where to; the solver takes the steps; the derivative of the error goes back through both to the weights.*
 #
-# The data are pairs: a cell now and the same cell one lifetime later, both measured with noise. A microscope
-# can give such pairs. Sequencing destroys the cell, so whole populations have to take the place of pairs
+# The data are pairs: a cell now and the same cell one lifetime later, both measured with noise. A microscope can give
+# such pairs. Sequencing destroys the cell, so whole populations have to take the place of pairs
 # ([Expression at unmeasured times](unmeasured_times.ipynb)). Of the 400 cells, 100 are used for training.
 
 # %%
@@ -250,10 +248,10 @@ claim(
 #
 # Training needs the derivative of the loss with respect to the weights. There are two ways to get it.
 #
-# - **Backpropagation** goes back through every operation of the solver. It is exact for what the solver
-#   computed, but has to keep all intermediate results in memory.
-# - The **[adjoint method](../../book/glossary.md#adjoint-method)** (`odeint_adjoint`) solves a second ODE
-#   backwards in time and recomputes the states on the way. It keeps only the states at the requested times.
+# - **Backpropagation** goes back through every operation of the solver. It is exact for what the solver computed, but
+#   has to keep all intermediate results in memory.
+# - The **[adjoint method](../../book/glossary.md#adjoint-method)** (`odeint_adjoint`) solves a second ODE backwards
+#   in time and recomputes the states on the way. It keeps only the states at the requested times.
 
 
 # %% tags=["hide-input"]
@@ -289,9 +287,9 @@ claim(
 )
 
 # %% [markdown]
-# > **Note** Models of cells have small states (tens of coordinates) and take tens of steps, so backpropagation
-# > fits into memory, and it is exact. The adjoint is for large states and many steps; its derivative is only as
-# > exact as the steps of the second ODE.
+# > **Note** Models of cells have small states (tens of coordinates) and take tens of steps, so backpropagation fits
+# > into memory, and it is exact. The adjoint is for large states and many steps; its derivative is only as exact as
+# > the steps of the second ODE.
 #
 # ## Check yourself
 #
@@ -323,8 +321,8 @@ claim(
 #
 # ## Exercises
 #
-# > **Exercise** Decay alone, $\tfrac{dx}{dt} = -x$ from $x = 1$, ends at 0. Follow it with Euler's method to
-# > time 30, with each of `steps`. From which step on is the answer useless, and why?
+# > **Exercise** Decay alone, $\tfrac{dx}{dt} = -x$ from $x = 1$, ends at 0. Follow it with Euler's method to time 30,
+# > with each of `steps`. From which step on is the answer useless, and why?
 
 # %% tags=["solution"]
 steps = [0.5, 1.5, 2.0, 2.5]
@@ -339,10 +337,9 @@ checks.euler_of_decay(answer, steps, 30)
 #
 # <details><summary>Solution</summary>
 #
-# If `there` contains the ends, `odeint(toggle, there, torch.tensor([16.0, 0.0], dtype=torch.float64), ...)`
-# goes back. The cells miss their start by about 3e-6 and 0.07. A flow that gathers cells into types forgets
-# where they came from, so small errors grow on the way back. Requesting more times helps the adjoint, which
-# restarts at each of them.
+# If `there` contains the ends, `odeint(toggle, there, torch.tensor([16.0, 0.0], dtype=torch.float64), ...)` goes
+# back. The cells miss their start by about 3e-6 and 0.07. A flow that gathers cells into types forgets where they
+# came from, so small errors grow on the way back. Requesting more times helps the adjoint, which restarts at each.
 #
 # </details>
 #

@@ -6,7 +6,7 @@
 # > **Learning goals**
 # > - [say how a model can learn movement from cells that were each seen only once](#how-can-a-model-learn-a-movement-that-nobody-saw);
 # > - [build the published scNODE from linear layers](#three-networks-and-a-step), Euler steps and a Sinkhorn divergence, and check it against the package;
-# > - [find out which way the cells of a trained model cannot move](#a-direction-that-no-cell-can-take), and what its training has undone.
+# > - [find the direction in which the cells of a trained model cannot move](#a-direction-that-no-cell-can-take), and what its training has undone.
 # >
 # > **Before**: [Neural ODEs](neural_odes.ipynb).
 # >
@@ -55,15 +55,15 @@ claim = Claims(profile, seed)
 # %% [markdown]
 # ## How can a model learn a movement that nobody saw?
 #
-# Reading the RNA of a cell destroys it. A time course of single cells is therefore a row of [snapshots](../../book/glossary.md#snapshot): different cells at each time, and no cell twice. No velocity was measured. Yet we want to know what the population looks like between two snapshots, and beyond the last one.
+# Reading the RNA of a cell destroys it. A time course of single cells is therefore a series of [snapshots](../../book/glossary.md#snapshot): different cells at each time, and no cell twice. No velocity was measured. Yet we want to know what the population looks like between two snapshots, and beyond the last one.
 #
 # scNODE ([Zhang et al. 2024](https://doi.org/10.1093/bioinformatics/btae393)) does not need to know which cell became which. It moves a whole cloud of cells and compares clouds: the movement is good if the moved cloud looks like the measured one at every time. This takes three pieces: a space in which cells are moved, a rule that moves them, and a distance between two clouds that also says in which direction each cell should have gone.
 #
 # ![Three columns, for the first, second and third time. At the top the measured cells of each time, hollow circles. They go down into a box, the encoder, which gives a mean and a spread. Below it, in latent space, the encoded cells of the first time, red triangles, are moved to the second and third time by arrows: the drift, solved as an ODE. Beside them at each time lie the encoded measured cells, hollow circles, joined to the triangles by a double arrow, the transport loss. A second box, the decoder, takes the triangles to gene space, where again a double arrow compares them with measured cells. Encoder and decoder are trained by themselves first.](../../book/_static/diagrams/scnode_published.svg)
 #
-# *Cells of the first time alone are moved through all times; at each time a transport loss compares them with measured cells, in latent space and in gene space.*
+# *Only cells of the first time are moved through all times; at each time a transport loss compares them with measured cells, in latent space and in gene space.*
 #
-# This page builds the model as its public code does (`rsinghlab/scNODE` at commit `ba55e8d`), with the layer sizes that the authors used for zebrafish. The cells come from a simulated organism in which a progenitor becomes one of three types: 60 cells at each of nine times. The cells of 48 h and 96 h are set aside, and nothing on this page sees them. The model works with log values, $\log(1 + \text{counts per } 10{,}000)$.
+# This page builds the model as its public code does (`rsinghlab/scNODE` at commit `ba55e8d`), with the layer sizes that the authors used for zebrafish. The cells come from a simulated organism in which a progenitor becomes one of three types: 60 cells at each of nine times. The cells of 48 h and 96 h are set aside, and nothing on this page uses them. The model works with log values, $\log(1 + \text{counts per } 10{,}000)$.
 
 # %% tags=["hide-input"]
 organism = simulate_organism(seed=seed, preset="small")
@@ -81,7 +81,7 @@ print(f"{train.n_obs} cells, {train.n_vars:,} genes, at {listed} h")
 # %% [markdown]
 # ## Three networks and a step
 #
-# 1. The **encoder** turns the log values of a cell into the mean $\mu$ and the spread $\sigma$ of 50 [latent](../../book/glossary.md#latent-space) coordinates. A latent point is drawn as $\mu + \varepsilon\sigma$, with standard normal $\varepsilon$. No layer has an activation: $\mu$ is linear in the cell, and $\sigma$ is the absolute value of something linear.
+# 1. The **encoder** turns the log values of a cell into the mean $\mu$ and the spread $\sigma$ of 50 [latent](../../book/glossary.md#latent-space) coordinates. A latent point is drawn as $\mu + \varepsilon\sigma$, with standard normal $\varepsilon$. No layer has an activation: $\mu$ is linear in the log values, and $\sigma$ is the absolute value of a linear function of them.
 # 2. The **[drift](../../book/glossary.md#drift)** gives the velocity of a latent point: three linear layers, each followed by a ReLU.
 # 3. The **decoder** turns a latent point back into log values: one linear layer.
 #
@@ -117,9 +117,9 @@ def euler(points, clock):
 # %% [markdown]
 # ## How far is one population from another?
 #
-# [Optimal transport](../../book/glossary.md#optimal-transport) carries one cloud to the other at the least total cost; the cost of moving one cell is half its squared distance. The total cost is a score. Its derivative is more: a direction for every cell.
+# [Optimal transport](../../book/glossary.md#optimal-transport) carries one cloud to the other at the least total cost; the cost of moving one cell is half the squared distance that it moves. The total cost is a score. Its derivative says more: it gives a direction for every cell.
 
-# %% tags=["hide-input"] caption="Measured cells of 36 h (blue) and 60 h (grey) in two principal components. Arrows show, for every third blue cell, a quarter of the way on which the divergence pulls it: to a matching part of the other cloud. In training, the blue cells are the predicted ones, and the drift learns to follow the arrows." alt="A scatter plot of two clouds, blue on the right and grey on the left. Arrows start at 20 of the blue dots and point to the left; those of upper dots end higher than those of lower dots." name="fig-divergence-pull"
+# %% tags=["hide-input"] caption="Measured cells of 36 h (blue) and 60 h (grey) in two principal components. Arrows show, for every third blue cell, a quarter of the way along which the divergence pulls it, to a matching part of the other cloud. In training, the blue cells are the predicted ones, and the drift learns to follow the arrows." alt="A scatter plot of two clouds, blue on the right and grey on the left. Arrows start at 20 of the blue dots and point to the left; those of upper dots end higher than those of lower dots." name="fig-divergence-pull"
 planar = PCA(2, random_state=seed).fit(log_values)
 points = [planar.transform(log_values[at == hour]) for hour in (36.0, 60.0)]
 x = torch.as_tensor(points[0]).requires_grad_()
@@ -135,9 +135,9 @@ ax.legend(fontsize="small")
 plt.show()
 
 # %% [markdown]
-# How is the least cost found? Each cell gets a price, $f$ in one cloud and $g$ in the other. In turn, the price of each cell is set to the minimum, over the other cloud, of cost minus price, until nothing changes. A little entropy turns this into a *soft minimum*, which makes the cost smooth and quick to find. How soft it is, is given as a length, which shrinks from the diameter of the clouds to a *blur*. Only the last round of prices is differentiated.
+# How is the least cost found? Each cell gets a price, $f$ in one cloud and $g$ in the other. For the two clouds in turn, the price of each cell is set to the minimum, over the other cloud, of cost minus price, until nothing changes. A little entropy turns this into a *soft minimum*, which makes the cost smooth and quick to find. Its softness is given as a length, which shrinks from the diameter of the clouds to a *blur*. Only the last round of prices is differentiated.
 #
-# A smoothed cost is not zero for equal clouds. The [Sinkhorn divergence](../../book/glossary.md#sinkhorn-divergence) therefore subtracts half of what each cloud costs against itself ([Feydy et al. 2019](https://arxiv.org/abs/1810.08278)).
+# The smoothed cost is not zero for equal clouds. The [Sinkhorn divergence](../../book/glossary.md#sinkhorn-divergence) therefore subtracts half of the cost of each cloud against itself ([Feydy et al. 2019](https://arxiv.org/abs/1810.08278)).
 
 
 # %%
@@ -174,7 +174,7 @@ def divergence(x, y, blur=0.05, scaling=0.5):
 # %% [markdown]
 # ## One step of training
 #
-# Training has two phases. In the first, encoder and decoder learn to reproduce all training cells (200 steps). In the second, all three networks are trained together. A step draws 32 cells of the *first* time, encodes them, moves them through all training times and decodes them there. The loss has two parts, both means over times: the divergence between decoded and measured cells (200 of a time in the published settings, here all 60), and the divergence between the moved points and encoded cells of that time.
+# Training has two phases. In the first, encoder and decoder learn to reproduce all training cells (200 steps). In the second, all three networks are trained together. A step draws 32 cells of the *first* time, encodes them, moves them through all training times and decodes them there. The loss has two parts, both averaged over times: the divergence between decoded and measured cells (200 cells of each time in the published settings, here all 60), and the divergence between the moved points and the encoded cells of that time.
 
 
 # %%
@@ -190,7 +190,7 @@ def loss_of(batch):
 # %% [markdown]
 # ## Is it the same model?
 #
-# The networks above now get the weights of a model that the package has pre-trained. Then the loss of a batch and its gradient with respect to every weight are computed twice, by hand and with the package, in double precision.
+# Now give these networks the weights of a model that the package has pre-trained. Then compute the loss of a batch and its gradient with respect to every weight twice, by hand and with the package, in double precision.
 
 # %% tags=["hide-input"]
 published = {"joint_steps": 100, "target_size": 60, "time_points": times}
@@ -217,7 +217,7 @@ by_weight = [
 gaps = [(a - b).norm() / b.norm() for a, b in (losses.values(), by_weight)]
 in_drift = sum(w.numel() for w in drift.parameters())
 claim(
-    "Loss and gradient of the two differ by less than one part in a billion. There"
+    "The two losses and gradients differ by less than one part in a billion. There"
     f" are {len(weights):,} weights, {in_drift:,} of them in the drift.",
     float(max(gaps)) < 1e-9,
 )
@@ -243,7 +243,7 @@ for _ in range(31):
     loss_of(batch).backward()
     optimizer.step()
 
-# %% tags=["hide-input"] caption="Mean squared error of the reproduced training cells during the first steps on the transport loss. Dashed: the error of one constant, the mean profile. Dotted: the error after pre-training. The first steps undo most of the pre-training." alt="A line that starts at the dotted line, jumps to the dashed one or above it in the first steps and comes down again to a level between the two." name="fig-lost"
+# %% tags=["hide-input"] caption="Mean squared error of the reproduced training cells during the first steps on the transport loss. Dashed: the error of a constant, the mean profile. Dotted: the error after pre-training. The first steps undo most of the pre-training." alt="A line that starts at the dotted line, jumps to the dashed one or above it in the first steps and comes down again to a level between the two." name="fig-lost"
 constant = float((values - values.mean(0)).square().mean())
 fig, ax = plt.subplots(figsize=(5.4, 2.8))
 ax.axhline(constant, ls="--", color=GREY, label="one constant")
@@ -269,7 +269,7 @@ claim(
 #
 # ## A direction that no cell can take
 #
-# In the package all of this is `PublishedScNODE`. It is trained here for 100 steps of the second phase (published: 1,000). In the code at commit `ba55e8d` the drift ends with a ReLU, so that no velocity is negative. How much movement does that leave?
+# The package has all of this as `PublishedScNODE`. Here it is trained for 100 steps of the second phase (published: 1,000). In the code at commit `ba55e8d` the drift ends with a ReLU, so that no velocity is negative. How much movement does that leave?
 
 # %%
 trained = PublishedScNODE(**published, seed=seed).fit(train)
@@ -284,17 +284,17 @@ claim(
 )
 
 # %% [markdown]
-# The same code steps from one requested time to the next, so that the answer for a time depends on what else is asked for ([What flows cannot do](what_flows_cannot_do.ipynb)). `solver_grid="fixed"` gives the solver steps of its own. For each observation of this kind `PublishedScNODE` has a setting that changes it and leaves the rest alone. Whether such a change helps can only be said on data whose truth is known: see [scNODE, the package's](scnode_package.ipynb).
+# The same code steps from one requested time to the next, so the answer for a time depends on which other times are requested ([What flows cannot do](what_flows_cannot_do.ipynb)). `solver_grid="fixed"` gives the solver its own steps. For each property of this kind, `PublishedScNODE` has a setting that changes it and nothing else. Whether such a change helps can only be decided on data whose truth is known: see [scNODE, the package's](scnode_package.ipynb).
 #
 # ## Check yourself
 #
-# <details><summary>Why does the loss compare clouds, and not cells?</summary>
+# <details><summary>Why does the loss compare clouds and not cells?</summary>
 #
 # No cell was measured twice, so nobody knows which later cell a moved cell should be compared with.
 #
 # </details>
 #
-# <details><summary>From what does the published model make the different fates of the last time?</summary>
+# <details><summary>From what does the published model create the different fates of the last time?</summary>
 #
 # From cells of the first time, which differ in their measured values and in the noise that draws their latent points. The drift has to pull these small differences apart.
 #
@@ -302,7 +302,7 @@ claim(
 #
 # <details><summary>No velocity is negative. Can the expression of a gene fall?</summary>
 #
-# Yes: a coordinate that rises may have a negative weight in the decoder. But the coordinate cannot come back.
+# Yes: a rising coordinate may have a negative weight in the decoder. But the coordinate cannot go back.
 #
 # </details>
 
@@ -315,7 +315,7 @@ claim(
 #
 # ## Exercises
 #
-# > **Exercise** Leave the term of the measured cells, `transport(y, y)`, out of the divergence `full`. What becomes of its derivative with respect to `x`?
+# > **Exercise** Leave out the term of the measured cells, `transport(y, y)`, from the divergence `full`. How does the derivative with respect to `x` change?
 
 # %% tags=["solution"]
 x = decode(encode(batch.start, batch.start_eps)).detach().requires_grad_()
@@ -338,7 +338,7 @@ checks.gradient_of(answer, x, full)
 # print((signed.velocity(signed.encode(train), time=0.0) < 0).mean())
 # ```
 #
-# About half. Whether the predictions are better for it is another question, which the next page takes up.
+# About half. Whether this makes the predictions better is another question, which the next page takes up.
 #
 # </details>
 #

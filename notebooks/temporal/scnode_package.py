@@ -55,7 +55,7 @@ claim = Claims(profile, seed)
 # %% [markdown]
 # ## What would you change?
 #
-# [scNODE by hand](scnode_by_hand.ipynb) built the published model ([Zhang et al. 2024](https://doi.org/10.1093/bioinformatics/btae393)): cells of the first time are moved through all times, and a distance in gene space tells the drift where they should have been. Two things make that hard. Gene space is full of counting noise, and a path through the whole series has to be right everywhere at once. The package's default keeps the plan, a latent space with a drift in it, and changes every part.
+# [scNODE by hand](scnode_by_hand.ipynb) built the published model ([Zhang et al. 2024](https://doi.org/10.1093/bioinformatics/btae393)): cells of the first time are moved through all times, and a distance in gene space tells the drift where they should have been. Two things make this hard. Gene space is full of counting noise, and a path through the whole series has to be right everywhere at once. The package's default model keeps the plan, a latent space with a drift in it, and changes every part.
 #
 # ![A column of boxes from top to bottom. Counts of all training times go into factors of counts, which know the depth of each cell. Cells of neighbouring times are paired by optimal transport and joined by curves. The drift, position and time to velocity, is learned by flow matching. Below, a time axis with measured times 1, 2 and 3 and a new time between 2 and 3: cells of time 2 move forwards to it, cells of time 3 move backwards to it, more of the nearer time. Beyond time 3 an arrow fades. Last, an observation model draws depth and counts of the predicted cells, or leaves the noise out.](../../book/_static/diagrams/scnode_default.svg)
 #
@@ -64,11 +64,11 @@ claim = Claims(profile, seed)
 # | part | as published | default |
 # |---|---|---|
 # | latent space | autoencoder of log values | [factors of counts](../../book/glossary.md#factors-of-counts) |
-# | drift learned by | simulating, then a transport loss | pairs by optimal transport, then regression |
-# | starts | first time | every training time |
-# | beyond the last time | goes on | fades, as fast as the data suggest |
+# | how the drift is learned | simulation, then a transport loss | pairs by optimal transport, then regression |
+# | paths start at | the first time | every training time |
+# | beyond the last time, the drift | goes on | fades, as fast as the data suggest |
 #
-# The cells are those of the page before: a simulated organism with 60 cells at each of nine times. Two times are held out: 48 h, between two training times, and 96 h, beyond the last.
+# The cells are the same as on the previous page: a simulated organism with 60 cells at each of nine times. Two times are held out: 48 h, between two training times, and 96 h, beyond the last.
 
 # %%
 organism = simulate_organism(seed=seed, preset="small")
@@ -80,13 +80,13 @@ model = ScNODE(seed=seed).fit(train)
 # %% [markdown]
 # ## Counts, depth and a latent space
 #
-# Cells differ in [depth](../../book/glossary.md#depth) for technical reasons. The usual recipe divides by it, takes logarithms and computes principal components. But after division a single count becomes a larger log value in a shallow cell than in a deep one: for genes with few counts, depth is gone from the means and comes back in the shape of the distribution.
+# Cells differ in [depth](../../book/glossary.md#depth) for technical reasons. The usual recipe divides by it, takes logarithms and computes principal components. But after division, a single count becomes a larger log value in a shallow cell than in a deep one. For genes with few counts, depth disappears from the means but comes back in the shape of the distribution.
 #
-# A model of counts does without the division. A cell with total $s$ and latent point $z$ has counts of gene $g$ with the mean
+# A model of counts needs no division. A cell with total $s$ and latent point $z$ has counts of gene $g$ with the mean
 #
 # $$m_g = s\, e^{a_g + b_g^\top z}$$
 #
-# and the variance $m_g + \varphi_g m_g^2$: a negative binomial. The total is *given*, so that no coordinate of $z$ has to explain it. The factors are those of [Townes et al. 2019](https://doi.org/10.1186/s13059-019-1861-6) with a normal prior on $z$. The latent point of a cell is its most probable place: the maximum of the function below, which the package finds in six Newton steps.
+# and the variance $m_g + \varphi_g m_g^2$: a negative binomial. The total is *given*, so no coordinate of $z$ has to explain it. The factors are those of [Townes et al. 2019](https://doi.org/10.1186/s13059-019-1861-6) with a normal prior on $z$. The latent point of a cell is its most probable place: the maximum of the next function, which the package finds in six Newton steps.
 
 # %%
 counts = torch.as_tensor(train.X.toarray(), dtype=torch.float32)
@@ -113,7 +113,7 @@ found = np.corrcoef(np.c_[latent, components, depth].T)[-1, :-1]
 by_factors, by_components = np.abs(found).reshape(2, size).max(axis=1)
 claim(
     f"No factor of the {size} has a correlation above {by_factors:.2f} with"
-    f" the log of depth. Of as many components of log values, one reaches"
+    f" the log of depth. Among as many components of log values, one reaches"
     f" {by_components:.2f}.",
     by_factors < 0.35 and by_components > max(0.4, 2 * by_factors),
 )
@@ -121,13 +121,13 @@ claim(
 # %% [markdown]
 # ## From snapshots to velocities
 #
-# Learning a drift takes cells that move, and no cell was seen twice. [Optimal transport](../../book/glossary.md#optimal-transport) pairs the cells of each time with those of the next so that the sum of squared distances is as small as possible. The pairs are a guess, the shortest one; nothing in snapshots proves it ([Weinreb et al. 2018](https://doi.org/10.1073/pnas.1714723115)). A straight line through each pair would give velocities that jump at every training time. So pairs are joined into chains over four times, and a cubic curve through each chain gives a position and a velocity at any time between.
+# To learn a drift you need cells that move, but no cell was seen twice. [Optimal transport](../../book/glossary.md#optimal-transport) pairs the cells of each time with those of the next so that the sum of squared distances is as small as possible. The pairs are a guess, the shortest one; nothing in snapshots proves it ([Weinreb et al. 2018](https://doi.org/10.1073/pnas.1714723115)). A straight line through each pair would give velocities that jump at every training time. So pairs are joined into chains over four times, and a cubic curve through each chain gives a position and a velocity at any time in between.
 #
 # ![Four measured times on a horizontal axis, at unequal distances; one latent coordinate upwards. Five cells at each time. Thin lines join each cell to its partner at the next time by optimal transport. One chain of four cells is drawn bold: dashed straight lines with corners at the cells, and a smooth curve through the same cells. A dot on the curve between the second and third time carries an arrow along the curve: its velocity. Flow matching learns from many such points.](../../book/_static/diagrams/chained_cells.svg)
 #
-# *Straight lines between pairs turn a corner at every measured time; a curve through a chain of four cells bends, and gives a position and a velocity at any time between.*
+# *Straight lines between pairs turn a corner at every measured time; a curve through a chain of four cells bends, and gives a position and a velocity at any time in between.*
 #
-# The clock of the drift counts measured times. In hours, a short interval would set velocities that the long one beside it cannot hold. What remains is regression, called [flow matching](../../book/glossary.md#flow-matching) ([Tong et al. 2024](https://arxiv.org/abs/2302.00482)): a network learns the velocity at a position and a time. Many curves run through one place. The answer with the least squared error is their *mean* velocity, and a drift with the mean velocity everywhere carries one population to the next. No ODE is solved in training.
+# The clock of the drift counts measured times. In hours, a short interval would require velocities that do not fit the long interval next to it. What remains is a regression, called [flow matching](../../book/glossary.md#flow-matching) ([Tong et al. 2024](https://arxiv.org/abs/2302.00482)): a network learns the velocity at a position and a time. Many curves run through one place. The answer with the least squared error is their *mean* velocity, and a drift with the mean velocity everywhere carries one population to the next. Training solves no ODE.
 
 # %%
 at = train.obs["time"].to_numpy()
@@ -171,16 +171,16 @@ gap = float((by_loop - by_package).norm() / by_package.norm())
 claim(
     "This drift and the package's differ by less than 1%. It explains"
     f" {1 - float(left):.0%} of the variance of the velocities. The rest is"
-    " not all error: curves through one place differ; this is their mean.",
+    " not all error: curves through one place differ, and the drift is their mean.",
     gap < 1e-2 and 0.05 < float(left) < 0.7,
 )
 
 # %% [markdown]
 # ## Does it help?
 #
-# The organism knows the truth: the mean log value of a cell over many measurements at different depths, which is what all models predict when they leave noise out. The score says whether a population is in the right place: it is the squared [Wasserstein distance](../../book/glossary.md#wasserstein-distance) $W_2^2$ to 400 true cells, in ten principal components of true training cells. For comparison, the table has a [floor](../../book/glossary.md#floor), other true cells of the same time; a copy of the cells of the time before without their noise, which nobody has in practice; and a simple method, [displacement](../../book/glossary.md#displacement-interpolation) along straight lines between pairs.
+# The organism knows the truth: the mean log value of a cell over many measurements at different depths. All models predict this when they leave out noise. The score says whether a population is in the right place: it is the squared [Wasserstein distance](../../book/glossary.md#wasserstein-distance) $W_2^2$ to 400 true cells, in ten principal components of true training cells. For comparison, the table has a [floor](../../book/glossary.md#floor), which is other true cells of the same time; a copy of the cells of the previous time without their noise, which nobody has in practice; and a simple method, [displacement](../../book/glossary.md#displacement-interpolation) along straight lines between pairs.
 #
-# The published model comes first as it is. The code at commit `ba55e8d` has five properties that can be switched: it compares populations gene by gene, its velocities cannot be negative, all its paths start at the first time, its clock counts measurements, as the default's does, and its solver takes one step from each requested time to the next. The second row changes the first of these alone, the row *all five* all of them; [Auditing scNODE](../pitfalls/auditing_scnode.ipynb) changes others one at a time. All are trained for 100 of the published 1,000 steps, with 60 cells of each time at a step.
+# The published model comes first, as it is. The code at commit `ba55e8d` has five properties that can be switched: it compares populations gene by gene; its velocities cannot be negative; all its paths start at the first time; its clock counts measurements, as the default's does; and its solver takes one step from each requested time to the next. The second row changes only the first of these, the row *all five* changes all of them; [Auditing scNODE](../pitfalls/auditing_scnode.ipynb) changes others one at a time. All are trained for 100 of the published 1,000 steps, with 60 cells of each time in a step.
 
 # %%
 components = {"transport_space": "components"}
@@ -237,22 +237,22 @@ early, late = scores[columns[0]], scores[columns[1]]
 lowest = scores.loc[list(switches)].min()
 noise = 1 - before.var(axis=0).sum() / log_values.var(axis=0).sum()
 claim(
-    f"**At 48 h** the default has {early['default']:.0f}, displacement"
+    f"**At 48 h** the default scores {early['default']:.0f}, displacement"
     f" {early['displacement']:.0f}, and no row of the published model less"
-    f" than {lowest.iloc[0]:.0f}: the switches do not make up for the difference."
+    f" than {lowest.iloc[0]:.0f}: the switches do not close the gap."
     f" The floor, {early[floor]:.0f}, is not reached.\n\n**At 96 h**,"
-    f" beyond the last time, the default has {late['default']:.0f}, again"
+    f" beyond the last time, the default scores {late['default']:.0f}, again"
     " the lowest of the models; but the copy is not clearly worse:"
-    f" {late[copy]:.0f}.\n\nOf the variance of training cells in gene space"
-    f" {noise:.0%} is noise of measurement: that is what a comparison gene"
-    " by gene looks at.",
+    f" {late[copy]:.0f}.\n\nOf the variance of training cells in gene space,"
+    f" {noise:.0%} is measurement noise, and this is what a comparison gene"
+    " by gene mostly sees.",
     early["default"] < 0.85 * early["displacement"],
     1.2 * early[floor] < early["default"] < 0.7 * lowest.iloc[0],
     late["default"] < min(late["displacement"], lowest.iloc[1]),
     late["default"] > 0.7 * late[copy] and noise > 0.75,
 )
 
-# %% tags=["hide-input"] caption="True cells (grey) and predicted cells in two principal components of true training cells. *Top*: published. *Bottom*: default. *Left*: 48 h. *Right*: 96 h. The published cells begin to part and stop short of the branches. Those of the default reach them, and scatter more than true cells." alt="Four scatter plots. True cells form two grey clouds, further apart at 96 h than at 48 h. In the upper row orange dots lie between them. In the lower row blue dots lie on both, more widely spread." name="fig-scnode-predicted"
+# %% tags=["hide-input"] caption="True cells (grey) and predicted cells in two principal components of true training cells. *Top*: published. *Bottom*: default. *Left*: 48 h. *Right*: 96 h. The cells of the published model begin to part but stop short of the branches. Those of the default reach the branches, and scatter more than true cells." alt="Four scatter plots. True cells form two grey clouds, further apart at 96 h than at 48 h. In the upper row orange dots lie between them. In the lower row blue dots lie on both, more widely spread." name="fig-scnode-predicted"
 fig, axes = plt.subplots(2, 2, figsize=(5.4, 5.0), sharex=True, sharey=True)
 shown = [("published", ORANGE), ("default", BLUE)]
 for row, (name, color) in zip(axes, shown, strict=True):
@@ -266,11 +266,11 @@ for row, (name, color) in zip(axes, shown, strict=True):
 plt.show()
 
 # %% [markdown]
-# > **Note** This is one organism, one seed and short training: the table does not rank rows of the published model that lie close together. A larger comparison trains the published model for its 1,000 steps, on 400 cells at each time, with three organisms and three seeds (`python -m benchmarks.temporal.run`). In its four sets of held-out times the squared $W_2$ of the default is, in the median, 0.27 to 0.43 times that of the published model and 0.42 to 0.53 times that of displacement in the same number of components. On real series the order is less clear: see [Expression at unmeasured times](unmeasured_times.ipynb).
+# > **Note** This is one organism, one seed and a short training, so the table does not rank rows of the published model that lie close together. A larger comparison trains the published model for its 1,000 steps, on 400 cells at each time, with three organisms and three seeds (`python -m benchmarks.temporal.run`). In its four sets of held-out times the squared $W_2$ of the default is, in the median, 0.27 to 0.43 times that of the published model and 0.42 to 0.53 times that of displacement in the same number of components. On real series the order is less clear: see [Expression at unmeasured times](unmeasured_times.ipynb).
 #
 # ## Beyond the last time
 #
-# The model has seen nothing after 72 h. If its drift keeps the last velocity, predicted cells may overshoot where true cells go; if it stops, the model says that nothing happens. The default lets the velocity fade as $e^{-\text{elapsed} / d}$, with $d$ in mean intervals of the training times. To choose $d$, the drift is trained again without the last training time, and once more without the last two; the $d$ that would have predicted the left-out times best is taken. No held-out time is looked at.
+# The model has seen nothing after 72 h. If its drift keeps the last velocity, predicted cells may overshoot the true ones; if it stops, the model says that nothing happens. The default lets the velocity fade as $e^{-\text{elapsed} / d}$, with $d$ in mean intervals of the training times. To choose $d$, the drift is trained again without the last training time, and once more without the last two. The chosen $d$ would have predicted the left-out times best. No held-out time is used.
 
 # %% tags=["hide-input"]
 fields = [replace(model.field_, damping=d) for d in (0.0, None)]
@@ -286,17 +286,17 @@ claim(
 # %% [markdown]
 # ## What a prediction is, and is not
 #
-# A latent point stands for the expected shares of all genes, not for a measured cell. The [observation model](../../book/glossary.md#observation-model) says what would be measured of it. `sample(noise=False)` gives expected counts, in `X`, and in a layer the [mean log values](../../book/glossary.md#log-expression-and-mean-log-value) of measured cells, which were scored above; `noise="depth"` gives the same for cells that differ in depth; `noise=True`, the default, gives counts, of which only a share comes from the drift: a depth drawn from the training cells, and a negative binomial about the expected counts. The others are measured cells of the neighbouring times, as they are or moved. [Expression at unmeasured times](unmeasured_times.ipynb) says how the shares are chosen, and when to use which.
+# A latent point stands for the expected shares of all genes, not for a measured cell. The [observation model](../../book/glossary.md#observation-model) says what would be measured there. `sample(noise=False)` gives expected counts in `X`, and in a layer the [mean log values](../../book/glossary.md#log-expression-and-mean-log-value) of measured cells, which were scored above. `noise="depth"` gives the same for cells that differ in depth. `noise=True`, the default, gives counts. Only a share of these cells comes from the drift, with a depth drawn from the training cells and a negative binomial around the expected counts. The others are measured cells of the neighbouring times, as they are or moved. [Expression at unmeasured times](unmeasured_times.ipynb) says how the shares are chosen, and when to use which kind of noise.
 #
-# - **One drift for all cells of a place.** Cells with equal latent points at one time have the same future. Chance is not in the model, and neither is what was not measured.
+# - **One drift for all cells at a place.** Cells with equal latent points at one time have the same future. The model contains no chance, and nothing that was not measured.
 # - **Predictions start at measured cells.** There are only as many different latent points as start cells, however many are asked for.
-# - **Beyond the last time, one sample decides the composition.** Committed cells keep their fate, so that the shares at 96 h are those of the 60 cells that happened to be measured at 72 h. A share of one third among 60 cells has a standard error of at least 6%, and no model of these cells can reduce it.
+# - **Beyond the last time, one sample decides the composition.** Committed cells keep their fate, so the shares at 96 h are those of the 60 cells that happened to be measured at 72 h. A share of one third among 60 cells has a standard error of at least 6%, and no model of these cells can reduce it.
 #
 # ## Check yourself
 #
 # <details><summary>Why does the model of counts not divide by depth?</summary>
 #
-# Division corrects the means only. Given the total of a cell, the model expects the right spread and the right number of zeros for it.
+# Division corrects only the means. Given the total of a cell, the model expects the right spread and the right number of zeros for that total.
 #
 # </details>
 #
@@ -308,7 +308,7 @@ claim(
 #
 # <details><summary>Why is the copy at 96 h so hard to beat?</summary>
 #
-# Between 72 h and 96 h cells move little and keep their fate, and this copy is of cells without their noise. To beat it, a model has to know a direction that nobody measured.
+# Between 72 h and 96 h cells move little and keep their fate, and the copied cells are free of noise. To beat the copy, a model has to know a direction that nobody measured.
 #
 # </details>
 
@@ -326,11 +326,11 @@ claim(
 #
 # <details><summary>Solution</summary>
 #
-# Compare `score(predicted(ScNODE(start_times="first", seed=seed).fit(train)))` with the row of the default. The drift is the same to the last weight, and yet both distances grow many times over. The drift is right on average in each interval, but errors add up over all of them; where branches part, cells in between follow the mean velocity of both; and once a path has left the measured cells, the drift is a guess. Short paths from measured cells make the default better here, as much as its latent space does.
+# Compare `score(predicted(ScNODE(start_times="first", seed=seed).fit(train)))` with the row of the default. The drift is the same to the last weight, and yet both distances become many times larger. The drift is right on average in each interval, but errors add up over the intervals. Where branches part, cells in between follow the mean velocity of both. And once a path has left the measured cells, the drift is a guess. Short paths from measured cells make the default better here, as much as its latent space does.
 #
 # </details>
 #
-# > **Exercise** How much of the way from the copy of the time before to the floor does the default come, at each held-out time?
+# > **Exercise** At each held-out time, what share of the way from the copy of the previous time down to the floor does the default cover?
 
 # %% tags=["solution"]
 ### BEGIN SOLUTION

@@ -49,18 +49,16 @@ claim = Claims(profile, seed)
 # %% [markdown]
 # Suppose a model predicts the cells of tomorrow well. Can it also say where *this* cell goes?
 #
-# Such a model has learned a [flow](../../book/glossary.md#flow): from each place, the way that cells take. A flow says more about
-# cells than the data do. In a flow each cell has a velocity, a path and an end. But the data are
-# [snapshots](../../book/glossary.md#snapshot): each cell is measured once, and then it is dead. So some of what a flow says was
-# seen, and some was not.
+# Such a model has learned a [flow](../../book/glossary.md#flow): from each place, the way that cells take. But a flow says more about cells than the data do. In a flow, each cell has a velocity, a path and an end. The data are [snapshots](../../book/glossary.md#snapshot): each cell is measured once, and then it is dead. So some of what a flow says was seen, and some was not.
 #
 # ![Four measured times on a horizontal axis, expression upwards. At each time a cloud of hollow circles, the measured cells; the cloud splits in two between the second and the third time. At the first time one cell is filled in blue. From it a dashed red line runs through the clouds of the other times and ends in the upper branch.](../../book/_static/diagrams/path_of_a_cell.svg)
 #
 # *A path begins at a measured cell. At later times other cells were measured, and the path through them is the model's.*
 #
-# To tell the two apart, the answer must be known. So all cells here come from the simulated organism. Its progenitors choose
-# twice: first between *alpha* and a bipotent state; later, from there, between *beta* and *gamma*. Each choice is made by two
-# regulators that repress each other, and every regulator is noisy. The model sees counts and times, never the fates.
+# To tell the two apart, you must know the answer. So all cells here come from the simulated organism. Its progenitors
+# choose twice: first between *alpha* and a bipotent state; later, from there, between *beta* and *gamma*. Each choice
+# is made by two regulators that repress each other, and every regulator is noisy. The model sees counts and times,
+# never the fates.
 
 # %%
 organism = simulate_organism(seed=seed, preset="small", n_reference=2000)
@@ -77,7 +75,7 @@ model = ScNODE(damping=0.0, seed=seed).fit(adata)  # no forecast
 # %%
 moving = add_velocity(model, adata)
 
-# %% tags=["hide-input"] caption="The velocity field in the plane in which the latent points spread most. Each dot is a measured cell, coloured by its time; lines follow the mean velocity around each place and are thicker where cells are faster. From the early cells (left) the flow parts into branches." alt="A scatter of cells coloured by time, with stream lines that run from the early cells to the late ones and part into branches." name="fig-stream"
+# %% tags=["hide-input"] caption="The velocity field in the plane in which the latent points spread most. Each dot is a measured cell, coloured by its time; lines follow the mean velocity around each place and are thicker where cells are faster. From the early cells (left) the flow splits into branches." alt="A scatter of cells coloured by time, with stream lines that run from the early cells to the late ones and part into branches." name="fig-stream"
 plane = principal_axes(moving.obsm["latent"])
 fig, ax = plt.subplots(figsize=(5.4, 5.2))
 stream(
@@ -89,11 +87,9 @@ plt.show()
 
 # %% [markdown]
 # > **Note** This is not *RNA velocity*, which is estimated from unspliced and spliced counts at one time. Here the
-# > velocity comes from differences between populations of several times.
+# > velocity comes from differences between populations at several times.
 #
-# Is it right? Fresh cells can be drawn from the organism at any time. The true rate of a gene at a time is therefore known: by how
-# much its mean changes, per hour, from four hours before to four hours after. The model's counterpart is the mean velocity of the
-# measured cells.
+# Is it right? Fresh cells can be drawn from the organism at any time. The true rate of a gene is therefore known: the change of its mean per hour, from four hours before a time to four hours after it. The model's counterpart is the mean velocity of the measured cells.
 
 
 # %% tags=["hide-input"]
@@ -134,10 +130,7 @@ claim(
 # %% [markdown]
 # ## The path of a cell
 #
-# A [trajectory](../../book/glossary.md#trajectory) is the path of one cell. `simulate_trajectories` takes measured cells and
-# returns where the flow carries them by any other time. To say what a cell has become, places need names: `fit_fate_classifier`
-# names a place after its 30 nearest labelled cells. A biologist would get these labels from marker genes. Below, we follow for each
-# fate the cell of time 0 that goes there most surely.
+# A [trajectory](../../book/glossary.md#trajectory) is the path of one cell. `simulate_trajectories` takes measured cells and returns where the flow has carried them by any other time. To say what a cell has become, places need names: `fit_fate_classifier` names a place after its 30 nearest labelled cells. A biologist would get these labels from marker genes. For each fate, we now follow the cell of time 0 that is most certain to go there.
 
 # %%
 end = float(organism.times[-1])
@@ -165,15 +158,11 @@ fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", nco
 plt.show()
 
 # %% [markdown]
-# No such line was ever measured, because measuring a cell ends its path. Unlike a mean velocity, a single line has no other cells
-# to average out its error. And it has no noise: the model has put all chance into its [observation
-# model](../../book/glossary.md#observation-model) and into the spread of the starts.
+# No such line was ever measured, because measuring a cell ends its path. In a mean velocity, errors of single cells average out; in a single line they do not. And the line has no noise: the model has put all chance into its [observation model](../../book/glossary.md#observation-model) and into the spread of the starts.
 #
 # ## The fate of a cell
 #
-# A flow sends each cell to exactly one end. Its fate probabilities are therefore close to 0 or 1, from the first hour on. To stand
-# in for the chance that the flow leaves out, the starts can be *jittered*: moved at random, by some share of the spread of the
-# population. A cell counts as certain if one fate has a probability above 90%.
+# A flow sends each cell to exactly one end. Its fate probabilities are therefore close to 0 or 1 from the first hour on. To make up for the chance that the flow leaves out, the starts can be *jittered*: moved at random, by some share of the spread of the population. A cell counts as certain if one fate has a probability above 90%.
 
 # %%
 asked = adata[adata.obs["time"].isin(organism.times[[0, 3, 6, 9]])]
@@ -195,24 +184,23 @@ switches = organism.commitment_times
 claim(
     f"The flow is certain of the fate of {sure.iloc[0, 0]:.0f}% of the cells of time 0. Yet in the organism the first"
     f" switch gets its two resting states at {switches['first']:.0f} h and the second at {switches['second']:.0f} h. Before"
-    " that, noise that is still to come takes part in the choice. So certainty is a property of flows, not of cells. With"
-    f" jitter of half the spread, {sure.iloc[0, 1]:.0f}% of the cells of time 0 remain certain. How much jitter would be right,"
-    " snapshots do not say.",
+    " that, noise still to come takes part in the choice. So certainty is a property of flows, not of cells. With"
+    f" jitter of half the spread, {sure.iloc[0, 1]:.0f}% of the cells of time 0 remain certain. Snapshots do not say how much"
+    " jitter would be right.",
     sure.iloc[:, 0].min() > 90 and sure.iloc[0, 1] < 60,
 )
 
 # %% [markdown]
 # ## Shares of fates
 #
-# The *share* of each fate in the population is a safer reading, because shares are measured. Here the model predicts the
-# population half-way between measured times, where the organism knows the truth.
+# The *share* of each fate in the population is safer to read, because shares are measured. Here the model predicts the population half-way between measured times, where the organism gives the truth.
 
 # %%
 between = ((organism.times[1:] + organism.times[:-1]) / 2)[::2]
 population = model.sample(between, 400, seed=seed)
 predicted = fate_shares(model, population, classifier)
 
-# %% tags=["hide-input"] caption="Cells half-way between measured times, in the plane of the velocity field: drawn anew from the organism (grey) and predicted (orange-red). The predicted population parts into the same branches; a few of its cells lie between them." alt="Four scatter plots, from the first time to the last: a grey cloud that moves and parts into branches, with an orange-red cloud over it." name="fig-between"
+# %% tags=["hide-input"] caption="Cells half-way between measured times, in the plane of the velocity field: drawn anew from the organism (grey) and predicted (orange-red). The predicted population splits into the same branches; a few of its cells lie between them." alt="Four scatter plots, from the first time to the last: a grey cloud that moves and parts into branches, with an orange-red cloud over it." name="fig-between"
 both = {"measured": (adata, organism.sample(between, 200, seed=1, keep_truth=False)), "predicted": (population,)}  # fmt: skip
 both = {name: {t: rows for x in parts for t, rows in pd.DataFrame(model.encode(x) @ plane, x.obs["time"]).groupby(level=0)} for name, parts in both.items()}  # fmt: skip
 population_viewer(both, labels=("latent axis 1", "latent axis 2"), unit="h", held_out=between, most=200)  # fmt: skip
@@ -239,9 +227,7 @@ claim(
 # %% [markdown]
 # ## Growth that passes for conversion
 #
-# But right shares can come from wrong paths. In this organism, beta cells divide faster than they die, and alpha cells die faster
-# than they divide. Where does the flow send cells that are already *alpha*? In truth they stay alpha. A twin of the organism, in
-# which no cell divides or dies, shows it.
+# Right shares can come from wrong paths. In this organism, beta cells divide faster than they die, and alpha cells die faster than they divide. Where does the flow send cells that are already *alpha*? In truth they stay alpha. A twin of the organism, in which no cell divides or dies, shows it.
 
 # %%
 twin = simulate_organism(seed, preset="small", growth=0.0, n_reference=2000)
@@ -279,7 +265,7 @@ claim(
 #
 # <details><summary>Answer</summary>
 #
-# One, if the path starts at a measured cell. The rest comes from the model, however good its fit.
+# One, if the path starts at a measured cell. The rest comes from the model, however good the fit.
 #
 # </details>
 #
@@ -287,15 +273,15 @@ claim(
 #
 # <details><summary>Answer</summary>
 #
-# This does not show it. A flow without noise sends each place to one end, so it is always certain.
+# The probabilities do not show it. A flow without noise sends each place to one end, so it is always certain.
 #
 # </details>
 #
-# **The share of a cell type falls by a third. Name two causes that its snapshots do not tell apart.**
+# **The share of a cell type falls by a third. Name two causes that snapshots cannot tell apart.**
 #
 # <details><summary>Answer</summary>
 #
-# Its cells turn into others; or the others divide more or its own die more. Counts of dividing or dying cells can decide.
+# Either its cells turn into others, or the others divide more or its own die more. Counts of dividing or dying cells can decide.
 #
 # </details>
 
@@ -303,9 +289,9 @@ claim(
 # ## Key points
 #
 # - The mean velocity of a population is in the data. The velocity of a single cell is a choice of the model.
-# - Of a trajectory only the first point was measured.
+# - Only the first point of a trajectory was measured.
 # - A flow is certain about fates long before cells are.
-# - Shares of fates are safer readings, but even right shares can come from wrong paths: growth looks like conversion.
+# - Shares of fates are safer to read, but even right shares can come from wrong paths: growth looks like conversion.
 #
 # ## Exercises
 #
@@ -322,13 +308,11 @@ claim(
 # print(pd.DataFrame({"growth=None": stays, "growth=1.0": stays_now}).round(2))
 # ```
 #
-# At most times it keeps more of them, though still far from all: growth is allowed, not known. How fast each type divides has to
-# come from other data, such as counts of cells, or of dividing cells.
+# At most times it keeps more of them, though still far from all: growth is allowed, not known. How fast each type divides must come from other data, such as counts of cells or of dividing cells.
 #
 # </details>
 #
-# > **Exercise** Suppose that alpha cells rise from the share `grown[0]` to `grown[1]` in `hours` only because they divide more often, by one constant
-# > rate, than all others. By how much, per hour?
+# > **Exercise** Suppose that the share of alpha cells rises from `grown[0]` to `grown[1]` in `hours` only because they divide more often than all others, at a constant rate. By how much does their rate exceed that of the others, per hour?
 
 # %% tags=["solution"]
 hours = late[-1] - late[0]
@@ -341,6 +325,5 @@ checks.extra_growth(answer, grown[0], grown[1], hours)
 # %% [markdown]
 # ## Further reading
 #
-# - [Weinreb et al. 2018](https://doi.org/10.1073/pnas.1714723115): what snapshots determine, and what has to be
-#   assumed.
+# - [Weinreb et al. 2018](https://doi.org/10.1073/pnas.1714723115): what snapshots determine, and what must be assumed.
 # - [Schiebinger et al. 2019](https://doi.org/10.1016/j.cell.2019.01.006): fates by optimal transport, with growth.

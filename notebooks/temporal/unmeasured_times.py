@@ -57,15 +57,15 @@ MOVED, COPIED = "nearest time, mean moved", "nearest time copied"
 SIMPLE = (COPIED, "mean profile", MOVED, "OT displacement")
 
 # %% [markdown]
-# A time course of single cells has gaps, and it ends. What would the cells look like in a gap, or a day after the end? And does it take a neural network to say so?
+# A time course of single cells has gaps, and it ends. What would the cells look like in a gap, or a day after the end? And do you need a neural network to say so?
 #
-# Reading a cell's RNA destroys it. So a time course is a row of [snapshots](../../book/glossary.md#snapshot), different cells at every time, and what can be predicted is a *population*, not what becomes of one cell. The test is simple: hide whole measured times, predict them, and compare.
+# Reading a cell's RNA destroys it. So a time course is a series of [snapshots](../../book/glossary.md#snapshot) with different cells at every time, and a method can predict a *population*, not what becomes of one cell. The test is simple: hide whole measured times, predict them, and compare.
 #
 # ## Times hidden by a rule
 #
-# In the first series, of [Semrau et al. 2017](https://doi.org/10.1038/s41467-017-01076-4), mouse embryonic stem cells leave pluripotency under retinoic acid; 41 genes were counted from 0 h to 96 h. In the second, of [Guo et al. 2010](https://doi.org/10.1016/j.devcel.2010.02.012), a mouse embryo grows from 1 cell to 64; 48 genes were measured by qPCR, and time is the number of divisions.
+# In the first series, from [Semrau et al. 2017](https://doi.org/10.1038/s41467-017-01076-4), mouse embryonic stem cells leave pluripotency under retinoic acid; 41 genes were counted from 0 h to 96 h. In the second, from [Guo et al. 2010](https://doi.org/10.1016/j.devcel.2010.02.012), a mouse embryo grows from 1 cell to 64; 48 genes were measured by qPCR, and time is the number of divisions.
 #
-# Times are held out by a rule that knows only how many there are: every second time from the third on, and the last sixth, after the splits of [Zhang et al. 2024](https://doi.org/10.1093/bioinformatics/btae393). A held-out time is **inner** if training times lie on both sides of it (12 h and 36 h in the first series, 2 and 4 divisions in the second), and **outer** if it lies beyond the last (72 h and 96 h; 6 divisions). No setting of any method was chosen by looking at held-out cells.
+# Times are held out by a rule that depends only on how many there are: every second time from the third on, and the last sixth, as in the splits of [Zhang et al. 2024](https://doi.org/10.1093/bioinformatics/btae393). A held-out time is **inner** if training times lie on both sides of it (12 h and 36 h in the first series, 2 and 4 divisions in the second), and **outer** if it lies beyond the last (72 h and 96 h; 6 divisions). No setting of any method was chosen by looking at held-out cells.
 
 
 # %%
@@ -82,20 +82,16 @@ def series(name):
 cells = {name: series(name) for name in ("semrau2017", "guo2010")}
 
 # %% [markdown]
-# Counts of the first series are not divided by the total of the cell: the genes of a panel were chosen because they change, so their total follows biology as much as [depth](../../book/glossary.md#depth).
+# Counts of the first series are not divided by the total of the cell. The genes of a panel were chosen because they change, so their total reflects biology as much as [depth](../../book/glossary.md#depth).
 #
 # ## Two questions, and a scale for the answers
 #
-# Two scores answer a question each.
+# There are two questions, and each has its score.
 #
-# - **Place**: is the population where it should be? The squared [Wasserstein
-#   distance](../../book/glossary.md#wasserstein-distance) in the first six principal components of the training
-#   cells, which capture what genes do together and little of the noise of single cells.
-# - **Likeness**: do the predicted cells look like measured cells, noise and all? The [energy
-#   distance](../../book/glossary.md#energy-distance) in all genes, a *proper* score: on average nothing gets a lower
-#   one than the true population ([Gneiting and Raftery 2007](https://doi.org/10.1198/016214506000001437)).
+# - **Place**: is the population where it should be? The score is the squared [Wasserstein distance](../../book/glossary.md#wasserstein-distance) in the first six principal components of the training cells, which capture what genes do together and little of the noise of single cells.
+# - **Likeness**: do the predicted cells look like measured cells, noise and all? The score is the [energy distance](../../book/glossary.md#energy-distance) in all genes, a *proper* score: on average, nothing scores lower than the true population ([Gneiting and Raftery 2007](https://doi.org/10.1198/016214506000001437)).
 #
-# The divergence of the scNODE paper asks for neither: [What a score rewards](../pitfalls/what_a_score_rewards.ipynb) shows why. Smaller is better. Two rows of the tables give the scores a scale. The **floor** is one half of the measured cells, scored against the other half as if it were a prediction. The **mean profile** repeats one vector, the mean interpolated between the neighbouring training times: it is no population at all. A method near the floor is as good as measured cells; where the mean profile comes near the floor, the score does not ask for a population.
+# For both, smaller is better. The divergence of the scNODE paper measures neither; [What a score rewards](../pitfalls/what_a_score_rewards.ipynb) shows why. Two rows of the tables give the scores a scale. For the **floor**, one half of the measured cells is scored against the other half as if it were a prediction. The **mean profile** repeats one vector, the mean interpolated between the neighbouring training times, which is no population at all. A method near the floor is as good as measured cells. If the mean profile comes near the floor, the score does not test for a population.
 
 
 # %%
@@ -117,12 +113,12 @@ def metrics_for(train):
 # | nearest time copied | cells of the nearest training time |
 # | nearest time, mean moved | the same cells, moved so that their mean lies on the straight line between the means of the neighbouring training times |
 # | OT displacement | [optimal transport](../../book/glossary.md#optimal-transport) (OT) pairs the cells of the neighbouring training times; predicted cells lie on straight lines between pairs |
-# | OT displacement in PCs | the same in as many principal components as scNODE has latent coordinates; the rest is dropped |
+# | OT displacement in PCs | the same, in as many principal components as scNODE has latent coordinates; the rest is dropped |
 # | scNODE as published | cells of the first time move through a latent space along a learned drift ([Zhang et al. 2024](https://doi.org/10.1093/bioinformatics/btae393)); the settings are the authors' for zebrafish |
-# | scNODE | the default of this package: cells of the neighbouring times, some left as they are, some moved, some drawn from a learned drift; how many of each, the training times decide |
-# | scNODE, de-noised | the expected cells instead: the drift's, or measured cells smoothed and paired, whichever predicts left-out training times better |
+# | scNODE | the default of this package: cells of the neighbouring times, some left as they are, some moved, some drawn from a learned drift; the training times decide how many of each |
+# | scNODE, de-noised | expected cells instead: either from the drift or from smoothed and paired measured cells, whichever predicts left-out training times better |
 #
-# The baselines train nothing. Beyond the last training time they have no line to follow and repeat its cells.
+# The baselines train nothing. Beyond the last training time they have no line to follow, so they repeat its cells.
 #
 # ![A column of boxes from top to bottom. Counts of all training times go into factors of counts, which know the depth of each cell. Cells of neighbouring times are paired by optimal transport and joined by curves. The drift, position and time to velocity, is learned by flow matching. Below, a time axis with measured times 1, 2 and 3 and a new time between 2 and 3: cells of time 2 move forwards to it, cells of time 3 move backwards to it, more of the nearer time. Beyond time 3 an arrow fades. Last, an observation model draws depth and counts of the predicted cells, or leaves the noise out.](../../book/_static/diagrams/scnode_default.svg)
 #
@@ -147,7 +143,7 @@ as_published = {"semrau2017": True, "guo2010": False}
 models = {n: fitted(*cells[n], also) for n, also in as_published.items()}
 
 # %% [markdown]
-# Each model is trained once, with one seed, so small differences between rows say nothing. The published model takes eight times as long as the default, so it is trained on the first series only. It is told all measured times, as in its authors' code.
+# Each model is trained once, with one seed, so small differences between rows say nothing. The published model takes eight times as long as the default, so it is trained on the first series only. It is given all measured times, as in its authors' code.
 #
 # ## The first series
 #
@@ -177,9 +173,9 @@ table(shown, best=dict.fromkeys(shown, "min"), apart=(FLOOR,))
 # %% tags=["hide-input"]
 place, like = shown["place, inner"], shown["likeness, inner"]
 claim(
-    f"**Inner times**: a straight line is enough. With its mean moved, the nearest time is as near as measured cells themselves"
-    f" (place {place[MOVED]:.2f}, floor {place[FLOOR]:.2f}), and no network is nearer: scNODE {place[SCNODE]:.2f}, as published"
-    f" {place[PUBLISHED]:.2f}. In likeness scNODE comes close to it ({like[SCNODE]:.2f} and {like[MOVED]:.2f}); the published"
+    f"**Inner times**: a straight line is enough. With its mean moved, the nearest time is as near as measured cells are"
+    f" (place {place[MOVED]:.2f}, floor {place[FLOOR]:.2f}), and no network is nearer: scNODE has {place[SCNODE]:.2f}, as published"
+    f" {place[PUBLISHED]:.2f}. In likeness scNODE comes close to the moved cells ({like[SCNODE]:.2f} and {like[MOVED]:.2f}); the published"
     f" model does not ({like[PUBLISHED]:.2f}).",
     place[MOVED] < min(1.2 * place[FLOOR], place[SCNODE], place[PUBLISHED]),
     like[SCNODE] < 2 * like[MOVED] < like[PUBLISHED],
@@ -188,9 +184,9 @@ claim(
 # %% tags=["hide-input"]
 place, like = shown["place, outer"], shown["likeness, outer"]
 claim(
-    f"**Outer times**: to repeat the last cells is far off (place {place[COPIED]:.1f}, floor {place[FLOOR]:.1f}), and here both"
-    f" networks are nearer: scNODE {place[SCNODE]:.1f}, as published {place[PUBLISHED]:.1f}. In likeness scNODE, whose cells keep what"
-    f" is their own, is ahead of copied ones ({like[SCNODE]:.2f} against {like[COPIED]:.2f}). All stay far from the floor ({like[FLOOR]:.2f}).",
+    f"**Outer times**: repeating the last cells is far off (place {place[COPIED]:.1f}, floor {place[FLOOR]:.1f}), and here both"
+    f" networks are nearer: scNODE {place[SCNODE]:.1f}, as published {place[PUBLISHED]:.1f}. In likeness scNODE, whose cells keep their"
+    f" own residuals, is ahead of copied ones ({like[SCNODE]:.2f} against {like[COPIED]:.2f}). All stay far from the floor ({like[FLOOR]:.2f}).",
     1.5 * place[FLOOR] < max(place[SCNODE], place[PUBLISHED]) < 0.85 * place[COPIED],
     like[SCNODE] < 0.95 * like[COPIED],
 )
@@ -198,9 +194,7 @@ claim(
 # %% [markdown]
 # ## How scNODE chooses
 #
-# No single way of predicting is best for all series. With a few times, even the best one cannot be known; but each inner *training* time can be left out in turn and predicted from the others. The default does so with four ways: cells of both neighbouring times
-# **as measured**; the same with their **mean moved**; cells that move towards their **partners** by optimal transport, each with
-# what is its own; and cells **drawn from the drift**. A mixture of them, a [linear pool](../../book/glossary.md#linear-pool), often beats each alone: where nobody knows how far the population has come, cells on both sides of the answer are nearer to it, on average, than cells on one side. The energy distance of a mixture is a quadratic function of the shares, so the best shares follow without search. With so few times they would follow chance, too, and are drawn to a fixed guess, half of the cells stay and half move; the less, the more the left-out times agree on what is better. Of the de-noised populations, the better is taken.
+# No single way of predicting is best for all series, and with few times you cannot know which is best for yours. But each inner *training* time can be left out in turn and predicted from the others. The default does so in four ways: cells of both neighbouring times **as measured**; the same cells with their **mean moved**; cells that move towards their **partners** by optimal transport and keep their own residuals; and cells **drawn from the drift**. A mixture of them, a [linear pool](../../book/glossary.md#linear-pool), often beats each alone: when nobody knows how far the population has come, cells on both sides of the answer are nearer to it, on average, than cells on one side. The energy distance of a mixture is a quadratic function of the shares, so the best shares can be computed without a search. With so few times these shares would also follow chance, so they are shrunk towards a fixed guess: half of the cells stay and half move. The more the left-out times agree on what is better, the weaker is this pull. Of the two de-noised populations, the better one is taken.
 
 # %% tags=["hide-input"]
 report = models["semrau2017"][SCNODE].report()
@@ -210,8 +204,8 @@ table(report.rename(columns=lambda c: f"{c} h" if "without" in c else c).rename_
 # %% tags=["hide-input"]
 shares = report["share"].iloc[:4]
 claim(
-    f"No way gets all cells: the drift draws {shares.iloc[3]:.0%} of them, and {shares.iloc[0]:.0%} stay as they were measured."
-    " A column is a training time that was left out and predicted from the others.",
+    f"No single way makes all cells: the drift draws {shares.iloc[3]:.0%} of them, and {shares.iloc[0]:.0%} stay as they were measured."
+    " Each column is a training time that was left out and predicted from the others.",
     0.1 < shares.max() < 0.9,
 )
 
@@ -220,7 +214,7 @@ claim(
 #
 # In the plane of two principal components, distances are distances in expression; in a UMAP they would not be ([Chari and Pachter 2023](https://doi.org/10.1371/journal.pcbi.1011288)).
 
-# %% tags=["hide-input"] caption="Cells at the last time of the first series, an outer one: measured (grey) and as many predicted (orange-red), in the first two principal components of the training cells. Copied cells crowd at the lower left; those of scNODE are on the way to the measured ones, and not there." alt="Four scatter plots with the same grey cloud of measured cells and, over it, the cells that one method predicts." name="fig-cells"
+# %% tags=["hide-input"] caption="Cells at the last time of the first series, an outer one: measured cells (grey) and as many predicted ones (orange-red), in the first two principal components of the training cells. Copied cells crowd at the lower left; those of scNODE are on the way to the measured ones, but have not arrived." alt="Four scatter plots with the same grey cloud of measured cells and, over it, the cells that one method predicts." name="fig-cells"
 train, test = cells["semrau2017"]
 times, last = np.unique(test.obs["time"]), test.obs["time"].max()
 seen = {t: x for part in (train, test) for t, x in part.to_df().groupby(part.obs["time"])}
@@ -254,7 +248,7 @@ claim(
 # %% [markdown]
 # ## The second series
 #
-# In the embryo of Guo et al. the first times have only one or two dozen cells, so that the floor itself is uncertain. At the last time, which is held out, the inner cell mass has split into two lineages that cannot be told apart at the last training time.
+# In the embryo of Guo et al., the first times have only one or two dozen cells, so the floor itself is uncertain. At the last time, which is held out, the inner cell mass has split into two lineages that cannot be told apart at the last training time.
 
 # %% tags=["hide-input"]
 embryo = found["guo2010"].rename_axis(index="method")
@@ -265,9 +259,9 @@ inner, outer, like = embryo["place, inner"], embryo["place, outer"], embryo["lik
 claim(
     f"Here scNODE adds nothing. At inner times its de-noised cells and the moved mean differ little in place ({inner[DENOISED]:.1f} and"
     f" {inner[MOVED]:.1f}), and its cells with noise are further off ({inner[SCNODE]:.1f}): those that stay as measured lie at both"
-    f" ends of the way, not on it. At the outer time it stands where copied cells stand (place {outer[SCNODE]:.1f} and"
+    f" ends of the way, not on it. At the outer time scNODE is where copied cells are (place {outer[SCNODE]:.1f} and"
     f" {outer[COPIED]:.1f}, likeness {like[SCNODE]:.2f} and {like[COPIED]:.2f}), far from the floor ({outer[FLOOR]:.1f} and"
-    f" {like[FLOOR]:.2f}). What the last training time does not hold, no method foresees.",
+    f" {like[FLOOR]:.2f}). No method foresees what the last training time does not show.",
     abs(inner[DENOISED] / inner[MOVED] - 1) < 0.3 and inner[SCNODE] > inner[DENOISED],
     max(abs(outer[SCNODE] / outer[COPIED] - 1), abs(like[SCNODE] / like[COPIED] - 1)) < 0.2,
     outer[FLOOR] < 0.7 * outer.drop(FLOOR).min(),
@@ -276,11 +270,11 @@ claim(
 # %% [markdown]
 # ## Six series
 #
-# Two series decide nothing. The benchmark `benchmarks.temporal.each_time` holds out each time of six series in turn and compares with the best of four simple methods, the best *for that time*: a rival that nobody can choose in advance.
+# Two series decide nothing. The benchmark `benchmarks.temporal.each_time` holds out each time of six series in turn and compares scNODE with the best of four simple methods *for that time*, a rival that nobody can choose in advance.
 #
 # ![Two blocks, place above and likeness below, with a row for each of six series. Dots are held-out times, filled where training times lie on both sides and open for the last time; a vertical line marks a ratio of 1. Most filled dots of likeness lie left of the line, those of place on both sides of it.](../../book/_static/diagrams/six_series.svg)
 #
-# *Left of the line scNODE is nearer to the measured cells than the best of four simple methods, the best for this time.*
+# *Left of the line, scNODE is nearer to the measured cells than the best of four simple methods for that time.*
 #
 # ## Which method, then?
 #
@@ -295,13 +289,13 @@ claim(
 #
 # <details><summary>A model has a place near the floor and a likeness far from it. What does its population look like?</summary>
 #
-# It is where it should be, but its cells are too much alike, or noisy in another way than measured cells.
+# It is where it should be, but its cells are too much alike, or their noise differs from that of measured cells.
 #
 # </details>
 #
 # <details><summary>Why are whole times held out, and not a tenth of the cells of every time?</summary>
 #
-# Cells of the same time are alike. A model that has seen nine tenths of them needs no dynamics.
+# Cells of the same time are alike. A model that has seen nine tenths of them needs no dynamics to predict the rest.
 #
 # </details>
 #
@@ -317,11 +311,11 @@ claim(
 # - A prediction at an unmeasured time is a population. Put the floor and a constant beside every score.
 # - Place and likeness are different questions. Ask both, and say which you need.
 # - Between two measured times a straight line is a strong guess; beyond the last, a copy is the guess to beat.
-# - Hold out whole times, by a rule. Their cells touch neither the fit, nor the choice of genes, nor a figure's axes.
+# - Hold out whole times, by a rule. Use their cells neither for the fit, nor for the choice of genes, nor for a figure's axes.
 #
 # ## Exercises
 #
-# > **Exercise** In the first series, which methods are not beaten, so that no other is better in place *and* in likeness at inner times?
+# > **Exercise** In the first series, which methods are unbeaten at inner times, so that no other method is better in place *and* in likeness?
 
 # %% tags=["solution"]
 both = shown.drop(FLOOR)[["place, inner", "likeness, inner"]]
@@ -331,12 +325,11 @@ answer = [name for name, row in both.iterrows() if not (both < row).all(axis=1).
 checks.not_beaten(answer, both)
 
 # %% [markdown]
-# > **Exercise** The published model counts time points: for it the 24 h from 72 h to 96 h are as long as the 6 h from
-# > 0 h to 6 h. Give it hours, by `PublishedScNODE(time="real")`. Does it predict better?
+# > **Exercise** The published model counts time points: for it the 24 h from 72 h to 96 h are as long as the 6 h from 0 h to 6 h. Give it hours with `PublishedScNODE(time="real")`. Does it predict better?
 #
 # <details><summary>Solution</summary>
 #
-# Replace `time_points=times` by `time="real"`. The change is no larger than the scatter between three seeds. The position in the list is not a poorer clock but another kind of knowledge: an experimenter measures more often where cells change fast.
+# Replace `time_points=times` by `time="real"`. The change is no larger than the scatter between three seeds. The position in the list is not a worse clock but another kind of knowledge: experimenters measure more often where cells change fast.
 #
 # </details>
 #

@@ -4,9 +4,10 @@
 # Paths that never cross, a drift that cannot fall, and answers that depend on the times asked for.
 #
 # > **Learning goals**
-# > - [say which movements no flow can make](#flows-cannot-cross), and what has to be added to make them;
+# > - [say which movements no flow can make](#flows-cannot-cross), and what must be added to make them;
 # > - [recognise a drift under which no coordinate can fall](#a-drift-that-cannot-fall);
-# > - [test whether a model's answer depends on the times that are asked for](#a-path-that-depends-on-the-times-asked-for).
+# > - [test whether a model's answer depends on the times that you
+# >   request](#a-path-that-depends-on-the-times-asked-for).
 # >
 # > **Before**: [Neural ODEs](neural_odes.ipynb).
 # >
@@ -45,8 +46,8 @@ plt.rcParams.update(book_style())
 claim = Claims(profile, seed)
 
 # %% [markdown]
-# A network can approximate any velocity. Can its [flow](../../book/glossary.md#flow), all the paths that follow that
-# velocity, then make any movement? No, and what it cannot do is easily mistaken for biology: cells that never swap
+# A network can approximate any velocity. Can its [flow](../../book/glossary.md#flow), the paths that follow this
+# velocity, then make any movement? No. And what it cannot do is easily mistaken for biology: cells that never swap
 # places, genes that never come down again, answers that change with the question.
 #
 # The network and its training are those of [Neural ODEs](neural_odes.ipynb), with two options: the
@@ -92,17 +93,15 @@ def grid(end, step):
 # %% [markdown]
 # ## Flows cannot cross
 #
-# If the drift is smooth, exactly one path runs through each point at each time: two paths that meet are one path, from
-# then on and before. Two things follow.
+# If the drift is smooth, exactly one path runs through each point at each time. So two paths that meet are one path,
+# both before and after. Two things follow.
 #
-# 1. Two cells at the *same point at the same time* stay together for ever. On a line, paths therefore keep their
-#    order: no flow mirrors a line, because the paths would have to cross.
-# 2. If the drift does not know the time, two cells at the *same point at different times* go on in the same way. If
-#    one gene is the only coordinate, it cannot go up and come down again.
+# 1. Two cells at the *same point at the same time* stay together for ever. Paths on a line therefore keep their
+#    order. No flow mirrors a line, because the paths would have to cross.
+# 2. If the drift does not know the time, two cells at the *same point at different times* continue in the same way.
+#    If one gene is the only coordinate, it cannot go up and come down again.
 #
-# Below, three drifts learn two tasks: to mirror a line, and to lift it in a pulse and lower it again. The first drift
-# sees the coordinate alone, the second also the time, the third also a hidden coordinate, which starts at 0 and is
-# compared with nothing ([Dupont et al. 2019](https://arxiv.org/abs/1904.01681)).
+# Now three drifts learn two tasks: to mirror a line, and to lift it in a pulse and lower it again. The first drift sees only the coordinate, the second also the time, and the third also a hidden coordinate, which starts at 0 and is not compared with any data ([Dupont et al. 2019](https://arxiv.org/abs/1904.01681)).
 
 # %%
 points, clock = torch.linspace(-1, 1, 11).double()[:, None], grid(1, 0.25)
@@ -143,8 +142,8 @@ plt.show()
 # %% tags=["hide-input"]
 (alone, timed, hidden), best = kinds, float(points.square().mean().sqrt())
 claim(
-    f"**Mirror**: with the coordinate alone, nothing beats sending all points to 0 (error {best:.2f}), and knowing the time does not"
-    f" help ({error[timed, 'mirror']:.2f}). With a hidden coordinate ({error[hidden, 'mirror']:.2f}) the points circle round each other in"
+    f"**Mirror**: with the coordinate alone, nothing beats sending all points to 0 (error {best:.2f}), and adding the time does not"
+    f" help ({error[timed, 'mirror']:.2f}). With a hidden coordinate ({error[hidden, 'mirror']:.2f}) the points circle around each other in"
     f" a plane, and only their shadows on the line cross. **Pulse**: the error falls from {error[alone, 'pulse']:.2f} to"
     f" {error[timed, 'pulse']:.2f} with the time and to {error[hidden, 'pulse']:.2f} with a hidden coordinate.",
     min(error[alone, "mirror"], error[timed, "mirror"]) > 0.9 * best > 9 * error[hidden, "mirror"],
@@ -152,18 +151,15 @@ claim(
 )
 
 # %% [markdown]
-# What does this mean for cells? Paths that cross in two principal components may be shadows of paths that do not
-# cross. Two cells that look alike and have different fates may differ in something that was not measured, such as
-# chromatin, a signal or their history. An ODE in the measured genes sends both the same way, and snapshots cannot tell
-# such hidden variables from chance ([Weinreb et al. 2018](https://doi.org/10.1073/pnas.1714723115)). And of a drift
-# that is given the time one has to ask what it has learned: biology, or the day of the measurement.
+# What does this mean for cells? Paths that cross in two principal components may be shadows of paths that do not cross. Two cells that look alike and have different fates may differ in something that was not measured, such as chromatin, a signal or their history. An ODE in the measured genes sends both the same way, and snapshots cannot tell such hidden variables from chance ([Weinreb et al. 2018](https://doi.org/10.1073/pnas.1714723115)). And if a drift is given the time, you have to ask what it has learned: biology, or the day of the measurement.
 #
 # ## A drift that cannot fall
 #
 # In the published code of scNODE ([Zhang et al. 2024](https://doi.org/10.1093/bioinformatics/btae393);
 # `rsinghlab/scNODE` at commit `ba55e8d`), the last layer of the drift is followed by a ReLU. No component of the
 # velocity is ever negative, so no coordinate can fall. Here such a drift and one without the ReLU learn from pairs of
-# cells: two genes that shut each other off, now and one lifetime later. With the ReLU the best of three seeds is kept.
+# cells with two genes that shut each other off, now and one lifetime later. With the ReLU, the best of three seeds is
+# kept.
 
 
 # %% tags=["hide-input"]
@@ -191,7 +187,7 @@ for s in range(seed, seed + 3):
         losses[float((odeint(model, now, unit, **rk4)[-1] - later).square().mean())] = model
 rising = losses[min(losses)]
 
-# %% tags=["hide-input"] caption="Gene $a$ of six held-out cells, one colour each: true values (dots), and the paths of a drift that may have either sign (left) or ends with a ReLU (right). With the ReLU no line falls, although genes do." alt="Two line charts. Left: lines run through the dots, down and up. Right: lines are level or rise, although half of the dots fall to zero." name="fig-relu"
+# %% tags=["hide-input"] caption="Gene $a$ of six held-out cells, one colour each: true values (dots), and the paths of a drift that may have either sign (left) or ends with a ReLU (right). With the ReLU no line falls, although the genes do." alt="Two line charts. Left: lines run through the dots, down and up. Right: lines are level or rise, although half of the dots fall to zero." name="fig-relu"
 fig, axes = plt.subplots(1, 2, figsize=(5.4, 2.8), sharey=True)
 for ax, model, title in zip(axes, [drift, rising], ["either sign", "ReLU at the end"], strict=True):
     with torch.no_grad():
@@ -209,23 +205,23 @@ ends = [odeint(model, start[100:], measured_at)[-1].detach() for model in (drift
 miss, off_by = (float((end - truth[-1, 100:]).norm(dim=-1).median()) for end in ends)
 falls, still = (float(x.double().mean()) for x in (toggle(0, now) < 0, velocities == 0))
 claim(
-    f"In truth {falls:.0%} of the velocities at the training cells are negative. Of those of the ReLU drift, none is negative and"
-    f" {still:.0%} are exactly 0. After 6 lifetimes it leaves the median held-out cell {off_by:.1f} away from its true place; without"
+    f"In truth {falls:.0%} of the velocities at the training cells are negative. With the ReLU, none is negative and"
+    f" {still:.0%} are exactly 0. After 6 lifetimes this drift leaves the median held-out cell {off_by:.1f} away from its true place; without"
     f" the ReLU the distance is {miss:.2f}.",
     falls > 0.4 and still > 0.2 and bool((velocities >= 0).all()) and off_by > 10 * miss,
 )
 
 # %% [markdown]
 # In scNODE the coordinates are latent, and a gene can fall: a coordinate that rises may have a negative weight in the
-# decoder. But each coordinate moves in one direction only and cannot come back, and a coordinate whose velocity is 0
-# at every cell receives no gradient and never moves.
+# decoder. But each coordinate moves in one direction only and cannot go back. A coordinate whose velocity is 0 at
+# every cell receives no gradient and never moves.
 #
 # ## A path that depends on the times asked for
 #
 # Unless told otherwise, `odeint(..., method="euler")` takes one step from each requested time to the next: the times
 # that you *ask for* become the times that it *computes with*. The same published code integrates in this way. A drift
-# that is trained like this learns to be right at the end of one long step, which is not the same as having the right
-# velocity ([Ott et al. 2021](https://arxiv.org/abs/2007.15386)).
+# trained like this learns to be right at the end of one long step, which is not the same as having the right velocity
+# ([Ott et al. 2021](https://arxiv.org/abs/2007.15386)).
 
 # %%
 torch.manual_seed(seed)
@@ -236,7 +232,7 @@ for step in (1.0, 2.0, 0.05):  # it was trained with 1
         path = odeint(stepping, start[100:], grid(6, step), method="euler")
     answers[step] = path
 
-# %% tags=["hide-input"] caption="One held-out cell, one trained drift, Euler between the requested times. Only the times asked for differ, and the answers differ with them." alt="A line chart of gene a over time. Three lines and the truth start together and separate within the first two time units." name="fig-asked"
+# %% tags=["hide-input"] caption="One held-out cell and one trained drift, with Euler's method between the requested times. Only the requested times differ, and the answers differ with them." alt="A line chart of gene a over time. Three lines and the truth start together and separate within the first two time units." name="fig-asked"
 fig, ax = plt.subplots(figsize=(5.4, 3.0))
 cell = int((truth[:, 100:, 0].argmin(0) == 1).nonzero()[0])
 true = odeint(toggle, start[100 + cell], grid(6, 0.05))[:, 0]
@@ -251,14 +247,14 @@ plt.show()
 far = {h: (path[round(2 / h)] - truth[2, 100:]).norm(dim=-1) for h, path in answers.items()}
 wrong = {h: float(distance.median()) for h, distance in far.items()}
 claim(
-    f"With the steps of its training, the median cell is {wrong[1.0]:.2f} from its true place at time 2. Asked for every 0.05, which"
-    f" solves the ODE much more exactly, it is {wrong[0.05]:.2f} away: the drift has learned to make up for the errors of its solver.",
+    f"With the steps of its training, the median cell is {wrong[1.0]:.2f} from its true place at time 2. With requests every 0.05, which"
+    f" solve the ODE much more exactly, it is {wrong[0.05]:.2f} away: the drift has learned to make up for the errors of its solver.",
     wrong[0.05] > 1.5 * wrong[1.0],
 )
 
 # %% [markdown]
-# Does the published model itself do this? Here it is trained on snapshots of the toggle switch. Then it is asked for
-# time 6, alone or beside other times, with the same start cells and the same random draws.
+# Does the published model itself do this? Here it is trained on snapshots of the toggle switch. Then time 6 is
+# requested, alone or together with other times, with the same start cells and the same random draws.
 
 # %% tags=["hide-input"]
 snapshots = np.concatenate([measured[2 * i, 100 + 50 * i : 150 + 50 * i] for i in range(4)])
@@ -279,9 +275,9 @@ shift = float(np.median(np.linalg.norm(beside - alone, axis=1) / way))
 with torch.no_grad():
     ends = [odeint(drift, start[100:], grid(6, s), rtol=1e-6, atol=1e-6)[-1] for s in (6, 0.05)]
 claim(
-    f"If the published model is also asked for the times between, every 0.25, its median cell at time 6 moves by {shift:.1%} of the way"
-    " that it has come from time 0: one question, two answers. The remedy is a solver with a tolerance, which takes steps of its own"
-    " and reads off the requested times. Solved like this, the drift without a ReLU gives the same cells at time 6 whatever else is asked.",
+    f"If times in between are also requested, every 0.25, the median cell of the published model at time 6 shifts by {shift:.1%} of the way"
+    " that it has come from time 0: one question, two answers. The remedy is a solver with a tolerance, which takes its own steps"
+    " and reads off the requested times. Solved like this, the drift without a ReLU gives the same cells at time 6 whatever else is requested.",
     shift > 0.005 and bool((ends[0] - ends[1]).abs().max() < 1e-4),
 )
 
@@ -293,28 +289,31 @@ claim(
 #
 # <details><summary>Two paths cross in a plot of two latent coordinates out of ten. Is that an error?</summary>
 #
-# No, they may be far apart in the other eight. Only paths that meet in all ten at one time are an error, the solver's.
+# No, they may be far apart in the other eight. Only paths that meet in all ten at the same time would be an error,
+# made by the solver.
 #
 # </details>
 #
 # <details><summary>A drift without time as input is fitted to a gene that rises and falls. What will its path look like, if the gene is its only coordinate?</summary>
 #
-# It moves in one direction, or stands still: it cannot pass the same value in both directions.
+# It moves in one direction or stands still, because it cannot pass the same value in both directions.
 #
 # </details>
 #
-# <details><summary>How do you find out whether a model's prediction depends on the times asked for?</summary>
+# <details><summary>How do you find out whether a model's prediction depends on the requested times?</summary>
 #
-# Ask for one time alone and then beside others, from the same start cells and with the same draws, and compare.
+# Request one time alone and then together with others, from the same start cells and with the same draws, and
+# compare.
 #
 # </details>
 
 # %% [markdown]
 # ## Key points
 #
-# - Paths of a flow never cross, and on a line they keep their order. Time or hidden coordinates allow a drift more.
+# - Paths of a flow never cross, and on a line they keep their order. With time or hidden coordinates a drift can do
+#   more.
 # - A drift that ends with a ReLU moves every coordinate in one direction only: look at its last layer.
-# - Let the solver choose its own steps; otherwise the answer depends on the times asked for.
+# - Let the solver choose its own steps; otherwise the answer depends on the requested times.
 #
 # ## Exercises
 #
@@ -332,7 +331,7 @@ claim(
 #
 # </details>
 #
-# > **Exercise** Points `x` on a line are moved in one of these ways. Which can the flow of a drift without hidden coordinates do? Give names.
+# > **Exercise** Points `x` on a line are moved in one of these ways. Which of them are possible for the flow of a drift without hidden coordinates? Give their names.
 
 # %% tags=["solution"]
 x = np.linspace(-2, 2, 41)

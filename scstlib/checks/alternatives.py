@@ -37,7 +37,7 @@ def gaussian_process_mean(
     --------
     >>> from scstlib import checks
     >>> checks.gaussian_process_mean(1.0, [0.0], [2.0], 0.0, 1.0, 1.0)
-    Right: each measurement counts as much as its time is near, and less the noisier it is
+    Right: near measurements count more, and noisy ones less
     >>> checks.gaussian_process_mean(2.0, [0.0], [2.0], 0.0, 1.0, 1.0)
     Not yet: the measurements count as exact: add `noise` to the diagonal
     """
@@ -66,8 +66,8 @@ def gaussian_process_mean(
     return judge_number(
         answer,
         expected(noise),
-        "each measurement counts as much as its time is near, and less the noisier it is",
-        "kernel of the new time and the old ones, times what solves (kernel + noise) w = values",
+        "near measurements count more, and noisy ones less",
+        "solve (kernel + noise) w = values, and multiply w by the kernel of the new time",
         traps=tuple(reversed(traps)),
     )
 
@@ -159,7 +159,7 @@ def sorted_pairs(answer: Any, early: ArrayLike, late: ArrayLike) -> Feedback:
         ((a.mean() - b.mean()) ** 2, "these are the means alone: the spread counts as well"),
         (
             np.mean(np.subtract.outer(a, b) ** 2),
-            "every cell is paired with every other: one partner for each",
+            "every cell is paired with every other: give each cell one partner",
         ),
     )
     return judge_number(

@@ -120,7 +120,7 @@ def standardised(answer: Any, train: ArrayLike, test: ArrayLike) -> Feedback:
         right,
         f"the mean of a gene lies up to {np.abs(right.mean(axis=0)).max():.1f} from 0: what is"
         " particular to the held-out cells is still there",
-        "which cells are the mean and the deviation of each gene from?",
+        "from which cells do you take the mean and the deviation of each gene?",
         traps=traps,
         atol=0.01,
     )

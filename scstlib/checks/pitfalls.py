@@ -34,7 +34,7 @@ def shifted_cloud(answer: Any, shift: ArrayLike) -> Feedback:
     --------
     >>> from scstlib import checks
     >>> checks.shifted_cloud([5, 5, 25, 12.5], [3, 4])
-    Right: one shift tells apart which of the four a function computes
+    Right: one shift shows which of the four a function computes
     >>> checks.shifted_cloud([5, 5, 25, 25], [3, 4])
     Not yet: the divergence is half of a squared distance, as the page shows
     """
@@ -56,7 +56,7 @@ def shifted_cloud(answer: Any, shift: ArrayLike) -> Feedback:
     return judge_array(
         answer,
         [d, d, d**2, d**2 / 2],
-        "one shift tells apart which of the four a function computes",
+        "one shift shows which of the four a function computes",
         "every cell moves by the same straight line: how long is it?",
         traps=traps,
         rtol=0.02,

@@ -254,14 +254,14 @@ def honest_accuracy(answer: Any) -> Feedback:
     --------
     >>> from scstlib import checks
     >>> checks.honest_accuracy(1 / 2)
-    Right: nothing can be learned, and a guess is right every other time
+    Right: nothing can be learned, and a guess is right half of the time
     >>> checks.honest_accuracy(0)
     Not yet: always wrong would be as good as always right: one would answer the opposite
     """
     return judge_number(
         answer,
         0.5,
-        "nothing can be learned, and a guess is right every other time",
+        "nothing can be learned, and a guess is right half of the time",
         "how often is a guess right, with two groups of equal size?",
         atol=0.02,
         traps=(

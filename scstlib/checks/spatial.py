@@ -36,7 +36,7 @@ def moved_by_signs(answer: Any, network: Callable[..., Any], given: Sequence[Any
     >>> checks.moved_by_signs(torch.tensor([0.8, 0.2]), network, given)
     Right: the same bulk map, and pixels move by up to 1.60: a network must learn every sign
     >>> checks.moved_by_signs(network(*given), network, given)
-    Not yet: nothing moved: were turned encodings given, and in the place of the encodings?
+    Not yet: nothing moved: did you pass turned encodings in place of the encodings?
     """
     import torch
 
@@ -52,7 +52,7 @@ def moved_by_signs(answer: Any, network: Callable[..., Any], given: Sequence[Any
         traps=(
             (
                 first,
-                "nothing moved: were turned encodings given, and in the place of the encodings?",
+                "nothing moved: did you pass turned encodings in place of the encodings?",
             ),
         ),
         atol=1e-6,

@@ -308,7 +308,7 @@ def extra_growth(answer: Any, first: float, last: float, hours: float) -> Feedba
         ),
         (
             np.log(last / first) / hours,
-            "the logarithm of the share: if it grows, the others' share falls: take the odds",
+            "this is the logarithm of the share; the others' share falls meanwhile: take the odds",
         ),
         (right * hours, "this is the growth over all hours: give it per hour"),
         (right / np.log(2), "this counts doublings: take the natural logarithm"),
