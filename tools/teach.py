@@ -198,8 +198,8 @@ def text_of(notebook: dict[str, Any]) -> str:
     return json.dumps(made, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
 
 
-def index(pages: list[contents.Page], parts: list[str]) -> str:
-    """The page that lists what was made."""
+def index(pages: list[contents.Page], parts: list[str], missing: list[str]) -> str:
+    """The page that lists what was made; ``missing`` are pages without outputs."""
     rows = []
     for page in pages:
         name = page.name.removeprefix(contents.CODE)
@@ -208,7 +208,7 @@ def index(pages: list[contents.Page], parts: list[str]) -> str:
             for kind in ("student", "instructor")
         ]
         cells = [
-            html.escape(f"{page.number} {page.title}"),
+            html.escape(f"{page.number} {page.title}") + (" (not run)" if name in missing else ""),
             page.minutes[0],
             page.minutes[1],
             *links,
@@ -228,7 +228,8 @@ def index(pages: list[contents.Page], parts: list[str]) -> str:
         "Teaching material",
         "<main><h1>Teaching material</h1><p>Made by <code>make teach</code>, which makes it anew"
         " each time: copy what you want to change. Arrow keys turn the slides; printed, they are"
-        " one a page.</p>"
+        " one a page. Pages marked <em>not run</em> have neither figures nor outputs here:"
+        " <code>make book</code> runs them.</p>"
         f"<h2>Slides</h2><ul>{decks}</ul><h2>Notebooks</h2><table><thead><tr>{table}</tr></thead>"
         f"<tbody>{''.join(rows)}</tbody></table><h2>Projects for otter-grader</h2>"
         f"<ul>{graded}</ul></main>",
@@ -241,14 +242,14 @@ def make(root: Path = ROOT) -> tuple[int, int]:
     shutil.rmtree(folder, ignore_errors=True)
     pages = [page for page in contents.read(root) if page.number]
     decks: dict[str, str] = {}
-    missing = 0
+    missing: list[str] = []
     for part, group in groupby(pages, key=lambda page: page.part):
         shown = []
         for page in group:
             name = page.name.removeprefix(contents.CODE)
             source = notebooks.read(root / "notebooks" / f"{name}.ipynb")
             executed = executed_copy(name, source, root)
-            missing += executed is None
+            missing += [name] if executed is None else []
             for kind, made in (
                 ("student", student(source, root)),
                 ("instructor", instructor(source, executed, root)),
@@ -266,9 +267,9 @@ def make(root: Path = ROOT) -> tuple[int, int]:
         decks[part] = slides.deck(part, shown, root)
     for part, text in decks.items():
         notebooks.write_if_changed(folder / "slides" / slides.file(part), text)
-    notebooks.write_if_changed(folder / "index.html", index(pages, list(decks)))
+    notebooks.write_if_changed(folder / "index.html", index(pages, list(decks), missing))
     slides.copy_mathjax(folder)
-    return len(pages), missing
+    return len(pages), len(missing)
 
 
 def with_outputs(notebook: dict[str, Any], executed: dict[str, Any] | None) -> dict[str, Any]:

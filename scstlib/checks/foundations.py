@@ -37,6 +37,8 @@ def depth_halved(answer: Any, counts: ArrayLike) -> Feedback:
     Not yet: these are no whole numbers: a molecule is kept or lost, never halved
     """
     thin, full = array(answer), array(counts)
+    if thin.ndim == 0:
+        return Feedback(False, "give the thinned counts, cells by genes, not a number made of them")
     if thin.shape != full.shape:
         return Feedback(False, f"the shape is {thin.shape}, and that of `counts` is {full.shape}")
     if np.isnan(thin).any():
@@ -57,6 +59,10 @@ def depth_halved(answer: Any, counts: ArrayLike) -> Feedback:
         return Feedback(False, f"{kept:.0%} of all molecules are kept: what is the probability?")
     both = full >= 2
     halves = array(thin[both] * 2 == full[both])
+    if both.sum() >= 10 and np.isin(thin[both] / full[both], (0, 1)).all():
+        return Feedback(
+            False, "each count is kept or lost as a whole: draw for each molecule on its own"
+        )
     if both.any() and halves[full[both] % 2 == 0].mean() > 0.9:
         return Feedback(False, "counts of 2 always become 1: draw for each molecule on its own")
     zeros = [f"{(each == 0).mean():.0%}" for each in (full, thin)]

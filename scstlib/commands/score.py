@@ -16,8 +16,10 @@ Score a predicted contact map against a measured one.
 
 The measured contacts are split at random in two halves. The prediction, the bulk map and the first
 half are compared with the second, in windows along the diagonal, and the scores are averaged by
-chromosome. A prediction is worth something where it beats the bulk map; the split half is what
-noise in the measured map leaves to any prediction of its depth.
+chromosome. A prediction is worth something where it beats the bulk map. The split half is what
+noise leaves to a map of its depth; where its SCC is near 0, too few contacts were measured to tell
+maps apart. SCC leaves out pixels without a contact in either map, so on sparse maps a smooth
+prediction may score above both.
 
   SCC   stratum-adjusted correlation       SSIM  structural similarity
   GD    GenomeDISCO                        MSE   mean squared error (smaller is better)

@@ -131,9 +131,11 @@ def _contacts(options: argparse.Namespace) -> int:
         windows, kept = windows[~held], windows[held]
     cost = contact_training_cost(windows, model.settings)
     log.info(
-        "%d windows of %d bins, %d cell types: %s",
-        len(windows), options.window, len(targets), cost,
+        "%d windows of %d bins, of the cell types %s: %s",
+        len(windows), options.window, ", ".join(targets), cost,
     )  # fmt: skip
+    if len(targets) == 1:
+        log.warning("the maps of one cell type cannot tell what sets cell types apart: give two")
     model.fit(
         windows, validation=kept, device=options.device, precision=options.precision,
         checkpoint=options.checkpoint,

@@ -26,6 +26,7 @@ SPLIT_HALF = "split half of the measured contacts"
 KIND = "measured"  # Name of the cell type in windows that are scored.
 CONTACT_METRICS = ["SCC", "SSIM", "GD", "MSE", "ins"]  # The others need a truth.
 MAX_WINDOW = 64  # bins
+LEAST_AGREEMENT = 0.1  # SCC of two halves. Below it, noise decides which pixels SCC compares.
 NARROWEST_WINDOW = 7  # Structural similarity compares so many at once.
 
 
@@ -227,7 +228,7 @@ def score_contacts(
     -----
     UserWarning
         Of chromosomes that the model was fitted on or chosen by, as the predicted map's metadata
-        say.
+        say; and of a measured map so sparse that its halves hardly agree.
 
     Examples
     --------
@@ -273,7 +274,18 @@ def score_contacts(
         assert contacts is not None
         scores = contact_scores(contacts, windows, max_distance=min(MAX_DISTANCE, window - 1))
         parts.append(scores.assign(model=name))
+    if half is not None:
+        _warn_of_noise(float(parts[-1]["SCC"].mean()))
     return pd.concat(parts, ignore_index=True)[["model", "chrom", "start", "end", *CONTACT_METRICS]]
+
+
+def _warn_of_noise(agreement: float) -> None:
+    """Warn where the measured map is too sparse for its own halves to agree."""
+    if agreement < LEAST_AGREEMENT:
+        warn_caller(
+            f"the two halves of the measured contacts hardly agree (SCC {agreement:.3f}): there are"
+            " too few contacts for these scores to tell maps apart, unless in larger bins"
+        )
 
 
 def _window(predicted: CoolerMaps, asked: int | None) -> int:

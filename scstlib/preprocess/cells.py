@@ -24,6 +24,7 @@ COUNTS_PER_CELL = 10_000.0
 EXPECTED_COUNTS = "expected counts"  # ``uns["value_kind"]`` where X holds no measured counts.
 SMALLEST_TARGET = 100.0  # Cells of which each sums to as much or more were normalised to it.
 NUMBER = r"-?[0-9]+(?:\.[0-9]+)?"
+LARGEST_LOG = 50.0  # No log of counts, and no threshold cycle of a qPCR, lies above.
 LARGEST_Z_MEAN = 0.2  # z-scores of all cells have mean 0 in each gene, those of a part near it.
 
 
@@ -159,7 +160,7 @@ class ValueReader:
 
     def _check_values(self) -> bool:
         """Fill in ``totals`` and say whether X holds counts, or raise for what is no value."""
-        smallest, whole = 0.0, True
+        smallest, largest, whole = 0.0, 0.0, True
         sums, squares = np.zeros(len(self.genes)), np.zeros(len(self.genes))
         for rows in self._slices():
             part = self._rows(rows, self._layer)
@@ -167,6 +168,7 @@ class ValueReader:
             if not np.isfinite(entries).all():
                 self._raise_for_first_not_finite(part, rows.start)
             smallest = min(smallest, float(entries.min(initial=0.0)))
+            largest = max(largest, float(entries.max(initial=0.0)))
             whole = whole and bool((entries == np.rint(entries)).all())
             self.totals[rows] = np.asarray(part.sum(axis=1, dtype=np.float64)).ravel()
             if smallest < 0 and isinstance(part, np.ndarray):  # Else they are no z-scores.
@@ -177,19 +179,22 @@ class ValueReader:
         kind = self._adata.uns.get("value_kind")
         if not _says_counts(kind, whole, smallest):
             if kind is None:
-                self._warn_of_values(smallest, sums / len(self), squares / len(self))
+                self._warn_of_values(smallest, largest, sums / len(self), squares / len(self))
             return False
         if smallest < 0:
             raise ValueError(f"counts must not be negative; the smallest is {smallest}.")
         empty = self._adata.obs_names[self.totals == 0]
         if len(empty):
             raise ValueError(
-                f"{len(empty)} cells have no counts, the first is {empty[0]!r}; filter them first."
+                f"{len(empty)} cells have no counts, the first is {empty[0]!r}; leave them out, by"
+                " sc.pp.filter_cells(adata, min_counts=1)."
             )
         return True
 
-    def _warn_of_values(self, smallest: float, mean: np.ndarray, square: np.ndarray) -> None:
-        """Warn of values that are no logarithms, by smallest value, mean and square of genes."""
+    def _warn_of_values(
+        self, smallest: float, largest: float, mean: np.ndarray, square: np.ndarray
+    ) -> None:
+        """Warn of values that are no logarithms, by the range, and mean and square of genes."""
         typical = float(np.median(self.totals))
         if smallest < 0:
             spread = np.sqrt(np.maximum(square - mean**2, 0.0))
@@ -213,6 +218,12 @@ class ValueReader:
                 f"adata.X looks normalised and not logged: it holds fractions, and each cell sums"
                 f" to {typical:.6g}. A few strong genes would decide every distance; give counts"
                 " or log1p of X, or name X in adata.uns['value_kind']."
+            )
+        elif largest > LARGEST_LOG:
+            warn_caller(
+                f"adata.X holds fractions and values up to {largest:.6g}, so it is neither counts"
+                " nor logarithms. A few strong genes would decide every distance; give whole"
+                " counts or log1p of X, or name X in adata.uns['value_kind']."
             )
         elif "counts" in self._adata.layers:
             warn_caller(

@@ -67,7 +67,9 @@ def test_every_example_of_the_help_runs(
         printed += capsys.readouterr().out
     # Training says what it reads and costs before it starts.
     text = caplog.text
-    assert "4 windows of 64 bins, 2 cell types: about a minute or less on one CPU core" in text
+    read = "4 windows of 64 bins, of the cell types stem, bipotent: about a minute or less"
+    assert read in text
+    assert "one cell type" not in text
     assert "160 cells, 120 genes, 4 times: about a minute or less" in text
     assert text.index("4 windows") < text.index("wrote contacts.safetensors")
     assert sorted(path.name for path in here.glob("maps*")) == [
@@ -85,6 +87,15 @@ def test_every_example_of_the_help_runs(
     assert set(tables["expression"]["time"]) == {48.0}
     assert "GD" in printed
     assert "energy distance" in printed
+
+
+def test_the_maps_of_one_cell_type_are_said_to_be_too_few(
+    here: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    words = "train contacts --bulk bulk.mcool::resolutions/50000 --expression cells.h5ad --targets"
+    words += " stem=stem.cool --chromosomes chr1 --window 64 --set n_steps=1 --out one.safetensors"
+    assert main(words.split()) == 0
+    assert "maps of one cell type cannot tell what sets cell types apart" in caplog.text
 
 
 def test_entry_point_and_module() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import anndata
+import cooler
 import numpy as np
 import pytest
 
@@ -121,6 +122,15 @@ def test_the_other_half_of_the_contacts_is_what_is_compared_with(folder: Path) -
         folder / "stem.cool", folder / "stem.cool", bulk, window=32, chromosomes=["1"], seed=1
     )
     np.testing.assert_array_equal(again["SCC"], scores["SCC"])
+
+
+def test_a_map_too_sparse_for_its_halves_to_agree_is_named(folder: Path, tmp_path: Path) -> None:
+    stem, bulk = cooler.Cooler(f"{folder}/stem.cool"), f"{folder}/bulk.mcool::resolutions/50000"
+    bins, pixels = stem.bins()[["chrom", "start", "end"]][:], stem.pixels()[:]
+    pixels["count"] = np.random.default_rng(0).binomial(pixels["count"], 0.01)
+    cooler.create_cooler(f"{tmp_path}/few.cool", bins, pixels[pixels["count"] > 0])
+    with pytest.warns(UserWarning, match=r"hardly agree \(SCC .*too few contacts"):
+        score_contacts(folder / "stem.cool", tmp_path / "few.cool", bulk, window=32)
 
 
 def test_fewer_predicted_cells_than_half_of_the_measured_are_named(cells: Any) -> None:

@@ -241,12 +241,20 @@ def logs_beside_counts(adata: AnnData) -> AnnData:
     return adata
 
 
+def counts_times_a_half(adata):
+    adata = adata.copy()
+    adata.X = np.asarray(adata.X * 0.5)
+    adata.X[0, 0] = 99.5
+    return adata
+
+
 @pytest.mark.parametrize("layout", [np.asarray, csr_matrix])
 @pytest.mark.parametrize(
     ("change", "words"),
     [
         (unlogged, "not logged.*10000.*log1p"),
         (z_scores, "z-scores.*counts or log1p"),
+        (counts_times_a_half, "up to [0-9.]+, so it is neither counts nor logarithms"),
         (logs_beside_counts, r"no counts.*layers\['counts'\]"),
     ],
 )

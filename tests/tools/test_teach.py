@@ -213,6 +213,7 @@ def test_everything_is_made_alike_each_time(root: Path) -> None:
     ]
     assert PNG.encode() in files["slides/contact-maps.html"]
     assert PNG.encode() not in files["slides/time.html"]
+    assert files["index.html"].count(b"(not run)") == 1
     (folder / "stale.html").touch()
     teach.make(root)
     assert files == {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*.*")}

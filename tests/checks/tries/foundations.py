@@ -28,6 +28,8 @@ def of_counts() -> Tries:
             "larger than before": RNG.poisson(counts / 2),
             "rounding": counts // 2,
             "what is the probability": RNG.binomial(counts, 0.1),
+            "as a whole": np.where(RNG.random(counts.shape) < 0.5, counts, 0),
+            "not a number made of them": 0.78,
             "for each molecule": counts // 2 + (counts % 2) * RNG.binomial(1, 0.5, counts.shape),
         },
     )
