@@ -86,16 +86,21 @@ def test_what_a_cell_reads(package: Package, cell: str, expected: set[str]) -> N
     assert read(package, "x = 1", cell) == expected
 
 
+@pytest.fixture(scope="module")
+def whole() -> Package:
+    """The package itself, whose modules are parsed once for all pages."""
+    return Package(notebooks.ROOT)
+
+
 @pytest.mark.book
 @pytest.mark.parametrize("name", notebooks.names())
-def test_what_a_page_loads_is_told_by_its_source(name: str) -> None:
+def test_what_a_page_loads_is_told_by_its_source(whole: Package, name: str) -> None:
     loaded = notebooks.record(name).get("modules")
     if loaded is None:
         pytest.skip("this page was not run: run `make book`")
     path = notebooks.ROOT / "notebooks" / f"{name}.ipynb"
     cells = [cell["source"] for cell in notebooks.code_cells(notebooks.read(path))]
-    package = Package(notebooks.ROOT)
-    known = set(package.read_by(cells))
+    known = set(whole.read_by(cells))
     if re.search(r"^(from|import) scstlib\b", "\n".join(cells), flags=re.MULTILINE):
-        assert any(module in package.modules for module in loaded)
-    assert [m for m in loaded if m in package.modules and package.modules[m] not in known] == []
+        assert any(module in whole.modules for module in loaded)
+    assert [m for m in loaded if m in whole.modules and whole.modules[m] not in known] == []
