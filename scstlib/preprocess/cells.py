@@ -24,7 +24,8 @@ COUNTS_PER_CELL = 10_000.0
 EXPECTED_COUNTS = "expected counts"  # ``uns["value_kind"]`` where X holds no measured counts.
 SMALLEST_TARGET = 100.0  # Cells of which each sums to as much or more were normalised to it.
 NUMBER = r"-?[0-9]+(?:\.[0-9]+)?"
-LARGEST_LOG = 50.0  # No log of counts, and no threshold cycle of a qPCR, lies above.
+LARGEST_LOG = 50.0  # No log of counts, and no threshold cycle of a qPCR, lies above,
+HEAVY_TAIL = 20.0  # nor so many times above the mean value: counts that were scaled do.
 LARGEST_Z_MEAN = 0.2  # z-scores of all cells have mean 0 in each gene, those of a part near it.
 
 
@@ -219,7 +220,7 @@ class ValueReader:
                 f" to {typical:.6g}. A few strong genes would decide every distance; give counts"
                 " or log1p of X, or name X in adata.uns['value_kind']."
             )
-        elif largest > LARGEST_LOG:
+        elif largest > max(LARGEST_LOG, HEAVY_TAIL * self.totals.mean() / len(self.genes)):
             warn_caller(
                 f"adata.X holds fractions and values up to {largest:.6g}, so it is neither counts"
                 " nor logarithms. A few strong genes would decide every distance; give whole"
