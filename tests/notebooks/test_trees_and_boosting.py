@@ -56,14 +56,15 @@ def test_leads_and_costs_are_those_of_the_benchmark(text: str) -> None:
     minutes = results("spatial")["cpu_minutes"]
     trees = minutes["gradient boosting"]
     assert (
-        f"It takes {minutes['default'] / trees:.1f} times the CPU time of boosting, and boosting"
-        f" {trees / minutes['bulk + ridge']:.1f} times that of ridge regression" in text
+        f"The network takes {minutes['default'] / trees:.1f} times the CPU time of boosting, and"
+        f" boosting takes {trees / minutes['bulk + ridge']:.1f} times that of ridge regression"
+        in text
     )
 
 
 def test_what_trees_win_is_that_of_the_benchmark(text: str) -> None:
     trees, ridge = (scores(row, "dC")[0] for row in ("gradient boosting", "bulk + ridge"))
-    assert f"given enough of them: dC {trees:.2f} against {ridge:.2f} in the benchmark" in text
+    assert f"if there are enough rows: dC {trees:.2f} against {ridge:.2f} in the benchmark" in text
 
 
 def test_the_networks_distance_at_inner_times_is_that_of_the_benchmark(text: str) -> None:
@@ -74,7 +75,10 @@ def test_the_networks_distance_at_inner_times_is_that_of_the_benchmark(text: str
         if each["part"] in ("easy", "hard inner")
     ]
     assert len(found) == 2
-    assert f"is {min(found):.2f} to {max(found):.2f} of that of OT displacement" in text
+    assert (
+        f"have {min(found):.2f} to {max(found):.2f} of the squared Wasserstein distance to the"
+        " noise-free truth that OT displacement has" in text
+    )
 
 
 def test_what_is_kept_at_unequal_depths_is_that_of_the_benchmark(text: str) -> None:
