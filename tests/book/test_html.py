@@ -87,7 +87,7 @@ def test_solutions_with_code_are_folded_with_their_output(html: Path) -> None:
             assert {p.get_text() for p in cell.select("summary p")} == {"Solution"}
             assert "Right: " in cell.details.select_one(".cell_output").get_text()
             code = cell.details.select_one(".cell_input").get_text()
-            assert re.search(r"^(answer = |def answer\()", code, re.MULTILINE), name
+            assert "answer" in code.partition("checks.")[0], name
             assert "SOLUTION" not in code
     assert n_cells >= len(whole) / 2
 
