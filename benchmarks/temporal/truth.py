@@ -14,6 +14,7 @@ from anndata import AnnData
 from sklearn.decomposition import PCA
 
 from scstlib.datasets.organism import Organism, simulate_organism
+from scstlib.preprocess.cells import log_values as of_counts
 
 SPLITS = {"easy": (4, 6, 8), "medium": (10, 11), "hard": (2, 4, 6, 8, 10, 11)}
 PARTS = {
@@ -31,7 +32,7 @@ PER_CELL = 1e4
 def log_values(counts: object) -> np.ndarray:
     """log1p of counts per 10,000, float64, of counts (n, genes), dense or sparse."""
     dense = np.asarray(counts.toarray() if hasattr(counts, "toarray") else counts, dtype=float)
-    return np.log1p(dense * (PER_CELL / dense.sum(1, keepdims=True)))
+    return of_counts(dense)
 
 
 class ExpectedLog:

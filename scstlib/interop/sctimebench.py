@@ -115,11 +115,11 @@ class Answers:
 
         Raises
         ------
-        NotImplementedError
+        ValueError
             Without ``follow``: no predicted cell descends from that of its row.
         """
         if not self.follow:
-            raise NotImplementedError(
+            raise ValueError(
                 "a drawn population does not say what becomes of a cell: set follow=True"
             )
         model = cast("LatentFlow", self.model)

@@ -123,7 +123,7 @@ def test_what_a_model_cannot_answer_is_refused() -> None:
     train, test = parts()
     method = Answers(lambda times: ConstantMean())
     method.train(train)
-    with pytest.raises(NotImplementedError, match="set follow=True"):
+    with pytest.raises(ValueError, match="set follow=True"):
         method.generate_next_tp_embedding(test)
     with pytest.raises(ValueError, match=r"ConstantMean.* has no latent space: set follow=False"):
         Answers(lambda times: ConstantMean(), follow=True).train(train)
