@@ -34,7 +34,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "instructor/p/page.html": slides.view(
             teach.instructor(source, source), "Instructor", "../../"
         ),
-        "index.html": teach.index([page], ["Time"]),
+        "index.html": teach.index([page], ["Time"], []),
     }
     for name, text in texts.items():
         notebooks.write_if_changed(folder / name, text)
