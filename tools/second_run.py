@@ -23,11 +23,12 @@ def pytest_collectstart(collector: Any) -> None:
 def second_run(path: Path, root: Path) -> str:
     """What differs between an executed copy and a second run of it; empty when nothing does."""
     command = [sys.executable, "-m", "pytest", "--nbval", "--nbval-current-env", str(path)]
-    command += ["-p", "tools.second_run", "-p", "no:cacheprovider", "-q", "--no-cov"]
+    command += ["-p", "nbval.plugin", "-p", "tools.second_run", "-p", "no:cacheprovider", "-q"]
     command += ["-c", os.devnull, "--rootdir", str(root)]
     sanitize = root / SANITIZE
     command += ["--nbval-sanitize-with", str(sanitize)] if sanitize.is_file() else []
     environment = {**os.environ, **execute.kernel_environment(root / "_build")}
+    environment["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # importing them all takes 2 s a page
     repository = str(Path(__file__).resolve().parent.parent)
     environment["PYTHONPATH"] = os.pathsep.join([repository, os.environ.get("PYTHONPATH", "")])
     done = subprocess.run(
