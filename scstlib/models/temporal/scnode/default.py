@@ -58,7 +58,6 @@ from scstlib.models.temporal.scnode.latent_cells import (
     LatentCells,
     StartCells,
     as_cells,
-    expected_cells,
     population_at,
     same_share,
     some_of_each,
@@ -71,25 +70,14 @@ from scstlib.models.temporal.scnode.pool import (
     SMOOTHED,
     WAYS,
     Pool,
-    Side,
-    Smoothed,
-    between,
-    carried,
     choose_pool,
     device_of,
-    pooled,
-    smoothed_cells,
 )
+from scstlib.models.temporal.scnode.prediction import Prediction
 from scstlib.models.temporal.scnode.published_network import ACTIVATIONS
 from scstlib.models.temporal.scnode.transport_curves import couple_times
 from scstlib.models.temporal.scnode.value_factors import ValueFactors, fit_value_factors
-from scstlib.preprocess.cells import (
-    COUNTS_PER_CELL,
-    MAX_CELLS_IN_MEMORY,
-    CellReader,
-    ValueReader,
-    log_values,
-)
+from scstlib.preprocess.cells import MAX_CELLS_IN_MEMORY, CellReader, ValueReader
 from scstlib.training import launch, resolve_device
 
 if TYPE_CHECKING:
@@ -484,85 +472,22 @@ class ScNODE(FittedOnCells[LatentCells]):
         noise = noise if noise == "depth" else bool(noise)  # numpy has a True of its own
         cells = self._fitted()
         check_reach(requested, cells.times)
-        rng = np.random.default_rng(seed)
-        generator = torch.Generator(device=self._device()).manual_seed(seed)
-        if self.pool_ is None:
-            latent = np.concatenate([self._population(time, n_cells, rng) for time in requested])
-            x, values = expected_cells(self.factors_, cells, latent, noise, generator)
-        else:
-            at_times = [self._combined(time, n_cells, noise, rng, generator) for time in requested]
-            x, values, latent = (np.concatenate(parts) for parts in zip(*at_times, strict=True))
-        for asked, points in zip(requested, np.split(latent, len(requested)), strict=True):
+        drawn = self._prediction().draw(requested, n_cells, noise, seed)
+        for asked, points in zip(requested, np.split(drawn.latent, len(requested)), strict=True):
             warn_of_cells_outside(points, cells, asked)
         time = np.repeat(requested, n_cells)
-        return as_cells(cells, time, x, values, latent, drawn=noise is True)
+        return as_cells(cells, time, drawn.x, drawn.values, drawn.latent, drawn=noise is True)
 
-    def _population(self, time: float, n_cells: int, rng: np.random.Generator) -> np.ndarray:
-        """Latent points (n_cells, n_latent) of the drift's population at a time."""
-        return population_at(self._fitted(), self.field_, time, n_cells, rng, self.start_times)
-
-    def _combined(
-        self,
-        time: float,
-        n_cells: int,
-        noise: bool | Literal["depth"],
-        rng: np.random.Generator,
-        generator: torch.Generator,
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """X, values and latent points of the cells at one time."""
-        cells, pool, start = self._fitted(), self.pool_, self.start_
-        assert pool is not None
-        assert start is not None
-        if noise is not True:
-            if pool.expected == SMOOTHED:
-                return self._smoothed(time, n_cells, rng)
-            latent = self._population(time, n_cells, rng)
-            return *expected_cells(self.factors_, cells, latent, noise, generator), latent
-        around = between(start, cells.times, time, self.growth)
-        if around is None:
-            last = cells.times[cells.times <= time][-1]
-            side = Side(*start.at(last)).some(n_cells, rng)
-            if time > last:
-                side = carried(self.factors_, side, self.flow(side.points, last, [time])[0], rng)
-        else:
-            side = pooled(
-                pool.shares,
-                self.factors_,
-                around,
-                n_cells,
-                rng,
-                lambda n: self._drawn(time, n, rng),
-            )
-        return side.stored, self._values(side.stored), side.points
-
-    def _drawn(self, time: float, n_cells: int, rng: np.random.Generator) -> Side:
-        """Cells of the drift with noise drawn anew."""
-        points = self._population(time, n_cells, rng)
-        generator = torch.Generator(self._device()).manual_seed(int(rng.integers(2**31)))
-        return Side(
-            expected_cells(self.factors_, self._fitted(), points, True, generator)[0], points
+    def _prediction(self) -> Prediction:
+        return Prediction(
+            self._fitted(),
+            self.factors_,
+            self.field_,
+            self.pool_,
+            self.start_,
+            self.growth,
+            self.start_times,
         )
-
-    def _smoothed(
-        self, time: float, n_cells: int, rng: np.random.Generator
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """X, values and latent points of smoothed cells at one time."""
-        cells, start = self._fitted(), self.start_
-        assert start is not None
-        around, counts = between(start, cells.times, time), cells.depth is not None
-        if around is None:
-            last = start.at(cells.times[cells.times <= time][-1])[0]
-            drawn = Smoothed.of(last, counts).some(n_cells, rng)
-        else:
-            drawn = smoothed_cells(around, counts, n_cells, rng)
-        values = x = drawn.values.astype(np.float32)
-        if cells.depth is not None:
-            share = np.expm1(drawn.expression) / COUNTS_PER_CELL
-            x = (share * (cells.depth / share.sum(1, keepdims=True))).astype(np.float32)
-        return x, values, self.factors_.encode(self._tensor(x)).cpu().numpy()
-
-    def _values(self, stored: np.ndarray) -> np.ndarray:
-        return stored if self._fitted().depth is None else log_values(stored)
 
     def encode(self, adata: AnnData) -> np.ndarray:
         """Return the latent points of cells, (n_cells, n_latent).

@@ -1,0 +1,157 @@
+"""Cells drawn from the populations that a fitted scNODE predicts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+
+from scstlib.models.temporal.scnode.drift import DriftField
+from scstlib.models.temporal.scnode.latent_cells import (
+    LatentCells,
+    StartCells,
+    expected_cells,
+    population_at,
+)
+from scstlib.models.temporal.scnode.pool import (
+    SMOOTHED,
+    Factors,
+    Pool,
+    Side,
+    Smoothed,
+    between,
+    carried,
+    device_of,
+    pooled,
+    smoothed_cells,
+)
+from scstlib.preprocess.cells import COUNTS_PER_CELL, log_values
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Predicted cells.
+
+    Attributes
+    ----------
+    x, values : numpy.ndarray, shapes (n, genes)
+        In the unit of the input, and of counts log1p of counts per 10,000, else the same.
+    latent : numpy.ndarray, shape (n, rank)
+    """
+
+    x: np.ndarray
+    values: np.ndarray
+    latent: np.ndarray
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What cells are drawn from: the parts of a fitted ``ScNODE``, as its attributes name them.
+
+    Attributes
+    ----------
+    cells : LatentCells
+    factors : CountFactors or ValueFactors
+    field : DriftField
+    pool : Pool or None
+        None: the drift alone predicts.
+    start : StartCells or None
+        With a pool, the measured cells that predictions start from.
+    growth : float or None
+    start_times : "all" or "first"
+    """
+
+    cells: LatentCells
+    factors: Factors
+    field: DriftField
+    pool: Pool | None
+    start: StartCells | None
+    growth: float | None
+    start_times: Literal["all", "first"]
+
+    def draw(
+        self, times: Sequence[float], n_cells: int, noise: bool | Literal["depth"], seed: int
+    ) -> Drawn:
+        """Return n_cells cells at each time, one time after the other."""
+        rng = np.random.default_rng(seed)
+        generator = torch.Generator(device=device_of(self.factors)).manual_seed(seed)
+        if self.pool is None:
+            latent = np.concatenate([self._population(time, n_cells, rng) for time in times])
+            return self._of_points(latent, noise, generator)
+        at_times = [self._combined(time, n_cells, noise, rng, generator) for time in times]
+        return Drawn(
+            np.concatenate([drawn.x for drawn in at_times]),
+            np.concatenate([drawn.values for drawn in at_times]),
+            np.concatenate([drawn.latent for drawn in at_times]),
+        )
+
+    def _population(self, time: float, n_cells: int, rng: np.random.Generator) -> np.ndarray:
+        """Latent points (n_cells, rank) of the drift's population at a time."""
+        return population_at(self.cells, self.field, time, n_cells, rng, self.start_times)
+
+    def _of_points(
+        self, latent: np.ndarray, noise: bool | Literal["depth"], generator: torch.Generator
+    ) -> Drawn:
+        return Drawn(*expected_cells(self.factors, self.cells, latent, noise, generator), latent)
+
+    def _combined(
+        self,
+        time: float,
+        n_cells: int,
+        noise: bool | Literal["depth"],
+        rng: np.random.Generator,
+        generator: torch.Generator,
+    ) -> Drawn:
+        """Cells of the pool at one time."""
+        cells, pool, start = self.cells, self.pool, self.start
+        assert pool is not None
+        assert start is not None
+        if noise is not True:
+            if pool.expected == SMOOTHED:
+                return self._smoothed(start, time, n_cells, rng)
+            return self._of_points(self._population(time, n_cells, rng), noise, generator)
+        around = between(start, cells.times, time, self.growth)
+        if around is None:
+            last = cells.times[cells.times <= time][-1]
+            side = Side(*start.at(last)).some(n_cells, rng)
+            if time > last:
+                goal = self.field.flow(side.points, last, [time])[0]
+                side = carried(self.factors, side, goal, rng)
+        else:
+            side = pooled(
+                pool.shares,
+                self.factors,
+                around,
+                n_cells,
+                rng,
+                lambda n: self._of_drift(time, n, rng),
+            )
+        values = side.stored if cells.depth is None else log_values(side.stored)
+        return Drawn(side.stored, values, side.points)
+
+    def _of_drift(self, time: float, n_cells: int, rng: np.random.Generator) -> Side:
+        """Cells of the drift with noise drawn anew."""
+        points = self._population(time, n_cells, rng)
+        generator = torch.Generator(device_of(self.factors)).manual_seed(int(rng.integers(2**31)))
+        return Side(self._of_points(points, True, generator).x, points)
+
+    def _smoothed(
+        self, start: StartCells, time: float, n_cells: int, rng: np.random.Generator
+    ) -> Drawn:
+        """Smoothed cells at one time."""
+        cells = self.cells
+        around, counts = between(start, cells.times, time), cells.depth is not None
+        if around is None:
+            last = start.at(cells.times[cells.times <= time][-1])[0]
+            drawn = Smoothed.of(last, counts).some(n_cells, rng)
+        else:
+            drawn = smoothed_cells(around, counts, n_cells, rng)
+        values = x = drawn.values.astype(np.float32)
+        if cells.depth is not None:
+            share = np.expm1(drawn.expression) / COUNTS_PER_CELL
+            x = (share * (cells.depth / share.sum(1, keepdims=True))).astype(np.float32)
+        latent = self.factors.encode(torch.as_tensor(x, device=device_of(self.factors)))
+        return Drawn(x, values, latent.cpu().numpy())
