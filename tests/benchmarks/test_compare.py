@@ -155,6 +155,13 @@ def test_a_job_is_stopped_in_time() -> None:
 def test_the_table_is_not_made_of_half_a_sweep(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="run the sweep to its end first"):
         run.gather("tiny", tmp_path)
+    key = next(iter(jobs("tiny")))
+    row = {"family": "temporal", "data": listed.REGULAR, "split": "inner", "row": "b", "seed": 0}
+    run.atomically(tmp_path / f"{key}.json", json.dumps([row | {"place": 1.0}]))
+    table = run.gather("tiny", tmp_path, "not run: no time")
+    assert table["error"].isna().tolist() == [True] + [False] * (len(jobs("tiny")) - 1)
+    assert table["error"].dropna().unique().tolist() == ["not run: no time"]
+    assert table.loc[1:, "row"].tolist() == [job.row for job in jobs("tiny").values()][1:]
 
 
 def test_a_file_is_written_at_once_or_not_at_all(tmp_path: Path) -> None:
