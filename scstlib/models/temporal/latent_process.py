@@ -45,11 +45,11 @@ class LatentGaussianProcess(MovedCells):
     (:class:`scstlib.models.temporal.moved_cells.MovedCells`). Some length scales outside the
     measured times the population is back at its average over times.
 
-    In the manner of Balik and Lähdesmäki 2026 (https://arxiv.org/abs/2605.20989). There the
-    processes are approximated in a Hilbert space, generated cells are conditioned on their types,
-    and the time of each measured cell is inferred. Here the processes are exact, as a series has
-    few times; no types are needed, and cells of different fates differ in e; times of cells only
-    have a spread.
+    In the manner of Balik and Lähdesmäki 2026 (https://arxiv.org/abs/2605.20989), after their
+    description and without their code. There the processes are approximated by Hilbert-space
+    methods, and cells are conditioned on their types. Here the processes are exact, as a series has
+    few times; no types are needed, and cells of different fates differ in e alone; and the times of
+    the cells of a population have a spread, but no cell is told its own.
 
     Parameters
     ----------

@@ -109,7 +109,7 @@ def test_pairs_keep_their_order_on_a_path_that_turns_back(pseudotime, least):
     assert pseudotime or order < 0.2
 
 
-def test_a_latent_process_learns_populations_and_their_correlations_in_between():
+def test_a_latent_process_learns_a_population_in_between(tmp_path: Path, monkeypatch):
     """A ring that widens: no Gaussian population, and none that was measured."""
     cells = series([0.0, 1.0, 2.0, 3.0, 4.0], n_cells=150)
     rng = np.random.default_rng(0)
@@ -127,6 +127,10 @@ def test_a_latent_process_learns_populations_and_their_correlations_in_between()
     assert_allclose(fitted.sample([2.0], 500).X.std(0)[2:], 0.1, rtol=0.25)
     far = fitted.sample([60.0, -50.0], 500, noise=False).X[:, :2]
     assert np.sqrt((far**2).sum(1).mean()) == pytest.approx(3, rel=0.25)
+    fitted.save(tmp_path / "model")
+    monkeypatch.setattr(LatentGaussianProcess, "_learn_moves", None)  # Read without training.
+    again = LatentGaussianProcess.load(tmp_path / "model", device="cpu")
+    assert_allclose(again.sample([2.5], 9).X, fitted.sample([2.5], 9).X)
 
 
 def test_a_gene_process_follows_means_and_spreads():
