@@ -1,7 +1,7 @@
 """Every method on every data set: some jobs, and the table of all jobs.
 
     python -m benchmarks.compare.run PROFILE JOB... --folder FOLDER
-    python -m benchmarks.compare.run PROFILE --gather FILE --folder FOLDER
+    python -m benchmarks.compare.run PROFILE --gather FILE --folder FOLDER [--unfinished REASON]
 
 The first runs jobs, such as ``temporal/guo2010/scnode-0``, and writes the rows of each as JSON; the
 second joins the files of the folder into one table, CSV, with a JSON file beside it that holds
@@ -12,8 +12,9 @@ versions, machine and settings. Snakemake calls both, on two cores or on a clust
 A sweep that was stopped goes on where it was, at the next job. A job that has its file is not run
 again, whatever has changed since, and not if it failed: remove the file, or ``_build/compare`` for
 a new sweep. Each row says of which commit it is.
-``fast`` is for a laptop, ``full`` for a cluster. What is scored is in :mod:`.temporal` and
-:mod:`.spatial`.
+``fast`` is for a laptop, ``full`` for a cluster. ``--unfinished`` makes a table of a sweep that did
+not come to its end: each job that was not run is a row with the reason. What is scored is in
+:mod:`.temporal` and :mod:`.spatial`.
 
 Each job is a process of its own, forked when libraries and data are loaded, and computes in one
 thread. Whatever goes wrong in it becomes a row with its error: an exception, too long a run, or a
@@ -147,20 +148,28 @@ def left_out(profile: str) -> list[Score]:
     ]
 
 
-def gather(profile: str, folder: Path) -> pd.DataFrame:
+def gather(profile: str, folder: Path, unfinished: str = "") -> pd.DataFrame:
     """The rows of all jobs as one table, in the order of the jobs.
+
+    Parameters
+    ----------
+    unfinished
+        Why jobs have not been run: each is a row with this as its error.
 
     Raises
     ------
     FileNotFoundError
-        If a job has not been run.
+        If a job has not been run, and no reason is given.
     """
     found: list[Score] = []
-    for key in jobs(profile):
+    for key, job in jobs(profile).items():
         path = folder / f"{key}.json"
-        if not path.exists():
+        if path.exists():
+            found += json.loads(path.read_text())
+        elif unfinished:
+            found.append(about_job(job, profile) | {"row": job.row, "error": unfinished})
+        else:
             raise FileNotFoundError(f"there is no {path}: run the sweep to its end first")
-        found += json.loads(path.read_text())
     table = pd.DataFrame([*found, *left_out(profile)]).reindex(columns=list(COLUMNS))
     roles = scoring("temporal").roles() | scoring("spatial").roles()
     table["role"] = table["row"].map(roles).fillna("method")
@@ -198,6 +207,7 @@ def main() -> None:
     parser.add_argument("jobs", nargs="*", metavar="JOB", help="keys of jobs")
     parser.add_argument("--folder", type=Path, required=True, help="of the files of the jobs")
     parser.add_argument("--gather", type=Path, metavar="FILE", help="table of all jobs, CSV")
+    parser.add_argument("--unfinished", default="", metavar="REASON", help="why jobs were not run")
     arguments = parser.parse_args()
     if strangers := sorted(set(arguments.jobs) - set(jobs(arguments.profile))):
         parser.error(
@@ -205,7 +215,7 @@ def main() -> None:
         )
     run(arguments.jobs, arguments.profile, arguments.folder)
     if arguments.gather:
-        table = gather(arguments.profile, arguments.folder)
+        table = gather(arguments.profile, arguments.folder, arguments.unfinished)
         atomically(arguments.gather, table.to_csv(index=False, float_format="%.5g"))
         text = json.dumps(about(arguments.profile), indent=1, default=str)
         atomically(arguments.gather.with_suffix(".json"), text + "\n")

@@ -47,6 +47,7 @@ import torch
 
 from benchmarks.results import Runs, add_runs, argument_parser, merged, provenance, write
 from benchmarks.spatial.scores import (
+    BASELINES,
     NO_BULK,
     NO_EXPRESSION,
     WITHOUT,
@@ -76,7 +77,7 @@ def one_stage(
         return {"scores": scores, "validation": curve}
     settings = json.loads(arguments.settings)
     if stage == "baselines":
-        scores, cpu = baselines(world)
+        scores, cpu = baselines(world, arguments.methods)
     elif stage == "informed":
         scores, cpu = informed(world), []
     elif stage == "default":
@@ -114,6 +115,9 @@ def main() -> None:
     parser = argument_parser(__file__, __doc__)
     add_runs(parser)
     parser.add_argument("--stages", nargs="+", choices=STAGES, default=list(STAGES))
+    parser.add_argument(
+        "--methods", nargs="+", default=[], choices=list(BASELINES), help="of the baselines"
+    )
     parser.add_argument("--epochs", type=int, default=4, help="of the published variant")
     parser.add_argument("--patience", type=int, default=10, help="epochs without a better one")
     parser.add_argument("--device", default="cpu", help="where models are trained")

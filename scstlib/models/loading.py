@@ -16,6 +16,7 @@ MODULES = {
     "FlowMatching": "scstlib.models.temporal.flow_matching",
     "GeneGaussianProcess": "scstlib.models.temporal.gaussian_process",
     "InterpolatedMean": "scstlib.models.temporal.baselines",
+    "LatentGaussianProcess": "scstlib.models.temporal.latent_process",
     "MeanMovedOn": "scstlib.models.temporal.baselines",
     "PathGaussianProcess": "scstlib.models.temporal.gaussian_process",
     "PublishedScGrapHiC": "scstlib.models.spatial.scgraphic.published",

@@ -155,6 +155,13 @@ def test_a_job_is_stopped_in_time() -> None:
 def test_the_table_is_not_made_of_half_a_sweep(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="run the sweep to its end first"):
         run.gather("tiny", tmp_path)
+    key = next(iter(jobs("tiny")))
+    row = {"family": "temporal", "data": listed.REGULAR, "split": "inner", "row": "b", "seed": 0}
+    run.atomically(tmp_path / f"{key}.json", json.dumps([row | {"place": 1.0}]))
+    table = run.gather("tiny", tmp_path, "not run: no time")
+    assert table["error"].isna().tolist() == [True] + [False] * (len(jobs("tiny")) - 1)
+    assert table["error"].dropna().unique().tolist() == ["not run: no time"]
+    assert table.loc[1:, "row"].tolist() == [job.row for job in jobs("tiny").values()][1:]
 
 
 def test_a_file_is_written_at_once_or_not_at_all(tmp_path: Path) -> None:
@@ -199,3 +206,23 @@ def test_the_committed_table_has_no_holes() -> None:
         candidates = candidates[candidates["row"] != spatial.DECAY]
         counted = candidates.groupby(["data", "split", "seed"])["row"].nunique()
         assert counted.nunique() == 1, "a method is missing somewhere"
+
+
+def test_the_table_of_the_full_sweep_says_of_each_job_what_became_of_it() -> None:
+    table = pd.read_csv(RESULTS / "compare_full.csv")
+    assert tuple(table.columns) == run.COLUMNS
+    assert (RESULTS / "compare_full.csv").stat().st_size < 300_000
+    there = set(zip(table["family"], table["data"], table["row"], table["seed"], strict=True))
+    assert {
+        (j.family, j.data, j.row, j.seed) for j in jobs("full").values() if j.row != BOUNDS
+    } <= there
+    ran = table[table["error"].isna()]
+    assert not ran.duplicated(["family", "data", "split", "row", "seed"]).any()
+    scores = ran["place"].where(ran["family"] == "temporal", ran["SCC"])
+    assert (scores.notna() | ran["role"].isin(["constant"])).all()
+    # What is a job of both sweeps has the same scores in both.
+    keys = ["family", "data", "split", "row", "seed"]
+    fast = pd.read_csv(RESULTS / "compare.csv")
+    both = fast[fast["data"].isin(listed.SERIES)].merge(ran, on=keys)
+    assert len(both) > 100
+    assert both["place_x"].tolist() == both["place_y"].tolist()

@@ -21,6 +21,7 @@ from scstlib.models.spatial.baselines import BulkRidge
 from scstlib.models.spatial.trees import ContactTrees
 from scstlib.models.temporal.flow_matching import FlowMatching
 from scstlib.models.temporal.gaussian_process import PathGaussianProcess
+from scstlib.models.temporal.latent_process import LatentGaussianProcess
 from scstlib.models.temporal.transport import DisplacementInterpolation
 from scstlib.models.temporal.trees import DisplacementTrees
 
@@ -129,7 +130,8 @@ def test_a_model_refuses_a_setting_that_it_could_not_work_with(model, name, valu
 
 
 SIMPLER = {
-    FlowMatching: [("n_components", 2.5), ("growth", nan), ("path_noise", inf)],
+    FlowMatching: [("n_components", 2.5), ("growth", nan), ("pseudotime", inf)],
+    LatentGaussianProcess: [("n_components", 2.5), ("prior", nan), ("alignment_steps", 0)],
     DisplacementInterpolation: [("n_components", 0), ("max_cells", 2.5), ("growth", -1)],
     DisplacementTrees: [("n_components", "6"), ("n_trees", 0), ("learning_rate", nan)],
     PathGaussianProcess: [("n_components", True), ("max_cells", 0)],

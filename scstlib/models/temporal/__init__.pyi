@@ -9,6 +9,7 @@ from .ensemble import Ensemble as Ensemble
 from .flow_matching import FlowMatching as FlowMatching
 from .gaussian_process import GeneGaussianProcess as GeneGaussianProcess
 from .gaussian_process import PathGaussianProcess as PathGaussianProcess
+from .latent_process import LatentGaussianProcess as LatentGaussianProcess
 from .methods import methods as methods
 from .protocol import LatentFlow as LatentFlow
 from .protocol import TemporalModel as TemporalModel

@@ -1,4 +1,4 @@
-"""Conditional flow matching with minibatch optimal transport, balanced and unbalanced."""
+"""Conditional flow matching with minibatch transport: balanced, unbalanced, by pseudotime."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from scstlib.models.settings import (
 from scstlib.models.temporal.cells import MeasuredCells
 from scstlib.models.temporal.moved_cells import Components, MovedCells
 from scstlib.models.temporal.protocol import FittedOnCells
+from scstlib.models.temporal.pseudotime import ahead
 from scstlib.models.temporal.transport import coupling, grow
 
 if TYPE_CHECKING:
@@ -51,6 +52,12 @@ class FlowMatching(MovedCells):
         None: every cell keeps its mass between two times. A number: batches are drawn by the
         masses of unbalanced transport (:func:`scstlib.models.temporal.transport.grow`), and
         predicted cells start with a mass that grows at a constant rate.
+    pseudotime : float, optional
+        None: cells are paired by place alone. A number: cells that are ahead of their population
+        are paired with such cells, as if :func:`scstlib.models.temporal.pseudotime.ahead` were a
+        further coordinate, that varies among cells of a time so many times as much as all others
+        together. It is a prior on pairs; models that give each cell a time of its own, such as
+        CT-OT Flow (https://arxiv.org/abs/2505.17354), train at these times instead.
     path_noise : float
         Standard deviation around the lines, in standard deviations of the points.
     hidden : sequence of int
@@ -66,6 +73,8 @@ class FlowMatching(MovedCells):
     ----------
     drift_ : TimedDrift
         The velocity, per interval of the training times.
+    paired_by_ : list of numpy.ndarray
+        By training time the coordinates of cells by which they are paired.
     losses_ : dict of numpy.ndarray
         Loss of each step, ``"matching"``.
 
@@ -92,9 +101,12 @@ class FlowMatching(MovedCells):
         learning_rate: float = 5e-3,
         max_cells: int = 1000,
         seed: int = 0,
+        *,
+        pseudotime: float | None = None,
     ) -> None:
-        if growth is not None:
-            check_positive({"growth": growth}, "growth")
+        for name, value in {"growth": growth, "pseudotime": pseudotime}.items():
+            if value is not None:
+                check_positive({name: value}, name)
         check_not_negative({"path_noise": path_noise}, "path_noise")
         whole = {"matching_steps": matching_steps, "batch_size": batch_size, "max_cells": max_cells}
         whole["n_components"] = n_components
@@ -109,12 +121,20 @@ class FlowMatching(MovedCells):
         self.learning_rate = learning_rate
         self.max_cells = max_cells
         self.seed = seed
+        self.pseudotime = pseudotime
 
     def _place(self, cells: MeasuredCells) -> None:
         super()._place(cells)
+        points = list(self.points_.values())
+        self.paired_by_ = points  # Where the distance of two cells is the cost of pairing them.
+        if self.pseudotime is not None:
+            later = ahead(points)
+            place, time = (np.mean([x.var(0).sum() for x in each]) for each in (points, later))
+            unit = self.pseudotime * np.sqrt(place / (time or 1.0))
+            self.paired_by_ = [np.c_[own, unit * t] for own, t in zip(points, later, strict=True)]
         # How many times more each cell becomes until the next time, and became since the last one.
         self.growth_: list[tuple[np.ndarray, np.ndarray]] = []
-        for start, end in pairwise(self.points_.values()):
+        for start, end in pairwise(self.paired_by_):
             grown, came_of = np.ones(len(start)), np.ones(len(end))
             if self.growth is not None:
                 grown = grow(start, end, self.growth)
@@ -161,10 +181,11 @@ class FlowMatching(MovedCells):
         parts = []
         for k, (start, end) in enumerate(pairwise(points)):
             grown = self.growth_[k][0]
-            early = start[rng.choice(len(start), n, p=grown / grown.sum())]
-            late = end[rng.choice(len(end), n)]
+            rows = rng.choice(len(start), n, p=grown / grown.sum())
+            columns = rng.choice(len(end), n)
             # Equally many on both sides with equal mass: the exact coupling is a permutation.
-            late = late[coupling(early, late).argmax(axis=1)]
+            plan = coupling(self.paired_by_[k][rows], self.paired_by_[k + 1][columns])
+            early, late = start[rows], end[columns[plan.argmax(axis=1)]]
             share = rng.random((n, 1))
             place = early + share * (late - early) + spread * rng.standard_normal(early.shape)
             parts.append((k + share, place, late - early))

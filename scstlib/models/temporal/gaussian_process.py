@@ -93,10 +93,9 @@ class PathGaussianProcess(MovedCells):
     keeps what the process leaves of it too. Some length scales outside the measured times the
     paths are back at the mean of all.
 
-    This is in the manner of Balik and Lähdesmäki 2026 (https://arxiv.org/abs/2605.20989), and
-    simpler: they align generated and measured populations by optimal transport while a latent
-    process, whose noise depends on time, and a decoder are trained, and give each cell a time of
-    its own.
+    Paths come first and processes second here;
+    :class:`scstlib.models.temporal.LatentGaussianProcess` pairs no cells, and aligns generated
+    populations with measured ones while its processes are trained.
 
     Parameters
     ----------

@@ -12,6 +12,7 @@ from scstlib.models.temporal.baselines import (
 )
 from scstlib.models.temporal.flow_matching import FlowMatching
 from scstlib.models.temporal.gaussian_process import GeneGaussianProcess, PathGaussianProcess
+from scstlib.models.temporal.latent_process import LatentGaussianProcess
 from scstlib.models.temporal.protocol import TemporalModel
 from scstlib.models.temporal.scnode.default import ScNODE
 from scstlib.models.temporal.scnode.published import PublishedScNODE
@@ -48,10 +49,12 @@ def methods() -> dict[str, Callable[[int], TemporalModel]]:
         ),
         "Gaussian process per gene": lambda seed: GeneGaussianProcess(),
         "Gaussian process of OT paths": lambda seed: PathGaussianProcess(seed=seed),
+        "latent Gaussian process": lambda seed: LatentGaussianProcess(seed=seed),
         "random forest on OT pairs": lambda seed: DisplacementTrees("forest", seed=seed),
         "gradient boosting on OT pairs": lambda seed: DisplacementTrees("boosting", seed=seed),
         "flow matching, minibatch OT": lambda seed: FlowMatching(seed=seed),
         "flow matching, growth": lambda seed: FlowMatching(growth=1.0, seed=seed),
+        "flow matching, pseudotime": lambda seed: FlowMatching(pseudotime=1.0, seed=seed),
         "scNODE as published": lambda seed: PublishedScNODE(seed=seed),
         "scNODE": lambda seed: ScNODE(seed=seed),
     }

@@ -13,8 +13,10 @@ from scstlib.models.temporal import (
     DisplacementTrees,
     FlowMatching,
     GeneGaussianProcess,
+    LatentGaussianProcess,
     PathGaussianProcess,
 )
+from scstlib.models.temporal.transport import coupling
 from tests.conftest import series
 
 TIMES = [0.0, 1.0, 2.0, 3.0, 4.0]
@@ -23,6 +25,7 @@ LEARNED = {
     "forest": lambda: DisplacementTrees("forest", 2, n_trees=20),
     "boosting": lambda: DisplacementTrees("boosting", 2, n_trees=20),
     "flow": lambda: FlowMatching(2, matching_steps=150),
+    "flow by pseudotime": lambda: FlowMatching(2, matching_steps=150, pseudotime=1.0),
 }
 
 
@@ -91,6 +94,45 @@ def test_growth_of_a_flow_follows_the_fate_that_multiplies():
     assert (x > 0).mean() == pytest.approx(0.25, abs=0.04)
 
 
+@pytest.mark.parametrize(("pseudotime", "least"), [(None, -1.0), (1.0, 0.6)])
+def test_pairs_keep_their_order_on_a_path_that_turns_back(pseudotime, least):
+    """Where a path comes back near to itself, place alone pairs late cells with early ones."""
+    cells = series([0.0, 1.0, 2.0], n_cells=80)
+    along = np.tile(np.linspace(0, 2, 80), 3) + cells.obs["time"].to_numpy()
+    cells.X = np.random.default_rng(0).normal(size=cells.shape).astype(np.float32) * 0.01
+    cells.X[:, 0] += np.where(along < 2, along, 4 - along)
+    cells.X[:, 1] += np.where(along < 2, 0.0, 0.5)
+    fitted = FlowMatching(2, matching_steps=1, pseudotime=pseudotime).fit(cells)
+    later = coupling(*fitted.paired_by_[:2]).argmax(axis=1)
+    order = np.corrcoef(along[:80], along[80:160][later])[0, 1]
+    assert order > least
+    assert pseudotime or order < 0.2
+
+
+def test_a_latent_process_learns_a_population_in_between(tmp_path: Path, monkeypatch):
+    """A ring that widens: no Gaussian population, and none that was measured."""
+    cells = series([0.0, 1.0, 2.0, 3.0, 4.0], n_cells=150)
+    rng = np.random.default_rng(0)
+    angle, radius = rng.uniform(0, 2 * np.pi, 750), 2 + cells.obs["time"].to_numpy() / 2
+    cells.X = 0.1 * rng.standard_normal(cells.shape).astype(np.float32)
+    cells.X[:, :2] += np.column_stack([np.cos(angle), np.sin(angle)]) * radius[:, None]
+    train = cells[cells.obs["time"] != 2.0].copy()
+    inside = {}
+    for steps in (1, 300):
+        fitted = LatentGaussianProcess(2, alignment_steps=steps).fit(train)
+        found = np.linalg.norm(fitted.sample([2.0], 500, noise=False).X[:, :2], axis=1)
+        inside[steps] = (found < 2).mean()
+        assert np.sqrt((found**2).mean()) == pytest.approx(3, rel=0.1)
+    assert inside[300] < 0.22 < 0.3 < inside[1]  # 0.36 of a Gaussian population
+    assert_allclose(fitted.sample([2.0], 500).X.std(0)[2:], 0.1, rtol=0.25)
+    far = fitted.sample([60.0, -50.0], 500, noise=False).X[:, :2]
+    assert np.sqrt((far**2).sum(1).mean()) == pytest.approx(3, rel=0.25)
+    fitted.save(tmp_path / "model")
+    monkeypatch.setattr(LatentGaussianProcess, "_learn_moves", None)  # Read without training.
+    again = LatentGaussianProcess.load(tmp_path / "model", device="cpu")
+    assert_allclose(again.sample([2.5], 9).X, fitted.sample([2.5], 9).X)
+
+
 def test_a_gene_process_follows_means_and_spreads():
     times = np.arange(9.0)
     cells = series(list(times), n_cells=60)
@@ -113,6 +155,8 @@ def test_a_gene_process_follows_means_and_spreads():
         (lambda: DisplacementTrees("trees"), "kind must be one of"),
         (lambda: DisplacementTrees(n_trees=0), "n_trees"),
         (lambda: FlowMatching(growth=-1), "growth"),
+        (lambda: FlowMatching(pseudotime=0), "pseudotime"),
+        (lambda: LatentGaussianProcess(prior=-1), "prior"),
         (lambda: FlowMatching(hidden="64"), "hidden must be a list"),
         (lambda: PathGaussianProcess(99).fit(series(TIMES)), "n_components must be 1 to 6 here"),
     ],

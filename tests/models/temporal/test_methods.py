@@ -28,7 +28,7 @@ class AnyTime(CellKeepingModel):
 
 
 METHODS = {**methods(), "cells of any time": lambda seed: AnyTime()}
-STEPS = ("matching_steps", "pretrain_steps", "joint_steps", "n_trees")
+STEPS = ("alignment_steps", "matching_steps", "pretrain_steps", "joint_steps", "n_trees")
 
 
 def new(name: str, seed: int = 0) -> Any:
