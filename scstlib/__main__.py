@@ -11,7 +11,7 @@ from typing import Any
 
 from scstlib import __version__
 from scstlib.commands import data, predict, score, train
-from scstlib.commands.options import in_options
+from scstlib.commands.options import in_options, unknown_options
 
 log = logging.getLogger("scstlib")
 
@@ -55,7 +55,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     int
         0 well; 1 files of a data set missing or wrong; 2 wrong use or input; 130 interrupted.
     """
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options, unknown = parser.parse_known_args(arguments)
+    if unknown:
+        parser.error(unknown_options(unknown, options))
     logging.basicConfig(format="%(message)s")
     log.setLevel(logging.INFO)
     with warnings.catch_warnings():

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import re
 from collections.abc import Mapping
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -16,8 +18,8 @@ if TYPE_CHECKING:
     from IPython.display import Markdown
 
 DEFAULT_SETTINGS = ("fast", 0)
-WEB = "https://raw.githubusercontent.com/scstlib/scstlib/main/"
-SECONDS = 30  # that a server may be silent
+PACKAGE = Path(__file__).resolve().parent
+RESULTS = "benchmarks/results"
 MINUS = re.compile(r"(?<![\w)\]}.-])-(?=\d)")  # before a number, and no range or part of a name
 
 
@@ -84,43 +86,46 @@ class Claims:
         return Markdown(f"> **Note** With these settings the following does not hold: {said}")
 
 
-def stored(path: str) -> dict[str, object]:
-    """Return what a benchmark wrote, from the clone that the page lies in, or else from the web.
+def result_file(path: str) -> Path:
+    """A file of results: in an installed package it lies inside, in a clone beside it.
 
     Parameters
     ----------
-    path : str
-        Of a JSON file from the root of the repository, such as ``"benchmarks/results/x.json"``.
-
-    Returns
-    -------
-    dict
+    path
+        From the root of the repository, such as ``"benchmarks/results/compare.csv"``.
 
     Raises
     ------
-    OSError
-        If no folder from here upwards has the file, and the web does not give it.
+    FileNotFoundError
+        If no benchmark wrote it.
 
     Examples
     --------
-    >>> import os, pathlib, tempfile
-    >>> from scstlib.pages import stored
-    >>> before, root = os.getcwd(), pathlib.Path(tempfile.mkdtemp())
-    >>> _ = (root / "x.json").write_text('{"scores": [{"W": 1.5}]}')
-    >>> (root / "notebooks").mkdir()
-    >>> os.chdir(root / "notebooks")
-    >>> stored("x.json")
-    {'scores': [{'W': 1.5}]}
-    >>> os.chdir(before)
+    >>> from scstlib.pages import result_file
+    >>> result_file("benchmarks/results/compare.csv").name
+    'compare.csv'
     """
-    import json
-    from pathlib import Path
-    from urllib.request import urlopen
+    found = [place / path for place in (PACKAGE, PACKAGE.parent) if (place / path).is_file()]
+    if not found:
+        raise FileNotFoundError(f"no results in {path}: those of the book are in {RESULTS}/")
+    return found[0]
 
-    here = [up / path for up in (Path.cwd(), *Path.cwd().parents) if (up / path).is_file()]
-    address = here[0].as_uri() if here else WEB + path
-    with urlopen(address, timeout=SECONDS) as answer:  # noqa: S310
-        found: dict[str, object] = json.load(answer)
+
+def stored(path: str) -> dict[str, object]:
+    """What a benchmark wrote as JSON.
+
+    Parameters
+    ----------
+    path
+        As in :func:`result_file`.
+
+    Examples
+    --------
+    >>> from scstlib.pages import stored
+    >>> sorted(stored("benchmarks/results/ablation.json"))
+    ['effects', 'provenance', 'scores']
+    """
+    found: dict[str, object] = json.loads(result_file(path).read_text(encoding="utf-8"))
     return found
 
 

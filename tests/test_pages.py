@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pandas as pd
 import pytest
 
-from scstlib.pages import Claims, FalseClaimError, runtime, stored, table
+from scstlib.pages import Claims, FalseClaimError, result_file, runtime, stored, table
 
 
 def test_a_true_claim_is_shown_as_it_stands():
@@ -81,18 +79,12 @@ def test_the_machine_is_named_with_or_without_a_gpu(monkeypatch):
     assert "a GPU, NVIDIA T4: models train on it" in runtime()
 
 
-def test_what_a_benchmark_wrote_is_read_from_the_clone_around_the_page(tmp_path, monkeypatch):
-    text = '{"provenance": {"commit": "a1"}, "scores": [{"row": "x", "W": 1.5}, {"row": "y"}]}'
-    (tmp_path / "results.json").write_text(text)
-    page = tmp_path / "notebooks" / "part"
-    page.mkdir(parents=True)
-    monkeypatch.chdir(page)
-    assert stored("results.json") == json.loads(text)
-
-
-def test_without_a_clone_it_is_read_from_the_web(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("scstlib.pages.WEB", f"file://{tmp_path}/web/")
-    (tmp_path / "web").mkdir()
-    (tmp_path / "web" / "no-such-results.json").write_text('{"scores": []}')
-    assert stored("no-such-results.json") == {"scores": []}
+def test_what_a_benchmark_wrote_lies_in_the_package_or_beside_it(tmp_path, monkeypatch):
+    monkeypatch.setattr("scstlib.pages.PACKAGE", tmp_path / "scstlib")
+    (tmp_path / "scstlib").mkdir()
+    (tmp_path / "results.json").write_text('{"scores": [{"row": "x", "W": 1.5}]}')
+    assert stored("results.json") == {"scores": [{"row": "x", "W": 1.5}]}
+    (tmp_path / "scstlib" / "results.json").write_text('{"scores": []}')
+    assert stored("results.json") == {"scores": []}
+    with pytest.raises(FileNotFoundError, match=r"no results in x\.csv: those of the book"):
+        result_file("x.csv")

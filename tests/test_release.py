@@ -68,6 +68,13 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
         return {"wheel": packed.namelist(), "source": names}
 
 
+def test_the_wheel_holds_the_results_that_pages_read(built: dict[str, list[str]]) -> None:
+    pages = [path.read_text(encoding="utf-8") for path in ROOT.glob("notebooks/*/*.py")]
+    read = set(re.findall(r"(?:stored|result_file)\(\"([^\"]+)\"", "\n".join(pages)))
+    assert "benchmarks/results/compare.csv" in read
+    assert {f"scstlib/{name}" for name in read} <= set(built["wheel"])
+
+
 def test_the_wheel_holds_manifests_and_what_the_organism_is_compared_with(
     built: dict[str, list[str]],
 ) -> None:

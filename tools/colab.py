@@ -4,7 +4,8 @@ An environment is made of Colab's Python and package versions, as ``tools/colab_
 them, with a module ``google.colab``. Each notebook then runs from its ``.ipynb`` alone in an empty
 folder outside the repository, its set-up cell as it stands: git takes the address of the repository
 from a copy of this clone, whose branch ``main`` is the commit at hand. On Colab each notebook has a
-new environment; here all run in one, so that only the first set-up brings packages.
+new environment; here all run in one, so that only the first set-up brings packages. After it
+``--again --installed`` runs pages without their set-up cells, whose text is the same in all.
 
 What is left of Colab's versions, and the seconds of each page, are written into
 ``benchmarks/results/colab.json``, beside those of pages that ran before. Without names all pages
@@ -161,10 +162,18 @@ def replaced(before: dict[str, str], after: dict[str, str]) -> dict[str, list[st
     return {name: [old, after.get(name)] for name, old in before.items() if after.get(name) != old}
 
 
-def run_page(name: str, folder: Path) -> dict[str, Any]:
+def installed_commit(folder: Path) -> str:
+    """The commit that the last set-up cell below ``folder`` installed."""
+    (record,) = folder.glob("venv/lib/python*/site-packages/scstlib-*.dist-info/direct_url.json")
+    found: str = json.loads(record.read_text(encoding="utf-8"))["vcs_info"]["commit_id"]
+    return found
+
+
+def run_page(name: str, folder: Path, *, set_up: bool = True) -> dict[str, Any]:
     """Run one notebook in an empty folder; what came of it and the seconds it took.
 
-    The status is ``passed`` or the error; a page that fails does not stop the others.
+    The status is ``passed`` or the error; a page that fails does not stop the others. Without
+    ``set_up`` the cell that installs the package is passed over.
     """
     import nbformat
     from nbclient import NotebookClient
@@ -177,10 +186,12 @@ def run_page(name: str, folder: Path) -> dict[str, Any]:
         client = NotebookClient(
             notebook, kernel_name="colab", resources={"metadata": {"path": empty}}
         )
-        seconds = {"set_up": 0.0, "page": 0.0}
+        seconds = {"set_up": 0.0, "page": 0.0} if set_up else {"page": 0.0}
         with client.setup_kernel():
             for index, cell in enumerate(notebook.cells):
                 part = "set_up" if "colab" in cell.metadata.get("tags", []) else "page"
+                if part not in seconds:
+                    continue
                 started = time.monotonic()
                 try:
                     client.execute_cell(cell, index)
@@ -238,6 +249,9 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--python", help="instead of the one of Colab's minor version on the path")
     parser.add_argument("--folder", type=Path, default=folder, help="of the environment")
     parser.add_argument("--again", action="store_true", help="in the environment of the last run")
+    parser.add_argument(
+        "--installed", action="store_true", help="the package as the last run left it there"
+    )
     parser.add_argument("--output", type=Path, default=OUTPUT)
     options = parser.parse_args()
     strangers = sorted(set(options.pages) - set(notebooks.names()))
@@ -255,12 +269,15 @@ def main() -> int:
     if not options.again:
         make_environment(folder, options.python or python_command(wanted["Python"]), wanted["pip"])
     commit = results.git("rev-parse", "HEAD")
-    prepare(folder, python, commit)
+    if options.installed:
+        commit = installed_commit(folder)
+    else:
+        prepare(folder, python, commit)
     rows = json.loads(options.output.read_text())["pages"] if options.output.is_file() else []
     about = {"date": datetime.datetime.now(datetime.UTC).date().isoformat(), "commit": commit}
     failed, lost = [], set()
     for name in options.pages or notebooks.names():
-        row = run_page(name, folder) | about
+        row = run_page(name, folder, set_up=not options.installed) | about
         print(f"  {name}: {row['status']}, {row['page_seconds']:.0f} s", flush=True)
         failed += [name] if row["status"] != "passed" else []
         rows = kept(rows, [row])

@@ -41,6 +41,12 @@ def names(root: Path = ROOT) -> list[str]:
     return [page.removeprefix("notebooks/") for page in found]
 
 
+def numbers(root: Path = ROOT) -> dict[str, int]:
+    """Number of each page with code; none without a table of contents."""
+    there = (root / "book" / "_toc.yml").is_file()
+    return {name: number for number, name in enumerate(names(root) if there else [], start=1)}
+
+
 def read(path: Path) -> dict[str, Any]:
     """A notebook as plain JSON, every cell's source as one string."""
     notebook: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))

@@ -1,8 +1,9 @@
 """A project as an assignment that otter-grader reads.
 
 ``otter assign`` makes from it the notebook for students and the file that grades what they hand in;
-see https://otter-grader.readthedocs.io. Each checked exercise is a question, with a variable of its
-own because all tests may run at the end, and one point if its check says *Right*.
+see https://otter-grader.readthedocs.io. Each checked exercise is a question, ``q2`` the second
+exercise of the page, with a variable of its own because all tests may run at the end, and one point
+if its check says *Right*.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 
 from tools import solutions
 
-EXERCISE = re.compile(r"^> \*\*Exercise\*\*", flags=re.MULTILINE)
+EXERCISE = re.compile(r"^> \*\*Exercise (?:\d+\.)?(\d+)\*\*", flags=re.MULTILINE)
 PROMPT = '""" # BEGIN PROMPT\n{stub}""" # END PROMPT\n'
 
 
@@ -36,15 +37,13 @@ def assignment(notebook: dict[str, Any], name: str) -> dict[str, Any]:
     made = copy.deepcopy(notebook)
     config = f"# ASSIGNMENT CONFIG\nname: {name}\nexport_cell: false\ncheck_all_cell: true"
     cells = [_raw(f"{config}\ngenerate: true")]
-    number = 0
     for cell in made["cells"]:
         if cell["cell_type"] == "code":
             cell["metadata"].pop("cellView", None)
         if solutions.TAG not in cell["metadata"].get("tags", []):
             cells.append(cell)
             continue
-        number += 1
-        text, question = _apart(cells.pop())
+        text, question, number = _apart(cells.pop())
         cells += [text] if text["source"] else []
         cells += [_raw(f"# BEGIN QUESTION\nname: q{number}\npoints: 1"), question]
         cells += _solution(cell, f"answer_{number}")
@@ -54,12 +53,13 @@ def assignment(notebook: dict[str, Any], name: str) -> dict[str, Any]:
     return {**made, "cells": cells}
 
 
-def _apart(cell: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """A Markdown cell without its last exercise, and that exercise."""
-    start = [match.start() for match in EXERCISE.finditer(cell["source"])][-1]
+def _apart(cell: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any], str]:
+    """A Markdown cell without its last exercise, that exercise, and its number on the page."""
+    last = list(EXERCISE.finditer(cell["source"]))[-1]
+    start = last.start()
     before = {**cell, "source": cell["source"][:start].rstrip()}
     asked = {"cell_type": "markdown", "metadata": {}, "source": cell["source"][start:].rstrip()}
-    return before, asked
+    return before, asked, last[1]
 
 
 def _solution(cell: dict[str, Any], variable: str) -> list[dict[str, Any]]:

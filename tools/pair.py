@@ -1,7 +1,8 @@
 """Derive each committed ``.ipynb`` from the ``.py`` beside it, byte for byte the same each time.
 
 ``python -m tools.pair`` writes those that differ; ``python -m tools.pair --check`` lists them and
-fails. Contents are compared, never file times.
+fails. Contents are compared, never file times. Exercises get their numbers here, and the book, the
+slides and what students are given read them from the notebooks.
 """
 
 from __future__ import annotations
@@ -9,12 +10,15 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import re
 import sys
+from itertools import count
 from pathlib import Path
 
-from tools import solutions
+from tools import notebooks, solutions
 
 ROOT = Path(__file__).resolve().parent.parent
+EXERCISE = re.compile(r"^> \*\*Exercise(?=\*\*)", flags=re.MULTILINE)
 METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
@@ -32,13 +36,17 @@ def _visible(folder: Path, pattern: str) -> list[Path]:
     return [f for f in found if not any(p[0] == "." for p in f.relative_to(folder).parts)]
 
 
-def derive(source: Path) -> str:
-    """Text of the notebook that ``source`` stands for: ids made from contents, no outputs."""
+def derive(source: Path, number: int = 0) -> str:
+    """Text of the notebook that ``source`` stands for: ids made from contents, no outputs.
+
+    ``number`` is that of the page, which comes before that of an exercise; 0 if it has none.
+    """
     import jupytext  # half a second: not paid by those that only list pages
 
     notebook = jupytext.read(source, fmt="py:percent")
     seen: dict[str, int] = {}
     cells = []
+    chapter, exercise = f" {number}." if number else " ", count(1)
     for cell in notebook.cells:
         if solutions.TAG in cell.metadata.get("tags", []):
             solutions.fold_on_colab(cell)
@@ -46,9 +54,11 @@ def derive(source: Path) -> str:
         seen[content] = seen.get(content, 0) + 1
         digest = hashlib.sha256(f"{seen[content]}\n{content}".encode()).hexdigest()
         plain = {"cell_type": cell.cell_type, "id": digest[:12], "metadata": dict(cell.metadata)}
-        plain["source"] = cell.source.splitlines(keepends=True)
         if cell.cell_type == "code":
             plain |= {"execution_count": None, "outputs": []}
+        else:
+            cell.source = EXERCISE.sub(lambda m: f"{m[0]}{chapter}{next(exercise)}", cell.source)
+        plain["source"] = cell.source.splitlines(keepends=True)
         cells.append(plain)
     document = {"cells": cells, "metadata": METADATA, "nbformat": 4, "nbformat_minor": 5}
     return json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
@@ -59,7 +69,13 @@ def drifted(folder: Path) -> dict[Path, str | None]:
 
     None stands for a notebook whose source is gone: it is to be deleted.
     """
-    right = {source.with_suffix(".ipynb"): derive(source) for source in sources(folder)}
+    numbers = notebooks.numbers(folder.parent)
+    right = {
+        source.with_suffix(".ipynb"): derive(
+            source, numbers.get(f"{source.parent.name}/{source.stem}", 0)
+        )
+        for source in sources(folder)
+    }
     wrong: dict[Path, str | None] = {
         path: text
         for path, text in right.items()

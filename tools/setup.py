@@ -75,11 +75,18 @@ def install_listed(requirements: list[str]) -> None:
         raise subprocess.CalledProcessError(failed[0].returncode, command)
 
 
+def say(stage: int, what: str) -> None:
+    """One line for each stage, as pip says nothing for minutes."""
+    print(f"make setup: {stage} of 4: {what}", flush=True)
+
+
 def install(choice: str) -> None:
     """Install torch, then the exact list, then the package itself in editable form."""
     requirements = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
     torch = next(line for line in requirements if line.startswith("torch=="))
+    say(2, f"{torch.replace('==', ' ')}: 0.2 GB to download, gigabytes with a GPU; a minute")
     install_torch(choice, torch)
+    say(3, f"{len(requirements) - 1} exact versions, and scstlib; 1 to 3 min, the longest stage")
     here = (platform.system(), platform.machine(), f"{sys.version_info[0]}.{sys.version_info[1]}")
     if here == LISTED_FOR:
         install_listed([line for line in requirements if line != torch])
@@ -89,6 +96,7 @@ def install(choice: str) -> None:
         # Another platform needs other packages beside the listed ones: let pip find them.
         print(f"constraints.txt was made on {LISTED_FOR}; pip resolves for {here}: some minutes.")
         pip("install", "-qq", "-c", "constraints.txt", "--editable", ".[book,test]")
+    say(4, "compiling what was installed; half a minute on two cores")
     # On several cores, which pip does not; and now, because a warning of the compiler about a
     # package would be an error in the first test that imports it.
     workers = str(os.cpu_count() or 1)
@@ -113,6 +121,7 @@ def main() -> int:
         return 0
     print("make setup: an environment in .venv, with exact versions; about 4 min.", flush=True)
     started = time.monotonic()
+    say(1, "an empty environment; seconds")
     mark.unlink(missing_ok=True)
     subprocess.run([sys.executable, "-m", "venv", "--clear", str(VENV)], check=True)
     try:

@@ -21,7 +21,7 @@ from scst_book import contents, portable
 DECK = Path(__file__).parent / "deck"
 MATHJAX = "sphinx-mathjax-offline/static/mathjax/tex-svg.js"  # one file, fonts included
 WORDS = 90  # of the intuition, about half a minute to read
-QUOTE = re.compile(r"^> \*\*Exercise\*\* ?((?:.*\n?)(?:^>.*\n?)*)", flags=re.MULTILINE)
+QUOTE = re.compile(r"^> \*\*(Exercise [\d.]+)\*\* ?((?:.*\n?)(?:^>.*\n?)*)", flags=re.MULTILINE)
 IMAGE_DATA = re.compile(r'src="(data:image/[^"]+)"')
 NO_TEXT = ("#", ">", "|", "!", "<", "*", "```")
 
@@ -174,11 +174,11 @@ def key_points(notebook: dict[str, Any]) -> str:
     return ""
 
 
-def exercises(notebook: dict[str, Any]) -> list[str]:
-    """The exercises of a page without their solutions."""
+def exercises(notebook: dict[str, Any]) -> dict[str, str]:
+    """The exercises of a page, such as ``Exercise 4.1``, without their solutions."""
     texts = [c["source"] for c in notebook["cells"] if c["cell_type"] == "markdown"]
     found = [quote for text in texts for quote in QUOTE.findall(text)]
-    return [re.sub(r"^> ?", "", quote, flags=re.MULTILINE).strip() for quote in found]
+    return {name: re.sub(r"^> ?", "", quote, flags=re.M).strip() for name, quote in found}
 
 
 def of_page(page: contents.Page, notebook: dict[str, Any], root: Path) -> list[str]:
@@ -199,9 +199,7 @@ def of_page(page: contents.Page, notebook: dict[str, Any], root: Path) -> list[s
         made.append(slide(page.title, text))
     made += [slide_of(page.title, shown) for shown in figures(notebook, root)]
     made.append(slide(f"{page.title}: key points", key_points(notebook)))
-    for number, task in enumerate(exercises(notebook), start=1):
-        made.append(slide(f"Exercise {page.number}.{number}", task))
-    return made
+    return made + [slide(name, task) for name, task in exercises(notebook).items()]
 
 
 def slide(title: str, text: str, kind: str = "") -> str:

@@ -31,8 +31,6 @@ profile = "fast"
 seed = 0
 
 # %% tags=["hide-input"]
-from pathlib import Path
-
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -42,7 +40,7 @@ from scstlib.datasets import load
 from scstlib.metrics.expression import energy_distance
 from scstlib.metrics.ranks import mean_ranks, ranks, tied_groups
 from scstlib.models.temporal import methods, score_held_out_times
-from scstlib.pages import Claims, stored, table
+from scstlib.pages import Claims, result_file, stored, table
 from scstlib.plots import GREY, ORANGE, book_style, critical_difference
 from scstlib.splits import hold_out_times
 
@@ -57,16 +55,7 @@ claim = Claims(profile, seed)
 # A **task** is a data set with a part held out: inner times or the last time of a series, a cell type or a chromosome of a set of maps. The sweep `benchmarks/compare` fits every method on every task and writes a row for each. A method that fails gets a row too, because leaving out failures would reward methods that fail on hard tasks. Settings are the defaults, unless the table says otherwise, and none was chosen by these scores. But the defaults of scNODE and scGrapHiC were developed on the simulated organism, with other seeds, and the way scNODE combines its predictions was designed with all the real series in view.
 
 # %%
-WEB = "https://raw.githubusercontent.com/scstlib/scstlib/main/"
-
-
-def sweep(file):
-    """The table of a sweep, from the repository or from the web."""
-    here = [up / file for up in Path.cwd().parents if (up / file).exists()]
-    return pd.read_csv(here[0] if here else WEB + file)
-
-
-rows = sweep("benchmarks/results/compare.csv")
+rows = pd.read_csv(result_file("benchmarks/results/compare.csv"))
 
 # %% tags=["hide-input"]
 FLOOR, CONSTANT = "split half of the measured cells", "mean profile"
@@ -203,7 +192,7 @@ claim(
 )  # fmt: skip
 
 # %% tags=["hide-input"]
-larger = sweep("benchmarks/results/compare_full.csv")
+larger = pd.read_csv(result_file("benchmarks/results/compare_full.csv"))
 jobs = larger[larger["role"] == "method"].drop_duplicates(["data", "row", "seed"])
 unrun = jobs["error"].fillna("").str.startswith("not run")
 claim(

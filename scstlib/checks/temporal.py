@@ -41,24 +41,28 @@ def euler_of_decay(answer: Any, steps: ArrayLike, end: float) -> Feedback:
     >>> checks.euler_of_decay([0.0, -1.0, 129.746], [0.5, 2.0, 2.5], 30)
     Right: each step multiplies by 1 minus its length, so that steps over two lifetimes grow
     >>> checks.euler_of_decay([0.0, 0.0, 0.0], [0.5, 2.0, 2.5], 30)
-    Not yet: this is the true amount: what does Euler make of it, one straight step after another?
+    Not yet: this is the exact solution: the question is where Euler's straight steps lead instead
     """
     h = array(steps)
     n = np.rint(end / h)
     traps = (
         (
             np.exp(-end) + 0 * h,
-            "this is the true amount: what does Euler make of it, one straight step after another?",
+            "this is the exact solution: the question is where Euler's straight steps lead instead",
         ),
-        (1 - h, "this is one step: go on until `end`"),
-        ((1 + h) ** n, "the amounts grow from the start: the velocity of decay is negative"),
-        (np.abs(1 - h) ** n, "these are sizes: the sign tells whether a step went past 0"),
+        (1 - h, f"this is the amount after one step: go on to time {end:g}"),
+        ((1 + h) ** n, "these grow from the first step on: did the velocity lose its minus sign?"),
+        (
+            np.abs(1 - h) ** n,
+            "these are absolute values: keep the sign, which tells whether a step went past 0",
+        ),
     )
     return judge_array(
         answer,
         (1 - h) ** n,
         "each step multiplies by 1 minus its length, so that steps over two lifetimes grow",
-        "follow one cell by hand: what does one step do to an amount of 1, and the next step?",
+        "work out two steps by hand: what does a step of this length make of an amount of 1, and"
+        " the next step of that?",
         traps=traps,
         atol=1e-3,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import json
 import math
 import re
@@ -62,6 +63,11 @@ def in_options(message: str, options: argparse.Namespace) -> str:
         message = re.sub(rf"(?<![\w.?&/-]){name}=True\b", option, message)
         message = re.sub(rf"(?<![\w.?&/-]){name}=(?=\S)", f"{option} ", message)
         message = re.sub(rf"^{name} (?=must be |is )", f"{option} ", message)
+        if name == "times":
+            message = re.sub(r"^time (?=\S+ lies )", "--times ", message)
+            message = message.replace(
+                ", or follow cells backwards by flow(latent, start, times)", ""
+            )
         if "_" in name:
             # Neither in quotation marks nor a part of a path.
             message = re.sub(rf"(?<![\w.'\"/-]){name}(?![\w'\"=/-]|\.\w)", option, message)
@@ -158,12 +164,40 @@ def add_device(group: Any) -> None:
 def add_training(group: Any, model: str) -> None:
     """Arguments of a model that is fitted; ``model`` is its class."""
     add_device(group)
+    group.set_defaults(model_class=model)
     group.add_argument("--seed", type=whole(0), default=0, help="default: 0")
     group.add_argument(
         "--set", nargs="+", action="extend", default=[], metavar="NAME=VALUE", dest="settings",
         help=f"settings of the model, which help(scstlib.models.{model}) lists in Python; a value"
         " is read as JSON, as True, False or None, or else as text",
     )  # fmt: skip
+
+
+def unknown_options(words: Sequence[str], options: argparse.Namespace) -> str:
+    """What to say of words that no command knows: settings of a model go with ``--set``.
+
+    Examples
+    --------
+    >>> from argparse import Namespace
+    >>> from scstlib.commands.options import unknown_options
+    >>> unknown_options(["--latent=8"], Namespace(model_class="ScNODE"))
+    '--latent=8 is no option: settings of ScNODE go with --set, such as --set latent_dim=8'
+    """
+    said = f"{' '.join(words)} is no option"
+    model = getattr(options, "model_class", None)
+    if model is None or not words[0].startswith("--"):
+        return said
+    from inspect import signature
+
+    from scstlib import models
+
+    option, _, value = words[0].removeprefix("--").partition("=")
+    value = value or (words[1] if len(words) > 1 else "VALUE")
+    names = list(signature(getattr(models, model)).parameters)
+    near = [name for name in names if option.replace("-", "_") in name]
+    near = near or difflib.get_close_matches(option, names, 3)
+    like = " or ".join(f"--set {name}={value}" for name in near)
+    return f"{said}: settings of {model} go with --set" + (f", such as {like}" if like else "")
 
 
 def model_settings(options: argparse.Namespace) -> dict[str, Any]:

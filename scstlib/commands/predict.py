@@ -134,7 +134,7 @@ def _expression(options: argparse.Namespace) -> int:
     check_output(options.out, options.overwrite, suffixes=(".h5ad",), inputs=read)
     model = options.model
     if options.cells:
-        model = fit_expression(options)
+        model = fit_expression(options, asked=options.times)
     predict_expression(
         model,
         options.times,

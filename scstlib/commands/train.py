@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import logging
-from collections.abc import Mapping
+import warnings
+from collections.abc import Mapping, Sequence
 from inspect import signature
 from typing import Any
 
@@ -169,13 +170,20 @@ def fit_expression(
     layer: str | None = None,
     hold_out: Any = (),
     backed: bool = False,
+    asked: Sequence[float] = (),
     **fit: Any,
 ) -> Any:
-    """Read ``--cells``, say what the training costs, and fit scNODE to them."""
+    """Read ``--cells``, say what the training costs, and fit scNODE to them.
+
+    Times that are ``asked`` for afterwards are refused before the training.
+    """
+    import numpy as np
+
     from scstlib.files import expression_training_cost
     from scstlib.files.track_inputs import read_cells
     from scstlib.models import ScNODE
-    from scstlib.preprocess.cells import measured_time
+    from scstlib.models.temporal.protocol import check_reach
+    from scstlib.preprocess.cells import CellReader, measured_time
     from scstlib.training import checked_place
 
     model = _new(ScNODE, options)
@@ -187,7 +195,11 @@ def fit_expression(
         if layer not in cells.layers:
             raise ValueError(f"{options.cells} has no layer {layer!r} among {list(cells.layers)}")
         cells.X = cells.layers[layer]
-    time = measured_time(cells, options.time_key, 1)
+    try:
+        time = measured_time(cells, options.time_key, 1)
+    except ValueError:
+        CellReader(cells, options.time_key)  # It says what else is wrong.
+        raise
     if unknown := sorted(set(hold_out) - set(time.tolist())):
         raise ValueError(f"--hold-out {unknown}: {options.cells} has {sorted(set(time.tolist()))}.")
     if hold_out:
@@ -196,6 +208,9 @@ def fit_expression(
         cells = cells if backed else cells.copy()
         if len(left := sorted(set(time.tolist()))) < 2:
             raise ValueError(f"--hold-out leaves the times {left}: at least 2 are needed")
+    if len(asked) and len(times := np.unique(time)) > 1:
+        with warnings.catch_warnings(action="ignore"):
+            check_reach(asked, times)
     cost = expression_training_cost(cells, model.settings)
     log.info("%d cells, %d genes, %d times: %s", *cells.shape, len(set(time.tolist())), cost)
     return model.fit(cells, options.time_key, device=options.device, **fit)

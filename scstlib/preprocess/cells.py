@@ -62,7 +62,8 @@ class ValueReader:
 
     ``adata.X`` holds counts if it has no negative and no fractional entry, or if
     ``adata.uns["value_kind"]`` says so. All checks are made here, in one pass over the cells; of
-    values that are hardly meant, such as z-scores, it warns unless ``value_kind`` names them.
+    values that are hardly meant, such as z-scores, it warns unless ``value_kind`` names them. What
+    is wrong is said at once, each fault with its remedy.
 
     Parameters
     ----------
@@ -102,9 +103,12 @@ class ValueReader:
         self._adata, self._layer = adata, layer
         self._source, self._row_of, self._genes_of = _stored(adata)
         self.max_cells_in_memory = max_cells_in_memory
-        self.genes = _genes(adata)
+        self.genes = tuple(adata.var_names)
         self.totals = np.empty(adata.n_obs)
-        self.holds_counts = self._check_values()
+        faults = self._faults_of_labels()
+        self.holds_counts = self._check_values(faults)
+        if faults:
+            raise ValueError("; besides, ".join(fault.rstrip(".") for fault in faults))
         self.depth = float(np.median(self.totals)) if self.holds_counts else None
 
     def __len__(self) -> int:
@@ -159,15 +163,27 @@ class ValueReader:
                 np.log1p(part.data, out=part.data)
         return _dense(part)
 
-    def _check_values(self) -> bool:
-        """Fill in ``totals`` and say whether X holds counts, or raise for what is no value."""
+    def _faults_of_labels(self) -> list[str]:
+        """What is wrong with the names of genes and, in a subclass, with columns of ``obs``."""
+        twice = self._adata.var_names[self._adata.var_names.duplicated()].unique()
+        if not len(twice):
+            return []
+        return [
+            f"{len(twice)} gene names stand more than once, the first is {twice[0]!r}; call"
+            " adata.var_names_make_unique()"
+        ]
+
+    def _check_values(self, faults: list[str]) -> bool:
+        """Fill in ``totals`` and say whether X holds counts; what is wrong goes to ``faults``."""
+        odd = ""
         smallest, largest, whole = 0.0, 0.0, True
         sums, squares = np.zeros(len(self.genes)), np.zeros(len(self.genes))
         for rows in self._slices():
             part = self._rows(rows, self._layer)
             entries = part if isinstance(part, np.ndarray) else part.data
-            if not np.isfinite(entries).all():
-                self._raise_for_first_not_finite(part, rows.start)
+            if not (finite := np.isfinite(entries)).all():
+                odd = odd or self._first_not_finite(part, rows.start)
+                entries[~finite] = 1  # It breaks no other rule.
             smallest = min(smallest, float(entries.min(initial=0.0)))
             largest = max(largest, float(entries.max(initial=0.0)))
             whole = whole and bool((entries == np.rint(entries)).all())
@@ -175,6 +191,7 @@ class ValueReader:
             if smallest < 0 and isinstance(part, np.ndarray):  # Else they are no z-scores.
                 sums += part.sum(axis=0, dtype=np.float64)
                 squares += np.einsum("ij,ij->j", part, part, dtype=np.float64)
+        faults += [odd] if odd else []
         if self._layer is not None:
             return False
         kind = self._adata.uns.get("value_kind")
@@ -183,12 +200,12 @@ class ValueReader:
                 self._warn_of_values(smallest, largest, sums / len(self), squares / len(self))
             return False
         if smallest < 0:
-            raise ValueError(f"counts must not be negative; the smallest is {smallest}.")
+            faults.append(f"counts must not be negative; the smallest is {smallest}")
         empty = self._adata.obs_names[self.totals == 0]
         if len(empty):
-            raise ValueError(
+            faults.append(
                 f"{len(empty)} cells have no counts, the first is {empty[0]!r}; leave them out, by"
-                " sc.pp.filter_cells(adata, min_counts=1)."
+                " sc.pp.filter_cells(adata, min_counts=1)"
             )
         return True
 
@@ -233,12 +250,12 @@ class ValueReader:
                 " adata.uns['value_kind'], such as 'log1p counts'."
             )
 
-    def _raise_for_first_not_finite(self, part: Any, first_row: int) -> None:
+    def _first_not_finite(self, part: Any, first_row: int) -> str:
         values = _dense(part)
         row, gene = np.argwhere(~np.isfinite(values))[0]
-        raise ValueError(
+        return (
             f"cell {self._adata.obs_names[first_row + row]!r} has the value {values[row, gene]} for"
-            f" gene {self.genes[gene]!r}; remove or impute it before fitting."
+            f" gene {self.genes[gene]!r}; remove or impute it before fitting"
         )
 
 
@@ -278,16 +295,24 @@ class CellReader(ValueReader):
         max_cells_in_memory: int = MAX_CELLS_IN_MEMORY,
         min_times: int = 2,
     ) -> None:
-        _check_layout(adata, None)
-        self.time_key = time_key
-        self.time = measured_time(adata, time_key, min_times)
-        self.times, cells_of_time = np.unique(self.time, return_counts=True)
-        if cells_of_time.min() < 2:
-            raise ValueError(
-                f"only one cell was measured at time {self.times[cells_of_time.argmin()]}, which"
-                " is no population; remove it or merge it with a neighbouring time."
-            )
+        self.time_key, self._min_times = time_key, min_times
         super().__init__(adata, max_cells_in_memory=max_cells_in_memory)
+
+    def _faults_of_labels(self) -> list[str]:
+        faults = super()._faults_of_labels()
+        try:
+            self.time = measured_time(self._adata, self.time_key, self._min_times)
+        except ValueError as error:
+            return [str(error), *faults]
+        self.times, cells_of_time = np.unique(self.time, return_counts=True)
+        lonely = self.times[cells_of_time < 2].tolist()
+        if lonely:
+            faults.insert(
+                0,
+                f"only one cell was measured at time {', '.join(map(str, lonely))}, which is no"
+                " population; remove it or merge it with a neighbouring time",
+            )
+        return faults
 
 
 def check_anndata(cells: object) -> None:
@@ -378,13 +403,6 @@ def _check_layout(adata: AnnData, layer: str | None) -> None:
             f"adata.X is stored by genes ({X.format}) and cannot be read by cells; write the"
             " file again with adata.X = adata.X.tocsr()."
         )
-
-
-def _genes(adata: AnnData) -> tuple[str, ...]:
-    if not adata.var_names.is_unique:
-        twice = adata.var_names[adata.var_names.duplicated()][0]
-        raise ValueError(f"gene {twice!r} stands twice; call adata.var_names_make_unique() first.")
-    return tuple(adata.var_names)
 
 
 def _says_counts(kind: str | None, whole: bool, smallest: float) -> bool:

@@ -97,6 +97,8 @@ def test_slides_turn_by_keys_and_stand_below_each_other_without_scripts(
         return cut;
     }).map((slide) => slide.innerText)""")
     assert high == []
+    caption = view.locator("figcaption").first
+    assert float(caption.evaluate("c => getComputedStyle(c).fontSize").removesuffix("px")) > 20
     view.close()
     plain = browser.new_page(java_script_enabled=False)
     plain.goto(address)

@@ -268,6 +268,11 @@ def test_a_wrong_value_names_its_option_before_anything_is_read(
             "predict-expression --cells none --times 3 --n-cells 5 --out cells.h5ad",
             "say --overwrite.",
         ),
+        (
+            "predict-expression --cells cells.h5ad --times 36 -1 --n-cells 5 --out p.h5ad",
+            "error: --times -1 lies before the first training time 0, where no path starts: ask for"
+            " later times",
+        ),
     ],
 )
 def test_wrong_use_is_one_line(
@@ -279,6 +284,38 @@ def test_wrong_use_is_one_line(
     assert [line for line in lines if line.startswith("error:")] == lines[-1:]
     assert expected in lines[-1]
     assert sorted(here.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("train contacts --bulk b --expression e --targets a=b --out m --steps 5", " n_steps=5"),
+        ("train contacts --bulk b --expression e --targets a=b --out m --n-steps=5", " n_steps=5"),
+        ("train expression --cells c --out m --latent 8", "such as --set latent_dim=8"),
+        ("train expression --cells c --out m --dance", "settings of ScNODE go with --set"),
+        ("predict-expression --cells c --times 3 --n-cells 5 --out p --moves 8", "--set"),
+        ("data list --steps 5", "error: --steps 5 is no option"),
+    ],
+)
+def test_a_setting_that_is_no_option_is_shown_as_it_is_given(
+    words: str, expected: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main(words.split())
+    assert expected in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_all_faults_of_a_file_are_said_before_training(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cells = anndata.read_h5ad("cells.h5ad")
+    cells.obs["time"] = "E" + cells.obs["time"].astype(str)
+    cells.var_names = [cells.var_names[1], *cells.var_names[1:]]
+    cells.write_h5ad("cells.h5ad")
+    assert main(["train", "expression", "--cells", "cells.h5ad", "--out", "m.safetensors"]) == 2
+    said = capsys.readouterr().err
+    assert "convert it first" in said
+    assert "1 gene names stand more than once" in said
 
 
 @pytest.mark.parametrize(

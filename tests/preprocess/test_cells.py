@@ -124,6 +124,32 @@ def test_bad_input_of_a_later_chunk_is_named(moving_counts, damage, names):
         measured_cells(moving_counts, "time")
 
 
+def test_all_faults_are_said_at_once_with_their_remedies(moving_counts):
+    genes = ["gene1", *moving_counts.var_names[1:]]
+    for damage in (break_cell, break_negative, break_lonely):
+        damage(moving_counts)
+    moving_counts.X[3] = 0
+    moving_counts.var_names = genes
+    with pytest.raises(ValueError) as refusal:
+        CellReader(moving_counts, max_cells_in_memory=50)
+    faults = str(refusal.value).split("; besides, ")
+    for fault, words in zip(
+        faults,
+        [
+            "time 0.25, which is no population; remove it",
+            "1 gene names stand more than once, the first is 'gene1'; call adata.var_names_make",
+            "'cell70' has the value inf for gene 'gene1'; remove or impute",
+            "negative; the smallest is -3",
+            "1 cells have no counts, the first is 'cell3'; leave them out, by sc.pp.filter_cells",
+        ],
+        strict=True,
+    ):
+        assert words in fault
+    break_text_of_numbers(moving_counts)
+    with pytest.raises(ValueError, match=r"convert it first.*besides, 1 gene names.*besides, "):
+        CellReader(moving_counts)
+
+
 def test_what_cannot_be_read_by_cells_is_refused(moving_counts, tmp_path):
     with pytest.raises(ValueError, match="0 cells"):
         CellReader(moving_counts[:0])

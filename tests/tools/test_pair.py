@@ -72,3 +72,24 @@ def test_drift_and_orphans_are_found_and_orphans_kept(folder: Path) -> None:
 
 def test_committed_notebooks_are_those_of_their_sources() -> None:
     assert pair.drifted(pair.ROOT / "notebooks") == {}
+
+
+def test_exercises_are_numbered_in_the_order_of_the_book(tmp_path: Path) -> None:
+    (tmp_path / "book").mkdir()
+    (tmp_path / "book/_toc.yml").write_text(
+        "root: book/index\nchapters:\n- file: notebooks/part/a\n- file: notebooks/part/b\n"
+    )
+    folder = tmp_path / "notebooks"
+    (folder / "part").mkdir(parents=True)
+    text = "# %% [markdown]\n# > **Exercise** One.\n#\n# > **Exercise** Two.\n\n# %% [markdown]\n"
+    for name in ("a", "b", "beside"):
+        (folder / f"part/{name}.py").write_text(text + "# > **Exercise** Three.\n")
+    pair.pair(folder)
+    found = {n: (folder / f"part/{n}.ipynb").read_text() for n in ("a", "b", "beside")}
+    for number in ("2.1", "2.2", "2.3"):
+        assert f"> **Exercise {number}** " in found["b"]
+    assert "> **Exercise 1.3** Three." in found["a"]
+    assert "> **Exercise 3** Three." in found["beside"]
+    ids = [[cell["id"] for cell in json.loads(found[name])["cells"]] for name in found]
+    assert ids[0] == ids[1] == ids[2]  # another number is no other cell
+    assert pair.drifted(folder) == {}

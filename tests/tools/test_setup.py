@@ -79,6 +79,28 @@ def test_a_finished_environment_is_left_alone(root: Path, monkeypatch: pytest.Mo
     assert made == ["venv", "venv"]
 
 
+def test_each_stage_is_said_before_it_starts(
+    root: Path, pip: list[tuple[str, ...]], monkeypatch: pytest.MonkeyPatch, capfd: Any
+) -> None:
+    heard: list[tuple[str, str]] = []
+
+    def note(what: str) -> None:
+        heard.append((what, capfd.readouterr().out))
+
+    (root / ".venv/lib/python3.11/site-packages").mkdir(parents=True)
+    monkeypatch.setattr(setup, "LISTED_FOR", None)
+    monkeypatch.setattr(setup.subprocess, "run", lambda command, **k: note(command[2]))
+    monkeypatch.setattr(setup, "install_torch", lambda choice, requirement: note(requirement))
+    monkeypatch.setattr(setup, "pip", lambda *words, check=True: note("pip"))
+    assert setup.main() == 0
+    (venv, first), (torch, second), (pip_, third), (compiled, fourth) = heard
+    assert (venv, torch, pip_, compiled) == ("venv", "torch==2", "pip", "compileall")
+    assert "1 of 4: an empty environment" in first
+    assert second.startswith("make setup: 2 of 4: torch 2: ")
+    assert third.startswith("make setup: 3 of 4: 1 exact versions")
+    assert fourth.startswith("make setup: 4 of 4: compiling")
+
+
 def test_an_interrupted_setup_is_made_again(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(setup.subprocess, "run", lambda *a, **k: None)
 

@@ -46,7 +46,7 @@ Folded answer.
 
 ## Exercises
 
-> **Exercise** Explain
+> **Exercise 3.1** Explain
 > it.
 
 <details><summary>Solution</summary>
@@ -55,11 +55,12 @@ A secret.
 
 </details>
 
-> **Exercise** Compute it."""
+> **Exercise 3.2** Compute it."""
 SOLUTION = (
     "# @title Solution\nx = 2\n### BEGIN SOLUTION\nanswer = x + 40\n### END SOLUTION\n"
     "checks.right(answer)"
 )
+NUMBERS = notebooks.numbers()
 PNG = base64.b64encode(b"png").decode()
 
 
@@ -186,6 +187,7 @@ def test_slides_show_question_idea_figures_points_and_exercises(
     assert "<em>map</em>" in figure
     assert "<li>Doubt it.</li>" in points
     assert "Exercise 3.1</h2>" in one
+    assert "Exercise 3.2</h2>" in two
     assert "<p>Explain\nit.</p>" in one
     assert "Compute it." in two
     assert len(slides.of_page(about, page, root)) == 6  # without outputs, no figure
@@ -245,8 +247,11 @@ def test_every_page_has_slides_and_no_solution_reaches_students(name: str) -> No
     source = notebooks.read(notebooks.ROOT / "notebooks" / f"{name}.ipynb")
     assert len(slides.intuition(source).split()) > 15
     assert slides.key_points(source).startswith("- ")
-    assert slides.exercises(source)
+    tasks = [f"Exercise {NUMBERS[name]}.{i + 1}" for i in range(len(slides.exercises(source)))]
+    assert list(slides.exercises(source)) == tasks
     made = sources(teach.student(source))
+    assert [task for task in tasks if f"> **{task}** " not in made] == []
+    assert "> **Exercise**" not in made
     assert "<summary>Solution" not in made
     assert "BEGIN SOLUTION" not in made
     assert "](../../" not in made
@@ -265,12 +270,13 @@ def test_a_project_becomes_questions_with_solutions_and_tests(
         "# BEGIN TESTS", "# END TESTS", "# END QUESTION",
     ]  # fmt: skip
     solved, test = [c for c in notebooks.code_cells(made) if "answer" in c["source"]]
-    assert "# BEGIN SOLUTION NO PROMPT\nanswer_1 = x + 40\n# END SOLUTION\n" in solved["source"]
-    assert '""" # BEGIN PROMPT\nanswer_1 = ...\n""" # END PROMPT\n' in solved["source"]
-    assert test["source"] == "checks.right(answer_1).right"
+    assert "# BEGIN SOLUTION NO PROMPT\nanswer_2 = x + 40\n# END SOLUTION\n" in solved["source"]
+    assert '""" # BEGIN PROMPT\nanswer_2 = ...\n""" # END PROMPT\n' in solved["source"]
+    assert test["source"] == "checks.right(answer_2).right"
     assert test["outputs"][0]["data"]["text/plain"] == "True"
     asked = [c["source"] for c in made["cells"] if c["source"].startswith("> **Exercise")]
-    assert asked == ["> **Exercise** Compute it."]
+    assert asked == ["> **Exercise 3.2** Compute it."]
+    assert "# BEGIN QUESTION\nname: q2\npoints: 1" in sources(made)
     page["cells"][6]["source"] = SOLUTION.replace("checks.right(answer)", "answer")
     with pytest.raises(ValueError, match=r"write checks\.NAME\(answer\)"):
         otter.assignment(page, "maps")
@@ -301,7 +307,7 @@ def test_otter_grader_reads_a_project_and_grades_it(
     run("assign", "--no-pdfs", "--no-run-tests", "maps.ipynb", "made")
     handed_out = notebooks.read(tmp_path / "made/student/maps.ipynb")
     assert "x + 40" not in sources(handed_out)
-    assert "answer_1 = ...\n" in sources(handed_out)
+    assert "answer_2 = ...\n" in sources(handed_out)
     (grader,) = (tmp_path / "made/autograder").glob("*.zip")
     for name, folder, score in (("solved", "autograder", 1.0), ("stub", "student", 0.0)):
         shutil.copy(tmp_path / f"made/{folder}/maps.ipynb", tmp_path / f"{name}.ipynb")
@@ -309,4 +315,4 @@ def test_otter_grader_reads_a_project_and_grades_it(
         run("run", "-a", str(grader), "-o", name, f"{name}.ipynb")
         results = json.loads((tmp_path / name / "results.json").read_text())
         graded = {test["name"]: test.get("score") for test in results["tests"]}
-        assert graded["q1"] == score, results
+        assert graded["q2"] == score, results

@@ -23,7 +23,7 @@ ADMONITIONS = {
     "Learning goals": "admonition",
     "Exercise": "admonition",
 }
-QUOTE = re.compile(r"^> ?\*\*(" + "|".join(ADMONITIONS) + r")[.:]?\*\*[.:]? *(.*)$")
+QUOTE = re.compile(r"^> ?\*\*(" + "|".join(ADMONITIONS) + r")( [\d.]*\d)?[.:]?\*\*[.:]? *(.*)$")
 FENCE = r"^ {0,3}(?P<fence>`{3,}|~{3,}).*?^ {0,3}(?P=fence)[`~]*[ \t]*$"
 SPAN = r"(?<!`)(?P<ticks>`+)(?!`).+?(?<!`)(?P=ticks)(?!`)"
 CODE = re.compile(f"{FENCE}|{SPAN}", re.MULTILINE | re.DOTALL)
@@ -115,7 +115,7 @@ def link_names(text: str, imports: dict[str, str], find: Callable[[str], str | N
 
 @dataclass
 class Rules:
-    """The rules for one page; exercises are numbered along it.
+    """The rules for one page.
 
     ``docname`` is its path without suffix, ``pages`` are all pages by path.
     """
@@ -125,7 +125,6 @@ class Rules:
     terms: dict[str, str] = field(default_factory=dict)
     pages: dict[str, contents.Page] = field(default_factory=dict)
     files: list[Path] = field(default_factory=list)
-    exercises: int = 0
 
     @classmethod
     def of(cls, root: Path, docname: str) -> Rules:
@@ -182,22 +181,18 @@ class Rules:
             if head is None:
                 done.append(line)
                 continue
-            body = [head[2]] if head[2] else []
+            body = [head[3]] if head[3] else []
             while lines and lines[0].startswith(">"):
                 body.append(re.sub(r"^> ?", "", lines.pop(0)))
-            done += self._admonition(head[1], body)
+            done += _admonition(head[1], head[2] or "", body)
         return "\n".join(done)
 
-    def _admonition(self, word: str, body: list[str]) -> list[str]:
-        colons = ":" * (3 + max([0, *(len(m[0]) for m in re.finditer(r":{3,}", "\n".join(body)))]))
-        if ADMONITIONS[word] != "admonition":
-            return [f"{colons}{{{ADMONITIONS[word]}}}", *body, colons]
-        title, kind = word, slug(word)
-        if word == "Exercise":
-            self.exercises += 1
-            chapter = f"{self.number}." if self.number else ""
-            title = f"Exercise {chapter}{self.exercises}"
-        return [f"{colons}{{admonition}} {title}", f":class: {kind}", *body, colons]
+
+def _admonition(word: str, number: str, body: list[str]) -> list[str]:
+    colons = ":" * (3 + max([0, *(len(m[0]) for m in re.finditer(r":{3,}", "\n".join(body)))]))
+    if ADMONITIONS[word] != "admonition":
+        return [f"{colons}{{{ADMONITIONS[word]}}}", *body, colons]
+    return [f"{colons}{{admonition}} {word}{number}", f":class: {slug(word)}", *body, colons]
 
 
 def glossary_directive(text: str) -> str:

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 Metric = Callable[[np.ndarray, np.ndarray], float]
+EXAMPLES = {
+    "models": '{"scNODE": model}',
+    "metrics": '{"energy": energy_distance} from scstlib.metrics.expression',
+}
 SPLIT_HALF = "split half of the measured cells"
 
 
@@ -74,6 +78,8 @@ def score_held_out_times(
     ------
     LeakageError
         If a model was fitted on cells, or on a held-out time, of ``test``.
+    TypeError
+        If `models` or `metrics` is no mapping.
     ValueError
         For test cells that :func:`scstlib.models.temporal.cells.measured_cells` refuses, or a
         model that does not say what it was fitted on.
@@ -97,6 +103,11 @@ def score_held_out_times(
     """
     import pandas as pd
 
+    for word, given in (("models", models), ("metrics", metrics)):
+        if not isinstance(given, Mapping):
+            raise TypeError(
+                f"{word} is a mapping of names, such as {EXAMPLES[word]}, not {given!r}"
+            )
     members = {
         name: list(given) if isinstance(given, Sequence) else [given]
         for name, given in models.items()

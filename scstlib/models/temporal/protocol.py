@@ -267,8 +267,9 @@ def check_reach(times: Sequence[float], measured: np.ndarray) -> None:
     check_far(times, measured)
     if min(times) < measured[0]:
         raise ValueError(
-            f"time {min(times)} lies before the first training time {measured[0]}, where no path"
-            " starts; flow(latent, start, times) integrates backwards."
+            f"time {min(times):g} lies before the first training time {measured[0]:g}, where no"
+            " path starts: ask for later times, or follow cells backwards by"
+            " flow(latent, start, times)"
         )
     interval = (measured[-1] - measured[0]) / (len(measured) - 1)
     distance = max(times) - measured[-1]

@@ -153,3 +153,14 @@ def test_what_cannot_be_compared_is_named(moving_counts: AnnData, change, messag
     mine = Returns(CopyNearest().fit(split.train), change)
     with pytest.raises(ValueError, match=message):
         score_held_out_times({"mine": mine}, split.test, {"mean": mean_gap})
+
+
+def test_names_without_functions_are_answered_with_an_example(moving_counts: AnnData):
+    split = hold_out_times(moving_counts, test=[1.0])
+    model = CopyNearest().fit(split.train)
+    with pytest.raises(
+        TypeError, match=r"metrics is a mapping .*energy_distance.*not \['energy'\]"
+    ):
+        score_held_out_times({"copy": model}, split.test, ["energy"])
+    with pytest.raises(TypeError, match="models is a mapping of names"):
+        score_held_out_times(model, split.test, {"mean": mean_gap})
