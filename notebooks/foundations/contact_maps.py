@@ -325,7 +325,7 @@ claim(
 #
 # ## Exercises
 #
-# > **Exercise** Divide each pixel of `contacts` by the mean at its distance. How much is left?
+# > **Exercise** Divide each pixel of `contacts` by the mean at its distance. How much does the map still vary?
 
 # %% tags=["solution"]
 contacts = samples["CN"].matrix(balance=True).fetch("chr19")

@@ -84,7 +84,7 @@ truth = organism.expected_contacts(chrom, kind, biased=True).astype(float)
 first, last = 200, 328
 place = {"start": first * bin_size, "end": last * bin_size}
 shown = {"1 cell": sums[1], "64 cells": sums[64], "1,000 cells": sums[1000], "truth": truth}
-fig, axes = plt.subplots(2, 2, figsize=(5.4, 6.6))
+fig, axes = plt.subplots(2, 2, figsize=(5.4, 6.8), gridspec_kw={"hspace": 0.1})
 for ax, (name, counts) in zip(axes.flat, shown.items(), strict=True):
     label = "contacts a cell" if name == "truth" else "contacts"
     contact_map(ax, counts[first:last, first:last], **place, label=label)

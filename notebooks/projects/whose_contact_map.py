@@ -82,7 +82,7 @@ cpg = coarse(cpg.reshape(len(chroms), -1))
 print(maps.shape, expression["stem"].shape, cpg.shape)
 
 # %% tags=["hide-input"] caption="The first chromosome in the four tubes. What you can easily see, the decay from the diagonal and the squares of open and closed chromatin, is the same in all four." alt="Four square heat maps in a two by two grid, titled A to D, that look almost the same: dark diagonals and a faint pattern of squares." name="fig-four-tubes"
-fig, axes = plt.subplots(2, 2, figsize=(5.4, 6.2))
+fig, axes = plt.subplots(2, 2, figsize=(5.4, 6.4), gridspec_kw={"hspace": 0.1})
 for ax, name, tube in zip(axes.flat, "ABCD", maps, strict=True):
     contact_map(ax, tube[0], start=0, end=len(tube[0]) * 500_000)
     ax.set_title(name)

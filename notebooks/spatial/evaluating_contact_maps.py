@@ -12,7 +12,7 @@
 # > **Before**: [From single cells to windows](../foundations/cells_to_windows.ipynb);
 # > [What a score of maps rewards](../pitfalls/what_a_map_score_rewards.ipynb) helps.
 # >
-# > **Time**: 15 min to read, 1 min to run.
+# > **Time**: 17 min to read, 1 min to run.
 
 # %% tags=["colab"]
 # Google Colab only: install the book's package beside the numpy, pandas and torch that are there.

@@ -120,7 +120,7 @@ shown = {
     "expected": np.exp(logs[-1]) * seen, "observed / expected": logs[0] / np.log(2),
     "averaged": logs[2] / np.log(2), "base": np.exp(base[one]) * seen,
 }  # fmt: skip
-fig, axes = plt.subplots(2, 2, figsize=(5.4, 6.4))
+fig, axes = plt.subplots(2, 2, figsize=(5.4, 6.6), gridspec_kw={"hspace": 0.1})
 for ax, (name, values) in zip(axes.flat, shown.items(), strict=True):
     log = name in ("expected", "base")
     label, limits = ("contacts", None) if log else ("log₂ ratio", (-3, 3))
