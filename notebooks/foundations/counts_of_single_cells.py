@@ -305,7 +305,7 @@ claim(
 #
 # ## Exercises
 #
-# > **Exercise** Draw *LYZ* in place of *CD79A* in [Figure](#fig-bulk), with monocytes and dendritic
+# > **Exercise** Draw *LYZ* in place of *CD79A* in the histogram of cells, with monocytes and dendritic
 # > cells in colour. Would you call this gene on or off in a cell?
 #
 # <details><summary>Solution</summary>
