@@ -131,7 +131,7 @@ table(pd.DataFrame(rows, index=columns).T)
 # %% [markdown]
 # The last column is the share of entries that are whole numbers. `X` has none, and it has negative
 # entries: each gene was standardised to mean 0 and variance 1, so a zero count is no longer a zero.
-# The whole numbers of `raw.X` are its zeros. It holds $\log(1 + 10^4\, c / n)$, with $c$ the count
+# Nearly all of those in `raw.X` are zeros. It holds $\log(1 + 10^4\, c / n)$, with $c$ the count
 # of the gene and $n$ the total of the cell, which `obs["n_counts"]` still has. Undo both steps, and
 # the counts come back.
 
