@@ -6,7 +6,7 @@
 # > **Learning goals**
 # > - [see when balancing fails](#is-a-balanced-map-right), and why a converged result can still be wrong;
 # > - [tell apart what balancing corrects and what it takes away](#what-the-weights-hold-besides-visibility);
-# > - [keep three kinds of nothing apart](#what-the-weights-hold-besides-visibility): masked bin, empty pixel, masked pixel of a window.
+# > - [keep three kinds of nothing apart](#what-the-weights-hold-besides-visibility): the masked bin, the empty pixel, the masked pixel of a window.
 # >
 # > **Before**: [Contact maps](contact_maps.ipynb), [Pseudo-bulk: how many cells?](pseudo_bulk.ipynb).
 # >
@@ -54,13 +54,15 @@ claim = Claims(profile, seed)
 #
 # Some bins are seen better than others. [Balancing](contact_maps.ipynb#balancing) looks for one weight per bin such that all
 # rows of the weighted map have the same sum ([Imakaev et al. 2012](https://doi.org/10.1038/nmeth.2148)). It assumes that a
-# bin with few contacts was badly *seen*. Real data cannot tell whether that was so. In the simulated organism every bin has a
+# bin with few contacts was badly *seen*. Real data cannot tell whether it was. In the simulated organism every bin has a
 # [visibility](../../book/glossary.md#visibility) that is known, and for some bins it is 0. Weights that correct visibility and
 # nothing else would be proportional to one over it:
 #
 # $$\text{seen}_{ij} = v_i \, v_j \, \text{contacts}_{ij}, \qquad w_i \propto 1 / v_i .$$
 #
-# Do the weights come out like that? Two chromosomes of mature beta cells, pseudo-bulks of 2 to 400 cells:
+# Do the weights come out like that? The test is on two chromosomes of mature beta cells, in pseudo-bulks of 2 to 400 cells. For
+# each, the table counts the bins that are masked and the kept bins with a single partner, which meet only one other kept bin. Its
+# last column correlates the weights with one over visibility, both in logarithms.
 
 # %%
 organism = simulate_organism(seed=seed, preset="small")
@@ -105,18 +107,18 @@ def row(result, path):
     return {
         "converged": all(result.converged.values()),
         "masked bins": int((~result.mask).sum()),
-        "kept with one partner": single_partners(path, result.mask),
+        "bins with one partner": single_partners(path, result.mask),
         "correlation with 1/visibility": float(np.corrcoef(*logs)[0, 1]),
     }
 
 
 summary = pd.DataFrame({f"{n} cells": row(*found) for n, found in results.items()}).T
-numbers = {"masked bins": int, "kept with one partner": int, "correlation with 1/visibility": float}
+numbers = {"masked bins": int, "bins with one partner": int, "correlation with 1/visibility": float}
 summary = summary.astype(numbers)
 table(summary.assign(converged=["yes" if done else "no" for done in summary["converged"]]))
 
 # %% [markdown]
-# `balance_matrix` is cooler's balancing with one warning that names the chromosomes where the iteration did not settle;
+# Balancing is an iteration. `balance_matrix` is cooler's, with one warning that names the chromosomes where it did not settle;
 # `converged` of its result says the same. Filtering more bins is one way out. What happens without any filter?
 
 # %%
@@ -130,9 +132,9 @@ alone = single_partners(path, careless.mask)
 masked, right = summary["masked bins"], summary["correlation with 1/visibility"]
 claim(
     f"With two cells, cooler's filters mask {masked['2 cells']:,} of {len(bins):,} bins. Without them {alone:,} bins have a single"
-    " partner, and the iteration does not settle. One such bin is enough: all that it may sum to must come from its partner, whose other"
-    " contacts would then have to weigh nothing, and no weights do that ([Knight and Ruiz"
-    f" 2013](https://doi.org/10.1093/imanum/drs019)). {weights_of_unseen} of the {unseen.sum()} bins that were never seen get a"
+    " partner, and the iteration does not settle. One such bin is enough: its whole row sum must come from its partner, so that the"
+    " partner's other contacts would have to weigh nothing, and no weights do that ([Knight and Ruiz"
+    f" 2013](https://doi.org/10.1093/imanum/drs019)). {weights_of_unseen} of the {unseen.sum()} bins that cannot be seen get a"
     f" weight like any other, and the largest weight is {extreme:,.0f} times the median.",
     masked["2 cells"] > 0.4 * len(bins),
     not all(careless.converged.values()),
@@ -143,9 +145,9 @@ claim(
 
 # %% tags=["hide-input"]
 claim(
-    f"With five cells everything converges, and the weights have a correlation with 1/visibility of {right['5 cells']:.2f}"
-    f" where {right['400 cells']:.2f} can be had: **converged does not mean right**. With 400 cells the masked bins are the"
-    f" {unseen.sum()} without visibility, and only they.",
+    f"With five cells everything converges, but the weights have a correlation with 1/visibility of {right['5 cells']:.2f},"
+    f" where 400 cells give {right['400 cells']:.2f}: **converged does not mean right**. With 400 cells the masked bins are the"
+    f" {unseen.sum()} without visibility, and no others.",
     bool(summary.loc["5 cells", "converged"]),
     right["5 cells"] < right["400 cells"] - 0.1,
     np.array_equal(~results[400][0].mask, unseen),
@@ -154,7 +156,7 @@ claim(
 # %% [markdown]
 # ## What the weights hold besides visibility
 #
-# The correlation stays short of 1 however many cells there are. So counting noise is not the reason.
+# Even with 400 cells the correlation is well short of 1. Counting noise is small by then, so the weights must hold something else.
 
 # %% tags=["hide-input"] caption="Balancing weight against true visibility, 400 cells, one dot per bin, and the line on which weights that correct visibility alone would lie. The colour is the bin's true number of contacts: at equal visibility, bins with more contacts get smaller weights." alt="A falling cloud of dots around a straight line on double logarithmic axes. Dark dots, bins with many contacts, lie below the line, light ones above." name="fig-weights"
 deep = results[400][0]
@@ -195,10 +197,10 @@ as_seen, by_weight = (
     np.corrcoef(over_expected(m[known]), ideal)[0, 1] for m in (truth, truth * np.outer(w, w))
 )
 claim(
-    "Weights also take away what is real: apart from visibility, they follow the true number of contacts of a bin, with a"
-    f" correlation of {taken:.2f} (in logarithms). Balancing makes all rows equal, so a bin that really has more contacts is"
-    " brought down. Here the gain is larger than this loss; how much larger depends on the genome. Without any counting"
-    f" noise, observed over expected has a correlation of {as_seen:.3f} with the truth before balancing, and of"
+    "Weights also take away what is real: once visibility is divided out, they go with one over the true number of contacts"
+    f" of a bin, with a correlation of {taken:.2f} (in logarithms). Balancing makes all rows equal, so a bin that really has"
+    " more contacts is brought down. Here the gain is larger than this loss; how much larger depends on the genome. Without"
+    f" any counting noise, observed over expected has a correlation of {as_seen:.3f} with the truth before balancing, and of"
     f" {by_weight:.3f} after it.",
     taken > 0.8,
     by_weight > as_seen + 0.003,
@@ -208,12 +210,12 @@ claim(
 # %% [markdown]
 # Whether that is a loss depends on what "contacts of a bin" means. Summed over all partners, on all chromosomes, a piece of
 # chromatin has only so many ends to join, and equal sums are a fair assumption. Within one chromosome or one window they are
-# not: a bin that faces other chromosomes has fewer contacts there. Balance over as much of the genome as was measured, contacts
+# not: a bin that faces other chromosomes has fewer contacts within its own. Balance over as much of the genome as was measured, contacts
 # between chromosomes included where there are any, and do not read the row sums of a balanced map as biology.
 #
 # > **Note** Three kinds of nothing. A *masked bin* could not be measured: its row and column are NaN after balancing. An
-# > *empty pixel* between two good bins was measured, and its count is 0. A *pixel of a window whose bin is masked* is
-# > stored as 0 too, so `Windows` carries a `mask`, and every mean, loss and score must use it.
+# > *empty pixel* between two good bins was measured, and its count is 0. In the windows that models are given, the pixels of a masked
+# > bin are stored as 0 too, so `Windows` carries a `mask`, and every mean, loss and score must use it.
 #
 # ## On human cortex: a harmless failure
 #
@@ -245,12 +247,12 @@ for c in pair:
     spreads.append(inside.max() / inside.min() - 1)
 empty = sum(int(((m.sum(axis=0) - np.diag(m)) == 0).sum()) for m in pair_maps.values())
 claim(
-    "Each chromosome for itself, the iteration settles. As one genome it does not. These files have no contacts between"
+    "Chromosome by chromosome the iteration settles; as one genome it does not. These files have no contacts between"
     " chromosomes, so the weights of each chromosome are fixed up to a factor, and nothing in the data says what the factors"
     " should be. The two sets of weights show it: within a chromosome their ratio is the same for all bins, to"
-    " less than 0.1%. This failure is harmless, and `cis_only` ends it. The failure without filters is another: there,"
-    f" right weights do not exist. Of {len(pair_bins)} bins {(~apart.mask).sum()} are masked, {empty} of them because they are"
-    " empty; the others are cooler's choice by how far a row sum lies below the rest (`mad_max`).",
+    " less than 0.1%. This failure is harmless, and `cis_only` ends it. The failure without filters is another matter: there,"
+    f" no right weights exist. Of {len(pair_bins)} bins {(~apart.mask).sum()} are masked, {empty} of them because they are"
+    " empty; the others are cooler's choice, by how far their row sums lie below the rest (`mad_max`).",
     all(apart.converged.values()),
     not all(as_one.converged.values()),
     max(spreads) < 0.001,
@@ -265,7 +267,7 @@ claim(
 #
 # <details><summary>Balancing converged. May the weights be trusted?</summary>
 #
-# Not for that alone. With few contacts it converges on noise. Look at the number of contacts per bin, at the masked bins,
+# Not on that ground alone. With few contacts it converges on noise. Look at the number of contacts per bin, at the masked bins,
 # and at the largest weights too.
 #
 # </details>

@@ -64,13 +64,13 @@ claim = Claims(profile, seed)
 #
 # *Windows overlap, and a predicted pixel is the weighted mean of those over it; between the dashed lines no pixel is left out.*
 #
-# Each step from cells to windows can ruin the result without an error message. So this page takes each on the simulated
+# Each step from cells to windows can ruin the result without an error message. So this page takes them one by one on the simulated
 # organism, where the truth is known; [Tracks from other studies](tracks_from_other_studies.ipynb) does it on human cortex.
 #
 # ## Tracks
 #
 # `expression_tracks` puts the mean expression of each gene into the bin of its transcription start, on one track for each
-# strand. `peak_tracks` counts CTCF sites, again by strand. CpG content is one track.
+# strand. `peak_tracks` sums the signal of CTCF sites, which hold the ends of loops, again by strand. CpG content is one track.
 
 # %%
 organism = simulate_organism(seed=seed, preset="small")
@@ -100,7 +100,7 @@ sites = pd.concat([
 ], ignore_index=True)  # fmt: skip
 ctcf = peak_tracks(sites, bins, value="signal")
 
-# %% tags=["hide-input"] caption="Tracks along 6.4 Mb. Expression (counts per 10,000, logarithmic) and CTCF (signal) point up for the + strand and down for the − strand. Only expression differs between the cell types; CTCF and CpG are the same in all cells." alt="Four rows along 6.4 Mb: bars for expression in stem cells and in beta cells, which differ in height at several places, bars for CTCF sites pointing up and down, and a ragged curve for CpG." name="fig-tracks"
+# %% tags=["hide-input"] caption="Tracks along 6.4 Mb: expression in stem and in beta cells (counts per 10,000, on a logarithmic axis), CTCF (signal) and CpG. Bars point up for the + strand and down for the − strand. Only expression differs between the cell types; CTCF and CpG are the same in all cells." alt="Four rows along 6.4 Mb: bars for expression in stem cells and in beta cells, which differ in height at several places, bars for CTCF sites pointing up and down, and a ragged curve for CpG." name="fig-tracks"
 here = slice(200, 328)
 position = middle[here] / 1e6
 shown = {"stem": tracks["stem"], "beta": tracks["beta_mature"], "CTCF": ctcf}
@@ -145,7 +145,7 @@ turned = np.mean([ratio[b, a] for a in plus for b in minus if 6 <= a - b <= 30])
 claim(
     "How good a track is depends on the number of cells. What tells a model the cell type is the *difference* between the"
     f" two tracks: its correlation with the true difference is {right[5]:.2f} with 5 cells of each type and {right[80]:.2f} with"
-    f" 80. And the strand matters: pairs of CTCF sites 0.3 to 1.5 Mb apart that face each other have {facing:.1f} times the"
+    f" 80.\n\nThe strand matters too: pairs of CTCF sites 0.3 to 1.5 Mb apart that face each other have {facing:.1f} times the"
     f" expected contacts, pairs that face away from each other {turned:.1f} times. One track without strands would not tell the"
     " two apart.",
     right[5] < right[80] - 0.1,
@@ -158,7 +158,7 @@ claim(
 #
 # ## Windows: split first
 #
-# Windows here are 128 bins wide and start 32 bins apart. They overlap, and so the order of steps matters: **hold out chromosomes
+# Windows here are 128 bins wide and start 32 bins apart. They overlap, so the order of steps matters: **hold out chromosomes
 # first**, and fit everything on the windows of the others ([Whalen et al.
 # 2022](https://doi.org/10.1038/s41576-021-00434-9)).
 
@@ -203,21 +203,22 @@ for chrom, span in spans["train"]:
     covered[chrom][span, span] = True
 overlap = np.mean([covered[chrom][span, span].mean() for chrom, span in spans["test"]])
 claim(
-    f"Dealt out at random, {overlap:.0%} of the pixels of the test windows also lie in a training window of one of the two"
+    f"After dealing at random, {overlap:.0%} of the pixels of the test windows also lie in a training window of one of the two"
     " cell types. A model that only remembers them would seem to predict.",
     overlap > 0.7,
 )
 
 # %% [markdown]
 # A bulk map that mixes all cell types contains the map of a held-out type as well. `bulk_cell_types` says whose contacts are
-# in it, and holding out one of them is refused with the same error (first exercise). The same rule holds for what is
-# *learned* from data: `fit` on the training windows, then `transform` the others.
+# in it, and holding out one of them is refused with the same error (first exercise). The rule also holds for what is
+# *learned* from data, such as the range of a track or the mean number of contacts at a distance: `fit` on the training windows,
+# then `transform` the others.
 
 # %%
 scaler = TrackScaler(log=True).fit(split.train)
 means = DistanceMeans(of="targets").fit(split.train)
 test_ready = means.transform(scaler.transform(split.test))
-check_evaluation([scaler, means], split.test)  # silent: nothing overlaps
+check_evaluation([scaler, means], split.test)  # no error: no overlap
 try:
     of_all = DistanceMeans(of="targets").fit(windows)
     check_evaluation([of_all], split.test)
@@ -227,9 +228,9 @@ except LeakageError as error:
 # %% tags=["hide-input"]
 apart = np.abs(means.means_ / distance_means(split.test.targets, split.test.mask) - 1)
 claim(
-    f"Learned on three chromosomes, the mean at a distance is off by {np.median(apart):.0%} on the fourth in the median, and by"
-    f" {apart.max():.0%} at worst. That is the price of a chromosome that was never seen, and it belongs in the score. A test map"
-    " that is divided by its own means has been told its distance decay.",
+    f"Learned on three chromosomes, the mean at a distance is off on the fourth by {np.median(apart):.0%} in the median and by"
+    f" {apart.max():.0%} at worst. That is the price of a chromosome that was never seen, and it belongs in the score. Whoever"
+    " divides a test map by its own means has told the model how that map decays with distance.",
     np.median(apart) < 0.3,
 )
 
@@ -239,7 +240,7 @@ claim(
 # A network needs tracks in one range. The published model scales each track to [0, 1] *within each window*; `TrackScaler`
 # uses one range for the whole genome, learned in training. What becomes of the level of expression?
 
-# %% tags=["hide-input"] caption="Change of expression level from stem to beta cells after scaling against the change before it, one dot per window. With one range learned in training the change is kept; scaled window by window, much of it is gone." alt="Two scatter plots. On the left the dots lie on a rising straight line, on the right they are a loose cloud with a weak trend." name="fig-scaling"
+# %% tags=["hide-input"] caption="Change of expression level from stem to beta cells after scaling against the change before it, one dot per window. With one range learned in training the change is kept; scaled window by window (on a finer y axis), much of it is gone." alt="Two scatter plots. On the left the dots lie on a rising straight line, on the right they are a loose cloud with a weak trend." name="fig-scaling"
 
 
 def level_change(values):

@@ -62,19 +62,19 @@ warnings.simplefilter("ignore")
 #
 # ## What a pixel counts
 #
-# Hi-C cuts the genome inside fixed nuclei, joins ends that lie near each other in space and
-# sequences the joints. Each joint names two places in the genome that touched ([Lieberman-Aiden et
+# Hi-C cuts the genome inside fixed nuclei, joins ends that lie near each other in space (ligation)
+# and sequences the joints. Each joint names two places in the genome that touched ([Lieberman-Aiden et
 # al. 2009](https://doi.org/10.1126/science.1181369)). Count the joints between bins of equal size
 # and you have a contact map: `count[i, j]` joints between bin *i* and bin *j*.
 #
 # [cooler](https://doi.org/10.1093/bioinformatics/btz540) stores such a map as two tables. `bins`
 # says where each bin lies; `pixels` lists the pairs that were seen, upper triangle only. The first
-# example is yeast at 10 kb. Here are three of its pixels, with the places of their two bins:
+# example is yeast at 10 kb. Here are three neighbouring pixels, with the places of their two bins:
 
 # %%
 yeast = load("cooler_examples")["yeast_10kb"].cooler("yeast.10kb")
 print(f"{yeast.info['nbins']:,} bins, {yeast.info['nnz']:,} pixels")
-yeast.pixels(join=True)[5000:5003]
+yeast.pixels(join=True)[184_997:185_000]
 
 # %% [markdown]
 # ## Balancing
@@ -83,13 +83,13 @@ yeast.pixels(join=True)[5000:5003]
 # mapped at all. *Balancing* ([Imakaev et al. 2012](https://doi.org/10.1038/nmeth.2148)) assumes
 # that this visibility is one factor per bin, and looks for weights $w$ with which every row of
 # $w_i\, c_{ij}\, w_j$ has the same sum. Bins with too few counts to estimate a weight get none:
-# they are masked (NaN), and stay so in everything that follows.
+# they are *masked* (NaN), and stay so in everything that follows.
 
 # %%
 weights, status = cooler.balance_cooler(yeast, ignore_diags=2, mad_max=5)
 print("converged:", bool(status["converged"]))
 
-# %% tags=["hide-input"] caption="Yeast chromosome IV, counts (left) and balanced (right). White lines are masked bins. The stripes of weak and strong bins on the left are gone on the right; the band along the diagonal, which fades with distance, stays." alt="Two square heat maps of chromosome IV with a dark diagonal. The left one has light and dark stripes; the right one is smooth, with a few white lines." name="fig-balance"
+# %% tags=["hide-input"] caption="Yeast chromosome IV, counts (left) and balanced (right). White lines are masked bins. The stripes of weak and strong bins on the left are gone on the right. The band along the diagonal, which fades with distance, stays, and so does the pale cross of the centromere near 0.45 Mb." alt="Two square heat maps of chromosome IV with a dark diagonal. The left one has light and dark stripes; the right one is smooth, with a pale cross and a few white lines." name="fig-balance"
 chrom = "chrIV"
 raw = yeast.matrix(balance=False).fetch(chrom).astype(float)
 w = weights[slice(*yeast.extent(chrom))]
@@ -106,10 +106,10 @@ far = ~toeplitz(np.arange(len(w)) < 2)
 rows = [np.nansum(each * far, axis=1)[kept] for each in (raw, balanced)]
 first, second = (np.std(each) / np.mean(each) for each in rows)
 claim(
-    f"{np.isnan(weights).sum()} of {len(weights)} bins are masked. Within"
+    f"{np.isnan(weights).sum()} of {len(weights):,} bins are masked. Within"
     f" {chrom} the row sums of the kept bins vary by {first:.0%} of their"
-    f" mean before balancing and by {second:.0%} after it. The rest is not"
-    " an error: the weights even out the sums over the whole genome, and"
+    f" mean before balancing and by {second:.0%} after it. What is left is"
+    " no error: the weights even out the sums over the whole genome, and"
     " contacts with other chromosomes are part of them.",
     second < 0.7 * first,
 )
@@ -121,10 +121,10 @@ claim(
 #
 # ## Contacts fall with distance
 #
-# Two neighbours on the chain meet often, whatever the cell does. The mean over all pairs at a
-# distance *s*, $P(s)$, is the strongest signal in any contact map, and a model that has learned
-# nothing else already looks good. The maps from here on are mouse chromosome 19 at 100 kb in
-# embryonic stem cells (ES) and in cortical neurons (CN) grown from them ([Bonev et al.
+# Two neighbours on the thread of DNA meet often, whatever the cell does. How the mean over all pairs
+# at a distance *s*, $P(s)$, falls with *s* is the strongest signal in any contact map, and a model
+# that has learned nothing else already looks good. The maps from here on are mouse chromosome 19 at
+# 100 kb in embryonic stem cells (ES) and in cortical neurons (CN) grown from them ([Bonev et al.
 # 2017](https://doi.org/10.1016/j.cell.2017.09.043)).
 
 # %%
@@ -138,7 +138,7 @@ for name in names:  # The cached file stays as it was fetched.
     cooler.balance_cooler(samples[name], cis_only=True, store=True)
     print(f"{names[name]}: {samples[name].info['sum']:,} contacts")
 
-# %% tags=["hide-input"] caption="$P(s)$ of chromosome 19, mean balanced contacts by distance, and the straight line fitted from 100 kb to 10 Mb. Compared with stem cells, neurons have fewer contacts at 100 kb, more around 1 Mb and fewer beyond 10 Mb." alt="Two falling curves on double logarithmic axes, one for stem cells and one for neurons, nearly parallel up to 10 Mb, each with a dotted straight line through it." name="fig-decay"
+# %% tags=["hide-input"] caption="$P(s)$ of chromosome 19, mean balanced contacts by distance, and the straight lines fitted from 100 kb to 10 Mb (dotted). Compared with stem cells, neurons have fewer contacts at 100 kb, more around 1 Mb and fewer beyond 10 Mb." alt="Two falling curves on double logarithmic axes, one for stem cells and one for neurons, nearly parallel up to 10 Mb, each with a dotted straight line through it." name="fig-decay"
 decay, slopes = {}, {}
 fig, ax = plt.subplots()
 expected = partial(cooltools.expected_cis, ignore_diags=1, nproc=1)
@@ -157,18 +157,18 @@ plt.show()
 
 # %% tags=["hide-input"]
 claim(
-    "Between 100 kb and 10 Mb contacts fall with the power"
-    f" {-slopes['ES']:.2f} of the distance in stem cells and"
-    f" {-slopes['CN']:.2f} in neurons.",
+    "Between 100 kb and 10 Mb contacts go with distance to the power of"
+    f" {slopes['ES']:.2f} in stem cells and of {slopes['CN']:.2f} in"
+    " neurons.",
     all(-1.4 < slope < -0.6 for slope in slopes.values()),
 )
 
 # %% [markdown]
-# A power near 1 is what Hi-C of mammalian cells has shown from the start ([Lieberman-Aiden et al.
+# A power near −1 is what Hi-C of mammalian cells has shown from the start ([Lieberman-Aiden et al.
 # 2009](https://doi.org/10.1126/science.1181369)). Dividing each pixel by the mean at its distance
 # gives *observed over expected* (O/E): what is left when the effect of distance is taken out.
 
-# %% tags=["hide-input"] caption="Observed over expected contacts, log2, on chromosome 19, in bins of 200 kb. Red pairs meet more often than their distance suggests. The checkerboard shows the compartments; its squares differ between neurons and stem cells." alt="Two square heat maps in red and blue with a plaid pattern. The plaid differs between stem cells and neurons." name="fig-oe"
+# %% tags=["hide-input"] caption="Observed over expected contacts, log2, on chromosome 19, in bins of 200 kb. Red pairs meet more often than their distance suggests, blue ones less often. The checkerboard shows the compartments; its squares differ between neurons and stem cells." alt="Two square heat maps in red and blue with a plaid pattern. The plaid differs between stem cells and neurons." name="fig-oe"
 oe, half = {}, len(maps.bins) // 2  # shown in bins of 200 kb
 for name, sample in samples.items():
     matrix = sample.matrix(balance=True).fetch("chr19")
@@ -187,14 +187,15 @@ map_viewer(
 # %% [markdown]
 # ## Compartments
 #
-# The checkerboard says that bins come in two kinds, A and B, and that each kind prefers its own.
-# An eigenvector of the O/E map gives each bin a number that tells them apart, its *compartment
-# score*. The algebra leaves two things open. An eigenvector has no sign of its own; by convention
-# A is the side with more genes or GC. And the *first* eigenvector is the largest pattern of the map, which
-# need not be the compartments: on a single chromosome a slow drift along it can be larger. A track
-# that correlates with compartments settles both: here, the CpG content of the bins. (That track is
-# shifted by half a bin, a trap that its manifest names, so it is averaged by overlap.)
-# `cis_eigenvectors` gives what `cooltools.eigs_cis` gives, but the same digits at every call.
+# The checkerboard says that bins come in two kinds and that each kind prefers its own: A, with most
+# of the active genes, and B, mostly silent. An eigenvector of the O/E map gives each bin a number
+# that tells the kinds apart, its *compartment score*. The algebra leaves two things open. An
+# eigenvector has no sign; by convention A is the side with more genes or GC. And the *first* one
+# is the largest pattern of the map, which need not be the compartments: on a single chromosome a
+# slow drift along it can be larger. A track that goes with compartments settles both: here, the
+# CpG content of the bins, the share of *CG* in their sequence, which is high near genes.
+#
+# (The track is shifted by half a bin, a trap that [its entry](../../book/data.md) names, so it is averaged by overlap. `cis_eigenvectors` gives what `cooltools.eigs_cis` gives, but the same digits at every call.)
 
 # %%
 vectors = {}
@@ -210,17 +211,18 @@ chosen = {n: with_cpg[names[n]].idxmax() for n in names}
 scores = {n: vectors[n][chosen[n]] for n in names}
 
 # %% tags=["hide-input"]
-columns = {f"CpG, {name}": column for name, column in with_cpg.items()}
+columns = {f"{name}, with CpG": column for name, column in with_cpg.items()}
 with_es = vectors["CN"].corrwith(scores["ES"])
-columns["stem-cell score, neurons"] = with_es
-table(pd.DataFrame(columns).rename_axis("correlation with"), digits=2)
+columns["neurons, with the score of stem cells"] = with_es
+table(pd.DataFrame(columns).rename_axis("correlation of"), digits=2)
 
 # %% tags=["hide-input"]
 claim(
-    f"For stem cells the track picks {chosen['ES']}, for neurons"
-    f" {chosen['CN']}. The stem cells confirm it: their score correlates"
-    f" with E2 of the neurons (r = {with_es['E2']:.2f}) far better than"
-    f" with E1 ({with_es['E1']:.2f}).",
+    "E1 is the first eigenvector. For stem cells the track picks"
+    f" {chosen['ES']}, for neurons {chosen['CN']}, by a small margin. The"
+    " stem cells confirm that choice: their score correlates with E2 of"
+    f" the neurons (r = {with_es['E2']:.2f}) far better than with E1"
+    f" ({with_es['E1']:.2f}).",
     chosen["ES"] == "E1",
     chosen["CN"] == "E2",
     with_es["E2"] > with_es["E1"] + 0.3,
@@ -259,10 +261,9 @@ claim(
 # %% [markdown]
 # ## Insulation and domains
 #
-# Slide a square along the diagonal, with its corner between two bins, and average the contacts
-# that cross that point. Where few cross, there is a boundary between two domains
-# ([Crane et al. 2015](https://doi.org/10.1038/nature14450)). The *insulation score* is the
-# logarithm of that average over its median along the chromosome.
+# The third pattern is *domains*: stretches whose bins meet one another more often than bins outside. Slide a square along
+# the diagonal, with its corner between two bins, and average the contacts that cross that point. Where few cross, there is a boundary between two domains ([Crane et al.
+# 2015](https://doi.org/10.1038/nature14450)). The *insulation score* is the logarithm of that average over its median along the chromosome.
 
 # %% tags=["hide-input"] caption="Insulation score with a square of 500 kb, 20 to 40 Mb of chromosome 19. Minima are boundaries; dots mark those that cooltools calls. Many boundaries are shared, but their depths differ." alt="Two jagged curves over 20 Mb, mostly parallel, with dots at their minima; the neuron curve is deeper at several of them." name="fig-insulation"
 window = 500_000
@@ -298,9 +299,8 @@ claim(
 # %% [markdown]
 # ## Loops need smaller bins
 #
-# Pairs of CTCF sites that face each other often hold the two ends of a loop, a bright pixel off
-# the diagonal ([Rao et al. 2014](https://doi.org/10.1016/j.cell.2014.11.021)). At 100 kb most lie
-# within a few pixels of the diagonal and drown in the decay; loops are called at 10 kb or finer,
+# The protein CTCF binds DNA at sites that have a direction. Two sites that face each other often hold the ends of a loop, a bright pixel off the diagonal ([Rao et al. 2014](https://doi.org/10.1016/j.cell.2014.11.021)).
+# At 100 kb most loops lie within a few pixels of the diagonal and are lost in the decay. They are called at 10 kb or finer,
 # on maps with far more contacts than a group of single cells has.
 #
 # ## Check yourself
@@ -325,7 +325,7 @@ claim(
 #
 # ## Exercises
 #
-# > **Exercise** Divide each pixel of `contacts` by the mean at its distance. How much is left?
+# > **Exercise** Divide each pixel of `contacts` by the mean at its distance. How much does the map still vary?
 
 # %% tags=["solution"]
 contacts = samples["CN"].matrix(balance=True).fetch("chr19")

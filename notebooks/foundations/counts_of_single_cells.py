@@ -58,7 +58,7 @@ claim = Claims(profile, seed)
 #
 # The data set below holds single cells instead: 700 of the 68,000 peripheral blood cells of
 # [Zheng et al. 2017](https://doi.org/10.1038/ncomms14049). It comes with
-# [scanpy](https://doi.org/10.1186/s13059-017-1382-0), so this part of the page runs without any
+# [scanpy](https://doi.org/10.1186/s13059-017-1382-0), so this part of the page runs without a
 # download.
 
 # %%
@@ -72,34 +72,38 @@ blood
 # a table `obs` with a row for each cell, a table `var` with a row for each gene, and slots for
 # everything else, aligned with cells or genes (`obsm`, `varm`, `obsp`) or not (`uns`).
 #
-# Take the gene *CD79A*. Its mean over all cells is what a bulk measurement would report.
+# Take the gene *CD79A*, part of the B-cell receptor. A bulk measurement would report the mean of
+# its counts over all cells; the logarithm, which the file holds, comes after that mean. The labels
+# of the cells name the sorted blood cells, themselves measured in bulk, that each cell is most like.
 
 # %%
 gene = "CD79A"
 expression = blood.raw[:, gene].X.toarray().ravel()
+bulk = np.log1p(np.expm1(expression).mean())
 is_b_cell = (blood.obs["bulk_labels"] == "CD19+ B").to_numpy()
 
-# %% tags=["hide-input"] caption="Expression of *CD79A*, part of the B-cell receptor, in 700 blood cells, beside the mean that a bulk measurement would report. Most cells show none of it, and B cells a lot. Almost no cell is like the mean." alt="A histogram with a tall peak of non-B cells at zero and a separate low hill of B cells between 2 and 4. A vertical line for the mean stands between the two, where there are hardly any cells." name="fig-bulk"
+# %% tags=["hide-input"] caption="Expression of *CD79A* in 700 blood cells, beside the mean that a bulk measurement would report. Most cells show none of it, and B cells a lot. Few cells are like the mean." alt="A histogram with a tall peak of other cells at zero, a few of them between 1 and 2.5, and a separate low hill of B cells between 2 and 4.5. A vertical line for the mean, at 1.6, stands where there are few cells." name="fig-bulk"
 fig, ax = plt.subplots()
 bins = np.linspace(0, 5, 41)
 ax.hist(expression[~is_b_cell], bins, color=GREY, label="other cells")
 ax.hist(expression[is_b_cell], bins, color=BLUE, alpha=0.8, label="B cells")
-ax.axvline(expression.mean(), color=RED, label="mean of all cells")
+ax.axvline(bulk, color=RED, label="mean of all cells")
 ax.set(xlabel=f"{gene}, log(1 + counts per 10,000)", ylabel="cells")
 ax.set_yscale("log")
 ax.legend()
 plt.show()
 
 # %% tags=["hide-input"]
-near = np.abs(expression - expression.mean()) < 0.25
-off, of_b = np.mean(expression == 0), expression[is_b_cell].mean()
+near = np.abs(expression - bulk) < 0.25
+off, per_10k = np.mean(expression == 0), np.expm1(expression)
 claim(
-    f"The mean is {expression.mean():.2f}. {off:.0%} of the cells have no"
-    f" count of {gene} at all, the cells labelled as B cells have"
-    f" {of_b:.2f} on average, and {near.sum()} of {len(near)} cells lie"
-    " within 0.25 of the mean.",
+    f"The mean is {per_10k.mean():.0f} counts per 10,000. {off:.0%} of the"
+    f" cells have no count of {gene} at all, the cells labelled as B cells"
+    f" have {per_10k[is_b_cell].mean():.0f} per 10,000 on average, and"
+    f" {near.sum()} of the {len(near)} cells lie near the mean (within 0.25"
+    " on the axis of the figure).",
     off > 0.7,
-    of_b > 5 * expression.mean(),
+    per_10k[is_b_cell].mean() > 5 * per_10k.mean(),
     near.mean() < 0.05,
 )
 
@@ -121,14 +125,15 @@ matrices = {"blood.X": blood.X, "blood.raw.X": raw.X.toarray()}
 rows = {}
 for name, m in matrices.items():
     rows[name] = [m.min(), m.max(), np.mean(m == np.rint(m))]
-columns = ["smallest", "largest", "share of whole numbers"]
+columns = ["smallest", "largest", "whole numbers"]
 table(pd.DataFrame(rows, index=columns).T)
 
 # %% [markdown]
-# `X` has negative entries: each gene was standardised to mean 0 and variance 1, so a zero count is
-# no longer a zero. `raw.X` holds $\log(1 + 10^4\, c / n)$, with $c$ the count of the gene and $n$
-# the total of the cell, which `obs["n_counts"]` still has. Undo both steps, and the counts come
-# back.
+# The last column is the share of entries that are whole numbers. `X` has none, and it has negative
+# entries: each gene was standardised to mean 0 and variance 1, so a zero count is no longer a zero.
+# Nearly all of those in `raw.X` are zeros. It holds $\log(1 + 10^4\, c / n)$, with $c$ the count
+# of the gene and $n$ the total of the cell, which `obs["n_counts"]` still has. Undo both steps, and
+# the counts come back.
 
 # %%
 total = blood.obs["n_counts"].to_numpy()
@@ -178,7 +183,7 @@ expected = np.exp(-share[:, None] * total[None, :]).mean(1)
 observed = (counts == 0).mean(0)
 mean_count = counts.mean(0)
 
-# %% tags=["hide-input"] caption="Share of cells with a zero against the mean count, one dot per gene. The line is what Poisson counting predicts if all cells have the gene at one level. Genes above the line vary more between cells than counting explains." alt="A scatter plot on a logarithmic x axis. Genes form a band that falls from near 1 to near 0 as their mean count grows; most lie on or above the Poisson curve, marker genes far above." name="fig-zeros"
+# %% tags=["hide-input"] caption="Share of cells with a zero against the mean count, one dot per gene. The line is what Poisson counting predicts if all cells have the gene at one level. Genes above the line vary more between cells than counting explains, most of all the markers in orange, of B cells (*CD79A*), killer cells (*NKG7*) and monocytes (*LYZ*)." alt="A scatter plot on a logarithmic x axis. Genes form a band that falls from near 1 to near 0 as their mean count grows; most lie on or above the Poisson curve, marker genes far above." name="fig-zeros"
 order = np.argsort(mean_count)
 fig, ax = plt.subplots()
 ax.plot(mean_count, observed, ".", color=GREY, ms=4, label="genes")
@@ -245,7 +250,7 @@ axes[1].set(xlabel="hours", ylabel="cells with 10 or more")
 axes[1].yaxis.set_major_formatter("{x:.0%}")
 plt.show()
 
-# %% tags=["hide-input"] caption="Variance against mean of each gene, over the cells of one time, for all nine times. Poisson counts would lie on the solid line; the dashed curve is a negative binomial with one dispersion for all genes." alt="A scatter plot on logarithmic axes. At low means the dots lie near the line of equal mean and variance; at high means they rise above it, along a dashed curve." name="fig-variance"
+# %% tags=["hide-input"] caption="Variance against mean of each gene, over the cells of one time, for all nine times. Poisson counts, with a variance equal to their mean, would lie on the solid line; the dashed curve is a negative binomial with one dispersion for all genes." alt="A scatter plot on logarithmic axes. At low means the dots lie near the line of equal mean and variance; at high means they rise above it, along a dashed curve." name="fig-variance"
 fig, ax = plt.subplots()
 means, variances = values.groupby(hours).mean(), values.groupby(hours).var()
 for color, time in zip([*PALETTE, "black"], means.index, strict=True):
@@ -272,7 +277,7 @@ claim(
 )
 
 # %% [markdown]
-# Counting noise dominates at low means, differences between cells at high means. A model of such
+# At low means counting noise dominates, at high means the differences between cells. A model of such
 # counts needs both terms, which is why the negative binomial is the usual choice for them.
 #
 # ## Check yourself
@@ -300,7 +305,7 @@ claim(
 #
 # ## Exercises
 #
-# > **Exercise** Draw *LYZ* in place of *CD79A* in the first figure, with monocytes and dendritic
+# > **Exercise** Draw *LYZ* in place of *CD79A* in the histogram of cells, with monocytes and dendritic
 # > cells in colour. Would you call this gene on or off in a cell?
 #
 # <details><summary>Solution</summary>

@@ -55,12 +55,12 @@ claim = Claims(profile, seed)
 # %% [markdown]
 # ## An organism whose truth is known
 #
-# A matrix of counts mixes the expression of a cell with how much of it was measured, and holds
-# some broken cells. Preprocessing should remove both and leave the expression alone. Real data
+# A count depends on the expression of a cell and on how much of it was measured, and some cells are
+# broken. Preprocessing should take out depth and broken cells and leave expression alone. Real data
 # cannot show whether it does, because nobody knows the expression behind the counts. So this page
-# uses a simulated organism: its cells share one regulatory network, start as progenitors, commit
-# to three fates in two decisions, cycle and grow. Counts are drawn from their true expression,
-# with a depth of its own for each cell.
+# uses a simulated organism: its cells share one regulatory network, start as progenitors, commit to
+# one of three fates in two decisions, cycle and grow. Each cell has its own depth, and its counts
+# are drawn from its true expression.
 #
 # ![At the top a box: in every cell one network of 32 regulators, with a tree that forks twice, into three fates. Arrows lead from it to two boxes of noise-free truth: expression, and contacts. A third arrow leads from expression to contacts. Below, what is measured: from expression, counts of single cells at each time, a sparse table of cells by genes; from contacts, maps of one cell, of a cell type and of the bulk, each fuller than the one before.](../../book/_static/diagrams/organism.svg)
 #
@@ -73,9 +73,9 @@ print(f"{cells.n_obs:,} cells of {cells.n_vars:,} genes")
 
 # %% [markdown]
 # Is it like real data? The table compares it with the range over real sets of [the data
-# page](../../book/data.md), measured by the same functions. Read it as a calibration and not as a
-# test: depth, dispersion and the strength of compartments and boundaries were tuned on the
-# organism of seed 0 until its values fell inside the range.
+# page](../../book/data.md), measured by the same functions. The first four rows describe counts, the
+# others [contact maps](contact_maps.ipynb#what-a-pixel-counts). Read it as a calibration, not a test: depth, dispersion and
+# the strength of compartments and boundaries were tuned at seed 0 until they fell inside the range.
 
 # %% tags=["hide-input"]
 realism = realism_table(organism, n_chromosomes=1).set_index("quantity")
@@ -85,17 +85,17 @@ table(realism[["organism", "real low", "real high"]], digits=4)
 # %% tags=["hide-input"]
 claim(
     f"{inside.sum()} of {len(inside)} quantities lie inside the range of"
-    " the real sets, but a few numbers in agreement do not make it real:"
-    " its genes have one kind of regulation, its cells no history outside"
-    " the network. A method that fails here need not be tried on real"
-    " data; a method that works here is not proven.",
+    " the real sets. That does not make the organism real: its genes have"
+    " one kind of regulation, its cells no history outside the network."
+    " A method that fails here has little to hope for on real data; one"
+    " that works here has not yet been tested on them.",
     inside.sum() >= len(inside) - 1,
 )
 
 # %% [markdown]
-# The real sets have limits of their own (the column `reason` of `realism_table`): three of the
-# five pairs of replicates are thinned copies of deep maps, which differ by counting noise alone,
-# and the organism is noisier than the two real pairs.
+# The ranges have limits of their own (the column `reason` of `realism_table`). In the last row, three
+# of the five pairs of replicates are thinned copies of deep maps, which differ by counting noise
+# alone, and the organism is noisier than the two real pairs.
 #
 # ## Quality of cells
 #
@@ -117,7 +117,7 @@ log_total = np.log10(quality["total_counts"])
 deviation = 1.4826 * np.median(np.abs(log_total - log_total.median()))
 threshold = log_total.median() - 3 * deviation
 
-# %% tags=["hide-input"] caption="Counts per cell with 200 planted broken cells. On a logarithmic axis the broken cells (red) stand apart; the threshold, three scaled median absolute deviations below the median of the logarithm, falls into the gap." alt="A histogram of log counts with a large hill of intact cells and a small hill of broken cells further left; a vertical line separates them." name="fig-quality"
+# %% tags=["hide-input"] caption="Counts per cell with 200 planted broken cells. On a logarithmic axis the broken cells stand apart; the threshold (black line), three scaled median absolute deviations below the median of the logarithm, falls into the gap." alt="A histogram of log counts with a large hill of intact cells and a small hill of broken cells further left; a vertical line separates them." name="fig-quality"
 fig, ax = plt.subplots()
 bins = np.linspace(log_total.min(), log_total.max(), 60)
 ax.hist(log_total[~broken], bins, color=GREY, label="intact")
@@ -135,8 +135,8 @@ claim(
     f"The threshold removes {removed[broken].mean():.0%} of the broken and"
     f" {removed[~broken].mean():.1%} of the intact cells, and of no fate"
     f" more than {of_fate.max():.1%}. A filter that took more of one fate"
-    " than of another would change the fate shares that a model of time"
-    " is meant to learn, so look at this before you apply one.",
+    " than of another would change the shares of the fates, which a model"
+    " of time is meant to learn. Look at this before you apply a filter.",
     removed[broken].mean() > 0.98,
     removed[~broken].mean() < 0.02,
     of_fate.max() < 0.05,
@@ -150,7 +150,7 @@ claim(
 # ## Split first
 #
 # Everything below is learned from cells: totals, fractions, variances, components. So the split
-# comes first. The pattern `"easy"` holds out times between others.
+# comes first. The pattern `"easy"` holds out times that lie between others.
 
 # %%
 split = hold_out_times(cells, pattern="easy")
@@ -169,7 +169,7 @@ print("held out:", split.test.obs["time"].unique().round(1), "hours")
 # Each is a transformer with `fit` and `transform`. Three questions with known answers judge them, on
 # the late training cells and in ten principal components:
 #
-# 1. Are the 15 nearest neighbours of a cell also its nearest by noise-free expression?
+# 1. How many of the 15 nearest neighbours of a cell are also its nearest by noise-free expression?
 # 2. Do distances between cells rank as the true distances do?
 # 3. How much of the depth of a cell can be read off its coordinates? Ideally little.
 
@@ -217,22 +217,24 @@ plt.show()
 
 # %% tags=["hide-input"]
 _, logs, pooled, residuals = (row for _, row in comparison.iterrows())
-best = comparison.idxmax()
+best, best_found = comparison.idxmax(), comparison[found].max()
 claim(
     "Pooled size factors find the most true neighbours"
     f" ({pooled[found]:.0%}, where chance is {15 / (late.n_obs - 1):.1%})"
     " and rank distances best; Pearson residuals leave the least depth"
-    f" ({residuals[depth]:.0%} of its variance). No method wins all three."
+    f" ({residuals[depth]:.0%} of its variance). No method wins all three,"
+    " and with counts so low none finds most of the neighbours."
     " The shifted logarithm divides the depth out of the mean and still"
     f" lets {logs[depth]:.0%} of its variance be read off ten components:"
     " a shallow cell has more zeros, and no division moves a zero.",
     best[found] == best[ranks] == "pooled size factors",
     comparison[depth].idxmin() == "Pearson residuals",
     logs[depth] > 0.5,
+    best_found < 0.5,
 )
 
 # %% [markdown]
-# > **Note** The last point is a property of the logarithm with zeros
+# > **Note** The last point is a property of the logarithm of data with zeros
 # > ([Townes et al. 2019](https://doi.org/10.1186/s13059-019-1861-6)), not a mistake in the code. Whether
 # > it matters depends on the question: over many data sets the shifted logarithm followed by PCA does
 # > about as well as more involved transformations
@@ -242,7 +244,9 @@ claim(
 # ## Genes are chosen inside the training part
 #
 # Choosing variable genes on all cells lets the held-out times vote on which genes are kept. The
-# leak is easy to overlook, and easy to avoid.
+# leak is easy to overlook, and easy to avoid. The same holds for components. The last lines of the
+# cell ask how many to keep: *parallel analysis* permutes each gene over the cells, which destroys all
+# correlation between genes, and counts the components that stand out from what is left.
 
 # %%
 log = expression.ShiftedLog().fit(split.train)
@@ -254,7 +258,7 @@ for name, part in parts.items():
         check_evaluation(genes, split.test)
         print(f"chosen on {name}: accepted")
     except LeakageError as error:
-        print(f"chosen on {name}: refused, {str(error)[:72]} ...")
+        print(f"chosen on {name}: refused, {str(error)[:75]} ...")
 own = kept["training cells"]
 print(len(set(kept["all cells"].genes_) - set(own.genes_)), "genes differ")
 reduced = expression.PCA("parallel", seed=seed)
@@ -267,10 +271,6 @@ print(len(reduced.components_), "components stand out")
 # is what a fitted transformer is for. Leaks of this family have been found in hundreds of
 # papers of many fields ([Kapoor and Narayanan
 # 2023](https://doi.org/10.1016/j.patter.2023.100804)).
-#
-# The last lines ask how many components to keep: *parallel analysis* permutes each gene over the
-# cells, which destroys all correlation between genes, and counts the components that stand out
-# from what is left.
 #
 # ## A real series
 #
@@ -302,12 +302,12 @@ claim(
 # %% [markdown]
 # ## Check yourself
 #
-# <details><summary>Why must a filter be looked at by fate, or by time, before it is applied?</summary>
+# <details><summary>Before you apply a filter, why look at what it removes of each fate and each time?</summary>
 # Cell types differ in how much RNA they have. A threshold on the total can remove one of them, and
 # a model of time would learn that it disappears.
 # </details>
-# <details><summary>The first two components look mixed by depth. Is depth gone?</summary>
-# No. After the shifted logarithm most of it can still be read off ten components.
+# <details><summary>In the first two components shallow and deep cells are mixed. Is depth gone?</summary>
+# No. After the shifted logarithm, most of the variance of depth can still be read off ten components.
 # </details>
 # <details><summary>Is it a leak to transform test cells with a fitted transformer?</summary>
 # No, that is what it is for. The leak would be to fit on them: to let them vote on genes, means or

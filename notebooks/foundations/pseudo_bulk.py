@@ -53,14 +53,14 @@ claim = Claims(profile, seed)
 # ## One cell is almost empty
 #
 # Hi-C of a single cell lists the pairs of bins that were found joined in it. An empty pixel does not say "no contact". It says "not seen", mostly because
-# little can be seen: a cell has two copies of a place, and few of their contacts are caught. So the maps of cells of one kind are summed. The sum is called
-# a [pseudo-bulk](../../book/glossary.md#pseudo-bulk). How many cells does it take?
+# little can be seen: a cell has two copies of each place, and few of their contacts are caught. So the maps of cells of one kind are summed. The sum is
+# called a [pseudo-bulk](../../book/glossary.md#pseudo-bulk). How many cells does it take?
 #
 # ![At the top three contact maps of one cell type, from 1, 20 and 200 cells: the first has a few scattered pixels, the last a clear diagonal with domains. Below, the same 600 cells are shared out in two ways: among 3 cell types with 200 cells each, three clear maps; among 12 cell types with 50 cells each, twelve speckled maps.](../../book/_static/diagrams/pseudo_bulk_size.svg)
 #
 # *The contacts of cells add up to depth; for a given number of cells, more cell types mean shallower maps.*
 #
-# Below, a thousand mature beta cells of the simulated organism, on one chromosome in bins of 50 kb; the sums hold the first 1, 4, 16, … of them.
+# The example is a thousand cells of one type of [the simulated organism](preprocessing_expression.ipynb#an-organism-whose-truth-is-known), mature beta cells, on one chromosome in bins of 50 kb. The sums hold the first 1, 4, 16, … of them.
 
 # %%
 organism = simulate_organism(seed=seed, preset="small")
@@ -84,7 +84,7 @@ truth = organism.expected_contacts(chrom, kind, biased=True).astype(float)
 first, last = 200, 328
 place = {"start": first * bin_size, "end": last * bin_size}
 shown = {"1 cell": sums[1], "64 cells": sums[64], "1,000 cells": sums[1000], "truth": truth}
-fig, axes = plt.subplots(2, 2, figsize=(5.4, 6.6))
+fig, axes = plt.subplots(2, 2, figsize=(5.4, 6.8), gridspec_kw={"hspace": 0.1})
 for ax, (name, counts) in zip(axes.flat, shown.items(), strict=True):
     label = "contacts a cell" if name == "truth" else "contacts"
     contact_map(ax, counts[first:last, first:last], **place, label=label)
@@ -97,8 +97,8 @@ upper = np.triu_indices(n_bins)
 empty = {n: np.mean(sums[n][upper] == 0) for n in (1, 1000)}
 itself = contacts.loc[contacts["bin1"] == contacts["bin2"], "count"].sum() / contacts["count"].sum()
 claim(
-    f"A cell has {depths.median():,.0f} contacts on this chromosome in the median, on {len(upper[0]):,} pixels:"
-    f" {empty[1]:.1%} of the first cell's are empty. Of all contacts {itself:.0%} join a bin with itself and say nothing"
+    f"The median cell has {depths.median():,.0f} contacts on this chromosome, for {len(upper[0]):,} pixels: in the first"
+    f" cell {empty[1]:.1%} of them are empty. Of all contacts {itself:.0%} join a bin with itself and say nothing"
     f" about distance. A thousand cells together still leave {empty[1000]:.0%} of the pixels empty.",
     empty[1] > 0.98,
     empty[1000] > 0.02,
@@ -109,7 +109,7 @@ claim(
 # ## It depends on the question
 #
 # The pseudo-bulks are compared with the truth in five ways: by counts, by [observed over expected](../../book/glossary.md#observed-over-expected) (O/E) in bins of
-# 50 kb and of 500 kb, by insulation and by [compartment](../../book/glossary.md#compartment) score. All are correlations; those of pixels leave out the first two diagonals.
+# 50 kb and of 500 kb, by [insulation](../../book/glossary.md#insulation-score) and by [compartment](../../book/glossary.md#compartment) score. All are correlations; those of pixels leave out the first two diagonals.
 
 # %% tags=["hide-input"]
 distance = np.abs(np.subtract.outer(np.arange(n_bins), np.arange(n_bins)))
@@ -151,7 +151,7 @@ def agreement(counts):
 rows = {n: agreement(each) for n, each in sums.items()}
 curve = pd.DataFrame(rows, dtype=float).T
 
-# %% tags=["hide-input"] caption="Agreement of a pseudo-bulk with the truth against its number of cells. Insulation and compartments agree from tens of cells on. Counts, which distance decay dominates, and O/E in wide bins follow. O/E in single pixels of 50 kb is far from the truth even with 1,000 cells." alt="Five rising curves on a logarithmic axis from 1 to 1,000 cells. Insulation starts highest and compartments rise steeply to meet it; counts and observed over expected at 500 kb follow; observed over expected at 50 kb is lowest and still rising at 1,000 cells." name="fig-number"
+# %% tags=["hide-input"] caption="Agreement of a pseudo-bulk with the truth against its number of cells. Insulation and compartments agree from tens of cells on. Counts, which the decay with distance dominates, and O/E in wide bins follow. O/E in single pixels of 50 kb is far from the truth even with 1,000 cells." alt="Five rising curves on a logarithmic axis from 1 to 1,000 cells. Insulation starts highest and compartments rise steeply to meet it; counts and observed over expected at 500 kb follow; observed over expected at 50 kb is lowest and still rising at 1,000 cells." name="fig-number"
 fig, ax = plt.subplots(figsize=(5.4, 3.8))
 for color, name in zip([GREY, ORANGE, PURPLE, GREEN, BLUE], curve, strict=True):
     ax.plot(curve.index, curve[name], "o-", color=color, label=name, ms=4)
@@ -175,7 +175,7 @@ claim(
 )
 
 # %% [markdown]
-# Insulation and compartments need few cells because each of their values sums many pixels; a pixel of 50 kb is not averaged at all. The published scGrapHiC ([Murtaza et
+# Insulation and compartments need few cells because each of their values sums many pixels; a pixel of 50 kb stands alone. The published scGrapHiC ([Murtaza et
 # al. 2024](https://doi.org/10.1093/bioinformatics/btae223)) was trained on pseudo-bulks of at least 190 cells of the co-assay of [Liu et al.
 # 2023](https://doi.org/10.1126/science.adg3797): if its cells are as deep as these, such a target measures wide structure well, and its single pixels are mostly
 # noise.
@@ -185,9 +185,9 @@ claim(
 #
 # ## Depth decides comparisons
 #
-# Two maps of the same cells, sequenced to unequal [depth](../../book/glossary.md#depth), differ in every pixel. The usual remedy is to scale: the published one
-# takes each map to 25,000 reads, then log(1 + x), then divides by the maximum. Does it help? A pseudo-bulk of 200 beta cells is compared with four others: the
-# same cell type or stem cells, and eight times as deep or thinned to equal depth.
+# Two maps of the same cells, sequenced to unequal [depth](../../book/glossary.md#depth), differ in every pixel. The usual remedy is to scale: scGrapHiC scales each
+# map to 25,000 reads, takes log(1 + x) and divides by the maximum. Does it help? A pseudo-bulk of 200 beta cells is compared with four others: the same cell type or
+# stem cells, and eight times as deep or thinned to equal depth. Two scores judge: the mean squared error (MSE, lower is better) and the [stratum-adjusted correlation](../../book/glossary.md#stratum-adjusted-correlation-scc) (SCC, higher is better), a mean of the correlations at each distance ([Yang et al. 2017](https://doi.org/10.1101/gr.220640.117)).
 
 
 # %%
@@ -222,11 +222,11 @@ table(compared.astype({"contacts": int}))
 same_deep, same_thin, other_deep, other_thin = compared.index
 counts, scaled, scc = (compared[c] for c in ("MSE, counts", "MSE, scaled × 10⁴", "SCC"))
 claim(
-    "In counts depth is everything: the same cell type eight times as deep is"
-    f" {counts[same_deep] / counts[other_thin]:,.0f} times as far away as stem cells of equal depth. Scaling removes the"
-    " level but not the noise, and the error is reversed: stem cells measured deeply are now nearer than beta cells of"
-    " equal depth. The stratum-adjusted correlation (SCC), for which higher is better, makes the same mistake. Where both"
-    " partners have one depth, deep or thinned, the same cell type is nearer.",
+    "In counts depth is everything: the same cell type eight times as deep has"
+    f" {counts[same_deep] / counts[other_thin]:,.0f} times the error of stem cells of equal depth. Scaling removes the"
+    " level but not the noise, and now deep maps win: stem cells measured deeply are nearer than beta cells of"
+    " equal depth. The SCC makes the same mistake. Between two partners of one depth, both deep or both thinned, the same"
+    " cell type is nearer.",
     counts[same_deep] > 3 * counts[other_thin],
     scaled[other_deep] < scaled[same_thin],
     scc[other_deep] > scc[same_thin],
@@ -236,13 +236,13 @@ claim(
 
 # %% [markdown]
 # So compare at equal depth: `downsample` keeps or loses each contact by chance, as a shallower experiment would have done. Thin counts, never balanced values,
-# and thin before you normalise. A table of scores that mixes cell types with many and with few cells partly ranks their numbers of cells.
+# and thin before you normalise. A table of scores that puts cell types of many cells beside cell types of few partly ranks their numbers of cells.
 #
 # ## Real cells, without a truth
 #
-# In 400 cells of human prefrontal cortex (two donors, bins of 1 Mb; data set `lee2019` of [the data page](../../book/data.md)) nobody knows the truth. What
-# takes its place is another donor. The SCC ([Yang et al. 2017](https://doi.org/10.1101/gr.220640.117)) of 1 to 64 oligodendrocytes (ODC) of one donor with the
-# oligodendrocytes of the *other* says how well they are measured: a ceiling. The SCC with other cell types of that donor is what a wrong answer gets: a floor.
+# For 400 cells of human prefrontal cortex (two donors, bins of 1 Mb; data set `lee2019` of [the data page](../../book/data.md)) nobody knows the truth. Another
+# donor takes its place. The SCC of 1 to 64 oligodendrocytes (ODC) of one donor with the oligodendrocytes of the *other* says how well they are
+# measured: a ceiling. The SCC with other cell types of that other donor is what a wrong answer gets: a floor.
 
 # %%
 maps = load("lee2019")
@@ -253,7 +253,7 @@ steps = {n: f"{n} ODC" for n in (1, 4, 16, 64)}
 fewer = {name: groups["ODC 29yr"][:n] for n, name in steps.items()}
 real = maps.pseudobulk(groups | fewer)
 
-# %% tags=["hide-input"] caption="Agreement of 1 to 64 oligodendrocytes of one donor with pseudo-bulks of the other donor: mean SCC of the autosomes over 1 to 19 Mb. Even 64 cells have not levelled off. A wrong cell type reaches most of the SCC of the right one." alt="Four rising curves on a logarithmic axis. The curve of oligodendrocytes is highest, those of astrocytes, microglia and interneurons run below it in parallel." name="fig-donors"
+# %% tags=["hide-input"] caption="Agreement of 1 to 64 oligodendrocytes of one donor with pseudo-bulks of the other donor, of the same type and of three others: mean SCC of the autosomes over 1 to 19 Mb. Even 64 cells have not levelled off. A wrong cell type reaches most of the SCC of the right one." alt="Four rising curves on a logarithmic axis. The curve of oligodendrocytes is highest, those of astrocytes, microglia and interneurons run below it in parallel." name="fig-donors"
 others = {"ODC": "same type", "Astro": "astrocytes", "MG": "microglia", "Sst": "interneurons"}
 agreed = {name: np.zeros(len(steps)) for name in others}
 autosomes = [f"chr{number}" for number in range(1, 23)]
@@ -279,7 +279,7 @@ itself = pixels.loc[pixels["bin1_id"] == pixels["bin2_id"], "count"].sum() / pix
 spread = maps.obs["depth"].max() / maps.obs["depth"].min()
 claim(
     f"With 64 cells the same type reaches {agreed['ODC'][-1]:.2f} and the best of the wrong types {wrong[-1]:.2f}; with one"
-    f" cell it is {agreed['ODC'][0]:.2f} and {wrong[0]:.2f}. Depth per cell varies {spread:.0f}-fold, so the deepest cells dominate"
+    f" cell they reach {agreed['ODC'][0]:.2f} and {wrong[0]:.2f}. Depth per cell varies {spread:.0f}-fold, so the deepest cells dominate"
     f" a sum. And {itself:.0%} of the contacts lie on the main diagonal: in bins of 1 Mb most pairs fall into one bin. A loss"
     " or a score that keeps them measures little else.",
     agreed["ODC"][-1] > wrong[-1] + 0.02,

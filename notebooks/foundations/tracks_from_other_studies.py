@@ -55,7 +55,8 @@ claim = Claims(profile, seed)
 #
 # Contact maps of human cortex (`lee2019` of [the data page](../../book/data.md), bins of 1 Mb) are such a case. Their
 # [guide](../../book/glossary.md#guide), the expression that tells a model the cell type, is from another study: single-cell RNA sequencing of cortex
-# (`darmanis2015`), with other people and other cells. Its genes are named by symbol and get their places from `annotation_hg19`.
+# (`darmanis2015`), of other people and other cells. Its genes are named by symbol and get their places from `annotation_hg19`. Both
+# studies name their cell types differently, so the first lines match them by hand.
 
 # %%
 maps, rna = load("lee2019"), load("darmanis2015")
@@ -80,16 +81,16 @@ lost = expression.loc[~expression.index.isin(annotation.index), "ODC"].sum() / 1
 n_microglia = (rna.obs["cell_type"] == "microglia").sum()
 claim(
     f"The genes without a place carry {lost:.0%} of the expression of oligodendrocytes. The warning is worth a look each time:"
-    " a renamed symbol is a gene lost, and a wrong assembly puts all of them somewhere else without any warning. There are"
-    f" {n_microglia} microglia in all, and `neuro` are all neurons, of which the interneurons of the maps (Sst) are one kind:"
-    " a guide is as good as its labels.",
+    " a renamed symbol is a gene lost, and a wrong assembly puts every gene somewhere else without any warning.\n\nThere are only"
+    f" {n_microglia} microglia, and `neuro` are all neurons, of which the interneurons of the maps (Sst) are one kind:"
+    " a guide is only as good as its labels.",
     0.01 < lost < 0.5,
     n_microglia < 50,
 )
 
 # %% [markdown]
-# CTCF peaks of a lymphoblastoid line are available too (`ctcf_gm12878_hg19`). They have no strand, and they say where CTCF
-# can bind, not where it does in cortex.
+# CTCF peaks of a line of blood cells (lymphoblastoid) are available too (`ctcf_gm12878_hg19`). They have no strand, and they say
+# where CTCF can bind, not where it does in cortex.
 #
 # ## Half a bin
 #
@@ -136,9 +137,9 @@ r = {name: np.corrcoef(values[both], n_genes[both])[0, 1] for name, values in re
 sizes = {size: len(window_starts(int(on_2.sum()), size, size // 4)) for size in (128, 32)}
 claim(
     f"The number of genes of a bin has a correlation of {r['by overlap']:.2f} with its CpG content, and still of"
-    f" {r['read as starts']:.2f} when positions are read as starts: only a little is lost, and no error is raised. A window of"
-    f" 128 bins is 128 Mb at this bin size: even chromosome 2 has {sizes[128]} of them, and {sizes[32]} of 32 bins;"
-    " chromosomes shorter than a window give none.",
+    f" {r['read as starts']:.2f} when positions are read as starts: little is lost, and no error is raised.\n\nThe size of a bin"
+    f" decides the size of a window, too. A window of 128 bins is 128 Mb here: even chromosome 2 has room for only {sizes[128]} of"
+    f" them, a quarter of a window apart, but for {sizes[32]} of 32 bins. Chromosomes shorter than a window give none.",
     r["by overlap"] > r["read as starts"] + 0.02,
     r["read as starts"] > 0.2,
 )
@@ -155,7 +156,7 @@ claim(
 #
 # <details><summary>Expression and maps come from different people. What does that limit?</summary>
 #
-# What is particular to a person cannot be predicted from it. What differs between cell types in both people can.
+# What is particular to one person cannot be predicted from the other. What differs between cell types in all people can.
 #
 # </details>
 #
@@ -185,7 +186,7 @@ claim(
 # </details>
 #
 # > **Exercise** `expression_tracks` warns about genes without a place. Which ten of them have the highest expression in
-# > oligodendrocytes (`odc`)? Are they real genes?
+# > oligodendrocytes (`odc`)? Look up their names: what became of these genes?
 
 # %% tags=["solution"]
 odc, placed = expression["ODC"], annotation.index

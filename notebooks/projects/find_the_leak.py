@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Find the leak
 #
-# A project: a classifier recognises patients who respond to a drug, although there is nothing to recognise.
+# A project: a classifier recognises the patients who respond to a drug, although there is nothing to recognise.
 #
 # > **Learning goals**
 # > - [find the steps of a pipeline that let the test part into training](#the-pipeline-as-found);
@@ -46,7 +46,7 @@ plt.rcParams.update(book_style())
 claim = Claims(profile, seed)
 
 # %% [markdown]
-# A company sends you a pipeline. From single cells of eight donors, taken before treatment, it predicts who will respond to a drug. You are asked whether it may go into a clinical trial. A colleague has an idea: assign the labels *responds* and *does not respond* at random, four of each, and run the pipeline again. Now there is nothing to find.
+# A company sends you a pipeline. From single cells of eight donors, taken before treatment, it predicts who will respond to a drug. You are asked whether it may go into a clinical trial. A colleague has an idea: assign the labels *responds* and *does not respond* at random, four of each, and run the pipeline again. With such labels there is nothing to find.
 #
 # ## Data
 #
@@ -64,7 +64,7 @@ print(counts.shape, cohorts[0])
 # %% [markdown]
 # ## The pipeline as found
 #
-# The pipeline has five steps. A cohort says for each of the eight donors whether the donor responds.
+# The pipeline has five steps. It scales the cells to one depth and takes logarithms (1), standardises each gene (2), keeps the 20 genes that differ most between the two labels (3), deals the cells into four parts (4) and trains a classifier on three of them to predict the fourth, each part in turn (5). A cohort says for each of the eight donors whether the donor responds.
 
 
 # %%
@@ -92,7 +92,7 @@ plt.show()
 # %% tags=["hide-input"]
 claim(
     f"The pipeline is right for {np.mean(found):.0%} of the cells on average, and for {min(found):.0%} in the worst cohort. The labels mean nothing,"
-    " so whatever lies above a guess is an illusion.",
+    " so whatever lies above guessing is an illusion.",
     np.mean(found) > 0.8,
     min(found) > 0.75,
 )
@@ -100,7 +100,7 @@ claim(
 # %% [markdown]
 # ## Step by step
 #
-# > **Exercise** First, say what you expect: which accuracy would an honest test give here, on average over
+# > **Exercise** First say what you expect: which accuracy would an honest test give here, on average over
 # > cohorts?
 
 # %% tags=["solution"]
@@ -134,7 +134,7 @@ checks.mended_accuracy(answer, np.mean(found))
 # %% [markdown]
 # It need not be exactly one half: with twelve cohorts of eight donors, some chance remains.
 #
-# > **Exercise** Now mend one step at a time, and undo each change before the next. Which steps raise the accuracy? Answer with the set of their numbers.
+# > **Exercise** Now mend one step of `as_found` at a time, and undo each change before the next. Which steps raised the accuracy above guessing? Answer with the set of their numbers.
 
 # %% tags=["solution"]
 ### BEGIN SOLUTION
@@ -151,20 +151,20 @@ checks.leaking_steps(answer)
 # 2. one sentence for each step: what it sees of the test part, and what that does to the score;
 # 3. your advice about the trial, and the test that you would ask for instead, with the number of donors.
 #
-# The [rubric](../../book/teaching.md#a-rubric) says how your work is judged. Also name steps that break the rule without an effect.
+# Also name the steps that see the test part without any effect on the score. The [rubric](../../book/teaching.md#a-rubric) says how your work is judged.
 #
 # ## Check yourself
 #
 # <details><summary>Why does mending step 3 alone, or step 4 alone, leave most of the illusion?</summary>
 #
-# Each leak is enough by itself. If donors are in both parts, the classifier recognises donors, however the genes were chosen. If genes were chosen with all labels, they are genes in which the test donors, too, differ in line with their random labels.
+# Each leak is enough by itself. If donors are in both parts, the classifier recognises donors, however the genes were chosen. If genes were chosen with all labels, they are genes in which the test donors differ in line with their random labels, too.
 #
 # </details>
 #
 # <details><summary>Scaling on all cells does not raise the accuracy here. May it stay?</summary>
 #
-# You cannot know this before you measure it, and measuring is more work than mending. Scale within the
-# pipeline.
+# It had better not. You cannot know that it is harmless before you measure it, and measuring is more work than mending. Scale within
+# the pipeline.
 #
 # </details>
 #

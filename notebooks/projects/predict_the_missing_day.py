@@ -49,7 +49,7 @@ claim = Claims(profile, seed)
 #
 # ## Data
 #
-# Mouse embryonic stem cells after the factor LIF was withdrawn ([Klein et al. 2015](https://doi.org/10.1016/j.cell.2015.04.044)): [UMI](../../book/glossary.md#umi) counts of a subset of 1,000 cells and 900 genes. Use the hidden cells to score a prediction, once, and for nothing else.
+# The data are of mouse embryonic stem cells after LIF, the factor that keeps them stem cells, was withdrawn ([Klein et al. 2015](https://doi.org/10.1016/j.cell.2015.04.044)): [UMI](../../book/glossary.md#umi) counts of a subset of 1,000 cells and 900 genes. Use the hidden cells to score a prediction, once, and for nothing else.
 
 # %%
 cells = load("klein2015")
@@ -75,7 +75,7 @@ plt.show()
 # %% [markdown]
 # ## A scale
 #
-# The [energy distance](../../book/glossary.md#energy-distance) of a prediction to the hidden cells is 0 only for the right population. The [floor](../../book/glossary.md#floor) shows how small it can get with so few cells: one half of the hidden cells is scored against the other half.
+# How far is a predicted population from the hidden cells? Their [energy distance](../../book/glossary.md#energy-distance) is 0 only where the two populations are the same. The [floor](../../book/glossary.md#floor) shows how small it can get with so few cells: one half of the hidden cells is scored against the other half. A *copy* passes off the cells of another day as a prediction.
 
 # %%
 rng = np.random.default_rng(seed)
@@ -91,8 +91,9 @@ table(named.rename_axis("prediction"), apart=("floor",))
 # %% tags=["hide-input"]
 copy = min(scores["day 2, copied"], scores["day 7, copied"])
 claim(
-    f"The better copy has {copy / scores['floor']:.0f} times the energy distance of the floor, so there is much to gain.",
+    f"The better copy, day 2, has {copy / scores['floor']:.0f} times the energy distance of the floor, so there is much to gain.",
     copy > 5 * scores["floor"],
+    scores["day 2, copied"] < scores["day 7, copied"],
 )
 
 # %% [markdown]
@@ -119,7 +120,7 @@ answer = (1 - weight) * early.mean(axis=0) + weight * late.mean(axis=0)
 checks.mean_on_line(answer, early, late, (before, time, after))
 
 # %% [markdown]
-# > **Exercise** Predict cells of day 4 that are more like the hidden ones than the cells of day 2 are. A simple way, which the package also offers, is to take the cells of day 2 and move them.
+# > **Exercise** Predict cells of day 4 that are more like the hidden ones than the cells of day 2 are. A simple way, which the package also offers, is to take the cells of day 2 and move them along the line.
 
 # %% tags=["solution"]
 ### BEGIN SOLUTION

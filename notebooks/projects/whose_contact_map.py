@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Whose contact map is this?
 #
-# A project: match four contact maps without names with the expression of four cell types.
+# A project: match four contact maps that have lost their labels with the expression of four cell types.
 #
 # > **Learning goals**
 # > - [remove from contact maps what all of them share](#step-by-step);
@@ -42,7 +42,7 @@ plt.rcParams.update(book_style())
 claim = Claims(profile, seed)
 
 # %% [markdown]
-# Someone mixed up the labels of four tubes. Each tube gave a contact map of one cell type, and all you know about the types is their expression. Expressed genes lie in open chromatin, and open chromatin meets open chromatin. Is that enough to name the maps again?
+# Someone mixed up the labels of four tubes. Each tube gave a contact map of one cell type, and all you know about the types is their expression. Expressed genes lie in open chromatin, where DNA is loosely packed, and open chromatin meets open chromatin. Is that enough to name the maps again?
 #
 # ## Data
 #
@@ -82,7 +82,7 @@ cpg = coarse(cpg.reshape(len(chroms), -1))
 print(maps.shape, expression["stem"].shape, cpg.shape)
 
 # %% tags=["hide-input"] caption="The first chromosome in the four tubes. What you can easily see, the decay from the diagonal and the squares of open and closed chromatin, is the same in all four." alt="Four square heat maps in a two by two grid, titled A to D, that look almost the same: dark diagonals and a faint pattern of squares." name="fig-four-tubes"
-fig, axes = plt.subplots(2, 2, figsize=(5.4, 6.2))
+fig, axes = plt.subplots(2, 2, figsize=(5.4, 6.4), gridspec_kw={"hspace": 0.1})
 for ax, name, tube in zip(axes.flat, "ABCD", maps, strict=True):
     contact_map(ax, tube[0], start=0, end=len(tube[0]) * 500_000)
     ax.set_title(name)
@@ -93,7 +93,7 @@ upper = np.triu_indices(maps.shape[-1], 1)
 alike = np.corrcoef([np.log1p(tube[0][upper]) for tube in maps])
 lowest = alike.min()
 claim(
-    f"No two of these maps have a correlation below {lowest:.2f} in log counts. A measure of whether two maps are alike will not tell"
+    f"No two of these maps have a correlation below {lowest:.2f} in log counts. A measure of how alike two maps are will not tell"
     " them apart.",
     lowest > 0.9,
 )
@@ -113,7 +113,9 @@ answer = np.array(over) - np.mean(over, axis=0)
 checks.specific_to_each(answer, maps)
 
 # %% [markdown]
-# What is left shows where a tube has more contacts than the others. This page goes on with a short cut, the ratio of each map to the mean map, from which distance cancels as well. You may use your own answer instead. A bin that is more open in one type has more contacts with bins that are open in all types, and these are rich in CpG. So the row of each bin is weighted by CpG. This gives one number for each bin, and a [track](../../book/glossary.md#track) for each tube.
+# What is left shows where a tube has more contacts than the others. This page goes on with a short cut, the ratio of each map to the mean map, from which distance cancels as well. You may use your own answer instead.
+#
+# A bin that is more open in one type has more contacts with bins that are open in all types, and these are rich in CpG, the letters CG in the sequence. So the contacts of a bin are summed with weights: positive for partners with much CpG, negative for partners with little. This gives one number for each bin, and a [track](../../book/glossary.md#track) for each tube.
 
 
 # %%
@@ -161,7 +163,7 @@ checks.owners(answer, key)
 #
 # <details><summary>Three of four names are right. Can that be?</summary>
 #
-# No: if three are right, the fourth is too. With each type used once, four names are right, or two, one or none.
+# No: if three are right, so is the fourth. With each type used once, four names are right, or two, one or none.
 #
 # </details>
 #
@@ -183,7 +185,7 @@ checks.owners(answer, key)
 #
 # <details><summary>Solution</summary>
 #
-# Change `types` and run the page. Parent and child share most of their expression, so their rows look alike, and the margin by which a name wins becomes small. Report the margin, not only the name.
+# Change `types` and run the page. Parent and child share most of their expression, so their rows look alike, and the margin by which one name wins becomes small. Report the margin, not only the name.
 #
 # </details>
 #

@@ -4,7 +4,7 @@
 # A model beside every baseline, on held-out chromosomes and cell types, and which scores notice expression.
 #
 # > **Learning goals**
-# > - [hold out places and cell types](#the-test), and say what each of the two tests;
+# > - [hold out places and cell types](#the-test), and say what is tested by each;
 # > - [put a floor and a ceiling beside every score](#a-floor-a-ceiling-and-what-is-between), and rows that do without a network;
 # > - [name scores that hardly notice whether a model looked at expression](#what-a-score-does-not-see), and two that do;
 # > - [say how far a prediction of an unmeasured cell type can be trusted](#new-cell-types).
@@ -12,7 +12,7 @@
 # > **Before**: [From single cells to windows](../foundations/cells_to_windows.ipynb);
 # > [What a score of maps rewards](../pitfalls/what_a_map_score_rewards.ipynb) helps.
 # >
-# > **Time**: 15 min to read, 1 min to run.
+# > **Time**: 17 min to read, 1 min to run.
 
 # %% tags=["colab"]
 # Google Colab only: install the book's package beside the numpy, pandas and torch that are there.
@@ -54,8 +54,8 @@ FLOOR, BOOSTING, OURS = "bulk copied", "gradient boosting", "scGrapHiC"
 
 # %% [markdown]
 # A model is given a bulk contact map and the expression of a cell type, and predicts its contact map. "It works" can mean two
-# things. It works **at places** it has not seen: on other chromosomes, in cell types that it was trained on. Or it works for
-# **cell types** it has not seen. The second is what a model is for, but a new cell type at an old place does not test it: at one
+# things: that it works at **places** it has not seen, on other chromosomes, in cell types that it was trained on; or that it works
+# for **cell types** it has not seen. The second is what a model is for, but a new cell type at an old place does not test it: at one
 # place the maps of all cell types are alike, so a model that remembers the place seems to know the type ([Schreiber et al.
 # 2020](https://doi.org/10.1186/s13059-020-02177-y)). So a new cell type is scored on new chromosomes (the middle of the diagram).
 #
@@ -69,8 +69,8 @@ FLOOR, BOOSTING, OURS = "bulk copied", "gradient boosting", "scGrapHiC"
 # cells. Models are trained on five cell types, with [pseudo-bulks](../../book/glossary.md#pseudo-bulk) of 200 cells as targets,
 # and never on two others. The first, the precursor of gamma cells, is **near**: the types before and after it on the tree of
 # development are training types. The second, the mature alpha cell, is **far**: the type before it is left out altogether. The
-# last two chromosomes are held out. Both functions that split refuse a held-out cell type whose contacts are in the bulk, and
-# leave out what belongs to neither part.
+# last two chromosomes are held out. `hold_out_cell_types` refuses a held-out cell type whose contacts are in the bulk, and leaves
+# out what belongs to neither part.
 
 # %%
 training = ["stem", "bipotent", "beta_precursor"]
@@ -105,14 +105,14 @@ truth = {k: w.targets for k, w in parts_of(replace(windows, targets=expected))[1
 reference = {k: mean_at_places(truth["seen"], tests["seen"], tests[k]) for k in tests}
 depth = train.table.assign(n=train.targets.sum(axis=(1, 2))).groupby("cell_type")["n"].sum()
 claim(
-    f"There are {len(train)} training windows; {', '.join(f'{len(w)} test windows of {k} types' for k, w in tests.items())}. The targets are equally deep: of the training types, the deepest has {depth.max() / depth.min():.2f} times the contacts of the shallowest.",
+    f"There are {len(train)} training windows and {len(tests['seen'])} test windows of types seen in training, {len(tests['near'])} of the near type and {len(tests['far'])} of the far one. The targets are equally deep: of the training types, the deepest has {depth.max() / depth.min():.2f} times the contacts of the shallowest.",
     depth.max() / depth.min() < 1.1,
 )  # fmt: skip
 
 # %% [markdown]
 # ## A floor, a ceiling, and what is between
 #
-# No prediction can be expected to agree with a noisy target better than the truth does. So the first row of each table is the **truth** itself, scored as if it were a prediction: the ceiling. The floor is the **bulk, copied**: the map that was given, passed off as the map of every cell type. Between them stand methods that do without a network, from weak to strong:
+# No prediction can be expected to agree with a noisy target better than the truth does. So the first row of each table is the **truth** itself, scored as if it were a prediction: the ceiling. The floor is the **bulk, copied**: the map that was given, passed off as the map of every cell type. Between them stand methods that need no network, from weak to strong:
 #
 # | row | prediction |
 # |---|---|
@@ -122,9 +122,9 @@ claim(
 # | gradient boosting | the same features, a factor by boosted trees that maximise the likelihood of the counts |
 # | mean of the training types | their mean map at the same place; needs their maps *there*, which no other row sees |
 #
-# The last one is a reference, not a competitor, and the leak guard refuses it among models. All rows that learn are told **the
-# depth of each target**: of a rare cell type few contacts are measured, and a row that takes this for a feature of the type
-# learns little else. The targets here are equally deep; where depths are 1 : 4, boosting keeps its dC
+# The last one is a reference, not a competitor, and the leak guard refuses it among models. All methods that learn are told **the
+# depth of each target**: of a rare cell type few contacts are measured, and a method that takes this for a feature of the type
+# learns little else. The targets here are equally deep; where depths are 1 : 4, what boosting knows of the cell type is kept
 # ([the benchmarks](../../book/reproducibility.md#contact-maps-of-cell-types)).
 
 # %%
@@ -147,14 +147,13 @@ except LeakageError as error:
 # %% [markdown]
 # ## New places
 #
-# Three scores compare predictions with the noisy **targets**, as one would with real data:
-# [SSIM](../../book/glossary.md#structural-similarity-ssim), GenomeDISCO (GD; [Ursu et al.
-# 2018](https://doi.org/10.1093/bioinformatics/bty164)), and the stratum-adjusted correlation (SCC; [Yang et al.
-# 2017](https://doi.org/10.1101/gr.220640.117)) up to 2 Mb. Four more compare with the **truth**, which only a simulation has:
-# SCCt, which is SCC; *ins*, the correlation of [insulation](../../book/glossary.md#insulation-score); and two of what is specific
-# to a cell type. **dC** subtracts from each true map the mean over the training types, from each prediction the mean of the
-# method's own predictions for these, and correlates what is left. **dIns** does the same with insulation. All maps are scaled to
-# one depth, and masked bins are left out.
+# Three scores compare predictions with the noisy **targets**, as one would with real data.
+# [SSIM](../../book/glossary.md#structural-similarity-ssim) compares them as pictures. GenomeDISCO (GD; [Ursu et al.
+# 2018](https://doi.org/10.1093/bioinformatics/bty164)) first smooths both maps by random walks along their contacts. The
+# stratum-adjusted correlation (SCC; [Yang et al. 2017](https://doi.org/10.1101/gr.220640.117)), up to 2 Mb, is a mean of the correlations at each distance.
+# Four more compare with the **truth**, which only a simulation has: SCCt is the SCC with the truth; *ins* is the correlation of
+# [insulation](../../book/glossary.md#insulation-score). The last two ask for what is specific to a cell type. **dC** subtracts from each true map
+# the mean over the training types, from each prediction the mean of the method's own predictions for these, and correlates what is left. **dIns** does the same with insulation. All maps are scaled to one depth; masked bins are left out.
 
 # %% tags=["hide-input"]
 CEILING, OTHERS = "truth", "mean of the training types"
@@ -191,7 +190,7 @@ def share(row, metric):
 way = {name: share(seen.loc[name], "SCC") for name in ("bulk smoothed", BOOSTING, OURS)}
 claim(
     f"Against such noisy targets even the truth has an SCC of only {seen['SCC'][CEILING]:.3f} (the ceiling), and the copied bulk already has {seen['SCC'][FLOOR]:.3f} (the floor). Smoothing the bulk closes {way['bulk smoothed']:.0%} of the gap between"
-    f" the two, boosting {way[BOOSTING]:.0%}, scGrapHiC {way[OURS]:.0%}. After so little training the network does no better than boosted trees with the same inputs: dC is {seen['dC'][OURS]:.2f} and {seen['dC'][BOOSTING]:.2f}.",
+    f" the two, boosting {way[BOOSTING]:.0%}, scGrapHiC {way[OURS]:.0%}. After so little training the network does no better than boosted trees with the same inputs: its dC is {seen['dC'][OURS]:.2f}, theirs {seen['dC'][BOOSTING]:.2f}.",
     way["bulk smoothed"] < 0.5 * min(way[BOOSTING], way[OURS]), abs(way[OURS] - way[BOOSTING]) < 0.15,
     abs(seen["dC"][OURS] - seen["dC"][BOOSTING]) < 0.1,
 )  # fmt: skip
@@ -202,7 +201,7 @@ claim(
 #
 # ## What a score does not see
 #
-# Fit ridge regression to the same windows without a single track of expression. It still reads the bulk map, CTCF and CpG. It
+# Fit ridge regression to the same windows without a single track of expression. It still reads the bulk map, CTCF and CpG, but it
 # cannot know which cell type it is asked for. Training anew says what an input is *worth*; exchanging it in a trained model would
 # only say what that model leans on, even where other inputs could stand in.
 
@@ -230,12 +229,12 @@ no_sites = ridge_without("CTCF", "CpG")
 with_all = seen.loc["bulk + ridge"]
 lost, lost_sites = with_all - no_expression, with_all - no_sites
 claim(
-    f"Without expression the SCC of ridge falls by {lost['SCC']:.3f} and its SSIM by {lost['SSIM']:.3f}. A table of these two would call the blind model nearly as good. But dC falls from {with_all['dC']:.2f} to {no_expression['dC']:.2f},"
+    f"Without expression the SCC of ridge falls by {lost['SCC']:.3f} and its SSIM by {lost['SSIM']:.3f}. By these two scores the blind model is nearly as good. But dC falls from {with_all['dC']:.2f} to {no_expression['dC']:.2f},"
     f" and dIns from {with_all['dIns']:.2f} to {no_expression['dIns']:.2f}. CTCF and CpG are worth hardly anything: without both the SCC is lower by {lost_sites['SCC']:.3f}, dC by {lost_sites['dC']:.3f}.",
     0 < lost["SCC"] < 0.05, lost["SSIM"] < 0.03, abs(no_expression["dC"]) < 0.02, abs(lost_sites["dC"]) < 0.05,
 )  # fmt: skip
 
-# %% caption="How far each method gets from the copied bulk (0) to the truth (1), score by score, for seen cell types at new places. On this scale every score falls without expression; insulation loses nearly all, dC and dIns all." alt="Dot plot with a row for each of six scores and a coloured dot for each of three methods. In each row the dot of ridge without expression lies to the left of the other two; in dC and dIns it lies at zero, in ins close to it." name="fig-what-scores-see" tags=["hide-input"]
+# %% caption="How far each method gets from the copied bulk (0) to the truth (1), score by score (all but SSIM), for seen cell types at new places. On this scale every score falls without expression; insulation loses nearly all, dC and dIns all." alt="Dot plot with a row for each of six scores and a coloured dot for each of three methods. In each row the dot of ridge without expression lies to the left of the other two; in dC and dIns it lies at zero, in ins close to it." name="fig-what-scores-see" tags=["hide-input"]
 rows = {"ridge without expression": no_expression, "bulk + ridge": with_all}
 rows |= {OURS: seen.loc[OURS]}
 fig, ax = plt.subplots(figsize=(5.4, 3.6))
@@ -251,12 +250,12 @@ plt.show()
 
 # %% [markdown]
 # [Murtaza et al. 2024](https://doi.org/10.1093/bioinformatics/btae223) report MSE, SSIM, GenomeDISCO, SCC and a score of domains.
-# Fair questions, but a model can answer them well by knowing chromatin in general. Ask about *this cell type* separately.
+# These are fair questions, but a model can answer them well by knowing chromatin in general. Ask about *this cell type* separately.
 #
 # ## New cell types
 #
-# Now the two types that no model was trained on, at the same new places. dC still subtracts the mean over the *training* types, so
-# a method that falls back on that mean gains nothing by it.
+# Now come the two types that no model was trained on, at the same new places. dC still subtracts the mean over the *training*
+# types, so a method that falls back on that mean gains nothing by it.
 
 # %% tags=["hide-input"]
 chosen = [CEILING, FLOOR, "bulk smoothed", "bulk + ridge", BOOSTING, OURS, OTHERS]
@@ -267,8 +266,8 @@ table(pd.DataFrame(columns), best=dict.fromkeys(columns, "max"), apart=(CEILING,
 # %% tags=["hide-input"]
 near, far = means["near"], means["far"]
 claim(
-    f"Of what is specific to a type that was never trained on, the network gets a dC of {near['dC'][OURS]:.2f} (near) and {far['dC'][OURS]:.2f} (far), boosting {near['dC'][BOOSTING]:.2f} and {far['dC'][BOOSTING]:.2f}, after {seen['dC'][OURS]:.2f} and {seen['dC'][BOOSTING]:.2f} for seen types: it carries over, in part."
-    f" The mean of the training types has an SCC of {near['SCC'][OTHERS]:.3f} for the near type, above every model, and {far['SCC'][OTHERS]:.3f} for the far one, where boosting has {far['SCC'][BOOSTING]:.3f}: a relative's map is a good guess where there is a relative.",
+    f"For types that it was never trained on, the network reaches a dC of {near['dC'][OURS]:.2f} (near) and {far['dC'][OURS]:.2f} (far), boosting {near['dC'][BOOSTING]:.2f} and {far['dC'][BOOSTING]:.2f}; for seen types they have {seen['dC'][OURS]:.2f} and {seen['dC'][BOOSTING]:.2f}. What was learned carries over in part."
+    f"\n\nThe mean of the training types has an SCC of {near['SCC'][OTHERS]:.3f} for the near type, above every model, and {far['SCC'][OTHERS]:.3f} for the far one, where boosting has {far['SCC'][BOOSTING]:.3f}: a relative's map is a good guess where there is a relative.",
     min(far["dC"][OURS], far["dC"][BOOSTING], near["dC"][OURS]) > 0.1, near["dC"][OURS] < seen["dC"][OURS],
     near["SCC"][OTHERS] > near.loc[list(models), "SCC"].max(), near["SCC"][OTHERS] - near["SCC"][BOOSTING] > far["SCC"][OTHERS] - far["SCC"][BOOSTING] + 0.01,
 )  # fmt: skip
@@ -287,7 +286,7 @@ for name in (OURS, BOOSTING):
 difference = per_place[OURS] - per_place[BOOSTING]
 error = difference.std() / np.sqrt(len(difference))
 claim(
-    f"Over {len(difference)} places scGrapHiC minus boosting is {difference['SCC'].mean():+.3f} in SCC (standard error {error['SCC']:.3f}), {difference['dC'].mean():+.3f} in dC ({error['dC']:.3f}) and {difference['dIns'].mean():+.3f} in dIns ({error['dIns']:.3f}): no difference that these places could show.",
+    f"Over {len(difference)} places scGrapHiC minus boosting is {difference['SCC'].mean():+.3f} in SCC (standard error {error['SCC']:.3f}), {difference['dC'].mean():+.3f} in dC ({error['dC']:.3f}) and {difference['dIns'].mean():+.3f} in dIns ({error['dIns']:.3f}). If there is a difference, so few places cannot show it.",
     (difference.mean().abs() < 3 * error).all(),
 )  # fmt: skip
 

@@ -59,12 +59,12 @@ claim = Claims(profile, seed)
 # Does expression help to predict the contact map of a cell type? On a simulated organism it does, because it was made so. On
 # human cortex, in bins of 1 Mb, the answer of this page is: a little, in what distinguishes cell types; next to nothing in the
 # map as a whole. **The network is no winner here.** It tells the cell types apart about as well as boosted trees, but mostly
-# because it recognises a cell type and applies what it learned of it everywhere: its gain from the guide is smaller than theirs,
-# and as whole maps its predictions are worth no more than the smoothed bulk ([Known limits](../../book/limits.md#in-space)).
+# because it recognises a cell type and applies what it learned of that type everywhere. Its gain from expression is smaller than
+# theirs, and as whole maps its predictions are worth no more than the smoothed bulk ([Known limits](../../book/limits.md#in-space)).
 #
 # The contact maps come from 400 single cells of two donors, of four cell types of the prefrontal cortex (`lee2019` of [the data
 # page](../../book/data.md)); expression is from other people (`darmanis2015`). This is not the setting of [Murtaza et al.
-# 2024](https://doi.org/10.1093/bioinformatics/btae223), who worked at 50 kb with both measured in the same cells: a small answer
+# 2024](https://doi.org/10.1093/bioinformatics/btae223), who worked at 50 kb with both measured in the same cells: a small gain
 # here says nothing against theirs.
 #
 # ## Whose bulk, whose target
@@ -72,7 +72,7 @@ claim = Claims(profile, seed)
 # Cells are summed by cell type and donor: eight [pseudo-bulks](../../book/glossary.md#pseudo-bulk). The
 # [bulk](../../book/glossary.md#bulk) map is the sum of the four types, so it contains the very type that is to be predicted. That
 # in itself is no fault: a bulk of real tissue contains its cell types too. But if bulk and target are sums over the *same cells*,
-# they also share their counting noise, and every method that starts from the bulk is rewarded for it. Two donors offer a way out.
+# they also share their counting noise, and every method that starts from the bulk is rewarded for it. Two donors are a way out.
 #
 # ![Two boxes at the top, donor A and donor B, each with cells of three types. From donor A an arrow leads to its bulk map, the sum of all types. From donor B an arrow leads to the target, the map of one type. The bulk map and a box for the guide, expression of that type from a third study, lead to the model, and the model to the predicted map. A double arrow joins the predicted map and the target: the score. A dashed red arrow from donor A to the target is crossed out.](../../book/_static/diagrams/two_donors.svg)
 #
@@ -103,16 +103,16 @@ claim(
 )  # fmt: skip
 
 # %% [markdown]
-# At 1 Mb most contacts lie within a bin, on the main diagonal, and say nothing about folding between bins. Each diagonal pixel is
-# therefore replaced by the mean of its neighbours, and no score looks at it.
+# At 1 Mb most contacts lie within a bin, on the main diagonal, and say nothing about folding between bins. So each diagonal pixel
+# is replaced by the mean of its neighbours, and no score looks at it.
 #
 # ## Two scores, a ceiling and a floor
 #
 # *SCC*, the [stratum-adjusted correlation](../../book/glossary.md#stratum-adjusted-correlation-scc) ([Yang et al.
 # 2017](https://doi.org/10.1101/gr.220640.117)), over 1 to 19 Mb, says how much of the map is right. *dC*, the [contrast
-# correlation](../../book/glossary.md#contrast-correlation-dc), says how much of what is *specific* to the cell type is right: from
-# prediction and target the mean of the four types is subtracted first, from each its own. Both take depth out, chromosome by
-# chromosome.
+# correlation](../../book/glossary.md#contrast-correlation-dc), says how much of what is *specific* to the cell type is right: first
+# the mean of the four types is subtracted, from a prediction that of the predictions, from a target that of the targets. Both
+# scores take depth out, chromosome by chromosome.
 #
 # The **ceiling** is a replicate: the same cell type of the other donor, a measurement in the place of a prediction. It is noisy
 # too, so a prediction can exceed it. The **floor** is the bulk, copied. Scores are taken on every second chromosome; no model is
@@ -136,8 +136,8 @@ scores = {
 same_cells = score({(k, d, c): bulk[d][c] for k, d, c in keys})["SCC"].mean()
 ceiling, copied = (scores[name][["SCC", "dC"]].mean() for name in scores)
 claim(
-    f"The replicate has an SCC of {ceiling['SCC']:.2f}. The other donor's bulk, one map for all four types, has {copied['SCC']:.2f}: it is the wrong cell type, but it sums four times as many cells. So SCC cannot tell on"
-    f" these data whether a method knows the cell type. dC can: {ceiling['dC']:.2f} for the replicate, {copied['dC']:.0f} for the copy. With bulk and target from the *same* cells the copy would have had an SCC"
+    f"The replicate has an SCC of {ceiling['SCC']:.2f}. The other donor's bulk, one map for all four types, has {copied['SCC']:.2f}: it is the wrong cell type, but it sums about four times as many cells. So on these data SCC cannot tell"
+    f" whether a method knows the cell type. dC can: it is {ceiling['dC']:.2f} for the replicate and {copied['dC']:.0f} for the copy. With bulk and target from the *same* cells the copy would have had an SCC"
     f" of {same_cells:.2f}: the difference of {same_cells - copied['SCC']:.2f} is shared counts, not knowledge.",
     abs(ceiling["SCC"] - copied["SCC"]) < 0.03, ceiling["dC"] > 0.4, copied["dC"] == 0,
     same_cells > copied["SCC"] + 0.05,
@@ -148,11 +148,11 @@ claim(
 #
 # The expression of a cell type is the model's [guide](../../book/glossary.md#guide). Each gene's expression goes into the bin of
 # its transcription start, one track for each strand; the mean of the four types and CpG content are given as well. `neuro` are all
-# neurons of the expression study, `Sst` one kind of interneuron: a guide is only as good as its labels.
+# neurons of the expression study, `Sst` of the maps is one kind of interneuron: a guide is only as good as its labels.
 #
 # A model can use a guide in two ways. It can read that *this gene, here,* is on. Or it can recognise the cell type by its overall
 # level, and apply everywhere what it learned of that type, such as a flatter decay with distance. A guide is meant for the first.
-# The control is therefore the same guide **moved along by half a genome**: as smooth, as rich and as specific to the cell
+# So the control is the same guide **moved along by half a genome**: as smooth, as rich and as specific to the cell
 # type, but at the wrong place. What is lost by moving it is what the place tells.
 
 # %% tags=["hide-input"]
@@ -179,8 +179,8 @@ def guide(moved=0):
 
 
 # %% [markdown]
-# Windows are 40 bins wide and start every 20 bins. Their table says whose cells are in the bulk, and the leak guard reads it: a
-# held-out chromosome is an honest test here. A held-out cell type is not, since its contacts are in the bulk, and
+# Windows are 40 bins wide and start every 20 bins. Their table says whose cells are in the bulk, and the leak guard reads it. A
+# held-out chromosome is an honest test here. A held-out cell type is not, since its contacts are in the bulk:
 # `hold_out_cell_types` of `scstlib.splits` refuses it.
 
 
@@ -215,9 +215,9 @@ guided = cut_windows(*guide())
 moved = cut_windows(*guide(len(bins) // 2))
 
 # %% [markdown]
-# The smoothed bulk knows nothing of cell types. Ridge regression and boosted trees predict, for each pixel by itself, by what
-# factor it departs from the smoothed bulk. The book's scGrapHiC is smaller here than by default, and trained for a few seconds.
-# No setting of any method was chosen by the scores below.
+# Four methods are compared. The smoothed bulk knows nothing of cell types. Ridge regression and boosted trees predict, for each
+# pixel by itself, by what factor it departs from the smoothed bulk. The book's scGrapHiC is smaller here than by default, and
+# trained for a few seconds. No setting of any method was chosen by the scores below.
 
 # %%
 size = {"channels": 32, "n_blocks": 1, "pair_channels": 12}
@@ -239,8 +239,8 @@ scores |= {name: score(m) for name, m in predicted.items()}
 # ## What the guide adds
 #
 # The gain is the score with the guide minus the score with the guide moved, chromosome by chromosome, averaged over cell types and
-# donors. Its interval comes from drawing chromosomes with replacement, two thousand times: chromosomes, not pixels or windows, are
-# the independent pieces here.
+# donors. Its 95% interval comes from drawing chromosomes with replacement, two thousand times: chromosomes, not pixels or windows, are
+# the independent pieces here. Rows in italics are no candidates.
 
 # %% tags=["hide-input"]
 
@@ -276,8 +276,8 @@ kept = means["dC"]["scGrapHiC, moved"] / means["dC"]["scGrapHiC"]
 sure = {name: (g["dC"].mean(), *interval(g["dC"])) for name, g in gain.items()}
 told = {n: f"{g:+.3f} ({low:+.3f} to {high:+.3f})" for n, (g, low, high) in sure.items()}
 claim(
-    f"**The right place raises the dC of every method**: of ridge by {told['ridge']}, of boosted trees by {told['boosted trees']} and of scGrapHiC by {told['scGrapHiC']}. The network gains less than the trees although its dC is about theirs, {means['dC']['scGrapHiC']:.2f} against {means['dC']['boosted trees']:.2f}. With the guide at the wrong place it"
-    f" keeps {kept:.0%} of its dC: so much comes from recognising the cell type, not from reading the genome. In SCC the gain is {gain['boosted trees']['SCC'].mean():+.3f} for boosted trees and {gain['scGrapHiC']['SCC'].mean():+.3f} for the network, whose SCC of"
+    f"**The right place raises the dC of every method**: of ridge by {told['ridge']}, of boosted trees by {told['boosted trees']} and of scGrapHiC by {told['scGrapHiC']}. The network gains less than the trees, although its dC is about theirs, {means['dC']['scGrapHiC']:.2f} against {means['dC']['boosted trees']:.2f}. With the guide at the wrong place it"
+    f" keeps {kept:.0%} of its dC: so much comes from recognising the cell type, not from reading the genome.\n\nIn SCC the gain is {gain['boosted trees']['SCC'].mean():+.3f} for boosted trees and {gain['scGrapHiC']['SCC'].mean():+.3f} for the network, whose SCC of"
     f" {means['SCC']['scGrapHiC']:.3f} is about that of the smoothed bulk, {means['SCC']['bulk smoothed']:.3f}. Where a map at 1 Mb is predicted well, the bulk has done it.",
     min(low for _, low, _ in sure.values()) > 0,
     sure["scGrapHiC"] < sure["boosted trees"], kept > 0.5,
@@ -287,9 +287,9 @@ claim(
 )  # fmt: skip
 
 # %% [markdown]
-# Ridge, trees and the network are all told the **depth of each target**: else they would learn from the guide how deep the map
-# of a cell type is, which no score rewards. And both donors of a type are two tests of one statement, not two statements: there
-# are two people in this study.
+# Ridge, trees and the network are all told the **depth of each target**: otherwise they would learn from the guide how deep the
+# map of a cell type is, which no score rewards. And with two people in this study, the two donors of a type are two tests of one
+# statement, not two statements.
 #
 # ## Check yourself
 #
@@ -301,7 +301,7 @@ claim(
 #
 # <details><summary>A replicate and the copied bulk have about the same SCC. Does the copy know the cell type?</summary>
 #
-# No. At this depth noise limits SCC, and the copy has four times the cells. dC, of what is specific, tells them apart.
+# No. At this depth noise limits SCC, and the copy has four times the cells. dC, a score of what is specific, tells them apart.
 #
 # </details>
 #
@@ -330,7 +330,7 @@ claim(
 #
 # </details>
 #
-# > **Exercise** Does the guide help ridge in dC? How likely is it, if the guide said nothing, that `gains` are above 0 on as many held-out chromosomes, or more? Toss a coin for each.
+# > **Exercise** Does the guide help ridge in dC? Suppose that it says nothing, so that each of the `gains` is above 0 or not as a tossed coin decides. How likely are then as many chromosomes with a gain above 0 as there are here, or more?
 
 # %% tags=["solution"]
 gains = gain["ridge"]["dC"].to_numpy()

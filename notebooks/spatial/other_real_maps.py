@@ -6,12 +6,12 @@
 # > **Learning goals**
 # > - [say what can be asked of maps that come without expression](#stem-cells-and-neurons), and what cannot;
 # > - [hold out a region of one chromosome](#one-chromosome-hold-out-a-region), with a gap;
-# > - [tell a high score of the map from a learned change](#three-predictions-and-a-relative);
+# > - [tell a high score of a map from a change that was learned](#three-predictions-and-a-relative);
 # > - [write a predicted map to a file that a genome browser opens](#a-file-for-a-genome-browser).
 # >
 # > **Before**: [Human cortex](human_cortex.ipynb).
 # >
-# > **Time**: 12 min to read, 1 min to run; the first run also unpacks 400 single cells (1 min).
+# > **Time**: 13 min to read, 1 min to run; the first run also unpacks 400 single cells (1 min).
 
 # %% tags=["colab"]
 # Google Colab only: install the book's package beside the numpy, pandas and torch that are there.
@@ -57,8 +57,8 @@ claim = Claims(profile, seed)
 
 # %% [markdown]
 # Many contact maps come without expression of the same cells. Are they of any use to a model that predicts the map of a
-# cell type? For one question they are: how much of a *change of cell type* can be predicted from the map before it,
-# with no [guide](../../book/glossary.md#guide) at all? Any gain from a guide has to be compared with that.
+# cell type? For one question they are: how much of the change from one cell type to another can be predicted from the
+# map before it, with no [guide](../../book/glossary.md#guide) at all? Any gain from a guide has to be compared with that.
 #
 # ## Stem cells and neurons
 #
@@ -67,7 +67,7 @@ claim = Claims(profile, seed)
 # 2017](https://doi.org/10.1016/j.cell.2017.09.043)). A model is given the ES map. With CpG content as the only track,
 # it predicts for CN whatever it predicts for NPC, and the contrast between the two is 0 by construction. So the
 # question of [Human cortex](human_cortex.ipynb), what tells cell types apart, cannot be asked here. How the map changes
-# from ES to neural cells can.
+# from ES to neural cells can be asked.
 
 # %% tags=["hide-input"]
 neural = load("bonev2017_chr19")
@@ -80,7 +80,7 @@ with_cpg = {"chr19": interval_track(content, grid, value="cpg")}
 # %% caption="What changes from stem cells to neural cells in the held-out region, as log₂ of the ratio of contacts at one depth. Progenitors (NPC) and neurons (CN) change in many of the same places." alt="Two square maps of log ratios in red and blue, one below the other. Both have red patches off the diagonal up to 46 Mb and a red block beyond 48 Mb; in neurons a dark red band crosses 48 Mb." name="fig-neurons" tags=["hide-input"]
 part = slice(400, 520)
 shown = {name: m[part, part] * 1e6 / m[part, part].sum() for name, m in full.items()}
-fig, axes = plt.subplots(2, 1, figsize=(4.2, 7.6))
+fig, axes = plt.subplots(2, 1, figsize=(4.2, 7.8), gridspec_kw={"hspace": 0.1})
 for ax, name in zip(axes, ("NPC", "CN"), strict=True):
     ratio = np.log2((shown[name] + 1) / (shown["ES"] + 1))
     contact_map(
@@ -92,8 +92,8 @@ plt.show()
 # %% [markdown]
 # ## One chromosome: hold out a region
 #
-# There is only one chromosome, so a region of it is held out. Windows that cross its border are dropped, and as
-# neighbouring bins are alike, so are those closer to it than a **gap** of one window, 64 bins.
+# There is only one chromosome, so a region of it is held out. Windows that cross its border are dropped. So are those
+# closer to it than a **gap** of one window, 64 bins, because neighbouring bins are alike.
 
 # %%
 late = make_windows(
@@ -111,8 +111,8 @@ print(len(region.train), "windows train,", len(region.test), "test")
 # ## Three predictions and a relative
 #
 # The three predictions are the ES map copied, the ES map smoothed, and ridge regression on the features of a pixel,
-# with CpG. The last row is no prediction: it is the *other neural type, measured*, in the place of a prediction. There
-# are two scores: the [SCC](../../book/glossary.md#stratum-adjusted-correlation-scc) with the target, and the
+# CpG among them. The last row is no prediction: it is the *other neural type, measured*, in the place of a prediction.
+# There are two scores: the [SCC](../../book/glossary.md#stratum-adjusted-correlation-scc) with the target, and the
 # correlation of the predicted with the true *change from ES*, which is 0 for a copy.
 
 # %%
@@ -159,11 +159,11 @@ table(
 mean = pd.DataFrame({name: s.mean() for name, s in scores.items()}).T
 ridge, relative = mean.loc["ridge on CpG"], mean.loc["the other neural type"]
 claim(
-    f"The copied ES map has an SCC of {mean['SCC']['ES copied']:.2f} and, by definition, no correlation with the"
-    f" change. Smoothing leaves it at {mean['SCC']['ES smoothed']:.2f}: these maps are deep, and little of what"
-    f" lies between them is noise. Ridge regression has a correlation of {ridge['change']:.2f} with the change,"
-    f" but an SCC of only {ridge['SCC']:.2f}. The other neural type has a correlation of {relative['change']:.2f}:"
-    " most of what changes is shared by both and is there to be predicted, but not from CpG and one chromosome.",
+    f"In the mean of both types, the copied ES map has an SCC of {mean['SCC']['ES copied']:.2f} and, by definition, no"
+    f" correlation with the change. Smoothing leaves the SCC at {mean['SCC']['ES smoothed']:.2f}: these maps are deep, and"
+    f" little of what differs between them is noise. Ridge regression has a correlation of {ridge['change']:.2f} with the"
+    f" change, but an SCC of only {ridge['SCC']:.2f}. The other neural type has a correlation of {relative['change']:.2f}: most"
+    " of the change is common to both types. It is there to be predicted, but not from CpG and one chromosome.",
     abs(mean["SCC"]["ES smoothed"] - mean["SCC"]["ES copied"]) < 0.05,
     0.1 < ridge["change"] < relative["change"] - 0.1,
     ridge["SCC"] < mean["SCC"]["ES copied"] + 0.02,
@@ -171,7 +171,7 @@ claim(
 
 # %% [markdown]
 # These are overlapping windows of one region: a single draw. No interval is given, because one chromosome cannot give
-# one. And without a guide both cell types get the same prediction, however good it is for either.
+# one. And without a guide both cell types get the same prediction, however well it suits either.
 #
 # ## A file for a genome browser
 #
@@ -183,8 +183,8 @@ claim(
 #       --model model.safetensors --window 40 --stride 20 --out cortex.mcool
 # ```
 #
-# It writes `cortex.microglia.mcool` and so on, one file for each cell type, which cooler reads and HiGlass shows. Maps
-# in the `.hic` format are converted first, with `hictk convert maps.hic maps.mcool` or
+# It writes `cortex.microglia.mcool` and so on, one file for each cell type, which cooler reads and the browser HiGlass
+# shows. Maps in the `.hic` format are converted first, with `hictk convert maps.hic maps.mcool` or
 # `hic2cool convert maps.hic maps.mcool -r 0`.
 #
 # In Python the same takes three steps: read files, fit, predict to a file. Here they are for the human cells of [Human
@@ -232,8 +232,8 @@ print("learned on", *metadata["training_chromosomes"])
 i, j = np.indices(in_file.shape)
 far = in_file[np.abs(i - j) > 20]
 claim(
-    f"{len(written)} files are written, one a cell type. A file says what it holds and which chromosomes the"
-    " model has seen. Beyond 20 bins, the window minus the stride, nothing is predicted, and the file is empty.",
+    f"{len(written)} files are written, one for each cell type. A file says what it holds and which chromosomes the"
+    " model has seen. Nothing is predicted beyond 20 bins, the window minus the stride: there the file is empty.",
     len(written) == len(kinds), "chr9" not in metadata["training_chromosomes"], (far == 0).all(),
     in_file.sum() > 0,
 )  # fmt: skip
@@ -245,7 +245,7 @@ shown |= {"bulk": samples.matrix("bulk", "chr9")}
 near = (i != j) & (np.abs(i - j) <= 20)
 map_viewer(
     {name: 1e6 * found / found[near].sum() for name, found in shown.items()},
-    start=0, end=1e6 * len(in_file), label="contacts, one million within 20 Mb", genes=here,
+    start=0, end=1e6 * len(in_file), label="contacts per million within 20 Mb", genes=here,
 )  # fmt: skip
 
 # %% [markdown]
@@ -298,7 +298,7 @@ checks.overlapping(answer, places, wide)
 #
 # <details><summary>Solution</summary>
 #
-# Exchange the maps in `make_windows`: bulk `full["CN"]`, `bulk_cell_types=("CN",)`, target `full["ES"]`. SCC of the
+# Exchange the maps in `make_windows`: bulk `full["CN"]`, `bulk_cell_types=("CN",)`, target `full["ES"]`. The SCC of the
 # copy is the same up to the weights of the score; what ridge learns of the change is reversed in sign.
 #
 # </details>

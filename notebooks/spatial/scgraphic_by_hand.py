@@ -4,7 +4,7 @@
 # The published network, built piece by piece and checked against the package's.
 #
 # > **Learning goals**
-# > - [turn a contact map into a graph and its bins into positional encodings](#the-bulk-map-as-a-graph);
+# > - [turn a contact map into a graph, and the bins' places in it into encodings](#the-bulk-map-as-a-graph);
 # > - [write attention over bins](#bins-that-look-at-each-other), attention along a graph, and a decoder of pairs of bins;
 # > - [check a network of your own against another](#the-same-numbers), number by number.
 # >
@@ -94,7 +94,7 @@ print(f"{sum(w.numel() for w in network.parameters()):,} weights")
 #
 # Maps differ in [depth](../../book/glossary.md#depth), and their pixels span orders of magnitude. So each window is
 # scaled to 25,000 reads, transformed by `log1p` and divided by its maximum. Targets are then smoothed by soft
-# thresholding: each eigenvalue of the map moves 0.25 towards 0, and those nearer to 0 than that vanish. The five
+# thresholding: each eigenvalue of the map moves 0.25 towards 0, and those closer to 0 than that vanish. The five
 # [tracks](../../book/glossary.md#track) (expression and CTCF motifs on both strands, and CpG) are scaled to $[0, 1]$
 # within each window.
 
@@ -106,12 +106,14 @@ tracks = scale_per_window(published_tracks(test).tracks)
 # %% [markdown]
 # ### The bulk map as a graph
 #
-# Bins are nodes, contacts are weights of edges. Eigenvectors of the graph's Laplacian tell where in it a bin lies:
+# Bins are nodes, contacts are weights of edges. Where in this graph does a bin lie? Think of curves along the window that
+# change little between bins in contact: bins of one neighbourhood then have similar values. Such curves are the
+# eigenvectors with small eigenvalues of the graph's Laplacian $L$,
 #
 # $$\begin{aligned}L &= I - D^{-1/2} A D^{-1/2},\\ D_{ii} &= \textstyle\sum_j A_{ij},\end{aligned}$$
 #
-# where $A$ is the scaled map without its diagonal. Eigenvectors with small eigenvalues change little between bins in
-# contact; the first after the trivial one cuts the window in two. Sixteen of them are the **positional encodings**.
+# where $A$ is the scaled map without its diagonal. The first eigenvector after the trivial one cuts the window in two.
+# Sixteen of them are the **positional encodings**, each divided by its largest entry and moved to $[0, 1]$.
 
 # %%
 
@@ -147,7 +149,7 @@ plt.show()
 # The tracks and encodings of each bin are joined and go through a convolution along the genome, 16 bins wide. Four
 # **attention blocks** follow. In each, a bin asks with a query $q$, all bins answer with keys $k$ and values $v$, and
 # the bin takes the mean of the values, weighted by how well each key fits its query. Then a small network works on each
-# bin by itself. Both results are added to what was there.
+# bin by itself. Each of the two results is added to what was there before.
 
 # %%
 
@@ -205,8 +207,8 @@ def graph_block(name, x, bulk, fix=False):
 # %% [markdown]
 # ### From bins to pairs
 #
-# A contact belongs to two bins. After four more attention blocks each bin has a vector of numbers, its *latents*; those
-# of two bins are multiplied, channel by channel. A 1×1 convolution, seven residual blocks of 3×3 convolutions and a 7×7
+# A contact belongs to two bins. After four more attention blocks each bin has a vector of numbers, its *latents*. Those
+# of two bins are multiplied, number by number. A 1×1 convolution, seven residual blocks of 3×3 convolutions and a 7×7
 # convolution turn each pair into one number, which a sigmoid brings into $[0, 1]$.
 
 # %%
@@ -280,7 +282,7 @@ text = "Features, latents and predicted maps, published and mended, agree to six
 claim(f"{text} and so do the encodings, up to their sign.", max(off.values()) < 1e-6)
 
 # %% [markdown]
-# The package, in turn, is tested against values of the authors' code. Which of these parts do their work, and what
+# The package, in turn, is tested against values of the authors' code. Which of the parts do their work, and what
 # becomes of the prediction when one is changed, is the subject of [Limits of the published
 # scGrapHiC](scgraphic_limits.ipynb).
 #

@@ -4,7 +4,7 @@
 # Which parts of the network do their work, shown by changing one at a time.
 #
 # > **Learning goals**
-# > - [show with a gradient](#the-graph-convolution-takes-no-part), and with an exchanged input, whether a part of a network takes part;
+# > - [show with a gradient](#the-graph-convolution-takes-no-part), and with an exchanged input, whether a part of a network has any effect;
 # > - [see the head of a network](#the-head-saturates), its last layer, saturate, and say why the loss need not show it;
 # > - [say why nothing can be predicted from a level that was scaled away](#tracks-lose-their-level).
 # >
@@ -54,17 +54,17 @@ claim = Claims(profile, seed)
 # %% [markdown]
 # ## Does every part do something?
 #
-# A network can run, and its loss go down, while one part of it does nothing. Nothing warns you of it: the other parts
-# learn around the gap. Two questions find such a part. Does the loss reach its weights? And does the output change when
-# its input is exchanged?
+# A network can run, and its loss go down, while one part of it does nothing. No warning tells you: the other parts learn
+# around the gap. Two questions find such a part. Does the gradient of the loss reach its weights? And does the output
+# change when its input is exchanged?
 #
 # ![A column of boxes from top to bottom. Tracks of the cell type (expression, CTCF, CpG) go into a convolution along the genome with four attention blocks and a sigmoid. Its features are joined with encodings. A graph convolution over the bulk map follows, whose outgoing arrow is crossed out: as published, its result is not used; a line leads around it. Then four attention blocks, the products of all pairs of bins, and seven residual blocks of convolutions with a last 7 by 7 convolution and a sigmoid, which give the predicted map. On the right the bulk map: it gives 16 positional encodings, which enter the first box and the joint, and a dashed arrow to the graph convolution as its edges.](../../book/_static/diagrams/scgraphic_published.svg)
 #
 # *Expression and the bulk map's encodings become features of bins, pairs of bins become pixels; the graph convolution is computed, but its result is not used.*
 #
 # Each observation on this page is about the public code of scGrapHiC ([Murtaza et al.
-# 2024](https://doi.org/10.1093/bioinformatics/btae223); `rsinghlab/scGrapHiC` at commit `8019e1f`). Where it can be
-# mended alone, a setting of `PublishedScGrapHiC` does so and leaves the rest as it is.
+# 2024](https://doi.org/10.1093/bioinformatics/btae223); `rsinghlab/scGrapHiC` at commit `8019e1f`). Where one thing can
+# be mended alone, a setting of `PublishedScGrapHiC` does so and leaves the rest as it is.
 #
 # The windows are those of [scGrapHiC by hand](scgraphic_by_hand.ipynb): 64 bins of 50 kb of the simulated organism, with
 # targets of 200 cells.
@@ -105,13 +105,13 @@ for name, net in nets.items():
     unreached[name] = [w for w in weights if weights[w].grad is None]
 
 # %% [markdown]
-# Now the second question: how much does the prediction change when the graph is exchanged for a random one, or taken
-# away? The encodings stay as they are.
+# Now the second question: how much does the prediction, a number between 0 and 1 for each pixel, change when the graph is
+# exchanged for a random one, or taken away? The encodings stay as they are, and the largest change of a pixel counts.
 
 # %%
 generator = torch.Generator().manual_seed(seed)
 noise = torch.rand(given[2].shape, generator=generator)
-graphs = {"random": noise + noise.transpose(1, 2), "none": 0 * given[2]}
+graphs = {"random": noise + noise.transpose(1, 2), "no": 0 * given[2]}
 rows = {}
 for name, net in nets.items():
     count = sum(net.get_parameter(w).numel() for w in unreached[name])
@@ -119,7 +119,7 @@ for name, net in nets.items():
     for kind, graph in graphs.items():
         with torch.no_grad():
             change = net(*given[:2], graph) - net(*given)
-        rows[name][f"change, graph {kind}"] = float(change.abs().max())
+        rows[name][f"change, {kind} graph"] = float(change.abs().max())
 table(pd.DataFrame(rows).T.astype({"weights not reached": int}))
 
 # %% tags=["hide-input"]
@@ -127,20 +127,20 @@ inside = ("graph_encoder.convs.0.conv", "graph_encoder.convs.0.linear")
 claim(
     f"As published, {rows['as published']['weights not reached']:,} weights have no gradient, all of them in the graph"
     " convolution and the linear layer after it, and the prediction is the same to the last bit for any graph. Mended,"
-    " every weight is reached and the graph matters. So as published the bulk map enters through the encodings alone:"
-    " sixteen curves along a window. Its pixels never reach the decoder.",
+    " every weight is reached and the graph matters. So in the published network the bulk map enters through the encodings"
+    " alone: sixteen curves along a window. Its pixels never reach the decoder.",
     all(w.startswith(inside) for w in unreached["as published"]),
     rows["as published"]["weights not reached"] > 0,
-    rows["as published"]["change, graph random"] == rows["as published"]["change, graph none"] == 0,
+    rows["as published"]["change, random graph"] == rows["as published"]["change, no graph"] == 0,
     not unreached["mended"],
-    min(rows["mended"][f"change, graph {kind}"] for kind in graphs) > 1e-5,
+    min(rows["mended"][f"change, {kind} graph"] for kind in graphs) > 1e-5,
 )
 
 # %% [markdown]
 # ## Encodings have no sign
 #
 # The encodings are eigenvectors, and an eigenvector times −1 is an eigenvector too. Nothing ties its sign in
-# one window to its sign in the next.
+# one window to its sign in the next. Do neighbouring windows agree where they overlap?
 
 # %% tags=["hide-input"]
 stem = np.flatnonzero(windows.table["cell_type"] == "stem")
@@ -152,19 +152,19 @@ agree = np.array([
 against = (agree < 0).mean(axis=0)
 claim(
     "In the bins that two neighbouring windows share, the first encoding runs in opposite directions in"
-    f" {against[0]:.0%} of {len(agree)} pairs of windows, the second in {against[1]:.0%}. The model cannot read them as a"
-    " place on the genome.",
+    f" {against[0]:.0%} of {len(agree)} pairs of windows, the second in {against[1]:.0%}. The model cannot read an"
+    " encoding as a place on the genome.",
     against.max() > 0.15,
 )
 
 # %% [markdown]
 # ## The head saturates
 #
-# The head is the last convolution and the sigmoid after it. Before training its pixels spread over the whole range from
-# 0 to 1, while those of the targets are mostly low. So the first steps push all pixels down together: AdamW moves each
-# of the 1,568 weights of the last convolution by about the learning rate, however small its gradient. Near 0 the
-# sigmoid is flat, and hardly any gradient is left to bring a pixel back. The mended head (`head_init="mended"`) starts
-# at the mean of the targets, with the last convolution at 0.
+# The head is the last convolution and the sigmoid after it. Before training, the predicted pixels spread over the whole
+# range from 0 to 1, while those of the targets are mostly low. So the first steps push all pixels down together: the
+# optimiser, AdamW, moves each of the 1,568 weights of the last convolution by about the learning rate, however small its
+# gradient. Near 0 the sigmoid is flat, and hardly any gradient is left to bring a pixel back. The mended head
+# (`head_init="mended"`) starts at the mean of the targets, with the last convolution at 0.
 
 # %%
 
@@ -208,9 +208,9 @@ highest = {key: max(shares) for key, shares in heads.items()}
 published = [highest["published", s] for s in (0, 1)]
 mended = [highest["mended", s] for s in (0, 1)]
 claim(
-    f"With the published head {min(published):.0%} and {max(published):.0%} of the pixels lie below 0.01 at the worst step,"
-    f" with the mended head at most {max(mended):.0%}; in the targets it is {low:.0%}. How fast the model recovers depends"
-    " on the seed and on the windows: on longer windows, whose targets are emptier, it takes longer.",
+    f"With the published head {min(published):.0%} and {max(published):.0%} of the pixels (two seeds) lie below 0.01 at the"
+    f" worst step, with the mended head at most {max(mended):.0%}; in the targets it is {low:.0%}. How fast the model recovers"
+    " depends on the seed and on the windows: on longer windows, whose targets are emptier, it takes longer.",
     min(published) > 0.4,
     max(mended) < min(published),
     low < 0.1,
@@ -221,7 +221,7 @@ claim(
 #
 # Each track is scaled to [0, 1] within each window. So a cell type in which every gene of a window is twice as active
 # has the same features: the shape within the window is left, the level is gone, and nothing can be predicted from what
-# was divided away. `feature_scaling="global"` scales by the range of all training windows instead.
+# was divided away. The setting `feature_scaling="global"` scales by the range of all training windows instead.
 
 # %%
 known = published_tracks(windows)
@@ -236,9 +236,9 @@ largest = {name: np.abs(c[:, :, :2]).max() for name, c in change.items()}
 
 # %% tags=["hide-input"]
 claim(
-    "With expression twice as high in every window, no feature moves by more than"
-    f" {largest['by window']:.2f} when scaled by window; scaled globally the largest moves by {largest['global']:.2f}, as"
-    " much as the whole range of the training windows.",
+    "With expression twice as high in every window, no feature changes when it is scaled by window (at most by"
+    f" {largest['by window']:.2f}). Scaled globally, one changes by {largest['global']:.2f}, as much as the whole range of the"
+    " training windows.",
     largest["by window"] < 1e-3,
     largest["global"] > 0.9,
 )
@@ -259,8 +259,8 @@ with torch.no_grad():
     averaged = symmetric(*given)
 rest = float((averaged - averaged.transpose(1, 2)).abs().max())
 claim(
-    f"Before training the two triangles of a predicted map differ by up to {apart:.3f}, with"
-    f" `symmetrize` by {rest:.0f}.",
+    f"Before training, the two triangles of a predicted map differ by up to {apart:.3f}; with"
+    f" `symmetrize`, by {rest:.0f}.",
     apart > 1e-3,
     rest == 0,
 )
@@ -270,7 +270,7 @@ claim(
 #
 # A few steps say nothing about a trained model. [The
 # benchmarks](../../book/reproducibility.md#contact-maps-of-cell-types) train the published model, its head mended, for
-# as long as is practical without a GPU. Its score was still rising when they stopped, so they report how far it got,
+# as long as is practical without a GPU. Its score was still rising when training stopped, so they report how far it got,
 # not how far it can get: a [stratum-adjusted correlation](../../book/glossary.md#stratum-adjusted-correlation-scc) of
 # 0.573 with the measured maps. The copied bulk map has 0.739. Why, then, should a model that is *given* the bulk map
 # have to find it again, through sixteen curves and a decoder? [scGrapHiC, the package's](scgraphic_package.ipynb)
@@ -281,7 +281,7 @@ claim(
 # <details><summary>The loss of a network goes down. Does that show that all of its parts learn?</summary>
 #
 # No. The parts that are reached lower the loss by themselves. Only the gradient of each weight, or an exchanged input,
-# shows that a part takes part.
+# shows whether a part has any effect.
 #
 # </details>
 #
@@ -301,8 +301,8 @@ claim(
 # %% [markdown]
 # ## Key points
 #
-# - A part of a network takes part if it has a gradient and if the output changes with its input. Each takes a few lines
-#   to check.
+# - A part of a network has an effect if its weights have a gradient and the output changes with its input. A few lines
+#   check each of the two.
 # - The loss need not show that a head has saturated: look at what is predicted.
 # - Scale by the range of all training windows, not by that of each window.
 # - Change one thing at a time, from the same initial weights, or you will not know what made the difference.

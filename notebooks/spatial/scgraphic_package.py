@@ -4,9 +4,9 @@
 # What the default model does differently, why, and what each of its parts brings.
 #
 # > **Learning goals**
-# > - [take a bulk map apart into distance](#the-bulk-map-taken-apart), visibility and the rest, and start a prediction from it;
+# > - [take a bulk map apart into distance, visibility and the rest](#the-bulk-map-taken-apart), and start a prediction from it;
 # > - [say why the network reads every place twice](#pairs-of-bins-and-one-place-read-twice), and what is 0 by construction;
-# > - [say what a loss for counts rewards](#a-loss-on-counts), and one for how counts divide among cell types;
+# > - [say what a loss on counts rewards](#a-loss-on-counts), and what one on how counts divide among cell types rewards;
 # > - [tell which scores a model can reach without looking at expression](#what-each-part-brings).
 # >
 # > **Before**: [Limits of the published scGrapHiC](scgraphic_limits.ipynb); [What a score
@@ -59,8 +59,8 @@ claim = Claims(profile, seed)
 #
 # A model is given the bulk map and asked for the map of a cell type. The copied bulk is already a good answer. Why should a
 # network have to find it again? The package's `ScGrapHiC` keeps the task of the published model but starts from the other end: the
-# prediction *is* the bulk map without its noise, times a factor for each pixel. The network learns these factors; at first all are
-# 1.
+# prediction *is* the bulk map without its noise, times a factor for each pixel. The network learns these factors, which all start
+# at 1.
 #
 # ![Three blocks of logarithms, added up. Base: the bulk map equals the contacts expected from distance and visibility, times the rest, a speckled map, which is smoothed. Shift: two falling curves of contacts by distance, a solid one of the training maps and a dashed one of the bulk; the gap between them is one number a distance. Residual: one network with the bulk map is read twice, with the guide of the cell type and with the guide of the bulk's cells; the difference of the two is what the cell type adds, zero where both agree; a common part is added for all types. At the bottom: depth times the exponential of the sum gives the expected contacts, a symmetric map.](../../book/_static/diagrams/scgraphic_default.svg)
 #
@@ -98,7 +98,7 @@ model = ScGrapHiC(n_steps=200, crop=32, seed=seed).fit(train)
 #
 # Most of a contact map comes from distance and [visibility](../../book/glossary.md#visibility): near bins meet often, and some
 # bins are seen better than others. Both can be estimated from many pixels. What is left, observed over expected, is structure and
-# noise. Where contacts are many, each pixel can speak for itself; where they are few, only an average can. So the ratio is
+# noise. Where contacts are many, a single pixel tells something; where they are few, only an average does. So the ratio is
 # averaged at four widths, and the network learns a mixture of the four that depends on the expected number of contacts. The
 # mixture times the expected contacts is the *base*.
 
@@ -109,7 +109,7 @@ network = model.network_.eval()
 with torch.no_grad():
     base = from_triangle(network.base(view), 64).numpy()
 
-# %% tags=["hide-input"] caption="The bulk map of one window, taken apart: what distance and visibility give; observed over expected as measured, and averaged with a width of 1.6 bins; and the base, which keeps the structure of the map and loses its speckles." alt="Four square heat maps. Expected is a smooth band along the diagonal with faint stripes. Observed over expected shows red squares on blue, speckled when measured and smooth when averaged. The base looks like a bulk map without speckles." name="fig-space-base"
+# %% tags=["hide-input"] caption="The bulk map of one window, taken apart: what distance and visibility give; observed over expected as measured, and averaged with a width of 1.6 bins; and the base, which keeps the structure of the map and loses its speckle." alt="Four square heat maps. Expected is a smooth band along the diagonal with faint stripes. Observed over expected shows red squares on blue, speckled when measured and smooth when averaged. The base looks like a bulk map without speckles." name="fig-space-base"
 mean_truth = mean_at_places(truth, test, test)
 size = np.abs(np.log((truth + 1) / (mean_truth + 1))).mean(axis=(1, 2))
 one = int((size * (test.table["cell_type"] == "beta_mature")).argmax())
@@ -120,7 +120,7 @@ shown = {
     "expected": np.exp(logs[-1]) * seen, "observed / expected": logs[0] / np.log(2),
     "averaged": logs[2] / np.log(2), "base": np.exp(base[one]) * seen,
 }  # fmt: skip
-fig, axes = plt.subplots(2, 2, figsize=(5.4, 6.4))
+fig, axes = plt.subplots(2, 2, figsize=(5.4, 6.6), gridspec_kw={"hspace": 0.1})
 for ax, (name, values) in zip(axes.flat, shown.items(), strict=True):
     log = name in ("expected", "base")
     label, limits = ("contacts", None) if log else ("log₂ ratio", (-3, 3))
@@ -134,11 +134,11 @@ plt.show()
 #
 # ## What expression says
 #
-# Expression $x$ enters as $\log(1 + x / f)$, where $f$ is a small share of the mean: doubling counts for as much in a low gene as
-# in a high one, until its level is lost in counting noise. The logarithm comes before the two strands are summed, or a high gene
-# would hide a low one on the other strand. Beside the sum, the network gets its differences from the mean of the training types
-# and from the cells of the bulk map, which say outright what is different in this cell type. Each of these is divided by its
-# spread over the training windows, and given again as averages of two widths.
+# Expression $x$ enters as $\log(1 + x / f)$, where $f$ is a small share of the mean: twice the expression counts for as much in a low
+# gene as in a high one, down to levels that are lost in counting noise. The logarithm comes before the two strands are summed;
+# otherwise a high gene would hide a low one on the other strand. Beside the sum, the network gets its differences from the mean of
+# the training types and from the cells of the bulk map, which say outright what is different in this cell type. Each of these is
+# divided by its spread over the training windows, and given again as averages over bins around, of two widths.
 
 # %% [markdown]
 # ## Pairs of bins, and one place read twice
@@ -150,7 +150,8 @@ plt.show()
 # Convolutions and attention work on the bins, as before. A pair of bins is then described by four things. One is the **product**
 # of their features, as suits compartments: like meets like. Another is the **path** between them: the network gives each bin
 # positive steps, and a pair sees their sum from one end to the other, because a boundary between two bins lowers their contacts
-# wherever it lies. The others are the distance and the bulk map.
+# wherever it lies. The others are the distance and the bulk map. A U-Net, convolutions that go to coarser maps and back, puts each
+# pair beside its surroundings.
 #
 # The bulk map comes with a [guide](../../book/glossary.md#guide) too: the expression of its own cells. The network reads each
 # place twice, with the guide $g$ of the cell type and with the guide $g_0$ of the bulk's cells, and gives two answers each time,
@@ -158,9 +159,9 @@ plt.show()
 #
 # $$\text{residual} = s(g) - s(g_0) + c(g_0) .$$
 #
-# The difference is what the cell type adds. It is 0 where both guides agree, whatever the weights are: a region whose genes do not
-# change keeps the bulk's contacts, and this need not be learned. The answer $c$, the same for all cell types, takes noise out of
-# the bulk map. Here is the whole prediction, put together from its parts:
+# The difference $s(g) - s(g_0)$ is what the cell type adds. It is 0 where both guides agree, whatever the weights are: a region
+# whose genes do not change keeps the contacts it has in all types, and this need not be learned. The answer $c$, the same for all
+# cell types, takes noise out of the bulk map. Here is the whole prediction, put together from its parts:
 
 # %%
 names = test.track_names
@@ -192,8 +193,8 @@ away = ~np.eye(64, dtype=bool)
 specific = (residual - common)[..., away]
 claim(
     f"By hand and by `predict` the maps are the same, and exactly symmetric. In the windows of stem cells, whose guide is"
-    f" that of the bulk, the specific part is 0; elsewhere its spread is {specific[~stem].std():.2f} (log), against"
-    f" {np.std((base + shift)[..., away]):.2f} of base and shift: a small correction of a large known part.",
+    f" that of the bulk, the specific part is 0. Elsewhere its standard deviation is {specific[~stem].std():.2f} (log), against"
+    f" {np.std((base + shift)[..., away]):.2f} for base and shift: a small correction of a large known part.",
     np.allclose(by_hand, predicted, rtol=1e-3),
     np.array_equal(predicted, predicted.swapaxes(1, 2)),
     np.allclose(specific[stem], 0, atol=1e-5),
@@ -209,7 +210,7 @@ claim(
 #
 # The likelihood of all cell types at a place splits in two (exactly, if counts are Poisson): that of the sum of their counts, and
 # that of how the sum *divides* among them. The second does not change when a prediction is wrong in the same way for all types. It
-# is a small part of the whole, but the part that matters here, so it is added with a weight of its own (`contrast_weight`).
+# is a small part of the whole but the part that matters here, so it is added once more with a weight of its own (`contrast_weight`).
 #
 # ## What each part brings
 #
@@ -218,7 +219,7 @@ claim(
 # and with the truth. **dC**, the [contrast correlation](../../book/glossary.md#contrast-correlation-dc), is agreement of what is
 # specific to the cell type: a map minus the mean over the types. The floor is the copied bulk; the ceiling is the truth itself, by
 # definition 1 in the last two columns. *Base and shift* is the model without its residual; for *mean guide*, the fitted model is
-# given the mean of the training types in place of each cell type's own expression.
+# given the mean of the training types in place of each cell type's own expression. *Ridge* is a linear model: the smoothed bulk times a factor for each pixel.
 
 # %%
 mean_only = test.tracks.copy()
@@ -251,8 +252,8 @@ scc, dc = scores["SCCt"], scores["dC"]
 claim(
     f"Base and shift alone reach an SCC with the truth of {scc['base and shift']:.3f}, above the copied bulk"
     f" ({scc['floor: bulk copied']:.3f}). They know no cell type, so their dC is 0. With expression the dC is"
-    f" {dc['default']:.2f} and the SCC {scc['default']:.3f}; after this short training ridge regression, with a dC of"
-    f" {dc['bulk + ridge']:.2f}, knows about as much of the cell type. Given the mean expression, the model falls to a dC of"
+    f" {dc['default']:.2f} and the SCC {scc['default']:.3f}. After so short a training the network knows about as much of the"
+    f" cell type as ridge regression, whose dC is {dc['bulk + ridge']:.2f}. Given the mean expression, it falls to a dC of"
     f" {dc['default, mean guide']:.2f}, and its SCC is still {scc['default, mean guide']:.3f}: **a score can be high and"
     " say nothing about the cell type**.",
     abs(dc["default"] - dc["bulk + ridge"]) < 0.12,
@@ -263,7 +264,7 @@ claim(
     scc["default, mean guide"] > scc["floor: bulk copied"],
 )
 
-# %% tags=["hide-input"] caption="What is specific to a mature beta cell in one window: map over the mean of the five types (log₂). The lower colours span a quarter of the upper: after a short training the predictions have some of the direction and little of the size." alt="Four square heat maps. Truth shows coloured patches along two edges of a square; the target is noise with the same patches in it; ridge regression and the default show wider patches of the same sign." name="fig-space-contrast"
+# %% tags=["hide-input"] caption="What is specific to a mature beta cell in one window: map over the mean of the five types (log₂). The two predictions are drawn four times as strong as truth and target: after a short training they have some of the direction and little of the size." alt="Four square heat maps. Truth shows coloured patches along two edges of a square; the target is noise with the same patches in it; ridge regression and the default show wider patches of the same sign." name="fig-space-contrast"
 here = test.table["start"] == test.table["start"][one]  # all types
 share = test.targets.sum() / test.bulk.sum()  # as deep as the targets
 shown = {"truth": (truth, 1.5), "target": (test.targets, 1.5)} | {n: (maps[n] * share, 0.375) for n in ("bulk + ridge", "default")}  # fmt: skip
@@ -277,7 +278,7 @@ guide = {name: test.tracks[one][:, k : k + 2].sum(axis=1) for name, k in {"expre
 map_viewer(ratios, **place, label="log₂ ratio", log=False, limits=(-1.5, 1.5), genes=genes, tracks=guide, figure=fig)  # fmt: skip
 
 # %% [markdown]
-# This is one organism, one chromosome, one seed and a short training. [The
+# This is one organism, one chromosome, one seed and one short training. [The
 # benchmarks](../../book/reproducibility.md#contact-maps-of-cell-types) train on windows of 128 bins with the package's settings,
 # on three organisms. There the default reaches a dC of 0.516, boosted trees on the same inputs 0.487 and ridge regression 0.351;
 # its SCC with the targets is 0.769, that of the trees 0.774. **The network is no better than trees at the maps as a whole, and
@@ -307,7 +308,7 @@ map_viewer(ratios, **place, label="log₂ ratio", log=False, limits=(-1.5, 1.5),
 #
 # <details><summary>Why is a path a better feature for a boundary than the two bins at its ends?</summary>
 #
-# A boundary lowers the contacts of all pairs on whose way it lies. It belongs to what is between two bins, not to either.
+# A boundary lowers the contacts of all pairs on either side of it. It belongs to what is between two bins, not to one of them.
 #
 # </details>
 
@@ -316,12 +317,12 @@ map_viewer(ratios, **place, label="log₂ ratio", log=False, limits=(-1.5, 1.5),
 #
 # - Start a model from what is known, and let it learn the rest.
 # - Counts have a likelihood. The part of it that says how they divide among cell types is small, but it is what you ask for.
-# - Look at what is specific to the cell type: without expression a model can score high on all else.
+# - Score what is specific to the cell type: a model that never looks at expression can score high on all else.
 #
 # ## Exercises
 #
-# > **Exercise** Give the fitted model the expression of another cell type at the same place: predict mature beta cells with the own expression (tracks 0 and 1)
-# > of mature gamma cells. Is the prediction nearer to the map of that type?
+# > **Exercise** Give the fitted model the expression of another cell type at the same place: predict mature beta cells from the expression (tracks 0 and 1)
+# > of mature gamma cells. Is the prediction nearer to the map of gamma cells?
 
 # %% tags=["solution"]
 kinds = test.table["cell_type"].to_numpy()
