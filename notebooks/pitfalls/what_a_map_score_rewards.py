@@ -65,7 +65,8 @@ claim = Claims(profile, seed)
 # chromosome. The [contrast correlation](../../book/glossary.md#contrast-correlation-dc) first subtracts the mean
 # of the other cell types from both maps, so that only what is specific to the cell type is left. SCC is the
 # stratum-adjusted correlation ([Yang et al. 2017](https://doi.org/10.1101/gr.220640.117)); it is undefined for
-# decay, whose strata do not vary. GenomeDISCO compares maps after random walks on them
+# decay, whose strata do not vary. [SSIM](../../book/glossary.md#structural-similarity-ssim) compares the maps as
+# images, neighbourhood by neighbourhood, and Pearson is the plain correlation of all pixels. GenomeDISCO compares maps after random walks on them
 # ([Ursu et al. 2018](https://doi.org/10.1093/bioinformatics/bty164)).
 
 # %% tags=["hide-input"]
@@ -153,7 +154,7 @@ for name, score in {"SCC": whole, "contrast": specific}.items():
 # > length of a diagonal; it reads 40 diagonals and leaves out the main one; and it gives SSIM a data range of 2
 # > for maps between 0 and 1.
 #
-# How much does each variant change the score of the same prediction?
+# How much does each variant change the score of the same prediction (mean and 95% interval over the draws)?
 
 
 # %% tags=["hide-input"]
