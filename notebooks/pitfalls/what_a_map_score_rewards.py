@@ -7,7 +7,7 @@
 # > **Learning goals**
 # > - [name the scores that reward a copy of another cell type's map](#what-a-copy-scores), and one that does not;
 # > - [measure how much the variant of a score matters](#what-a-copy-scores);
-# > - [find the noise floor of a target with a replicate](#the-noise-floor-of-a-target);
+# > - [find with a replicate how high a noisy target lets a score go](#how-high-a-noisy-target-lets-a-score-go);
 # > - [catch a metric that changes its input](#a-metric-must-leave-its-input-alone).
 # >
 # > **Before**: [Contact maps](../foundations/contact_maps.ipynb),
@@ -196,7 +196,7 @@ except TypeError as error:
     print("refused:", error)
 
 # %% [markdown]
-# ## The noise floor of a target
+# ## How high a noisy target lets a score go
 #
 # Two pseudo-bulks of one cell type from different cells would agree perfectly if there were no counting noise.
 # How well they do agree is the *replicate ceiling*. Another measurement cannot exceed it. A prediction without

@@ -12,7 +12,7 @@
 # >
 # > **Before**: [Counts of single cells](../foundations/counts_of_single_cells.ipynb).
 # >
-# > **Time**: 12 min to read, 1 min to run.
+# > **Time**: 15 min to read, 1 min to run.
 
 # %% tags=["colab"]
 # Google Colab only: install the book's package beside the numpy, pandas and torch that are there.
@@ -63,7 +63,7 @@ claim = Claims(profile, seed)
 #
 # ## A table whose right answer is known
 #
-# Four "predictions" of 200 cells at a held-out time are scored against 200 measured cells. There are three errors. The *mean error* compares the two mean profiles. The [Sinkhorn divergence](../../book/glossary.md#sinkhorn-divergence) is the least cost of moving one population onto the other, half the squared distance for each cell. The [energy distance](../../book/glossary.md#energy-distance) compares distances between the populations with those within.
+# Four "predictions" of 200 cells at a held-out time are scored against 200 measured cells. There are three errors. The *mean error* compares the two mean profiles. The [Sinkhorn divergence](../../book/glossary.md#sinkhorn-divergence) is the least cost of moving one population onto the other, half the squared distance for each cell; it is computed in all genes and in ten principal components (PCs). The [energy distance](../../book/glossary.md#energy-distance) compares distances between the populations with those within.
 # The best possible prediction is **fresh true cells**: other cells of the same time from the same organism. Their score is the floor. The worst prediction that still has the right mean is **one constant vector**, repeated 200 times: a population in which all cells are the same.
 
 # %% tags=["hide-input"]
@@ -119,7 +119,7 @@ claim(
     "All four are errors: low is good. In gene space the Sinkhorn"
     f" divergence gives {true[genes]:,.0f} to fresh true cells and"
     f" {constant[genes]:,.0f} to the constant: it prefers a population"
-    " of identical cells to the truth. In ten principal components (PCs) the"
+    " of identical cells to the truth. In ten principal components the"
     " same divergence puts the truth first, and so does the energy"
     " distance in all genes.",
     true[genes] > 1.3 * constant[genes],

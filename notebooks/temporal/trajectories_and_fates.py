@@ -113,10 +113,10 @@ for time in organism.times[1:-1:4]:
     rows[f"{time:.0f}"] = {
         "correlation": np.corrcoef(ours, true)[0, 1],
         "slope": ours @ true / (true @ true),
-        "of the 20 fastest genes, shared": len(top[0] & top[1]),
+        "fastest 20 genes, shared": len(top[0] & top[1]),
     }
 rates = pd.DataFrame(rows).T.rename_axis("time (hours)")
-rates = rates.astype({"of the 20 fastest genes, shared": int})
+rates = rates.astype({"fastest 20 genes, shared": int})
 table(rates, digits=2)
 
 # %% tags=["hide-input"]
