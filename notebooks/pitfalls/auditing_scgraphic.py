@@ -299,7 +299,7 @@ claim(
 )
 
 # %% [markdown]
-# **Two small functions** do what findings 8 and 9 describe. The right answers are known: a chromosome of 8 bins has two windows of 4, and so has one of 10; a model must not change the settings that it is given. Only a chromosome that ends with a full window shows the first fault, which is why a test needs both lengths.
+# **Two small functions** do what findings 8 and 9 describe. The right answers are known: a chromosome of 8 bins has two windows of 4, and so has one of 10; a model must not change the settings that it is given. Only a chromosome that ends with a full window shows the first fault, which is why a test needs both lengths; an infinite error (`inf`) says that the answer has another length.
 
 
 # %%
@@ -328,7 +328,7 @@ print(audit.isolation(lambda: model_of(shared), lambda m: m["tracks"]))
 # - A dead layer or an ignored input is a fact. Whether it matters is a second measurement, with several seeds and a copy beside it. Name commit, file and line, and say what was not established. Write to the authors first, with the smallest program that shows it.
 #
 # ## Exercises
-# > **Exercise** Another split, `other`, is recorded in the next cell. Which chromosomes are in more than one of its parts?
+# > **Exercise** Another split, `other`, trains on chromosomes 1 to 15, validates on 15 and 16, and tests on 3, 17, 18 and 19. Which chromosomes are in more than one of its parts?
 
 # %% tags=["solution"]
 other = {"training": range(1, 16), "validation": [15, 16], "test": [3, 17, 18, 19]}

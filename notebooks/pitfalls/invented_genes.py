@@ -5,7 +5,7 @@
 #
 # > **Learning goals**
 # > - [keep batch apart from time](#a-batch-for-each-time), or notice when nobody can;
-# > - [know what imputation and double dipping invent](#what-imputation-invents), by how much, and what to do instead;
+# > - [say what imputation and double dipping invent](#what-imputation-invents), by how much, and what to do instead;
 # > - [say where count splitting helps and where it does not](#double-dipping);
 # > - [find empty droplets and genes that are hardly seen before they mislead you](#empty-droplets-and-genes-that-are-hardly-seen).
 # >
@@ -141,7 +141,7 @@ for given in (smooth, equal):
 # clusters does ([Gao et al. 2024](https://doi.org/10.1080/01621459.2022.2116331)). Here the 100 most expressed genes
 # of one population are tested, so each called gene is invented. Count splitting
 # ([Neufeld et al. 2024](https://doi.org/10.1093/biostatistics/kxac047)) clusters one half of the molecules and tests
-# the other. In the last row the cells are real malaria parasites ([the data](../../book/data.md)), among which the
+# the other. Two random groups serve as a control. In the last row the cells are real malaria parasites ([the data](../../book/data.md)), among which the
 # counts of each gene were first shuffled.
 
 # %% tags=["hide-input"]
@@ -165,7 +165,7 @@ def dip(draw, kind):
 
 dips = {name: by_seed(dip, more, kind=kinds[name]) for name in kinds}
 rows = pd.DataFrame({name: d.median() for name, d in dips.items()}).T
-display(table(rows.astype(int)))
+display(table(rows.astype(int).rename_axis(index="genes called of 100")))
 for runs in dips.values():
     runs.columns = ["double", "split", "random"]
 clean, loose, uneven, dealt = dips.values()
@@ -215,8 +215,8 @@ claim("With the droplets the index is"
       f" {fates_out.median():.2f}: the droplets claim a cluster, and two"
       " fates share one. Of 200 genes chosen by their coefficient of"
       f" variation, {rare_in.median():.0f}% are right; without genes seen"
-      f" in less than a tenth of the cells it is {rare_out.median():.0f}"
-      " %, and chance is 17%. The coefficient is mostly counting noise,"
+      f" in less than a tenth of the cells it is {rare_out.median():.0f}%,"
+      " and chance is 17%. The coefficient is mostly counting noise,"
       " in rare genes nothing else; Pearson residuals allow for the noise"
       " and do better ([Sparse counts](sparse_counts.ipynb)).",
       fates_in.max() < 0.95, fates_out.min() > 0.95,
@@ -247,27 +247,27 @@ table(costs.table())
 # %% [markdown]
 # ## Check yourself
 #
-# <details><summary>1. Three times, three batches. Which method removes the batch?</summary>
+# <details><summary>Three times, three batches. Which method removes the batch?</summary>
 #
 # None. Whatever is removed as batch contains the time. Measure a few cells of all times in one batch.
 #
 # </details>
 #
-# <details><summary>2. May you smooth over 15 cells to find groups, and test the measured counts?</summary>
+# <details><summary>May you smooth over 15 cells to find groups, and test the measured counts?</summary>
 #
 # Not in the same molecules: the groups were found in the data that are tested. Split the counts first, or test in
 # other cells.
 #
 # </details>
 #
-# <details><summary>3. Clusters of one half of the molecules have 80 different genes in the other half. Are they real?</summary>
+# <details><summary>Clusters of one half of the molecules have 80 different genes in the other half. Are they real?</summary>
 #
 # Look at depth first. A shallow cell is shallow in both halves, and the halves share whatever else belongs to the
 # cell.
 #
 # </details>
 #
-# <details><summary>4. After the filter the clusters are the fates. Are no empty droplets left?</summary>
+# <details><summary>After the filter the clusters are the fates. Are no empty droplets left?</summary>
 #
 # That does not follow: right clusters are not a proof. Look at depth by cluster, and look for rows whose profile is
 # the mean of all cells.
@@ -286,7 +286,7 @@ table(costs.table())
 # %% [markdown]
 # ## Exercises
 #
-# > **Exercise** Cut `noise`, a gene that differs nowhere, at its median into two groups of cells. How many standard deviations lie between the means of the groups?
+# > **Exercise** Cut `noise`, a gene that differs nowhere (400 normal random numbers), at its median into two groups of cells. How many standard deviations lie between the means of the groups?
 
 # %% tags=["solution"]
 noise = np.random.default_rng(seed).normal(size=400)

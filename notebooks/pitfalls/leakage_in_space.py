@@ -277,7 +277,7 @@ real = {
 }
 real = {f"real maps: {name}": measure(score, seeds[:3]) for name, score in real.items()}
 
-# %% tags=["hide-input"] caption="What each mistake adds to the skill, with its 95% interval. Orange: the interval lies above 0. The published model is left out: its interval is too wide for this axis. On real maps overlap is worth as much as on simulated ones; known places are not." alt="Seven horizontal intervals with a dot each, one for each mistake, beside a vertical line at 0." name="fig-illusions-in-space"
+# %% tags=["hide-input"] caption="What each mistake adds to the skill, with its 95% interval. Orange: the interval lies above 0. The published model is left out: its interval is too wide for this axis. On real maps, too, overlap adds skill; known places add little." alt="Seven horizontal intervals with a dot each, one for each mistake, beside a vertical line at 0." name="fig-illusions-in-space"
 fig, ax = plt.subplots(figsize=(5.4, 5.0))
 interval_rows(ax, found | real, value="illusion", label="skill that the mistake adds")
 plt.show()
@@ -285,7 +285,7 @@ plt.show()
 # %% tags=["hide-input"]
 overlap, blunt, place, inside = real.values()
 claim(
-    f"On real maps overlap adds as much as on simulated ones ({overlap['illusion']:+.2f}), but almost nothing to a forest with large leaves ({blunt['illusion']:+.2f}). Known places and a validation chromosome in training add little ({place['illusion']:+.2f} and {inside['illusion']:+.2f}).",
+    f"On real maps, too, overlap adds skill ({overlap['illusion']:+.2f}), but almost nothing to a forest with large leaves ({blunt['illusion']:+.2f}). Known places and a validation chromosome in training add little ({place['illusion']:+.2f} and {inside['illusion']:+.2f}).",
     overlap["lower"] > 0.05 and abs(blunt["illusion"]) < 0.04,
     max(abs(place["illusion"]), abs(inside["illusion"])) < 0.06,
 )

@@ -273,7 +273,7 @@ for name, kind, score, held in [
 ]:
     some = partial(task.four_fifths, measured[name])
     of_seed = partial(lambda f, c, h, s, m: f(s, m, c(s), h), score, some, held)
-    outside[f"{name}: {kind}"] = measure(of_seed, seeds[:3])
+    outside[f"{name[:-4].title()} et al.: {kind}"] = measure(of_seed, seeds[:3])
 
 # %% tags=["hide-input"] caption="What each mistake adds to the score, with its 95% interval: to accuracy where genes are chosen by label or donors are shared, to skill elsewhere. Orange: the interval lies above 0. On measured series (the last four rows) the mistakes add about as much as on simulated ones." alt="Ten horizontal intervals with a dot each, one for each mistake, beside a vertical line at 0. All but the one for genes, scaling and components lie to the right of the line." name="fig-illusions-in-time"
 fig, ax = plt.subplots(figsize=(5.4, 6.6))

@@ -64,7 +64,7 @@ more = range(seed, seed + (5 if profile == "fast" else 20))
 #
 # One tool serves the whole page. If you keep each molecule with a chance of, say, one in ten, you get what an
 # experiment of a tenth of the depth would have seen. If you keep both parts, you have the same cells twice. So nobody
-# needs to guess what a result is worth at a tenth of the depth.
+# needs to guess what a result is worth at a tenth of the depth. The output counts the molecules of all parts.
 
 # %%
 organism = simulate_organism(seed=seed, preset="small")
@@ -72,7 +72,7 @@ cells = organism.sample(n_cells=100, seed=seed)
 tenth = counts.thin_counts(cells, fraction=0.1, seed=seed)
 halves = counts.count_split(cells, seed=seed)
 parts = cells, tenth, *halves
-print("molecules:", *(f"{part.X.sum():,.0f}" for part in parts))
+print("all, tenth, halves:", *(f"{part.X.sum():,.0f}" for part in parts))
 
 # %% [markdown]
 # ## Zeros: counting, cell types, dropout
@@ -82,7 +82,7 @@ print("molecules:", *(f"{part.X.sum():,.0f}" for part in parts))
 # molecules lost by some further process. `expected_zeros` asks more carefully: it knows the depth of every cell, and
 # you can also give it the cell types (or stages) and a dispersion for each gene. The table gives the zeros as a share
 # of all entries, then those beyond what is explained by Poisson counts, by Poisson counts with groups, and by both
-# with dispersion. In the second row a true dropout is planted: where few molecules of a gene are expected, the gene
+# with dispersion, and last the dispersion itself. In the second row a true dropout is planted: where few molecules of a gene are expected, the gene
 # is lost with a probability of 30%. The third row is real: 600 malaria parasites ([the data](../../book/data.md)).
 
 
@@ -127,7 +127,7 @@ claim(f"Without any dropout, {naive.median():.1f}% of the entries are"
 #
 # ## Two decades of depth
 #
-# Cells of 5,500 counts are thinned to 550 and to 55. Four descriptions of the cells are used to find the 15 true
+# Cells of 5,500 counts are thinned to 550 and to 55, twice by a factor of ten. Four descriptions of the cells are used to find the 15 true
 # neighbours of each cell, and two of them also to find the 200 genes that truly vary most: logarithms of counts
 # scaled to 10,000 or to the median, Pearson residuals, and *count factors*, the components of a negative binomial
 # that knows the depth ([Townes et al. 2019](https://doi.org/10.1186/s13059-019-1861-6)).
@@ -267,28 +267,28 @@ table(costs.table())
 # %% [markdown]
 # ## Check yourself
 #
-# <details><summary>1. A gene has twice as many zeros as Poisson counting allows. Is that dropout?</summary>
+# <details><summary>A gene has twice as many zeros as Poisson counting allows. Is that dropout?</summary>
 #
 # Not yet. Give the model the cell types, then a dispersion. What is left may be dropout or a still larger dispersion, and
 # the counts cannot say which.
 #
 # </details>
 #
-# <details><summary>2. You scale all cells to 10,000 counts. Does depth no longer matter to the comparison?</summary>
+# <details><summary>You scale all cells to 10,000 counts. Does depth no longer matter to the comparison?</summary>
 #
 # It still does. The means of the counts are then equal, but not those of their logarithms: a shallow cell has more
 # zeros, and no factor changes a zero.
 #
 # </details>
 #
-# <details><summary>3. Two halves of the molecules give the same neighbours. Are these real?</summary>
+# <details><summary>Two halves of the molecules give the same neighbours. Are these real?</summary>
 #
 # Not necessarily. They may be cells of similar depth, or of one batch: whatever belongs to a cell is in both halves.
 # Only counting noise is not.
 #
 # </details>
 #
-# <details><summary>4. A model has a smaller error on one series than on another. Is it better there?</summary>
+# <details><summary>A model has a smaller error on one series than on another. Is it better there?</summary>
 #
 # Look at the floor first, the error of fresh cells, and at the depths. At unequal depths the two errors are on two scales:
 # thin the deeper series and score again.

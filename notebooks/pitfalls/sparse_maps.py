@@ -257,26 +257,26 @@ table(costs.table())
 # %% [markdown]
 # ## Check yourself
 #
-# <details><summary>1. Forty cells gave good compartments at 1 Mb. Will they do for loops at 10 kb?</summary>
+# <details><summary>Forty cells gave good compartments at 1 Mb. Will they do for loops at 10 kb?</summary>
 #
 # Hardly. At the same distance, with bins a hundred times narrower, a pixel has ten thousand times fewer contacts. Count
 # them.
 #
 # </details>
 #
-# <details><summary>2. Why do holes matter more in deep maps?</summary>
+# <details><summary>Why do holes matter more in deep maps?</summary>
 #
 # Their pattern is the same at any depth, and the noise that hides it in shallow maps has fallen.
 #
 # </details>
 #
-# <details><summary>3. After smoothing your model scores 0.8 where it had 0.4. Is it better?</summary>
+# <details><summary>After smoothing your model scores 0.8 where it had 0.4. Is it better?</summary>
 #
 # Ask what the wrong cell type scores with the same smoothing. Only the distance between the two says anything.
 #
 # </details>
 #
-# <details><summary>4. A model has 0.2 on a rare cell type and 0.5 on a common one. Where is it better?</summary>
+# <details><summary>A model has 0.2 on a rare cell type and 0.5 on a common one. Where is it better?</summary>
 #
 # Nobody can say before both targets have the same depth, or each score is given with its ceiling.
 #
@@ -292,7 +292,7 @@ table(costs.table())
 # %% [markdown]
 # ## Exercises
 #
-# > **Exercise** By what factor must the number of cells of a pseudo-bulk grow to raise the correlation from 0.8 to 0.9? Give one factor for each bin width of `curves`.
+# > **Exercise** By what factor must the number of cells of a pseudo-bulk grow to raise the correlation from 0.8 to 0.9? Give one factor for each bin width of `curves`, the columns of `r` (the upper panel of the figure) that exceed 0.9.
 
 # %% tags=["solution"]
 curves = r.loc[:, r.max() > 0.9]

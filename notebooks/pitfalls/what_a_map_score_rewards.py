@@ -7,7 +7,7 @@
 # > **Learning goals**
 # > - [name the scores that reward a copy of another cell type's map](#what-a-copy-scores), and one that does not;
 # > - [measure how much the variant of a score matters](#what-a-copy-scores);
-# > - [find the noise floor of a target with a replicate](#the-noise-floor-of-a-target);
+# > - [find with a replicate how high a noisy target lets a score go](#how-high-a-noisy-target-lets-a-score-go);
 # > - [catch a metric that changes its input](#a-metric-must-leave-its-input-alone).
 # >
 # > **Before**: [Contact maps](../foundations/contact_maps.ipynb),
@@ -65,7 +65,8 @@ claim = Claims(profile, seed)
 # chromosome. The [contrast correlation](../../book/glossary.md#contrast-correlation-dc) first subtracts the mean
 # of the other cell types from both maps, so that only what is specific to the cell type is left. SCC is the
 # stratum-adjusted correlation ([Yang et al. 2017](https://doi.org/10.1101/gr.220640.117)); it is undefined for
-# decay, whose strata do not vary. GenomeDISCO compares maps after random walks on them
+# decay, whose strata do not vary. [SSIM](../../book/glossary.md#structural-similarity-ssim) compares the maps as
+# images, neighbourhood by neighbourhood, and Pearson is the plain correlation of all pixels. GenomeDISCO compares maps after random walks on them
 # ([Ursu et al. 2018](https://doi.org/10.1093/bioinformatics/bty164)).
 
 # %% tags=["hide-input"]
@@ -153,7 +154,7 @@ for name, score in {"SCC": whole, "contrast": specific}.items():
 # > length of a diagonal; it reads 40 diagonals and leaves out the main one; and it gives SSIM a data range of 2
 # > for maps between 0 and 1.
 #
-# How much does each variant change the score of the same prediction?
+# How much does each variant change the score of the same prediction (mean and 95% interval over the draws)?
 
 
 # %% tags=["hide-input"]
@@ -195,7 +196,7 @@ except TypeError as error:
     print("refused:", error)
 
 # %% [markdown]
-# ## The noise floor of a target
+# ## How high a noisy target lets a score go
 #
 # Two pseudo-bulks of one cell type from different cells would agree perfectly if there were no counting noise.
 # How well they do agree is the *replicate ceiling*. Another measurement cannot exceed it. A prediction without

@@ -12,7 +12,7 @@
 # >
 # > **Before**: [Counts of single cells](../foundations/counts_of_single_cells.ipynb).
 # >
-# > **Time**: 12 min to read, 1 min to run.
+# > **Time**: 15 min to read, 1 min to run.
 
 # %% tags=["colab"]
 # Google Colab only: install the book's package beside the numpy, pandas and torch that are there.
@@ -63,7 +63,8 @@ claim = Claims(profile, seed)
 #
 # ## A table whose right answer is known
 #
-# Four "predictions" of 200 cells at a held-out time are scored against 200 measured cells. The best possible prediction is **fresh true cells**: other cells of the same time from the same organism. Their score is the floor. The worst prediction that still has the right mean is **one constant vector**, repeated 200 times: a population in which all cells are the same.
+# Four "predictions" of 200 cells at a held-out time are scored against 200 measured cells. There are three errors. The *mean error* compares the two mean profiles. The [Sinkhorn divergence](../../book/glossary.md#sinkhorn-divergence) is the least cost of moving one population onto the other, half the squared distance for each cell; it is computed in all genes and in ten principal components (PCs). The [energy distance](../../book/glossary.md#energy-distance) compares distances between the populations with those within.
+# The best possible prediction is **fresh true cells**: other cells of the same time from the same organism. Their score is the floor. The worst prediction that still has the right mean is **one constant vector**, repeated 200 times: a population in which all cells are the same.
 
 # %% tags=["hide-input"]
 organism = simulate_organism(seed=seed, preset="small")
@@ -118,7 +119,7 @@ claim(
     "All four are errors: low is good. In gene space the Sinkhorn"
     f" divergence gives {true[genes]:,.0f} to fresh true cells and"
     f" {constant[genes]:,.0f} to the constant: it prefers a population"
-    " of identical cells to the truth. In ten principal components (PCs) the"
+    " of identical cells to the truth. In ten principal components the"
     " same divergence puts the truth first, and so does the energy"
     " distance in all genes.",
     true[genes] > 1.3 * constant[genes],
@@ -204,7 +205,7 @@ for color, name in zip([ORANGE, GREEN, BLUE], lowest, strict=True):
     ax.plot(lowest[name], curve.min(), "o", color=color)
 ax.set_xlabel("share of the way to the mean")
 ax.set_ylabel("score / its largest value")
-ax.legend()
+fig.legend(loc="outside upper center", ncols=2)
 plt.show()
 
 # %% tags=["hide-input"]
@@ -222,7 +223,7 @@ claim(
 # %% [markdown]
 # ## A kernel narrower than a cell
 #
-# The maximum mean discrepancy (MMD) compares two populations by a kernel, a similarity of cells that falls with their distance. It is proper, but sees only as far as its kernel reaches. Here copied cells are spoilt: each gene gets noise of standard deviation 10.
+# The maximum mean discrepancy (MMD) compares two populations by a kernel, a similarity of cells that falls with their distance. It is *proper*, that is, lowest at the truth on average, but it sees only as far as its kernel reaches. Here copied cells are spoilt: each gene gets noise of standard deviation 10.
 
 # %%
 noise = np.random.default_rng(seed).normal(0, 10, earlier.shape)
@@ -243,7 +244,7 @@ pair = {"truth": judged["fresh true cells"], "worse": {"spoilt": earlier + noise
 narrower = audit.prefers_truth(partial(mmd, bandwidth=1), **pair, target=measured, higher_is_better=False, margin=0.01)  # fmt: skip
 claim(
     f"Two measured cells are about {median:.0f} apart, so to a kernel of width 1 all are strangers. Fresh true cells, copied cells and spoilt ones get the"
-    f" same score, {narrow[0]:.2f}, which is twice one over the number of cells; only cells that resemble each other get more. With the median distance as the width, the truth comes first and spoilt cells are far behind.",
+    f" same score, {narrow[0]:.2f}, which is 2 divided by the number of cells; only cells that resemble each other get more. With the median distance as the width, the truth comes first and spoilt cells are far behind.",
     np.ptp(narrow[[0, 2, 4]]) < 1e-6, narrow[3] > 10 * narrow[0], wide.argmin() == 0, wide[4] > 10 * wide[0], not narrower.passed,
 )  # fmt: skip
 
@@ -313,7 +314,7 @@ for distance in (squared, sinkhorn):
 #
 # </details>
 #
-# > **Exercise** Move every cell of `cloud` by `shift`. Write down $W_1$, $W_2$, $W_2^2$ and the divergence, without computing them from
+# > **Exercise** Move every cell of `cloud` by `shift = [3, 3, 0, 0, 0]`. Write down $W_1$, $W_2$, $W_2^2$ and the divergence, without computing them from
 # > cells.
 
 # %% tags=["solution"]

@@ -4,8 +4,9 @@
 # How to follow cells along a rule for their velocity, and how to learn the rule.
 #
 # > **Learning goals**
-# > - [write an ODE solver in four lines](#solvers-error-against-cost), and choose a solver by its error and its cost;
-# > - [learn a drift from pairs of cells](#a-drift-that-is-learned), and differentiate through the solver in two ways.
+# > - [write an ODE solver](#two-genes-that-shut-each-other-off) in a few lines, and [choose one](#solvers-error-against-cost) by error and cost;
+# > - [learn a drift from pairs of cells](#a-drift-that-is-learned), and [differentiate through the
+# >   solver](#derivatives-through-a-solver) in two ways.
 # >
 # > **Before**: a little PyTorch; [Counts of single cells](../foundations/counts_of_single_cells.ipynb).
 # >
@@ -159,7 +160,7 @@ orders = {m: -np.polyfit(*np.log(c[2:, ::-1].T), 1)[0] for m, c in curves.items(
 tried = [error_and_cost(grid(4, 4), rtol=10.0**-k, atol=10.0**-k) for k in range(3, 9)]
 curves["dopri5"] = np.array(tried)
 
-# %% tags=["hide-input"] caption="Error of one cell after 4 lifetimes against the number of times that the velocity was evaluated. At equal cost a solver of high order is better by orders of magnitude, and the adaptive one (`dopri5`) chooses its steps for you." alt="Falling lines with logarithmic axes; for the same number of evaluations rk4 and dopri5 are far below midpoint, and midpoint is below Euler." name="fig-orders"
+# %% tags=["hide-input"] caption="Error of one cell after 4 lifetimes (distance from its true place) against the number of times that the velocity was evaluated. At equal cost a solver of high order is better by orders of magnitude, and the adaptive one (`dopri5`) chooses its steps for you." alt="Falling lines with logarithmic axes; for the same number of evaluations rk4 and dopri5 are far below midpoint, and midpoint is below Euler." name="fig-orders"
 fig, ax = plt.subplots(figsize=(5.4, 3.2))
 for method, curve in curves.items():
     ax.plot(curve[:, 1], curve[:, 0], "o-", label=method, ms=4)
@@ -220,7 +221,7 @@ for _ in range(300):
     optimizer.step()
     rate.step()
 
-# %% tags=["hide-input"] caption="How far the learned drift is from the true one; dots are training cells. It is right where there were cells (yellow), and a guess elsewhere (blue)." alt="A coloured map of the error in the plane of the two genes; it is pale along the cloud of dots and dark in the corner where both genes are high." name="fig-learned"
+# %% tags=["hide-input"] caption="How far the learned drift is from the true one; dots are the 100 training cells at six times. It is right where there were cells (yellow), and a guess elsewhere (blue)." alt="A coloured map of the error in the plane of the two genes; it is pale along the cloud of dots and dark in the corner where both genes are high." name="fig-learned"
 line = np.linspace(0, 5, 41)
 plane = torch.as_tensor(np.stack(np.meshgrid(line, line), axis=-1))
 with torch.no_grad():
@@ -322,7 +323,7 @@ claim(
 # ## Exercises
 #
 # > **Exercise** Decay alone, $\tfrac{dx}{dt} = -x$ from $x = 1$, ends at 0. Follow it with Euler's method to time 30,
-# > with each of `steps`. From which step on is the answer useless, and why?
+# > with each of `steps = [0.5, 1.5, 2.0, 2.5]`. From which step on is the answer useless, and why?
 
 # %% tags=["solution"]
 steps = [0.5, 1.5, 2.0, 2.5]

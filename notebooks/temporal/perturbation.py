@@ -58,7 +58,7 @@ claim = Claims(profile, seed)
 # look alike: both are high in the cells that go one way. What a model says about causes comes from an
 # assumption. This page states the assumption and tests its consequences in the simulated organism, where the
 # truth is known. Its progenitors choose first between *alpha* and a bipotent state, and from there between
-# *beta* and *gamma*; each choice is a switch of two regulators that repress each other.
+# *beta* and *gamma*; each choice is a switch of two regulators that repress each other. Only the flow of the model is used: it makes no forecast (`damping=0.0`) and mixes in no measured cells (`combine=False`).
 
 # %%
 organism = simulate_organism(seed=seed, preset="small", n_reference=2000)

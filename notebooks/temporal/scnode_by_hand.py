@@ -81,9 +81,9 @@ print(f"{train.n_obs} cells, {train.n_vars:,} genes, at {listed} h")
 # %% [markdown]
 # ## Three networks and a step
 #
-# 1. The **encoder** turns the log values of a cell into the mean $\mu$ and the spread $\sigma$ of 50 [latent](../../book/glossary.md#latent-space) coordinates. A latent point is drawn as $\mu + \varepsilon\sigma$, with standard normal $\varepsilon$. No layer has an activation: $\mu$ is linear in the log values, and $\sigma$ is the absolute value of a linear function of them.
+# 1. The **encoder** turns the log values of a cell into the mean $\mu$ and the spread $\sigma$ of 50 [latent](../../book/glossary.md#latent-space) coordinates. A latent point is drawn as $\mu + \varepsilon\sigma$, with standard normal $\varepsilon$. No layer is followed by an activation, a function that bends: $\mu$ is linear in the log values, and $\sigma$ is the absolute value of a linear function of them.
 # 2. The **[drift](../../book/glossary.md#drift)** gives the velocity of a latent point: three linear layers, each followed by a ReLU.
-# 3. The **decoder** turns a latent point back into log values: one linear layer.
+# 3. The **decoder** turns a latent point back into log values: one linear layer. Encoder and decoder together are a [variational autoencoder](../../book/glossary.md#variational-autoencoder).
 #
 # A path is made of straight lines: from each time to the next, a point keeps the velocity that it has at the start (Euler's method). The clock counts measurements instead of hours: 0, 1, 2, ... Held-out times count too, so that the training times are 0, 1, 2, 3, 4, 6 and 7.
 
@@ -315,7 +315,7 @@ claim(
 #
 # ## Exercises
 #
-# > **Exercise** Leave out the term of the measured cells, `transport(y, y)`, from the divergence `full`. How does the derivative with respect to `x` change?
+# > **Exercise** Let `x` be the decoded cells of a batch, `y` the measured cells of the last time and `full` their divergence. Leave out its term of the measured cells, `transport(y, y)`, and take the derivative with respect to `x`. How does it change?
 
 # %% tags=["solution"]
 x = decode(encode(batch.start, batch.start_eps)).detach().requires_grad_()

@@ -178,7 +178,7 @@ claim(
 # %% [markdown]
 # ## Does it help?
 #
-# The organism knows the truth: the mean log value of a cell over many measurements at different depths. All models predict this when they leave out noise. The score says whether a population is in the right place: it is the squared [Wasserstein distance](../../book/glossary.md#wasserstein-distance) $W_2^2$ to 400 true cells, in ten principal components of true training cells. For comparison, the table has a [floor](../../book/glossary.md#floor), which is other true cells of the same time; a copy of the cells of the previous time without their noise, which nobody has in practice; and a simple method, [displacement](../../book/glossary.md#displacement-interpolation) along straight lines between pairs.
+# The organism knows the truth: the [mean log value](../../book/glossary.md#log-expression-and-mean-log-value) of a cell over many measurements at different depths. All models predict this when they leave out noise. The score says whether a population is in the right place: it is the squared [Wasserstein distance](../../book/glossary.md#wasserstein-distance) $W_2^2$ to 400 true cells, in ten principal components of true training cells. For comparison, the table has a [floor](../../book/glossary.md#floor), which is other true cells of the same time; a copy of the cells of the previous time without their noise, which nobody has in practice; and a simple method, [displacement](../../book/glossary.md#displacement-interpolation) along straight lines between pairs.
 #
 # The published model comes first, as it is. The code at commit `ba55e8d` has five properties that can be switched: it compares populations gene by gene; its velocities cannot be negative; all its paths start at the first time; its clock counts measurements, as the default's does; and its solver takes one step from each requested time to the next. The second row changes only the first of these, the row *all five* changes all of them; [Auditing scNODE](../pitfalls/auditing_scnode.ipynb) changes others one at a time. All are trained for 100 of the published 1,000 steps, with 60 cells of each time in a step.
 
@@ -270,7 +270,7 @@ plt.show()
 #
 # ## Beyond the last time
 #
-# The model has seen nothing after 72 h. If its drift keeps the last velocity, predicted cells may overshoot the true ones; if it stops, the model says that nothing happens. The default lets the velocity fade as $e^{-\text{elapsed} / d}$, with $d$ in mean intervals of the training times. To choose $d$, the drift is trained again without the last training time, and once more without the last two. The chosen $d$ would have predicted the left-out times best. No held-out time is used.
+# The model has seen nothing after 72 h. If its drift keeps the last velocity, predicted cells may overshoot the true ones; if it stops, the model says that nothing happens. The default lets the velocity fade as $e^{-\text{elapsed} / d}$, with $d$ in mean intervals of the training times; $d = 0$ means that cells stay where they are. To choose $d$, the drift is trained again without the last training time, and once more without the last two. The chosen $d$ would have predicted the left-out times best. No held-out time is used.
 
 # %% tags=["hide-input"]
 fields = [replace(model.field_, damping=d) for d in (0.0, None)]
@@ -286,7 +286,7 @@ claim(
 # %% [markdown]
 # ## What a prediction is, and is not
 #
-# A latent point stands for the expected shares of all genes, not for a measured cell. The [observation model](../../book/glossary.md#observation-model) says what would be measured there. `sample(noise=False)` gives expected counts in `X`, and in a layer the [mean log values](../../book/glossary.md#log-expression-and-mean-log-value) of measured cells, which were scored above. `noise="depth"` gives the same for cells that differ in depth. `noise=True`, the default, gives counts. Only a share of these cells comes from the drift, with a depth drawn from the training cells and a negative binomial around the expected counts. The others are measured cells of the neighbouring times, as they are or moved. [Expression at unmeasured times](unmeasured_times.ipynb) says how the shares are chosen, and when to use which kind of noise.
+# A latent point stands for the expected shares of all genes, not for a measured cell. The [observation model](../../book/glossary.md#observation-model) says what would be measured there. `sample(noise=False)` gives expected counts in `X`, and in a layer the mean log values of measured cells, which were scored above. `noise="depth"` gives the same for cells that differ in depth. `noise=True`, the default, gives counts. Only a share of these cells comes from the drift, with a depth drawn from the training cells and a negative binomial around the expected counts. The others are measured cells of the neighbouring times, as they are or moved. [Expression at unmeasured times](unmeasured_times.ipynb) says how the shares are chosen, and when to use which kind of noise.
 #
 # - **One drift for all cells at a place.** Cells with equal latent points at one time have the same future. The model contains no chance, and nothing that was not measured.
 # - **Predictions start at measured cells.** There are only as many different latent points as start cells, however many are asked for.

@@ -49,7 +49,7 @@ claim = Claims(profile, seed)
 # %% [markdown]
 # Suppose a model predicts the cells of tomorrow well. Can it also say where *this* cell goes?
 #
-# Such a model has learned a [flow](../../book/glossary.md#flow): from each place, the way that cells take. But a flow says more about cells than the data do. In a flow, each cell has a velocity, a path and an end. The data are [snapshots](../../book/glossary.md#snapshot): each cell is measured once, and then it is dead. So some of what a flow says was seen, and some was not.
+# Such a model has learned a [flow](../../book/glossary.md#flow): from each place, the way that cells take. But a flow says more about cells than the data do. In a flow, each cell has a velocity, a path and an end. The data are [snapshots](../../book/glossary.md#snapshot): each cell is measured once, and the measurement destroys it. So some of what a flow says was seen, and some was not.
 #
 # ![Four measured times on a horizontal axis, expression upwards. At each time a cloud of hollow circles, the measured cells; the cloud splits in two between the second and the third time. At the first time one cell is filled in blue. From it a dashed red line runs through the clouds of the other times and ends in the upper branch.](../../book/_static/diagrams/path_of_a_cell.svg)
 #
@@ -113,10 +113,10 @@ for time in organism.times[1:-1:4]:
     rows[f"{time:.0f}"] = {
         "correlation": np.corrcoef(ours, true)[0, 1],
         "slope": ours @ true / (true @ true),
-        "of the 20 fastest genes, shared": len(top[0] & top[1]),
+        "fastest 20 genes, shared": len(top[0] & top[1]),
     }
 rates = pd.DataFrame(rows).T.rename_axis("time (hours)")
-rates = rates.astype({"of the 20 fastest genes, shared": int})
+rates = rates.astype({"fastest 20 genes, shared": int})
 table(rates, digits=2)
 
 # %% tags=["hide-input"]
@@ -140,7 +140,7 @@ chance = fate_probabilities(model, first, classifier, end)
 starts = chance[list(organism.fates)].idxmax()
 paths = simulate_trajectories(model, first[starts], np.linspace(0, end, 49))
 
-# %% tags=["hide-input"] caption="Three regulators along the paths of three cells (lines), coloured by the fate in which each path ends. Dots: means of the measured cells of each fate, grey for uncommitted cells. Only the first point of each line was measured; the rest is what the model says." alt="Three panels over time, one a regulator. Coloured lines start together and part; coloured dots mark the measured means of each fate from its first appearance." name="fig-paths"
+# %% tags=["hide-input"] caption="Three regulators along the paths of three cells (lines), coloured by the fate in which each path ends. Dots: means of the measured cells of each fate, grey for uncommitted cells. The vertical scales differ. Only the first point of each line was measured; the rest is what the model says." alt="Three panels over time, one a regulator. Coloured lines start together and part; coloured dots mark the measured means of each fate from its first appearance." name="fig-paths"
 colors = {"alpha": BLUE, "beta": ORANGE, "gamma": GREEN, "uncommitted": GREY}
 genes = ["TF_alpha", "TF_beta", "TF_gamma"]
 groups = log_values(adata)[genes].groupby([adata.obs["time"], adata.obs["fate"].astype(str)])
@@ -261,25 +261,19 @@ claim(
 # %% [markdown]
 # ## Check yourself
 #
-# **A paper shows the path of one stem cell, from scRNA-seq of six days. Which of its points were measured?**
-#
-# <details><summary>Answer</summary>
+# <details><summary>A paper shows the path of one stem cell, from scRNA-seq of six days. Which of its points were measured?</summary>
 #
 # One, if the path starts at a measured cell. The rest comes from the model, however good the fit.
 #
 # </details>
 #
-# **The fate probabilities of all cells of day 0 are above 0.95. Are the cells committed?**
-#
-# <details><summary>Answer</summary>
+# <details><summary>The fate probabilities of all cells of day 0 are above 0.95. Are the cells committed?</summary>
 #
 # The probabilities do not show it. A flow without noise sends each place to one end, so it is always certain.
 #
 # </details>
 #
-# **The share of a cell type falls by a third. Name two causes that snapshots cannot tell apart.**
-#
-# <details><summary>Answer</summary>
+# <details><summary>The share of a cell type falls by a third. Name two causes that snapshots cannot tell apart.</summary>
 #
 # Either its cells turn into others, or the others divide more or its own die more. Counts of dividing or dying cells can decide.
 #
@@ -312,15 +306,15 @@ claim(
 #
 # </details>
 #
-# > **Exercise** Suppose that the share of alpha cells rises from `grown[0]` to `grown[1]` in `hours` only because they divide more often than all others, at a constant rate. By how much does their rate exceed that of the others, per hour?
+# > **Exercise** With growth the share of alpha cells, `grown`, falls, so that of all other cells, `others = 1 - grown`, rises. Suppose that it rises from `others[0]` to `others[1]` in `hours` only because the others grow faster than alpha cells, at a constant rate. By how much does their rate exceed that of alpha cells, per hour?
 
 # %% tags=["solution"]
-hours = late[-1] - late[0]
+others, hours = 1 - grown, late[-1] - late[0]
 ### BEGIN SOLUTION
-odds = grown / (1 - grown)
+odds = others / (1 - others)
 answer = np.log(odds[1] / odds[0]) / hours
 ### END SOLUTION
-checks.extra_growth(answer, grown[0], grown[1], hours)
+checks.extra_growth(answer, others[0], others[1], hours)
 
 # %% [markdown]
 # ## Further reading

@@ -110,8 +110,8 @@ mirror = torch.stack([points, -points])
 tasks = {"mirror": (mirror, grid(1, 1)), "pulse": (pulse, clock)}
 kinds = {
     "coordinate alone": {"size": 1},
-    "and the time": {"size": 1, "with_time": True},
-    "and a hidden one": {"size": 2},
+    "plus the time": {"size": 1, "with_time": True},
+    "plus a hidden one": {"size": 2},
 }
 
 # %% tags=["hide-input"]
@@ -156,8 +156,9 @@ claim(
 # ## A drift that cannot fall
 #
 # In the published code of scNODE ([Zhang et al. 2024](https://doi.org/10.1093/bioinformatics/btae393);
-# `rsinghlab/scNODE` at commit `ba55e8d`), the last layer of the drift is followed by a ReLU. No component of the
-# velocity is ever negative, so no coordinate can fall. Here such a drift and one without the ReLU learn from pairs of
+# `rsinghlab/scNODE` at commit `ba55e8d`), the last layer of the drift is followed by a ReLU,
+# a function that replaces negative values by 0. No component of the velocity is ever negative, so no coordinate can
+# fall. Here such a drift and one without the ReLU learn from pairs of
 # cells with two genes that shut each other off, now and one lifetime later. With the ReLU, the best of three seeds is
 # kept.
 
@@ -331,7 +332,7 @@ claim(
 #
 # </details>
 #
-# > **Exercise** Points `x` on a line are moved in one of these ways. Which of them are possible for the flow of a drift without hidden coordinates? Give their names.
+# > **Exercise** Points `x` on a line are moved by one of six functions: shift ($x + 1$), mirror ($-x$), squeeze ($x/3$), square ($x^2$), gather ($\tanh x$) and wave ($x + \sin 3x$). Which of them can the flow of a drift without hidden coordinates be? Give their names.
 
 # %% tags=["solution"]
 x = np.linspace(-2, 2, 41)

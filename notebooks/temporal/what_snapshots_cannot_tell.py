@@ -222,7 +222,7 @@ claim(
 #
 # ## Exercises
 #
-# > **Exercise** Let *turn* be a quarter of a circle. What share of the `cells` that start on the right ends there? Someone can follow cells but sees only the first coordinate. To them, which other world looks the same?
+# > **Exercise** Let *turn* be a quarter of a circle, with the same `cells = tracks["turn"][0]` at the start. What share of those that start on the right ends there? Someone can follow cells but sees only the first coordinate. To them, which other world looks the same?
 
 # %% tags=["solution"]
 cells = tracks["turn"][0]
