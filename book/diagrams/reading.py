@@ -12,7 +12,7 @@ def book_map() -> Drawing:
     d = Drawing(
         564,
         title="The book by prerequisite",
-        caption="Arrows lead from what to read first; dashed arrows lead from what helps. Time and"
+        caption="Read along the arrows; a dashed arrow leads from what helps but can wait. Time and"
         " space can each be read without the other.",
         alt="Eight boxes joined by arrows, from top to bottom. At the top left expression, at the"
         " top right contact maps, with an arrow from the first to the second. Below them, in the"
@@ -29,7 +29,7 @@ def book_map() -> Drawing:
     d.box(MARGIN, 248, WIDE, HIGH, "Time\nneural ODEs, scNODE", colour=BLUE)
     d.box(RIGHT, 248, WIDE, HIGH, "Space\nscGrapHiC, real maps", colour=ORANGE)
     d.box(MARGIN, 364, WIDE, HIGH, "Pitfalls\nleaks, sparsity, audits", colour=RED)
-    d.box(RIGHT, 364, WIDE, HIGH, "Alternatives\nprocesses, trees, OT", colour=GREY)
+    d.box(RIGHT, 364, WIDE, HIGH, "Alternatives\ncurves, trees, transport", colour=GREY)
     d.box(middle - 130, 480, 260, HIGH, "Your own data\nfrom files to files", colour=BLUE)
     d.arrow((MARGIN + WIDE, 48), (RIGHT, 48))
     for edge, inner in ((left, middle - 60), (right, middle + 60)):

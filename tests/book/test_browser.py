@@ -220,7 +220,7 @@ def test_tables_sort_by_a_column_and_back_and_are_filtered(browser: Browser, add
     table = view.locator("table:has(th:has-text('run time'))")
     column = table.locator("tbody tr td:nth-child(2)")
     before = column.all_inner_texts()
-    button = table.get_by_role("button", name="run time in s")
+    button = table.get_by_role("button", name="run time (s)")
     for order in ("descending", "ascending"):
         button.press("Enter")
         assert button.locator("..").get_attribute("aria-sort") == order

@@ -108,23 +108,22 @@ def cost() -> Iterator[tuple[str, str]]:
     default, published = (case[f"step {name} fp32"]["seconds"] for name in ("default", "published"))
     yield (
         "faq",
-        f"fit scGrapHiC to {WINDOWS} windows of 128 bins | {minutes['default']:.1f} min | not run",
+        f"fit scGrapHiC to {WINDOWS} windows of 128 bins (min) | {minutes['default']:.1f} |"
+        " not run to its end |",
     )
-    yield "faq", f"one step of scGrapHiC, {BATCH} windows | {default:.2f} s | {published:.1f} s |"
+    yield "faq", f"one step of scGrapHiC, {BATCH} windows (s) | {default:.2f} | {published:.1f} |"
     memory = [case[f"memory {name} fp32"]["megabytes"] for name in ("default", "published")]
-    yield "faq", f"batch of 16 windows adds | {memory[0]:,.0f} MB | {memory[1]:,.0f} MB |"
+    rounded = [f"{float(f'{each:.3g}'):,.0f}" for each in memory]
+    yield "faq", f"batch of 16 windows adds (MB) | {rounded[0]} | {rounded[1]} |"
     genome = case["genome"]
-    yield (
-        "faq",
-        f"predict a genome of {genome['bins']:,} bins | {genome['seconds']:.0f} s,"
-        f" {genome['peak_megabytes']:.0f} MB |",
-    )
+    yield "faq", f"predict a genome of {genome['bins']:,} bins (s) | {genome['seconds']:.0f} |"
+    yield "faq", f"memory for this genome (MB) | {genome['peak_megabytes']:.0f} |"
     steps = summary["validation"][0]["step"]  # of one epoch
     assert steps == -(-WINDOWS // BATCH)
     hours = published * EPOCHS * steps / 3600
     yield (
         "faq",
-        f"At {published:.1f} s a step, the {EPOCHS} epochs of the published scGrapHiC would be"
+        f"At {published:.1f} s a step, the {EPOCHS} epochs of the published scGrapHiC would take"
         f" about {hours:.0f} hours",
     )
     trees, ridge = (60 * minutes[name] for name in ("gradient boosting", "bulk + ridge"))
@@ -132,7 +131,7 @@ def cost() -> Iterator[tuple[str, str]]:
     seconds = [each["seconds"] for each in results("temporal")["summary"]["cpu"]]
     ours = digits([each["default"] for each in seconds], ".1f")
     theirs = digits([each["published"] for each in seconds], ".0f")
-    yield "faq", f"simulated cells | {' to '.join(ours)} s | {' to '.join(theirs)} s |"
+    yield "faq", f"simulated cells (s) | {' to '.join(ours)} | {' to '.join(theirs)} |"
 
 
 # Cells in time

@@ -12,6 +12,13 @@ from scst_book.markdown import markdown
 
 SEEN = ("SCC", "SCCt", "GD", "dC", "dIns")
 UNSEEN = ("SCC", "dC")
+COSTS = {
+    "step, times faster, fp32": "training step: times as fast as the published model's",
+    "step, times faster, bf16": "the same in half precision (bf16)",
+    "memory at batch 16, share": "memory of 16 windows: share of the published model's",
+    "genome, CPU seconds": "prediction of a genome: CPU time (s)",
+    "genome, megabytes": "prediction of a genome: memory (MB)",
+}
 
 
 def read(root: Path) -> dict[str, Any]:
@@ -28,7 +35,7 @@ def space_seen(root: Path) -> str:
         for row in read(root)["scores"]
         if row["part"] == "seen"
     ]
-    return markdown(["", "runs", *SEEN], rows)
+    return markdown(["row", "runs", *SEEN], rows)
 
 
 def space_unseen(root: Path) -> str:
@@ -42,32 +49,35 @@ def space_unseen(root: Path) -> str:
         for name, near in parts["near"].items()
     ]
     heads = [f"{metric}, {part}" for part in parts for metric in UNSEEN]
-    return markdown(["", *heads], rows)
+    return markdown(["row", *heads], rows)
 
 
 def space_aims(root: Path) -> str:
-    """What was aimed at before the measurement, and what was reached."""
-    summary = read(root)
+    """What was aimed at in scores before the measurement, and what was reached."""
     rows = [
         [
             _name(aim),
-            f"{aim['reached']:.4f}",
-            f"{aim['lowest']:.4f} to {aim['highest']:.4f}",
-            _unbroken(f"{'0 ±' if _of_another(aim) else '≥'} {aim['target']:g}"),
+            *(_score(aim[key]) for key in ("reached", "lowest", "highest")),
+            _unbroken(_minus(f"{'0 ±' if _of_another(aim) else '≥'} {aim['target']:g}")),
             _yes(aim),
         ]
-        for aim in summary["targets"]
+        for aim in read(root)["targets"]
     ]
-    rows += [
-        [aim["what"], f"{aim['reached']:.3g}", "", _unbroken(aim["target"]), _yes(aim)]
-        for aim in summary["cost_targets"]
-    ]
-    return markdown(["of the default", "median", "from run to run", "aim", "reached"], rows)
+    return markdown(["score of the default", "median", "lowest", "highest", "aim", "met"], rows)
+
+
+def space_costs(root: Path) -> str:
+    """What was aimed at in cost, and what was reached."""
+    rows = []
+    for aim in read(root)["cost_targets"]:
+        what = COSTS.get(aim["what"], aim["what"])
+        rows.append([what, f"{aim['reached']:.3g}", _unbroken(aim["target"]), _yes(aim)])
+    return markdown(["cost of the default", "measured", "aim", "met"], rows)
 
 
 def space_published(root: Path) -> str:
     """Validation score of the published variant while it is trained."""
-    rows = [[row["step"], f"{row['SCC']:.3f}"] for row in read(root)["validation"]]
+    rows = [[row["step"], _score(row["SCC"])] for row in read(root)["validation"]]
     return markdown(["step", "validation SCC"], rows)
 
 
@@ -88,18 +98,28 @@ def _of_another(aim: dict[str, Any]) -> bool:
 def _name(aim: dict[str, Any]) -> str:
     score = f"{aim['metric']}, {aim['part']}"
     if _of_another(aim):
-        return f"{score}, of {aim['against'].split(',')[0]}"
+        return f"{score}, of the model {aim['against'].split(',')[0]}"
     return f"{score}, minus {aim['against']}" if aim["against"] else score
 
 
 def _digits(row: dict[str, Any], metrics: Sequence[str]) -> list[str]:
-    """Three digits of each score; a dash for one that a row does not have."""
-    return ["–" if math.isnan(row[metric]) else f"{row[metric]:.3f}" for metric in metrics]
+    """Three decimal places of each score; a dash for one that a row does not have."""
+    return ["–" if math.isnan(row[metric]) else _score(row[metric]) for metric in metrics]
+
+
+def _score(value: float) -> str:
+    """Three decimal places; a value that rounds to zero keeps its sign."""
+    return _minus(f"{value:.3f}")
+
+
+def _minus(number: str) -> str:
+    return number.replace("-", "−")
 
 
 TABLES = {
     "space_seen": space_seen,
     "space_unseen": space_unseen,
     "space_aims": space_aims,
+    "space_costs": space_costs,
     "space_published": space_published,
 }

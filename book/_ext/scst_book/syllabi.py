@@ -98,7 +98,7 @@ def day(root: Path) -> str:
         rows.append([clock, session.minutes, read, what])
         now += session.minutes
     rows.append([f"{now // 60:02}:{now % 60:02}", "", "", "End"])
-    return markdown(["from", "min", "of them the page", "what"], rows)
+    return markdown(["from", "min", "min for the page", "what"], rows)
 
 
 def week(root: Path) -> str:

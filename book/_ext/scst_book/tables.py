@@ -56,7 +56,7 @@ def datasets(root: Path) -> str:
             "Modality": row["modality"],
             "Accession": plain(row["accession"] or ""),
             "Cite": f"[{cited}](https://doi.org/{doi})" if row["doi"] else cited,
-            "Size": f"{row['megabytes']:g} MB in {row['files']} files",
+            "Size": f"{row['megabytes']:.3g} MB in {_files(row['files'])}",
             "Licence of the host": plain(manifest.licence["host"]),
         }
         if manifest.by_hand:
@@ -77,10 +77,14 @@ def dataset_list(root: Path) -> str:
 
     rows = []
     for name, row in describe().iterrows():
-        size = f"{row['megabytes']:g}" if row["megabytes"] else "by hand"
+        size = f"{row['megabytes']:.1f}" if row["megabytes"] else "–"
         facts = [row["organism"], row["modality"], row["assembly"], size]
         rows.append([f"[{name}](#{str(name).lower()})", *(plain(fact or "") for fact in facts)])
-    return markdown(["data set", "organism", "modality", "assembly", "size in MB"], rows)
+    return markdown(["data set", "organism", "modality", "assembly", "size (MB)"], rows)
+
+
+def _files(number: int) -> str:
+    return "one file" if number == 1 else f"{number} files"
 
 
 def executed(page: contents.Page, root: Path) -> dict[str, Any]:
@@ -101,7 +105,7 @@ def pages(root: Path) -> str:
         if made.get("missing"):
             state = f"without `{made['missing']['dataset']}`"
         rows.append([page.link, f"{made.get('seconds', 0):.0f}", state])
-    return markdown(["page", "run time in s", "results"], rows)
+    return markdown(["page", "run time (s)", "results"], rows)
 
 
 def machine(root: Path) -> str:
@@ -137,7 +141,7 @@ def colab(root: Path) -> str:
         passed = sum(row["status"] == "passed" for row in done)
         longest = max((f"{row['page_seconds']:.0f}" for row in done), key=int, default="–")
         rows.append([part, len(pages_of_it), len(done), passed, longest])
-    return markdown(["part", "pages", "run", "passed", "longest run in s"], rows)
+    return markdown(["part", "pages", "run", "passed", "longest run (s)"], rows)
 
 
 def _processor() -> str:
