@@ -17,7 +17,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.decomposition import PCA
 
-from benchmarks.results import argument_parser
+from benchmarks.record import argument_parser
 from benchmarks.spatial.truth import SpaceWorld
 from benchmarks.temporal.truth import SPLITS, World, log_values
 from scstlib.models import ScGrapHiC, ScNODE

@@ -25,7 +25,7 @@ from anndata import AnnData
 
 from benchmarks.compare.jobs import BOUNDS, IRREGULAR, REGULAR, Profile
 from benchmarks.compare.measuring import Cost, measured_fit, new_model, said
-from benchmarks.results import Score
+from benchmarks.record import Score
 from benchmarks.temporal.real_series import held_out, metrics_of, scored_parts
 from benchmarks.temporal.truth import ExpectedLog, log_values
 from scstlib.datasets import Organism, load, simulate_organism

@@ -17,7 +17,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from benchmarks.results import Score, argument_parser, provenance, write
+from benchmarks.record import Score, argument_parser, provenance, write
 from benchmarks.spatial.scores import SMOOTHED, TREES, scored
 from benchmarks.spatial.truth import N_CELLS, TRAINING_TYPES, SpaceWorld
 from benchmarks.timing import one_thread

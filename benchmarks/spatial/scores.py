@@ -10,7 +10,7 @@ from typing import Self
 import numpy as np
 import pandas as pd
 
-from benchmarks.results import Score
+from benchmarks.record import Score
 from benchmarks.spatial.informed import InformedByExpression
 from benchmarks.spatial.truth import SpaceWorld
 from benchmarks.timing import cpu_seconds

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from benchmarks.results import Runs, Score, by_run, markdown, verdict
+from benchmarks.record import Runs, Score, by_run, markdown, verdict
 from benchmarks.spatial.scores import DEFAULT, INFORMED, NO_EXPRESSION, SMOOTHED, TREES
 from benchmarks.spatial.truth import PARTS
 from scstlib.models.spatial.comparison import METRICS

@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from benchmarks.results import argument_parser
+from benchmarks.record import argument_parser
 from benchmarks.timing import cpu_seconds
 from scstlib.datasets.organism import Organism, simulate_organism
 from scstlib.models.spatial.comparison import contact_scores

@@ -21,7 +21,7 @@ import pandas as pd
 import torch
 from anndata import AnnData
 
-from benchmarks.results import ROOT, argument_parser, provenance, write
+from benchmarks.record import ROOT, argument_parser, provenance, write
 from benchmarks.speed.scgraphic import random_windows, trained
 from scstlib.models import PublishedScNODE, ScNODE
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from benchmarks.results import argument_parser, provenance, write
+from benchmarks.record import argument_parser, provenance, write
 from benchmarks.timing import cpu_seconds
 from scstlib.datasets.organism import Organism, simulate_organism
 

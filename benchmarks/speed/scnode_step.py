@@ -20,7 +20,7 @@ import torch
 from anndata import AnnData
 from geomloss import SamplesLoss
 
-from benchmarks.results import argument_parser, provenance, write
+from benchmarks.record import argument_parser, provenance, write
 from benchmarks.timing import median_cpu_seconds, one_thread
 from scstlib.models import PublishedScNODE
 from scstlib.models.temporal.cells import measured_cells

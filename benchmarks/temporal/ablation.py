@@ -43,7 +43,7 @@ import pandas as pd
 from anndata import AnnData
 
 from benchmarks.compare.jobs import PROFILES, REGULAR
-from benchmarks.results import Score, already, argument_parser, markdown, provenance, write
+from benchmarks.record import Score, already, argument_parser, markdown, provenance, write
 from benchmarks.temporal.each_time import SETS
 from benchmarks.temporal.real_series import metrics_of, scored_parts
 from benchmarks.timing import one_thread

@@ -23,7 +23,7 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from benchmarks.results import Score, already, argument_parser, markdown, provenance, write
+from benchmarks.record import Score, already, argument_parser, markdown, provenance, write
 from benchmarks.temporal.each_time import SETS
 from benchmarks.temporal.real_series import scored_parts
 from benchmarks.timing import one_thread

@@ -31,7 +31,7 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from benchmarks.results import Score, already, argument_parser, markdown, provenance, write
+from benchmarks.record import Score, already, argument_parser, markdown, provenance, write
 from benchmarks.temporal.real_series import metrics_of, scored_parts
 from benchmarks.timing import one_thread
 from scstlib.datasets import load

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from benchmarks.results import Runs, Score
+from benchmarks.record import Runs, Score
 from benchmarks.temporal.truth import World
 from scstlib.analysis.checkpoints import find_checkpoints
 from scstlib.analysis.perturbation import perturb

@@ -31,7 +31,7 @@ import pandas as pd
 from anndata import AnnData
 from sklearn.decomposition import PCA
 
-from benchmarks.results import Score, argument_parser, markdown, provenance, write
+from benchmarks.record import Score, argument_parser, markdown, provenance, write
 from benchmarks.temporal.scores import PUBLISHED, fitted_once
 from benchmarks.timing import one_thread
 from scstlib.datasets import load

@@ -56,7 +56,7 @@ import time
 import warnings
 from collections.abc import Callable
 
-from benchmarks.results import Runs, add_runs, argument_parser, merged, provenance, write
+from benchmarks.record import Runs, add_runs, argument_parser, merged, provenance, write
 from benchmarks.speed.scnode_step import plain_schedule
 from benchmarks.temporal.reading import reading_scores
 from benchmarks.temporal.scores import (

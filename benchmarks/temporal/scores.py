@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from benchmarks.results import Score
+from benchmarks.record import Score
 from benchmarks.temporal.truth import N_CELLS, N_TRUE, PER_CELL, SPLITS, Space, World, log_values
 from scstlib.metrics.expression import (
     energy_distance,

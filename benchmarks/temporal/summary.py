@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from benchmarks.results import RUN, Runs, Score, by_run, markdown, verdict
+from benchmarks.record import RUN, Runs, Score, by_run, markdown, verdict
 from benchmarks.temporal.scores import (
     DEFAULT,
     NEAREST,

@@ -18,7 +18,7 @@ import torch
 from benchmarks.compare import jobs as listed
 from benchmarks.compare import measuring, run, spatial
 from benchmarks.compare.jobs import BOUNDS, FAMILIES, PROFILES, Job, batches, jobs
-from benchmarks.results import RESULTS
+from benchmarks.record import RESULTS
 from scstlib.models.spatial.methods import REFERENCES
 
 ROOT = Path(__file__).parents[2]
