@@ -132,14 +132,15 @@ def rows(
             continue
         model: TemporalModel = new_model("temporal", row, seed, size)
         cost = Cost()
+        own: Score
         try:
             cost = measured_fit(lambda model=model, train=train: model.fit(train, "time"), model)
-            scores = scores_of(train, test, {row: model})[row]
+            own = scores_of(train, test, {row: model})[row]
         except TimeoutError:
             raise
         except Exception as error:  # Of this split; the other may do.
-            scores = {"error": said(error)}
-        yield split, row, scores, cost
+            own = {"error": said(error)}
+        yield split, row, own, cost
 
 
 def splits(data: str) -> tuple[str, ...]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 
 from benchmarks.record import Runs, Score, by_run, markdown, verdict
@@ -120,7 +122,7 @@ def cost_targets(cost: list[Score]) -> list[Score]:
     ]  # fmt: skip
 
 
-def tables(found: dict) -> str:
+def tables(found: dict[str, Any]) -> str:
     """The summary as Markdown."""
     text = []
     if "scores" in found:

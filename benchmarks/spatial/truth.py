@@ -220,7 +220,8 @@ def mean_expression(cells: AnnData, kinds: tuple[str, ...]) -> pd.DataFrame:
 def ceiling(part: Part) -> dict[str, float]:
     """Mean scores of the truth against the noisy targets."""
     scores = contact_scores(part.truth, part.windows, truth=part.truth)
-    return scores[["MSE", "SSIM", "GD", "SCC"]].mean().to_dict()
+    means = scores[["MSE", "SSIM", "GD", "SCC"]].mean()
+    return {str(name): float(value) for name, value in means.items()}
 
 
 def main() -> None:

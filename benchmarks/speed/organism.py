@@ -27,7 +27,7 @@ def whole_preset(preset: str) -> dict[str, float]:
             for chrom in organism.chromosomes:
                 organism.expected_contacts(chrom, name)
 
-    steps = {
+    steps: dict[str, Callable[[], object]] = {
         "genome": lambda: organism.genome,
         "sample": organism.sample,
         "reference population": organism.mean_expression,
