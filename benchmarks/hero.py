@@ -17,7 +17,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.decomposition import PCA
 
-from benchmarks.results import argument_parser
+from benchmarks.record import argument_parser
 from benchmarks.spatial.truth import SpaceWorld
 from benchmarks.temporal.truth import SPLITS, World, log_values
 from scstlib.models import ScGrapHiC, ScNODE
@@ -50,6 +50,7 @@ def maps(seed: int) -> dict[str, np.ndarray]:
     windows = world.parts["seen"].windows
     row = np.flatnonzero((windows.table["cell_type"] == CELL_TYPE).to_numpy())[:1]
     one = windows[row]
+    assert one.targets is not None
     depth = float(one.targets.sum() / one.bulk.sum())
     found = {"bulk, given": one.bulk[0], "measured": one.targets[0]}
     found["predicted"] = model.predict(one, depth=depth)[0]
@@ -60,7 +61,7 @@ def over_distance(contacts: np.ndarray) -> np.ndarray:
     """log2 of contacts over their mean at the same distance; neighbours of a pixel are averaged."""
     padded = np.pad(contacts.astype(float), 1, mode="edge")
     n = len(contacts)
-    near = sum(padded[i : i + n, j : j + n] for i in range(3) for j in range(3)) / 9
+    near = np.mean([padded[i : i + n, j : j + n] for i in range(3) for j in range(3)], axis=0)
     rows, columns = np.indices(near.shape)
     distance = abs(rows - columns)
     mean = np.bincount(distance.ravel(), near.ravel()) / np.bincount(distance.ravel())
@@ -71,7 +72,8 @@ def draw(
     times: list[tuple[str, np.ndarray, np.ndarray, np.ndarray]], contacts: dict[str, np.ndarray]
 ) -> Any:
     """Three planes above three maps; returns the figure."""
-    with plt.rc_context({**book_style(), "font.size": 14, "axes.titlesize": 15}):
+    style: Any = book_style() | {"font.size": 14, "axes.titlesize": 15}
+    with plt.rc_context(style):
         figure, axes = plt.subplots(2, 3, figsize=(7.0, 5.0), layout="constrained")
         for ax, (name, training, measured, predicted) in zip(axes[0], times, strict=True):
             ax.scatter(*training[::2].T, s=3, color=GREY, alpha=0.25, lw=0, rasterized=True)

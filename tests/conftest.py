@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import shlex
+import sys
 from collections.abc import Callable
 
 import numpy as np
@@ -27,6 +28,13 @@ def series(
     obs = pd.DataFrame({"time": time}, index=[f"cell{i}" for i in range(len(time))])
     var = pd.DataFrame(index=[f"gene{i}" for i in range(n_genes)])
     return AnnData(values.astype(np.float32), obs=obs, var=var)
+
+
+@pytest.fixture(autouse=True)
+def same_weights() -> None:
+    """Let networks that a test makes without a seed be the same in any order of the tests."""
+    if torch := sys.modules.get("torch"):
+        torch.manual_seed(0)
 
 
 @pytest.fixture

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import argparse
 import datetime
-import importlib
 import json
 import os
 import re
@@ -32,13 +31,13 @@ from typing import Any
 import platformdirs
 from packaging.utils import canonicalize_name
 
+from benchmarks import record
 from tools import notebooks
 from tools.setup import CPU_INDEX
 
-results: Any = importlib.import_module("benchmarks.results")  # beside a folder of the same name
 ROOT = notebooks.ROOT
 VERSIONS = ROOT / "tools" / "colab_versions.txt"
-OUTPUT: Path = results.RESULTS / "colab.json"
+OUTPUT = record.RESULTS / "colab.json"
 BRANCH = "main"
 ASKED = """
 import importlib.metadata, json, sys
@@ -229,8 +228,8 @@ def provenance(python: Path, wanted: dict[str, str]) -> dict[str, Any]:
     now = installed(python)
     packages = {name: version for name, version in wanted.items() if name != "Python"}
     return {
-        "uncommitted_changes": results.uncommitted_changes(),
-        "cpu": results.provenance()["cpu"],
+        "uncommitted_changes": record.uncommitted_changes(),
+        "cpu": record.provenance()["cpu"],
         "threads": os.environ.get("OMP_NUM_THREADS", str(os.cpu_count())),
         "python": now["python"],
         "colab": {"python": wanted["Python"], "list": source()},
@@ -268,11 +267,16 @@ def main() -> int:
     python = folder / "venv" / "bin" / "python"
     if not options.again:
         make_environment(folder, options.python or python_command(wanted["Python"]), wanted["pip"])
+<<<<<<< HEAD
     commit = results.git("rev-parse", "HEAD")
     if options.installed:
         commit = installed_commit(folder)
     else:
         prepare(folder, python, commit)
+=======
+    commit = record.git("rev-parse", "HEAD")
+    prepare(folder, python, commit)
+>>>>>>> h-house
     rows = json.loads(options.output.read_text())["pages"] if options.output.is_file() else []
     about = {"date": datetime.datetime.now(datetime.UTC).date().isoformat(), "commit": commit}
     failed, lost = [], set()
@@ -283,7 +287,7 @@ def main() -> int:
         rows = kept(rows, [row])
         found = provenance(python, wanted)
         lost |= {"numpy", "pandas", "torch"} & set(found["replaced"])
-        results.write(options.output, {"provenance": about | found, "pages": rows})
+        record.write(options.output, {"provenance": about | found, "pages": rows})
     if lost:
         print(f"The set-up cell replaced {', '.join(sorted(lost))}", file=sys.stderr)
     return 1 if failed or lost else 0

@@ -8,7 +8,7 @@ Methods are all of ``methods()`` of a family; a new one needs no line here.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +17,10 @@ from scstlib.models.temporal.methods import methods as temporal_methods
 
 #: Rows that are no methods: floor and ceiling, and for maps a constant, of a data set.
 BOUNDS = "bounds"
-FAMILIES = {"temporal": temporal_methods, "spatial": spatial_methods}
+FAMILIES: dict[str, Callable[[], Mapping[str, Callable[[int], Any]]]] = {
+    "temporal": temporal_methods,
+    "spatial": spatial_methods,
+}
 REGULAR, IRREGULAR = "organism, regular times", "organism, irregular times"
 EQUAL, UNEQUAL = "organism, equal depths", "organism, unequal depths"
 

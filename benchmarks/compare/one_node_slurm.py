@@ -25,7 +25,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.compare.jobs import PROFILES
-from benchmarks.results import ROOT, argument_parser
+from benchmarks.record import ROOT, argument_parser
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sinfo", "sbatch", "squeue")
 CONFIGURATION = Path("/etc/slurm/slurm.conf")  # A job's steps look nowhere else.

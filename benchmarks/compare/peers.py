@@ -45,7 +45,7 @@ from benchmarks.compare.jobs import PROFILES
 from benchmarks.compare.measuring import Cost, measured_fit, said
 from benchmarks.compare.run import at_most
 from benchmarks.compare.temporal import scores_of, task_of
-from benchmarks.results import Score, argument_parser, git, provenance, write
+from benchmarks.record import Score, argument_parser, git, provenance, write
 from benchmarks.timing import one_thread
 from scstlib.models.temporal.cells import MeasuredCells
 from scstlib.models.temporal.moved_cells import Components, partners

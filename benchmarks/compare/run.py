@@ -40,7 +40,7 @@ import pandas as pd
 
 from benchmarks.compare.jobs import FAMILIES, PROFILES, Job, jobs, rows_of
 from benchmarks.compare.measuring import new_model, said, settings_of
-from benchmarks.results import Score, argument_parser, git, provenance, rounded
+from benchmarks.record import Score, argument_parser, git, provenance, rounded
 from benchmarks.timing import one_thread
 
 COLUMNS = (

@@ -24,7 +24,7 @@ import pandas as pd
 
 from benchmarks.compare.jobs import BOUNDS, UNEQUAL, Profile
 from benchmarks.compare.measuring import Cost, measured_fit, new_model
-from benchmarks.results import Score
+from benchmarks.record import Score
 from benchmarks.spatial.depths import cells_of_types
 from benchmarks.spatial.scores import Remembering
 from benchmarks.spatial.truth import PARTS, SpaceWorld

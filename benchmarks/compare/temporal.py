@@ -25,7 +25,7 @@ from anndata import AnnData
 
 from benchmarks.compare.jobs import BOUNDS, IRREGULAR, REGULAR, Profile
 from benchmarks.compare.measuring import Cost, measured_fit, new_model, said
-from benchmarks.results import Score
+from benchmarks.record import Score
 from benchmarks.temporal.real_series import held_out, metrics_of, scored_parts
 from benchmarks.temporal.truth import ExpectedLog, log_values
 from scstlib.datasets import Organism, load, simulate_organism
@@ -132,14 +132,15 @@ def rows(
             continue
         model: TemporalModel = new_model("temporal", row, seed, size)
         cost = Cost()
+        own: Score
         try:
             cost = measured_fit(lambda model=model, train=train: model.fit(train, "time"), model)
-            scores = scores_of(train, test, {row: model})[row]
+            own = scores_of(train, test, {row: model})[row]
         except TimeoutError:
             raise
         except Exception as error:  # Of this split; the other may do.
-            scores = {"error": said(error)}
-        yield split, row, scores, cost
+            own = {"error": said(error)}
+        yield split, row, own, cost
 
 
 def splits(data: str) -> tuple[str, ...]:

@@ -17,10 +17,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from benchmarks.results import Score, argument_parser, provenance, write
+from benchmarks.record import Score, argument_parser, provenance, write
 from benchmarks.spatial.scores import SMOOTHED, TREES, scored
 from benchmarks.spatial.truth import N_CELLS, TRAINING_TYPES, SpaceWorld
 from benchmarks.timing import one_thread
+from scstlib.models.spatial import SpatialModel
 from scstlib.models.spatial.baselines import BulkRidge, BulkSmoothed
 from scstlib.models.spatial.trees import ContactTrees
 
@@ -41,7 +42,7 @@ def scores_of(seed: int) -> list[Score]:
     unequal = replace(equal, n_cells=cells_of_types(seed))
     rows = []
     for depths, world in {"equal": equal, "unequal": unequal}.items():
-        models = {
+        models: dict[str, SpatialModel] = {
             SMOOTHED: BulkSmoothed(),
             RIDGE: BulkRidge(n_pixels=100_000, seed=seed),
             TREES: ContactTrees(n_pixels=100_000, max_iter=80, seed=seed),

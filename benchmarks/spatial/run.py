@@ -45,7 +45,7 @@ import time
 
 import torch
 
-from benchmarks.results import Runs, add_runs, argument_parser, merged, provenance, write
+from benchmarks.record import Runs, add_runs, argument_parser, merged, provenance, write
 from benchmarks.spatial.scores import (
     BASELINES,
     NO_BULK,

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 
-from benchmarks.results import Score
+from benchmarks.record import Score
 from benchmarks.spatial.informed import InformedByExpression
 from benchmarks.spatial.truth import SpaceWorld
 from benchmarks.timing import cpu_seconds
@@ -55,7 +55,7 @@ class Remembering:
     All windows that it is asked for must come from one organism and be changed in one way.
     """
 
-    def __init__(self, model: SpatialModel) -> None:
+    def __init__(self, model: Any) -> None:
         self.model, self.fitted_on_ = model, model.fitted_on_
         self.known: dict[str, np.ndarray] = {}
 
@@ -127,7 +127,7 @@ def informed(world: SpaceWorld) -> list[Score]:
 
 
 def default(
-    world: SpaceWorld, model_seed: int, device: str, **settings: object
+    world: SpaceWorld, model_seed: int, device: str, **settings: Any
 ) -> tuple[list[Score], list[Score]]:
     """Scores and CPU seconds of the default."""
     model = ScGrapHiC(seed=model_seed, **settings)
@@ -136,7 +136,7 @@ def default(
 
 
 def ablation(
-    world: SpaceWorld, row: str, model_seed: int, device: str, **settings: object
+    world: SpaceWorld, row: str, model_seed: int, device: str, **settings: Any
 ) -> tuple[list[Score], list[Score]]:
     """Scores and CPU seconds of the default without one of its inputs, trained anew."""
     change = without_bulk(world.train) if row == NO_BULK else without(WITHOUT[row])
@@ -169,7 +169,7 @@ def without_bulk(train: Windows) -> Callable[[Windows], Windows]:
 
 
 def published(
-    world: SpaceWorld, model_seed: int, device: str, checkpoint: Path, **options: int
+    world: SpaceWorld, model_seed: int, device: str, checkpoint: Path, **options: Any
 ) -> tuple[list[Score], list[Score]]:
     """Scores and validation curve of the published scGrapHiC, its head mended.
 

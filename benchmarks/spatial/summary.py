@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 
-from benchmarks.results import Runs, Score, by_run, markdown, verdict
+from benchmarks.record import Runs, Score, by_run, markdown, verdict
 from benchmarks.spatial.scores import DEFAULT, INFORMED, NO_EXPRESSION, SMOOTHED, TREES
 from benchmarks.spatial.truth import PARTS
 from scstlib.models.spatial.comparison import METRICS
@@ -120,7 +122,7 @@ def cost_targets(cost: list[Score]) -> list[Score]:
     ]  # fmt: skip
 
 
-def tables(found: dict) -> str:
+def tables(found: dict[str, Any]) -> str:
     """The summary as Markdown."""
     text = []
     if "scores" in found:

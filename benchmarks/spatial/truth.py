@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from benchmarks.results import argument_parser
+from benchmarks.record import argument_parser
 from benchmarks.timing import cpu_seconds
 from scstlib.datasets.organism import Organism, simulate_organism
 from scstlib.models.spatial.comparison import contact_scores
@@ -220,7 +220,8 @@ def mean_expression(cells: AnnData, kinds: tuple[str, ...]) -> pd.DataFrame:
 def ceiling(part: Part) -> dict[str, float]:
     """Mean scores of the truth against the noisy targets."""
     scores = contact_scores(part.truth, part.windows, truth=part.truth)
-    return scores[["MSE", "SSIM", "GD", "SCC"]].mean().to_dict()
+    means = scores[["MSE", "SSIM", "GD", "SCC"]].mean()
+    return {str(name): float(value) for name, value in means.items()}
 
 
 def main() -> None:

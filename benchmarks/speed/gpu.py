@@ -21,7 +21,7 @@ import pandas as pd
 import torch
 from anndata import AnnData
 
-from benchmarks.results import ROOT, argument_parser, provenance, write
+from benchmarks.record import ROOT, argument_parser, provenance, write
 from benchmarks.speed.scgraphic import random_windows, trained
 from scstlib.models import PublishedScNODE, ScNODE
 
@@ -41,26 +41,26 @@ def random_cells() -> AnnData:
     return AnnData(counts, obs=obs)
 
 
-def scgraphic(variant: str, precision: str, batch: int) -> Callable[[int, str], None]:
+def scgraphic(variant: str, precision: str, batch: int) -> Callable[[int, str], object]:
     windows = random_windows(max(batch, 40))
     return lambda steps, device: trained(variant, precision, batch, steps, windows, device)
 
 
-def scnode() -> Callable[[int, str], None]:
+def scnode() -> Callable[[int, str], object]:
     cells = random_cells()
     return lambda steps, device: ScNODE(matching_steps=steps).fit(
         cells, device=device, progress=False
     )
 
 
-def published_scnode() -> Callable[[int, str], None]:
+def published_scnode() -> Callable[[int, str], object]:
     cells = random_cells()
     return lambda steps, device: PublishedScNODE(pretrain_steps=1, joint_steps=steps).fit(
         cells, device=device, progress=False
     )
 
 
-CASES: dict[str, Callable[[], Callable[[int, str], None]]] = {
+CASES: dict[str, Callable[[], Callable[[int, str], object]]] = {
     "scGrapHiC default, batch 8": lambda: scgraphic("default", "fp32", 8),
     "scGrapHiC default, batch 8, bf16": lambda: scgraphic("default", "bf16", 8),
     "scGrapHiC published, batch 8": lambda: scgraphic("published", "fp32", 8),
@@ -69,7 +69,7 @@ CASES: dict[str, Callable[[], Callable[[int, str], None]]] = {
 }
 
 
-def seconds(train: Callable[[int, str], None], device: str) -> float:
+def seconds(train: Callable[[int, str], object], device: str) -> float:
     """Seconds of one step."""
     many = MANY if device == "cuda" else MANY_ON_CPU
     spent = {}

@@ -21,7 +21,7 @@ from scipy.sparse import csr_matrix, diags
 from scipy.stats import pearsonr
 from skimage.metrics import structural_similarity
 
-from benchmarks.results import argument_parser, provenance, write
+from benchmarks.record import argument_parser, provenance, write
 from benchmarks.timing import median_cpu_seconds, one_thread
 from scstlib.metrics import contacts
 from scstlib.ot import sinkhorn_divergence

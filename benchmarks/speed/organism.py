@@ -13,7 +13,7 @@ from collections.abc import Callable
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from benchmarks.results import argument_parser, provenance, write
+from benchmarks.record import argument_parser, provenance, write
 from benchmarks.timing import cpu_seconds
 from scstlib.datasets.organism import Organism, simulate_organism
 
@@ -27,7 +27,7 @@ def whole_preset(preset: str) -> dict[str, float]:
             for chrom in organism.chromosomes:
                 organism.expected_contacts(chrom, name)
 
-    steps = {
+    steps: dict[str, Callable[[], object]] = {
         "genome": lambda: organism.genome,
         "sample": organism.sample,
         "reference population": organism.mean_expression,

@@ -20,7 +20,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from benchmarks.results import ROOT, Score, argument_parser
+from benchmarks.record import ROOT, Score, argument_parser
 from benchmarks.timing import cpu_seconds, one_thread
 from scstlib.models import PublishedScGrapHiC, ScGrapHiC
 from scstlib.preprocess.guides import BULK_EXPRESSION, EXPRESSION, REFERENCE_EXPRESSION

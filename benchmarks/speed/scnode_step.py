@@ -20,7 +20,7 @@ import torch
 from anndata import AnnData
 from geomloss import SamplesLoss
 
-from benchmarks.results import argument_parser, provenance, write
+from benchmarks.record import argument_parser, provenance, write
 from benchmarks.timing import median_cpu_seconds, one_thread
 from scstlib.models import PublishedScNODE
 from scstlib.models.temporal.cells import measured_cells
@@ -118,7 +118,8 @@ def benchmark(times: int, genes: int, dtype: str, repeats: int) -> dict[str, dic
     batch = one_batch(cells, SEED)
 
     def ours(net: ScNODENetwork, constant_terms: bool) -> torch.Tensor:
-        return sum(joint_loss(net, model_times, batch, Comparison(), constant_terms=constant_terms))
+        parts = joint_loss(net, model_times, batch, Comparison(), constant_terms=constant_terms)
+        return parts[0] + parts[1]
 
     losses = {
         "plain": lambda net: plain_loss(net, model_times, batch),

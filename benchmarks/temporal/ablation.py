@@ -43,8 +43,8 @@ import pandas as pd
 from anndata import AnnData
 
 from benchmarks.compare.jobs import PROFILES, REGULAR
-from benchmarks.results import Score, already, argument_parser, markdown, provenance, write
-from benchmarks.temporal.each_time import SETS
+from benchmarks.record import Score, already, argument_parser, markdown, provenance, write
+from benchmarks.temporal.each_time import SCORES, SETS
 from benchmarks.temporal.real_series import metrics_of, scored_parts
 from benchmarks.timing import one_thread
 from scstlib.datasets import load, simulate_organism
@@ -222,7 +222,7 @@ def score(data: str) -> list[Score]:
             about = {"data": data, "kind": kind, "time": held_out, "factor": factor, "level": level}
             about["n_components"] = model.n_components
             about["cpu_seconds"] = clock.process_time() - start
-            for name, metric, noise in (("place", "W2**2", "depth"), ("likeness", "energy", True)):
+            for name, metric, noise in SCORES:
                 scores = score_held_out_times(
                     {"it": model}, test, {name: metrics[metric]}, noise=noise
                 )

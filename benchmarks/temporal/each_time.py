@@ -26,12 +26,13 @@ from __future__ import annotations
 import time
 import warnings
 from itertools import product
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from benchmarks.results import Score, already, argument_parser, markdown, provenance, write
+from benchmarks.record import Score, already, argument_parser, markdown, provenance, write
 from benchmarks.temporal.real_series import metrics_of, scored_parts
 from benchmarks.timing import one_thread
 from scstlib.datasets import load
@@ -50,6 +51,11 @@ PUBLISHED = "scNODE as published"
 COMPARED = (*SIMPLE, "mean profile", "OT displacement, own residuals", "scNODE", PUBLISHED)
 SEEDED = ("scNODE",)
 REPEATS, BOOTSTRAPS = 5, 2000
+# Name of a score, its metric, and the noise that predicted cells are drawn with.
+SCORES: tuple[tuple[str, str, bool | Literal["depth"]], ...] = (
+    ("place", "W2**2", "depth"),
+    ("likeness", "energy", True),
+)
 
 
 def score(
@@ -58,7 +64,7 @@ def score(
     """Place, likeness and CPU seconds of fitting of each method at one held-out time."""
     training, test = scored_parts(hold_out_times(adata, test=held_out))
     series, new = np.unique(adata.obs["time"]), methods()
-    new[PUBLISHED] = lambda seed: PublishedScNODE(time_points=series, seed=seed)
+    new[PUBLISHED] = lambda seed: PublishedScNODE(time_points=series.tolist(), seed=seed)
     fitted, seconds = {}, {}
     for method in compared:
         if method == PUBLISHED and held_out not in (series[-1], series[len(series) // 2]):
@@ -69,10 +75,7 @@ def score(
         seconds[method] = (time.process_time() - start) / len(own)
     metrics = metrics_of(training)
     found = {}
-    for score_, metric, noise in (
-        ("place", "W2**2", "depth"),
-        ("likeness", "energy", True),
-    ):
+    for score_, metric, noise in SCORES:
         scores = score_held_out_times(
             fitted, test, {score_: metrics[metric]}, n_repeats=REPEATS, noise=noise
         )
@@ -117,8 +120,8 @@ def table(rows: list[Score]) -> str:
     kept = pd.DataFrame(summary(rows))
     text = [markdown(list(kept.columns), kept.to_numpy())]
     for metric, kind in product(("place", "likeness"), frame["kind"].unique()):
-        ratio = np.log(ratios(frame, metric, kind))
-        means = np.exp(ratio.groupby(level="set", sort=False).mean()).T
+        ratio = ratios(frame, metric, kind).transform(np.log)
+        means = ratio.groupby(level="set", sort=False).mean().transform(np.exp).T
         shown = [[row, *values] for row, values in means.iterrows()]
         text.append(markdown([f"{metric}, {kind}", *means.columns], shown))
     seconds = frame.groupby(["row", "set"], sort=False)["cpu_seconds"].mean().unstack("set")

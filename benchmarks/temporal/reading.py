@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from benchmarks.results import Runs, Score
+from benchmarks.record import Runs, Score
 from benchmarks.temporal.truth import World
 from scstlib.analysis.checkpoints import find_checkpoints
 from scstlib.analysis.perturbation import perturb
@@ -41,11 +41,11 @@ def perturbations(world: World, model: ScNODE, model_seed: int) -> list[Score]:
         start = float(world.times[world.times < organism.commitment_times[switch]].max())
         for factor in FACTORS:
             true = organism.perturb(gene, factor, start).fate_shares(until) - unperturbed
-            fate = true.abs().idxmax()
+            fate = str(true.abs().idxmax())
             if abs(true[fate]) < LEAST_TRUE:
                 continue
             change = perturb(model, world.cells, {gene: factor}, start, until, classifier)
-            got = float(change.shares.loc["change"].get(fate, 0.0))
+            got = float(change.shares.loc["change"].to_dict().get(fate, 0.0))
             right = np.sign(got) == np.sign(true[fate]) and abs(got) > LEAST_FOUND
             kind = "master" if gene in MASTERS else "niche"
             about = {"model_seed": model_seed, "kind": kind, "gene": gene, "factor": factor}

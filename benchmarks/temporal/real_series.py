@@ -24,20 +24,20 @@ import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 from anndata import AnnData
 from sklearn.decomposition import PCA
 
-from benchmarks.results import Score, argument_parser, markdown, provenance, write
+from benchmarks.record import Score, argument_parser, markdown, provenance, write
 from benchmarks.temporal.scores import PUBLISHED, fitted_once
 from benchmarks.timing import one_thread
 from scstlib.datasets import load
 from scstlib.metrics.expression import energy_distance, sinkhorn, wasserstein
 from scstlib.models import PublishedScNODE, ScNODE
-from scstlib.models.temporal import SPLIT_HALF, TemporalModel, score_held_out_times
+from scstlib.models.temporal import SPLIT_HALF, score_held_out_times
 from scstlib.models.temporal.cells import measured_cells
 from scstlib.preprocess.expression import SelectVariableGenes
 from scstlib.splits import Split, hold_out_times
@@ -53,15 +53,15 @@ DRAWN, EXPECTED = "default, noise=True", 'default, noise="depth"'
 class Sampled:
     """A fitted model that samples in one way."""
 
-    model: TemporalModel
-    noise: bool | str
+    model: Any  # Of the package: it says what it was fitted on.
+    noise: bool | Literal["depth"]
 
     @property
     def fitted_on_(self) -> Any:
         return self.model.fitted_on_
 
     def sample(
-        self, times: list[float], n_cells: int, seed: int = 0, noise: bool | str = True
+        self, times: list[float], n_cells: int, seed: int = 0, noise: bool | Literal["depth"] = True
     ) -> AnnData:
         """Sample in the way of its own, whatever ``noise`` is asked for."""
         return self.model.sample(times, n_cells, seed=seed, noise=self.noise)
@@ -88,9 +88,10 @@ def fitted(training: AnnData, series: np.ndarray) -> tuple[dict[str, list[Any]],
     """All fitted methods, and the ranks of the default."""
     defaults = [ScNODE(seed=seed).fit(training, "time") for seed in MODEL_SEEDS]
     published = [
-        PublishedScNODE(time_points=series, seed=seed).fit(training, "time") for seed in MODEL_SEEDS
+        PublishedScNODE(time_points=series.tolist(), seed=seed).fit(training, "time")
+        for seed in MODEL_SEEDS
     ]
-    ranks = [model.cells_.points.shape[1] for model in defaults]
+    ranks = [model.cells_.points.shape[1] for model in defaults if model.cells_ is not None]
     models: dict[str, list[Any]] = {
         DRAWN: [Sampled(model, True) for model in defaults],
         EXPECTED: [Sampled(model, "depth") for model in defaults],
@@ -138,9 +139,9 @@ def table(rows: list[Score]) -> str:
     for (name, kind), group in frame.groupby(["set", "kind"], sort=False):
         values = group.set_index("row").reindex(order)
         names = ["W", "energy", "W2**2"]
-        best = values.drop(SPLIT_HALF)[names].idxmin()
+        best, at = values.drop(SPLIT_HALF)[names].idxmin(), values.to_dict()
         shown = [
-            [row, *(f"**{values.at[row, m]:.3g}**" if best[m] == row else float(values.at[row, m])
+            [row, *(f"**{at[m][row]:.3g}**" if best[m] == row else float(at[m][row])
                     for m in names)]
             for row in order
         ]  # fmt: skip

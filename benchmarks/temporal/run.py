@@ -56,7 +56,7 @@ import time
 import warnings
 from collections.abc import Callable
 
-from benchmarks.results import Runs, add_runs, argument_parser, merged, provenance, write
+from benchmarks.record import Runs, add_runs, argument_parser, merged, provenance, write
 from benchmarks.speed.scnode_step import plain_schedule
 from benchmarks.temporal.reading import reading_scores
 from benchmarks.temporal.scores import (
@@ -72,6 +72,7 @@ from benchmarks.temporal.truth import SPLITS, World
 from benchmarks.timing import cpu_seconds, one_thread
 from scstlib.models import PublishedScNODE, ScNODE
 from scstlib.models.temporal import TemporalModel
+from scstlib.models.temporal.scnode.count_factors import CountFactors
 
 
 def timed_fit(model: TemporalModel, world: World, split: str) -> float:
@@ -86,7 +87,7 @@ def one_split(
     """Fit and score all methods on one split."""
     make: dict[str, Callable[[], TemporalModel]] = {
         DEFAULT: lambda: ScNODE(seed=model_seed),
-        PUBLISHED: lambda: PublishedScNODE(time_points=world.times, seed=model_seed),
+        PUBLISHED: lambda: PublishedScNODE(time_points=world.times.tolist(), seed=model_seed),
     }
     models = {name: build() for name, build in make.items() if only in (None, name)}
     seconds = {name: timed_fit(model, world, split) for name, model in models.items()}
@@ -96,6 +97,7 @@ def one_split(
         found["noise"] = noise_scores(world, split, models, model_seed)
     default = models.get(DEFAULT)
     if isinstance(default, ScNODE):
+        assert isinstance(default.factors_, CountFactors)
         rank = default.factors_.loadings.shape[0]
         found["learned"] = [about | {"rank": rank, "damping": default.field_.damping}]
         found["fates"] = fate_errors(world, split, default, model_seed)

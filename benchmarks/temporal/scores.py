@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, Literal
+
 import numpy as np
 import pandas as pd
 from anndata import AnnData
@@ -10,7 +12,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from benchmarks.results import Score
+from benchmarks.record import Score
 from benchmarks.temporal.truth import N_CELLS, N_TRUE, PER_CELL, SPLITS, Space, World, log_values
 from scstlib.metrics.expression import (
     energy_distance,
@@ -104,7 +106,7 @@ class PlaceScores:
         """Scores of a model; the default in its three ways of sampling."""
         times = [float(self.world.times[index]) for index in self.held_out]
 
-        def sampled(noise: bool | str) -> AnnData:
+        def sampled(noise: bool | Literal["depth"]) -> AnnData:
             return model.sample(times, N_CELLS, seed=model_seed, noise=noise)
 
         plain = sampled(False)
@@ -178,9 +180,9 @@ def fate_errors(world: World, split: str, model: ScNODE, model_seed: int) -> lis
     return found
 
 
-def assigned(classifier: object, latent: np.ndarray) -> pd.Series:
+def assigned(classifier: Any, latent: np.ndarray) -> pd.Series:
     return pd.Series(classifier.predict(latent)).value_counts(normalize=True)
 
 
-def probable(classifier: object, latent: np.ndarray) -> pd.Series:
+def probable(classifier: Any, latent: np.ndarray) -> pd.Series:
     return pd.Series(classifier.predict_proba(latent).mean(0), index=classifier.classes_)

@@ -29,7 +29,7 @@ import pandas as pd
 from scipy.spatial.distance import pdist
 
 from benchmarks.compare.temporal import parts_of
-from benchmarks.results import Score, argument_parser, markdown, provenance, write
+from benchmarks.record import Score, argument_parser, markdown, provenance, write
 from benchmarks.temporal.each_time import SETS
 from benchmarks.timing import one_thread
 from scstlib.datasets import load

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import pandas as pd
 
-from benchmarks.results import RUN, Runs, Score, by_run, markdown, verdict
+from benchmarks.record import RUN, Runs, Score, by_run, markdown, verdict
 from benchmarks.temporal.scores import (
     DEFAULT,
     NEAREST,
@@ -162,7 +163,7 @@ def costs(rows: list[Score]) -> list[Score]:
     return found
 
 
-def tables(found: dict) -> str:
+def tables(found: dict[str, Any]) -> str:
     """The summary as Markdown."""
     place = pd.DataFrame(found["place"])
     parts = list(dict.fromkeys(place["part"]))
@@ -217,10 +218,10 @@ def tables(found: dict) -> str:
     )  # fmt: skip
     for kind, by in (("perturbations", "kind"), ("commitment", "switch")):
         if kind in found:
-            rows = ([r[by], r["right"], r["cases"], r["share"]] for r in found[kind])
+            rows = [[r[by], r["right"], r["cases"], r["share"]] for r in found[kind]]
             text.append(markdown([kind, "right", "cases", "share"], rows))
     return "\n".join(text)
 
 
-def number(value: float) -> str:
+def number(value: Any) -> str:
     return "" if pd.isna(value) else f"{value:.3g}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from . import data, flow, held_out, reading, results, space, time
+from . import data, flow, held_out, reading, results, spatial, temporal
 from .canvas import Drawing
 
 DIAGRAMS: dict[str, Callable[[], Drawing]] = {
@@ -19,13 +19,13 @@ DIAGRAMS: dict[str, Callable[[], Drawing]] = {
         data.two_donors,
         data.count_splitting,
         data.pseudo_bulk_size,
-        space.scgraphic_published,
-        space.scgraphic_default,
-        space.pair_features,
-        space.windows,
-        time.scnode_published,
-        time.scnode_default,
-        time.chained_cells,
+        spatial.scgraphic_published,
+        spatial.scgraphic_default,
+        spatial.pair_features,
+        spatial.windows,
+        temporal.scnode_published,
+        temporal.scnode_default,
+        temporal.chained_cells,
         flow.neural_ode,
         flow.path_of_a_cell,
         flow.perturbation,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .canvas import BLUE, DARK, GREEN, GREY, MARGIN, ORANGE, RED, Drawing, mixed
-from .time import CLOUD
+from .temporal import CLOUD
 
 
 def neural_ode() -> Drawing:

@@ -46,8 +46,8 @@ from scstlib.leakage import assert_disjoint, check_evaluation, record_fit
 from scstlib.models import PublishedScNODE, ScNODE
 from scstlib.models.temporal import DisplacementInterpolation
 from scstlib.experiments import forecasts as task
-from scstlib.experiments.forecasts import log_values as values
 from scstlib.experiments.forecasts import organism_series as series
+from scstlib.experiments.forecasts import values_of as values
 from scstlib.pages import Claims
 from scstlib.plots import book_style, interval_rows
 from scstlib.preprocess.reduction import dense

@@ -39,6 +39,7 @@ from scstlib.experiments import counts as lab
 from scstlib import checks
 from scstlib.audit.experiments import Costs, by_seed, verdict
 from scstlib.datasets import load, simulate_organism
+from scstlib.experiments.forecasts import time_model_at_depths
 from scstlib.pages import Claims, table
 from scstlib.plots import BLUE, GREEN, GREY, ORANGE, PURPLE, book_style
 from scstlib.preprocess import confounding, counts
@@ -53,8 +54,9 @@ more = range(seed, seed + (5 if profile == "fast" else 20))
 # missed by chance, or a loss beyond chance, a *dropout*? Do two samples differ, or is one of them shallow? Is a model
 # good, or are the data poor? This page makes each mistake on purpose, next to the same analysis without it. The cells
 # are simulated, so the truth is known and what a mistake invents can be counted. Each experiment is a function of
-# `scstlib.experiments.counts`, here `lab`, and runs on three to five seeds. The text gives medians; the table at the
-# end gives what each mistake adds, with an interval. [Invented genes](invented_genes.ipynb) continues from here.
+# `scstlib.experiments.counts`, here `lab`, but for the last, and runs on three to five seeds. The text gives medians;
+# the table at the end gives what each mistake adds, with an interval.
+# [Invented genes](invented_genes.ipynb) continues from here.
 #
 # ## A coin for each molecule
 #
@@ -235,8 +237,8 @@ print(verdict(confounding.check_depths, depth, hours))
 # %% tags=["hide-input"]
 settings = {"preset": "small", "n_genes": 150, "depth": 5500.0}
 small = simulate_organism(seed=seed, **settings)
-errors = by_seed(lab.time_model_at_depths, few,
-                    organism=small, shares=(1, 0.01))  # fmt: skip
+errors = by_seed(time_model_at_depths, few,
+                 organism=small, shares=(1, 0.01))  # fmt: skip
 full, faint = errors[1], errors[0.01]
 rows = {"full depth": full.median(), "a hundredth": faint.median()}
 display(table(pd.DataFrame(rows).T.rename_axis(index="errors")))

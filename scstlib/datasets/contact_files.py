@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import hashlib
 import json
+import secrets
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
@@ -136,8 +137,9 @@ def converted(name: str, key: str, write: Callable[[Path], None]) -> Path:
         # Another process may have written it while this one waited.
         if is_whole(target):
             return target
-        if target in _kept():
-            return _kept()[target]
+        kept = _folder_of_process() / target.name
+        if kept.is_file():
+            return kept
         written = folder / target.name
         write(written)
         try:
@@ -152,20 +154,14 @@ def converted(name: str, key: str, write: Callable[[Path], None]) -> Path:
                 f"{target.parent} cannot take the converted maps: they are kept in a temporary "
                 "file and made again by the next process; SCST_DATA names another folder"
             )
-            _kept()[target] = Path(shutil.move(written, _folder_of_process()))
-            return _kept()[target]
+            kept.parent.mkdir(mode=0o700, exist_ok=True)
+            return Path(shutil.move(written, kept))
     return target
 
 
 @cache
-def _kept() -> dict[Path, Path]:
-    """Files that the cache could not take → where this process keeps them."""
-    return {}
-
-
-@cache
 def _folder_of_process() -> Path:
-    """A temporary folder, removed when this process ends."""
-    folder = tempfile.mkdtemp(prefix="scstlib-")
+    """Where this process keeps files that the cache could not take; removed when it ends."""
+    folder = Path(tempfile.gettempdir()) / f"scstlib-{secrets.token_hex(8)}"
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return Path(folder)
+    return folder

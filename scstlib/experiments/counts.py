@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from scstlib.experiments.group_differences import called_genes, share_test, welch_test
-from scstlib.metrics.expression import energy_distance
 from scstlib.metrics.neighbours import shared_neighbours
+from scstlib.preprocess.cells import log_values
 from scstlib.preprocess.counts import count_split, expected_zeros, thin_counts, thin_to_one_depth
 
 if TYPE_CHECKING:
@@ -28,10 +28,7 @@ N_COMPONENTS = 10
 
 def log_counts(x: Any) -> np.ndarray:
     """Return log1p of counts per 10,000, dense (cells, genes); a cell without counts is 0."""
-    dense = _dense(x)
-    total = np.maximum(dense.sum(axis=1, keepdims=True), 1)
-    logs: np.ndarray = np.log1p(dense / total * 1e4)
-    return logs
+    return log_values(_dense(x))
 
 
 def components(values: np.ndarray, n: int = N_COMPONENTS) -> np.ndarray:
@@ -408,57 +405,6 @@ def fates_with_droplets(seed: int, organism: Organism, n: int = 85) -> dict[str,
     found["droplets kept (%)"] = 100 * float(kept[~real].mean())
     found["cells lost (%)"] = 100 * float((~kept[real]).mean())
     return found
-
-
-def time_model_at_depths(
-    seed: int, organism: Organism, shares: Sequence[float], n_cells: int = 40
-) -> dict[tuple[float, str], float]:
-    """Return the errors of a time model fitted and scored on cells at shares of their depth.
-
-    One inner time is held out. Errors are energy distances of log counts.
-
-    Parameters
-    ----------
-    seed : int
-        Of cells and model.
-    organism : Organism
-        The seventh of its times is held out.
-    shares : sequence of float
-        Of the molecules that are kept, in training and test cells.
-    n_cells : int
-        Training cells at each time.
-
-    Returns
-    -------
-    dict
-        By share and name. To the held-out cells, at that depth: ``scNODE``, ``nearest time``
-        (copied) and ``fresh cells``; and ``scNODE, to the truth``, of its noise-free cells to the
-        true expression.
-    """
-    from scstlib.models import ScNODE
-    from scstlib.models.temporal import CopyNearest
-    from scstlib.splits import hold_out_times
-
-    inner, n = float(organism.times[6]), 150
-    deep = hold_out_times(organism.sample(n_cells=n_cells, seed=seed), test=[inner]).train
-    fresh = organism.sample(inner, 2 * n, seed=1000 + seed)
-    truth = np.log1p(np.asarray(fresh[:n].layers["true_mean"]))
-    errors = {}
-    for share in shares:
-        train, test = thinned(deep, seed, share), thinned(fresh[:n], seed, share)
-        # Damping, for times beyond the last, takes more fits to choose.
-        model = ScNODE(seed=seed, combine=False, damping=0.0).fit(train)
-        sampled = {
-            "scNODE": model.sample([inner], n),
-            "nearest time": CopyNearest().fit(train).sample([inner], n_cells=n),
-            "fresh cells": thinned(fresh[n:], seed + 1, share),
-        }
-        measured = log_counts(test.X)
-        for name, cells in sampled.items():
-            errors[share, name] = energy_distance(log_counts(cells.X), measured)
-        quiet = log_counts(model.sample([inner], n, noise=False).X)
-        errors[share, "scNODE, to the truth"] = energy_distance(quiet, truth)
-    return errors
 
 
 def thinned(cells: AnnData, seed: int, share: float) -> AnnData:

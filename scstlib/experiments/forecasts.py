@@ -18,11 +18,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from scstlib.experiments.counts import log_counts, thinned
 from scstlib.metrics.expression import energy_distance, skill_score, wasserstein
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
+    from scstlib.datasets import Organism
     from scstlib.models.temporal.protocol import CellSampler
 
 
@@ -44,23 +46,21 @@ def organism_series(seed: int) -> AnnData:
     return organism.sample(seed=seed, keep_truth=False)
 
 
-def log_values(cells: AnnData) -> np.ndarray:
-    """log(1 + counts per 10,000), dense; other values (``uns["value_kind"]``) as they are.
+def values_of(cells: AnnData) -> np.ndarray:
+    """Log values of counts, (cells, genes), dense; of another ``uns["value_kind"]`` X as it is.
 
     Examples
     --------
     >>> import numpy as np
     >>> from anndata import AnnData
-    >>> from scstlib.experiments.forecasts import log_values
-    >>> log_values(AnnData(np.array([[1.0, 3.0]]))).round(2).tolist()
+    >>> from scstlib.experiments.forecasts import values_of
+    >>> values_of(AnnData(np.array([[1.0, 3.0]]))).round(2).tolist()
     [[7.82, 8.92]]
     """
-    from scstlib.preprocess.expression import ShiftedLog
     from scstlib.preprocess.reduction import dense
 
-    if cells.uns.get("value_kind", "counts") == "counts":
-        cells = ShiftedLog().fit(cells).transform(cells)
-    return dense(cells.X)
+    counts = cells.uns.get("value_kind", "counts") == "counts"
+    return log_counts(cells.X) if counts else dense(cells.X)
 
 
 def cells_at(cells: AnnData, time: float) -> AnnData:
@@ -103,7 +103,7 @@ def population_skill(
     train
         Cells whose principal components are used.
     predicted, copied, truth
-        One population a time, (cells, genes), in the unit of :func:`log_values`.
+        One population a time, (cells, genes), in the unit of :func:`values_of`.
     components
         None: unbiased energy distance over all genes. A number: squared Wasserstein distance in
         that many components.
@@ -116,8 +116,8 @@ def population_skill(
 
     Examples
     --------
-    >>> from scstlib.experiments.forecasts import log_values, organism_series, population_skill
-    >>> x = log_values(organism_series(0))
+    >>> from scstlib.experiments.forecasts import organism_series, population_skill, values_of
+    >>> x = values_of(organism_series(0))
     >>> populations = [x[:75]], [x[150:300]], [x[75:150]]  # other cells of a time; the next time
     >>> 0.9 < population_skill(organism_series(0), *populations) < 1.1
     True
@@ -126,7 +126,7 @@ def population_skill(
 
     distance = partial(energy_distance, unbiased=True)
     if components is not None:
-        see = PCA(components, random_state=0).fit(log_values(train)).transform
+        see = PCA(components, random_state=0).fit(values_of(train)).transform
         predicted, copied, truth = ([see(x) for x in part] for part in (predicted, copied, truth))
         distance = partial(wasserstein, squared=True)
     errors = [
@@ -175,9 +175,60 @@ def forecast_skill(
 
     drawn = [model.sample([time], n_cells, seed=0) for time in times]
     predicted = [dense(each.layers.get("log1p_cp10k", each.X)) for each in drawn]
-    copied = [log_values(cells_before(train, time)) for time in times]
-    truth = [log_values(cells_at(test, time)) for time in times]
+    copied = [values_of(cells_before(train, time)) for time in times]
+    truth = [values_of(cells_at(test, time)) for time in times]
     return population_skill(train, predicted, copied, truth, components=components)
+
+
+def time_model_at_depths(
+    seed: int, organism: Organism, shares: Sequence[float], n_cells: int = 40
+) -> dict[tuple[float, str], float]:
+    """Return the errors of a time model fitted and scored on cells at shares of their depth.
+
+    One inner time is held out. Errors are energy distances of log counts.
+
+    Parameters
+    ----------
+    seed : int
+        Of cells and model.
+    organism : Organism
+        The seventh of its times is held out.
+    shares : sequence of float
+        Of the molecules that are kept, in training and test cells.
+    n_cells : int
+        Training cells at each time.
+
+    Returns
+    -------
+    dict
+        By share and name. To the held-out cells, at that depth: ``scNODE``, ``nearest time``
+        (copied) and ``fresh cells``; and ``scNODE, to the truth``, of its noise-free cells to the
+        true expression.
+    """
+    from scstlib.models import ScNODE
+    from scstlib.models.temporal import CopyNearest
+    from scstlib.splits import hold_out_times
+
+    inner, n = float(organism.times[6]), 150
+    deep = hold_out_times(organism.sample(n_cells=n_cells, seed=seed), test=[inner]).train
+    fresh = organism.sample(inner, 2 * n, seed=1000 + seed)
+    truth = np.log1p(np.asarray(fresh[:n].layers["true_mean"]))
+    errors: dict[tuple[float, str], float] = {}
+    for share in shares:
+        train, test = thinned(deep, seed, share), thinned(fresh[:n], seed, share)
+        # Damping, for times beyond the last, takes more fits to choose.
+        model = ScNODE(seed=seed, combine=False, damping=0.0).fit(train)
+        sampled = {
+            "scNODE": model.sample([inner], n),
+            "nearest time": CopyNearest().fit(train).sample([inner], n_cells=n),
+            "fresh cells": thinned(fresh[n:], seed + 1, share),
+        }
+        measured = log_counts(test.X)
+        for name, cells in sampled.items():
+            errors[share, name] = energy_distance(log_counts(cells.X), measured)
+        quiet = log_counts(model.sample([inner], n, noise=False).X)
+        errors[share, "scNODE, to the truth"] = energy_distance(quiet, truth)
+    return errors
 
 
 @lru_cache(maxsize=16)

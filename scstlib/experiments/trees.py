@@ -51,10 +51,10 @@ def place_and_likeness(
     import pandas as pd
     from sklearn.decomposition import PCA
 
-    from scstlib.experiments.forecasts import log_values
+    from scstlib.experiments.forecasts import values_of
     from scstlib.models.temporal.comparison import score_held_out_times
 
-    pca = PCA(6, random_state=seed).fit(log_values(train))
+    pca = PCA(6, random_state=seed).fit(values_of(train))
 
     def place(x: np.ndarray, y: np.ndarray) -> float:
         return float(wasserstein(pca.transform(x), pca.transform(y), squared=True))

@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from benchmarks import results, timing
+from benchmarks import record, timing
 
 ROOT = Path(__file__).parents[2]
 MODULES = [
@@ -39,14 +39,14 @@ def test_a_module_is_imported_and_says_how_it_is_called(
 
 def test_every_results_file_is_named_after_a_module() -> None:
     names = {name.removesuffix(".run").rpartition(".")[2] for name in MODULES}
-    files = {path.stem for path in results.RESULTS.glob("*.json")}
+    files = {path.stem for path in record.RESULTS.glob("*.json")}
     assert files
     assert files <= names | {"colab", "compare_full"}  # tools.colab; a profile
 
 
 def test_output_is_named_after_the_module_or_its_family() -> None:
     def output(path: str) -> str:
-        parser = results.argument_parser(str(ROOT / "benchmarks" / path), "What it measures.")
+        parser = record.argument_parser(str(ROOT / "benchmarks" / path), "What it measures.")
         name: str = parser.parse_args([]).output.name
         return name
 
@@ -68,19 +68,19 @@ def test_uncommitted_changes_are_those_of_code_in_any_folder(tmp_path: Path) -> 
     git("init")
     git("add", ".")
     git("commit", "-m", "files")
-    assert not results.uncommitted_changes(tmp_path)
+    assert not record.uncommitted_changes(tmp_path)
     numbers.write_text("2\n")
-    assert not results.uncommitted_changes(tmp_path)
+    assert not record.uncommitted_changes(tmp_path)
     for path in (code, package):
         path.write_text("2\n")
-        assert results.uncommitted_changes(tmp_path)
+        assert record.uncommitted_changes(tmp_path)
         git("checkout", str(path))
     (code.parent / "new.py").write_text("1\n")
-    assert results.uncommitted_changes(tmp_path)
+    assert record.uncommitted_changes(tmp_path)
 
 
 def test_provenance_holds_versions_and_what_else_is_said() -> None:
-    about = results.provenance("geomloss", seed=3, clock="wall")
+    about = record.provenance("geomloss", seed=3, clock="wall")
     assert {"numpy", "torch", "geomloss"} <= set(about["versions"])
     assert (about["seed"], about["clock"]) == (3, "wall")
     assert len(about["commit"]) == 40
@@ -89,7 +89,7 @@ def test_provenance_holds_versions_and_what_else_is_said() -> None:
 def test_what_is_written_is_read_back_to_five_digits(tmp_path: Path) -> None:
     path = tmp_path / "new" / "results.json"
     rows = [{"row": "a [b] {c}", "value": 1.234567}, {"row": "d", "value": 0.1}]
-    results.write(path, {"provenance": {"commit": "f"}, "runs": {"scores": rows}})
+    record.write(path, {"provenance": {"commit": "f"}, "runs": {"scores": rows}})
     assert json.loads(path.read_text())["runs"]["scores"] == [
         {"row": "a [b] {c}", "value": 1.2346},
         {"row": "d", "value": 0.1},
@@ -108,7 +108,7 @@ def test_calls_are_merged_with_what_differed(tmp_path: Path) -> None:
         call(tmp_path / f"{name}.json", commit, seeds)
         for name, commit, seeds in (("a", "old", [0]), ("b", "new", [1]), ("c", "new", [2]))
     ]
-    found = results.merged(paths, lambda runs: {"n": len(runs["scores"])})
+    found = record.merged(paths, lambda runs: {"n": len(runs["scores"])})
     assert [row["organism"] for row in found["runs"]["scores"]] == [0, 1, 2]
     assert found["summary"] == {"n": 3}
     assert found["provenance"] == {"commit": "new", "calls": 3, "other_calls": [{"commit": "old"}]}
@@ -117,28 +117,28 @@ def test_calls_are_merged_with_what_differed(tmp_path: Path) -> None:
 def test_a_run_that_was_made_twice_with_other_results_is_refused(tmp_path: Path) -> None:
     paths = [call(tmp_path / "a.json", "x", [0, 1], 0.5), call(tmp_path / "b.json", "x", [1], 0.6)]
     with pytest.raises(ValueError, match="scores of organism 1, model_seed 0, row default was"):
-        results.merged(paths, lambda runs: {})
+        record.merged(paths, lambda runs: {})
 
 
 def test_copies_of_a_run_count_once(tmp_path: Path) -> None:
     paths = [call(tmp_path / "a.json", "x", [0, 1]), call(tmp_path / "b.json", "x", [1, 2])]
-    found = results.merged(paths, lambda runs: {})
+    found = record.merged(paths, lambda runs: {})
     assert [row["organism"] for row in found["runs"]["scores"]] == [0, 1, 2]
 
 
 def test_runs_that_differ_in_a_perturbation_are_three() -> None:
     case = {"organism": 0, "model_seed": 0, "gene": "g", "right": True}
     rows = [case | {"factor": factor} for factor in (0.0, 0.2, 2.0)]
-    assert results.each_once("perturbations", rows) == rows
+    assert record.each_once("perturbations", rows) == rows
 
 
 @pytest.mark.parametrize("family", ["spatial", "temporal"])
 def test_committed_summaries_are_those_of_their_runs(family: str) -> None:
     summary = importlib.import_module(f"benchmarks.{family}.summary")
-    path = results.RESULTS / f"{family}.json"
+    path = record.RESULTS / f"{family}.json"
     stored = json.loads(path.read_text())
-    again = results.merged([path], summary.summary)
-    found = json.loads(json.dumps(results.rounded(again["summary"]), default=float))
+    again = record.merged([path], summary.summary)
+    found = json.loads(json.dumps(record.rounded(again["summary"]), default=float))
 
     def compare(a: object, b: object, where: str) -> None:
         if isinstance(a, dict) and isinstance(b, dict):
@@ -162,7 +162,7 @@ def test_committed_summaries_are_those_of_their_runs(family: str) -> None:
 def test_one_stage_alone_has_a_summary() -> None:
     """Such as the bound, which has scores and no cost."""
     summary = importlib.import_module("benchmarks.spatial.summary")
-    stored = json.loads((results.RESULTS / "spatial.json").read_text())["runs"]["scores"]
+    stored = json.loads((record.RESULTS / "spatial.json").read_text())["runs"]["scores"]
     rows = [row for row in stored if row["row"] == "informed by expression"]
     found = summary.summary({"scores": rows, "cpu": []})
     assert {row["part"] for row in found["scores"]} == {"seen", "near", "far"}
@@ -179,11 +179,11 @@ def test_scores_of_a_row_by_run_leave_out_what_is_missing() -> None:
             "SCC": [0.5, float("nan"), 0.7],
         }
     )
-    assert results.by_run(table, "a", "seen", "SCC").to_dict() == {(0, 0): 0.5}
+    assert record.by_run(table, "a", "seen", "SCC").to_dict() == {(0, 0): 0.5}
 
 
 def test_a_table_is_markdown_of_three_digits() -> None:
-    assert results.markdown(["a", "b"], [["x", 0.12345]]) == "| a | b |\n|---|---|\n| x | 0.123 |\n"
+    assert record.markdown(["a", "b"], [["x", 0.12345]]) == "| a | b |\n|---|---|\n| x | 0.123 |\n"
 
 
 def test_medians_of_works_that_take_turns() -> None:
@@ -205,6 +205,6 @@ def test_one_thread_ends_with_the_block() -> None:
 
 
 def test_unequal_depths_cost_at_most_3_percent_of_dc_as_the_book_says() -> None:
-    kept = json.loads((results.RESULTS / "depths.json").read_text())["summary"]["kept"]
+    kept = json.loads((record.RESULTS / "depths.json").read_text())["summary"]["kept"]
     for name in ("bulk + ridge", "gradient boosting"):
         assert min(kept[f"{name}, dC"].values()) > 0.97, name

@@ -18,8 +18,9 @@ import torch
 from benchmarks.compare import jobs as listed
 from benchmarks.compare import measuring, run, spatial
 from benchmarks.compare.jobs import BOUNDS, FAMILIES, PROFILES, Job, batches, jobs
-from benchmarks.results import RESULTS
+from benchmarks.record import RESULTS
 from scstlib.models.spatial.methods import REFERENCES
+from scstlib.models.temporal import ConstantMean
 
 ROOT = Path(__file__).parents[2]
 MEASURED = ["wall_seconds", "cpu_seconds", "peak_mb", "commit"]  # No two sweeps agree in these.
@@ -85,6 +86,20 @@ def test_every_method_is_run_or_left_out_with_a_reason() -> None:
         assert len(found) == expected, "two jobs have one key"
         assert sorted(key for keys in batches(name).values() for key in keys) == sorted(found)
         assert {row["row"] for row in run.left_out(name)} == set(size.left_out)
+
+
+def test_a_line_in_methods_is_a_row_of_the_comparison(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of each data set, with a job that makes the method."""
+
+    class Toy(ConstantMean):
+        pass
+
+    known = FAMILIES["temporal"]()
+    monkeypatch.setitem(FAMILIES, "temporal", lambda: {**known, "toy": lambda seed: Toy()})
+    for name in ("fast", "full"):
+        data = {job.data for job in jobs(name).values() if job.row == "toy"}
+        assert data == set(PROFILES[name].data["temporal"])
+    assert isinstance(measuring.new_model("temporal", "toy", 0, PROFILES["full"]), Toy)
 
 
 def test_slow_methods_are_started_by_themselves() -> None:

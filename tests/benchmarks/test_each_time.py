@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import results
+from benchmarks import record
 from benchmarks.temporal import coverage, each_time
 from benchmarks.temporal.each_time import SIMPLE
 
@@ -48,11 +48,11 @@ def test_coverage_is_a_mean_over_times_then_over_sets() -> None:
 def test_a_stopped_run_goes_on_only_with_the_same_settings_and_code(tmp_path: Path) -> None:
     path = tmp_path / "found.json"
     about = {"commit": "a1", "uncommitted_changes": False, "level": 0.123456789}
-    assert results.already(path, about) == []
-    results.write(path, {"provenance": about, "scores": [{"row": "x", "W": 1.0}]})
-    assert results.already(path, about) == [{"row": "x", "W": 1.0}]
-    assert results.already(path, about | {"commit": "b2"}) == []
-    assert results.already(path, about | {"level": 0.9}) == []
+    assert record.already(path, about) == []
+    record.write(path, {"provenance": about, "scores": [{"row": "x", "W": 1.0}]})
+    assert record.already(path, about) == [{"row": "x", "W": 1.0}]
+    assert record.already(path, about | {"commit": "b2"}) == []
+    assert record.already(path, about | {"level": 0.9}) == []
     dirty = about | {"uncommitted_changes": True}
-    results.write(path, {"provenance": dirty, "scores": [{"row": "x", "W": 1.0}]})
-    assert results.already(path, dirty) == []
+    record.write(path, {"provenance": dirty, "scores": [{"row": "x", "W": 1.0}]})
+    assert record.already(path, dirty) == []

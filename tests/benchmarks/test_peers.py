@@ -65,7 +65,7 @@ def test_a_peer_that_is_not_installed_is_a_row_with_its_reason(
 
 
 def test_the_committed_rows_name_what_they_are_of() -> None:
-    from benchmarks.results import RESULTS
+    from benchmarks.record import RESULTS
 
     found = json.loads((RESULTS / "peers.json").read_text())
     rows = found["rows"]

@@ -118,17 +118,6 @@ def test_droplets_spoil_clusters_and_rare_genes_the_choice(organism: Organism) -
     assert found["cells lost (%)"] < 3
 
 
-@pytest.mark.slow
-def test_shallow_cells_are_easy_to_match_and_far_from_the_truth() -> None:
-    organism = simulate_organism(seed=0, preset="small", n_genes=100, depth=5500.0)
-    errors = lab.time_model_at_depths(0, organism, (1, 0.02), n_cells=20)
-    assert len(errors) == 8
-    for share in (1, 0.02):
-        assert errors[share, "fresh cells"] < errors[share, "scNODE"]
-    growth = {name: errors[0.02, name] / errors[1, name] for _, name in errors}
-    assert growth["scNODE"] < growth["scNODE, to the truth"]
-
-
 def test_cells_without_a_count_are_left_out_of_thinned_ones() -> None:
     thin = lab.thinned(poisson(np.full((200, 4), 0.5), 3), 0, 0.3)
     assert 0 < thin.n_obs < 200

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from anndata import AnnData
 
+from scstlib.datasets import simulate_organism
 from scstlib.experiments.forecasts import (
     cells_at,
     cells_before,
@@ -14,9 +15,10 @@ from scstlib.experiments.forecasts import (
     forecast_skill,
     four_fifths,
     in_components,
-    log_values,
     organism_series,
     population_skill,
+    time_model_at_depths,
+    values_of,
 )
 from scstlib.leakage import LeakageError, check_evaluation
 from scstlib.splits import hold_out_times
@@ -65,8 +67,8 @@ def test_only_the_components_of_the_training_cells_count() -> None:
 def test_counts_are_made_logs_and_values_are_kept() -> None:
     counts = AnnData(np.array([[2.0, 0.0], [1.0, 3.0]]))
     expected = np.log1p([[1e4, 0], [2500, 7500]])
-    np.testing.assert_allclose(log_values(counts), expected, rtol=1e-5)
-    np.testing.assert_array_equal(log_values(line()), line().X)
+    np.testing.assert_allclose(values_of(counts), expected, rtol=1e-5)
+    np.testing.assert_array_equal(values_of(line()), line().X)
 
 
 def test_cells_before_a_time_need_no_measurement_at_it() -> None:
@@ -90,7 +92,7 @@ def test_components_are_those_of_the_source_alone() -> None:
 def test_donors_differ_and_parts_of_the_cells_are_drawn_anew() -> None:
     cells = donor_cohort(0)
     assert cells.obs["donor"].value_counts().min() > 20
-    x, donor = log_values(cells), cells.obs["donor"].to_numpy()
+    x, donor = values_of(cells), cells.obs["donor"].to_numpy()
     means = np.stack([x[donor == name].mean(axis=0) for name in "01234567"])
     within = np.mean([x[donor == name].std(axis=0) / (donor == name).sum() ** 0.5 for name in "01"])
     assert means.std(axis=0).mean() > 1.5 * within
@@ -115,3 +117,14 @@ def test_a_forecast_is_compared_with_the_last_training_time() -> None:
     # The copy of time 1 is 2 away from time 3; the forecast 1.
     found = forecast_skill(Oracle(1.0), line(), line(), [3.0], n_cells=30)
     assert found == pytest.approx(0.5, abs=0.03)
+
+
+@pytest.mark.slow
+def test_shallow_cells_are_easy_to_match_and_far_from_the_truth() -> None:
+    organism = simulate_organism(seed=0, preset="small", n_genes=100, depth=5500.0)
+    errors = time_model_at_depths(0, organism, (1, 0.02), n_cells=20)
+    assert len(errors) == 8
+    for share in (1, 0.02):
+        assert errors[share, "fresh cells"] < errors[share, "scNODE"]
+    growth = {name: errors[0.02, name] / errors[1, name] for _, name in errors}
+    assert growth["scNODE"] < growth["scNODE, to the truth"]

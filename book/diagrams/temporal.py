@@ -16,7 +16,7 @@ from .canvas import (
     Point,
     mixed,
 )
-from .space import legend
+from .spatial import legend
 
 CLOUD = ((-12, -8), (0, -14), (12, -6), (-14, 6), (0, 0), (12, 8), (-2, 14))
 

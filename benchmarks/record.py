@@ -12,7 +12,7 @@ import json
 import platform
 import re
 import subprocess
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ RUN = ["organism", "model_seed"]
 #: What tells two measurements of one kind apart, as far as they have it.
 IDENTITY = (*RUN, "row", "part", "split", "index", "step", "gene", "factor", "switch", "case")
 
-Score = dict[str, Any]
+Score = dict[Any, Any]  # Keys are names, which pandas gives as Hashable.
 Runs = dict[str, list[Score]]
 """Rows of each kind of measurement."""
 
@@ -99,7 +99,7 @@ def already(path: Path, about: dict[str, object]) -> list[Score]:
     return rows
 
 
-def write(path: Path, results: dict[str, object]) -> None:
+def write(path: Path, results: Mapping[str, object]) -> None:
     """Write JSON with one row of a table in each line."""
     text = json.dumps(rounded(results), indent=1)
     flat = re.compile(r"([\[{])\s+([^\[\]{}]*?)\s+([\]}])")
