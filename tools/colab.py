@@ -267,16 +267,11 @@ def main() -> int:
     python = folder / "venv" / "bin" / "python"
     if not options.again:
         make_environment(folder, options.python or python_command(wanted["Python"]), wanted["pip"])
-<<<<<<< HEAD
-    commit = results.git("rev-parse", "HEAD")
+    commit = record.git("rev-parse", "HEAD")
     if options.installed:
         commit = installed_commit(folder)
     else:
         prepare(folder, python, commit)
-=======
-    commit = record.git("rev-parse", "HEAD")
-    prepare(folder, python, commit)
->>>>>>> h-house
     rows = json.loads(options.output.read_text())["pages"] if options.output.is_file() else []
     about = {"date": datetime.datetime.now(datetime.UTC).date().isoformat(), "commit": commit}
     failed, lost = [], set()
