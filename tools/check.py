@@ -15,6 +15,7 @@ CHECKS = (
     ("tools.prose",),
     ("tools.pair", "--check"),
     ("tools.environment", "--check"),
+    ("tools.hashes", "--check"),
     ("pytest", "-q", "-n", "2", "-m", "not slow and not book"),
 )
 
