@@ -4,7 +4,7 @@ RUN = .venv/bin/python -m
 export SCST_STARTED := $(shell date +%s)
 export TORCH PYTHON
 
-.PHONY: setup book teach pdf test check newest pairs audit clean
+.PHONY: setup book teach pdf test check newest pairs hashes audit clean
 
 setup: ; @$(PYTHON) tools/setup.py
 book: setup ; @$(RUN) tools.build
@@ -14,5 +14,6 @@ test: setup ; @$(RUN) tools.test
 check: setup ; @$(RUN) tools.check
 newest: ; @$(PYTHON) -m tools.newest
 pairs: setup ; @$(RUN) tools.pair && $(RUN) tools.environment && $(RUN) book.diagrams
+hashes: ; @$(PYTHON) -m tools.hashes
 audit: ; @$(PYTHON) tools/audit.py
 clean: ; rm -rf _build .venv .snakemake .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage

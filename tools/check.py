@@ -17,6 +17,7 @@ CHECKS = (
     ("tools.prose",),
     ("tools.pair", "--check"),
     ("tools.environment", "--check"),
+    ("tools.hashes", "--check"),
 )
 TESTS = ("pytest", "-q", "-n", "2", "-m", "not slow and not book")
 

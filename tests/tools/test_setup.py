@@ -67,6 +67,28 @@ def test_cuda_comes_only_with_a_gpu_or_when_asked_for(
     assert pip[-1][-1] == "torch==2"
 
 
+def test_another_platform_takes_what_pip_plans_for_it_with_hashes(
+    root: Path, pip: list[tuple[str, ...]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (root / "constraints.txt").write_text("numpy==1\nLinux_only==1\ntorch==2\n")
+    (root / "tools").mkdir()
+    entries = [f"{name}==1 \\\n    --hash=sha256:{name}\n" for name in ("numpy", "linux-only")]
+    (root / "tools/hashes.txt").write_text("".join(entries))
+    taken: list[str] = []
+    monkeypatch.setattr(setup, "LISTED_FOR", ("Plan 9", "mips", "3.11"))
+    monkeypatch.setattr(setup, "install_torch", lambda *_: taken.append("torch"))
+    monkeypatch.setattr(setup, "install_listed", taken.extend)
+    monkeypatch.setattr(setup, "planned", lambda *_: {"numpy", "plan9-only"})
+    monkeypatch.setattr(setup.subprocess, "run", lambda *_, **__: None)
+    (root / ".venv/lib/python3/site-packages").mkdir(parents=True)
+    setup.install("cpu")
+    assert taken == [entries[0], "torch"]
+    assert pip == [("install", "-qq", "-c", "constraints.txt", "--editable", ".[book,test]")]
+    (root / "constraints.txt").write_text("numpy==2\nLinux_only==1\ntorch==2\n")
+    with pytest.raises(SystemExit, match="numpy: pinned is 2, hashes are of 1: run `make hashes`"):
+        setup.install("cpu")
+
+
 def test_a_finished_environment_is_left_alone(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = []
     monkeypatch.setattr(setup.subprocess, "run", lambda *a, **k: made.append("venv"))
