@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from benchmarks.record import Runs, Score, by_run, markdown, verdict
-from benchmarks.spatial.scores import DEFAULT, INFORMED, NO_EXPRESSION, SMOOTHED, TREES
+from benchmarks.spatial.scores import DEFAULT, NO_EXPRESSION, OTHER_TYPES, SMOOTHED, TREES
 from benchmarks.spatial.truth import PARTS
 from scstlib.models.spatial.comparison import METRICS
 
@@ -24,6 +24,8 @@ TARGETS = (
     ("far", "dC", None, 0.50),
     ("seen", "SCC", NO_EXPRESSION, 0.02),
 )
+#: Simple rows that were there when the aims were set: the default is to reach their SCC.
+AIMED_AT = ("bulk copied", SMOOTHED, "bulk + ridge", TREES, OTHER_TYPES)
 CPU_MINUTES = 5.0
 
 
@@ -55,8 +57,7 @@ def targets(scores: pd.DataFrame) -> list[Score]:
     found = []
     rows = set(scores["row"])
     wanted = list(TARGETS)
-    others = [row for row in scores["row"].unique() if row not in (DEFAULT, INFORMED, "truth")]
-    simple = [row for row in others if not row.startswith(("without", "published"))]
+    simple = [row for row in scores["row"].unique() if row in AIMED_AT]
     wanted += [(part, "SCC", row, 0.0) for part in ("near", "far") for row in simple]
     for part, metric, against, least in wanted:
         if DEFAULT not in rows or (against is not None and against not in rows):

@@ -25,7 +25,6 @@ LEARNED = {
     "forest": lambda: DisplacementTrees("forest", 2, n_trees=20),
     "boosting": lambda: DisplacementTrees("boosting", 2, n_trees=20),
     "flow": lambda: FlowMatching(2, matching_steps=150),
-    "flow by pseudotime": lambda: FlowMatching(2, matching_steps=150, pseudotime=1.0),
 }
 
 
