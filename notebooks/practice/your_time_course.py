@@ -87,8 +87,8 @@ sorted(path.name for path in folder.iterdir())
 # | file | reader |
 # |---|---|
 # | `.h5ad` | `sc.read_h5ad(path)` |
-# | 10x `filtered_feature_bc_matrix.h5` | `sc.read_10x_h5(path)` |
-# | 10x folder with `matrix.mtx.gz` | `sc.read_10x_mtx(path)` |
+# | 10x: `filtered_feature_bc_matrix.h5`, or a folder with `matrix.mtx.gz` | `sc.read_10x_h5(path)`, `sc.read_10x_mtx(path)` |
+# | `.loom`, with loompy installed | `sc.read_loom(path)` |
 # | `.csv`, genes in rows | `sc.read_csv(path).T` |
 # | Seurat `.rds` | convert it in R first, for instance with `zellkonverter::writeH5AD` |
 #

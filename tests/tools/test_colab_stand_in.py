@@ -52,6 +52,13 @@ def test_without_colab_s_python_it_says_what_to_name(monkeypatch: pytest.MonkeyP
         colab.python_command("3.13.15")
 
 
+def test_pages_run_later_are_of_the_commit_that_was_installed(tmp_path: Path) -> None:
+    place = tmp_path / "venv/lib/python3.13/site-packages/scstlib-0.1.0.dist-info"
+    place.mkdir(parents=True)
+    (place / "direct_url.json").write_text('{"vcs_info": {"commit_id": "a1b2"}}')
+    assert colab.installed_commit(tmp_path) == "a1b2"
+
+
 def test_git_takes_the_address_of_the_cell_from_the_copy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
