@@ -134,7 +134,7 @@ claim(
     f"With two cells, cooler's filters mask {masked['2 cells']:,} of {len(bins):,} bins. Without them {alone:,} bins have a single"
     " partner, and the iteration does not settle. One such bin is enough: its whole row sum must come from its partner, so that the"
     " partner's other contacts would have to weigh nothing, and no weights do that ([Knight and Ruiz"
-    f" 2013](https://doi.org/10.1093/imanum/drs019)). {weights_of_unseen} of the {unseen.sum()} bins that cannot be seen get a"
+    f" 2013](https://doi.org/10.1093/imanum/drs019)). {weights_of_unseen} of {unseen.sum()} bins that cannot be seen get a"
     f" weight like any other, and the largest weight is {extreme:,.0f} times the median.",
     masked["2 cells"] > 0.4 * len(bins),
     not all(careless.converged.values()),

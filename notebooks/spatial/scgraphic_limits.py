@@ -236,9 +236,9 @@ largest = {name: np.abs(c[:, :, :2]).max() for name, c in change.items()}
 
 # %% tags=["hide-input"]
 claim(
-    "With expression twice as high in every window, no feature changes when it is scaled by window (at most by"
-    f" {largest['by window']:.2f}). Scaled globally, one changes by {largest['global']:.2f}, as much as the whole range of the"
-    " training windows.",
+    "When expression doubles in every window, features that are scaled by window change by at most"
+    f" {largest['by window']:.2f}. Those that are scaled globally change by up to {largest['global']:.2f}, the whole range of"
+    " the training windows.",
     largest["by window"] < 1e-3,
     largest["global"] > 0.9,
 )
