@@ -89,7 +89,7 @@ claim(f"With a batch for each time, {own['false'].median():.0f} genes are"
 
 # %%
 for batch in (cells.obs["time"].astype(str), np.arange(cells.n_obs) % 2):
-    design = cells.obs[["time"]].assign(batch=batch)
+    design = cells.obs[["time"]].round(1).assign(batch=batch)
     print(verdict(confounding.check_confounding, design, "time", "batch"))
 
 # %% [markdown]

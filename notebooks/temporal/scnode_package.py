@@ -4,7 +4,7 @@
 # What the default model does differently from the published one, why, and whether it helps.
 #
 # > **Learning goals**
-# > - [say what a model of counts does about depth](#counts-depth-and-a-latent-space), and check its latent points;
+# > - [say what a model of counts does about depth](#counts-depth-and-a-latent-space), and check that its latent points are free of it;
 # > - [turn snapshots into a regression](#from-snapshots-to-velocities): pairs by optimal transport, curves, flow matching;
 # > - [read a comparison against a floor](#does-it-help), a copy and a simple method, and say where prediction ends.
 # >
