@@ -16,7 +16,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from benchmarks.results import Score, already, argument_parser, markdown, provenance, write
+from benchmarks.record import Score, already, argument_parser, markdown, provenance, write
 from benchmarks.spatial.truth import TRAINING_TYPES
 from benchmarks.timing import one_thread
 from scstlib.datasets import simulate_organism

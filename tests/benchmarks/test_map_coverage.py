@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from benchmarks.results import RESULTS, rounded
+from benchmarks.record import RESULTS, rounded
 from benchmarks.spatial import map_coverage
 
 
