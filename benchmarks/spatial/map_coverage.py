@@ -13,6 +13,8 @@ was stopped goes on where it was.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -28,7 +30,7 @@ from scstlib.preprocess.windows import Windows
 
 LEVEL, BULK = 0.8, "stem"
 NEW = {"near": "gamma_precursor", "far": "alpha_mature"}
-SETTINGS = {"n_genes": 400, "n_bins": 192, "n_chromosomes": 9, "n_cells": 100,
+SETTINGS: dict[str, Any] = {"n_genes": 400, "n_bins": 192, "n_chromosomes": 9, "n_cells": 100,
             "n_reference": 500, "contacts_per_cell": 6000.0}  # fmt: skip
 METHODS = (
     lambda n: BulkSmoothed(),
