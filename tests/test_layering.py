@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import sys
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -177,6 +178,27 @@ def test_no_files_import_each_other(folder: str) -> None:
 def test_no_module_hides_one_of_the_standard_library(folder: str) -> None:
     stems = {name.rpartition(".")[2] for name in modules(ROOT / folder)}
     assert stems & sys.stdlib_module_names == set()
+
+
+def test_arguments_of_the_models_are_spelled_out() -> None:
+    """No function or method of the room, but those inside others, takes ``**``."""
+    for name, path in modules(PACKAGE / "models").items():
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
+        for node in [*tree.body, *(each for one in classes for each in one.body)]:
+            if isinstance(node, ast.FunctionDef):
+                assert node.args.kwarg is None, f"{name}: {node.name} takes **"
+
+
+def test_types_that_are_ignored_are_few_and_say_why() -> None:
+    found = []
+    for name, path in SOURCES.items():
+        lines = path.read_text(encoding="utf-8").splitlines()
+        for before, line in pairwise(lines):
+            if "# type: ignore" in line:
+                assert before.lstrip().startswith("# "), f"{name} does not say why: {line}"
+                found.append(name)
+    assert len(found) <= 5
 
 
 def test_the_package_imports_nothing_of_tools_or_tests() -> None:

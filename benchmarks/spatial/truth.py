@@ -19,13 +19,13 @@ from functools import cached_property
 
 import numpy as np
 import pandas as pd
-from anndata import AnnData
 
 from benchmarks.record import argument_parser
 from benchmarks.timing import cpu_seconds
 from scstlib.datasets.organism import Organism, simulate_organism
 from scstlib.models.spatial.comparison import contact_scores
 from scstlib.preprocess.guides import guide_tracks
+from scstlib.preprocess.organism_windows import mean_expression
 from scstlib.preprocess.tracks import by_chromosome, expression_tracks
 from scstlib.preprocess.windows import Windows, make_windows
 from scstlib.splits import Split, hold_out_cell_types, hold_out_chromosomes
@@ -207,14 +207,6 @@ class SpaceWorld:
             inside = slice(start, start + out.shape[-1])
             out[i] = self._true_maps[chrom, kind][inside, inside]
         return out * windows.mask[:, :, None] * windows.mask[:, None, :]
-
-
-def mean_expression(cells: AnnData, kinds: tuple[str, ...]) -> pd.DataFrame:
-    """Counts per 10,000 of the summed cells of each type (genes, cell types)."""
-    labels = cells.obs["cell_type"].to_numpy()
-    sums = {kind: np.asarray(cells.X[labels == kind].sum(axis=0)).ravel() for kind in kinds}
-    table = pd.DataFrame(sums, index=cells.var_names)
-    return table / table.sum() * 1e4
 
 
 def ceiling(part: Part) -> dict[str, float]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import product
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,9 @@ from scstlib.datasets.organism import Organism
 from scstlib.preprocess.guides import guide_tracks
 from scstlib.preprocess.tracks import by_chromosome, expression_tracks
 from scstlib.preprocess.windows import Windows, make_windows
+
+if TYPE_CHECKING:
+    from anndata import AnnData
 
 BULK_TYPE = "stem"
 SHARED = {"CTCF +": "ctcf_forward", "CTCF -": "ctcf_reverse", "CpG": "cpg"}
@@ -76,9 +80,8 @@ def organism_windows(
     table = organism.tracks()
     bins = table[["chrom", "start", "end"]]
     kinds = list(dict.fromkeys([*cell_types, *(reference or ()), BULK_TYPE]))
-    expression = expression_tracks(
-        _mean_expression(organism, kinds, seed), organism.genome.genes, bins
-    )
+    cells = organism.sample(seed=seed, keep_truth=False)
+    expression = expression_tracks(mean_expression(cells, kinds), organism.genome.genes, bins)
     tracks, names = guide_tracks(
         expression,
         reference=reference or cell_types,
@@ -113,9 +116,27 @@ def organism_windows(
     return found, true.targets
 
 
-def _mean_expression(organism: Organism, kinds: Sequence[str], seed: int) -> pd.DataFrame:
-    """Counts per 10,000 of the summed cells of each type (genes, cell types)."""
-    cells = organism.sample(seed=seed, keep_truth=False)
+def mean_expression(cells: AnnData, kinds: Sequence[str]) -> pd.DataFrame:
+    """Return counts per 10,000 of the summed cells of each type, (genes, cell types).
+
+    Parameters
+    ----------
+    cells : AnnData
+        Counts; types in ``obs["cell_type"]``.
+    kinds : sequence of str
+        Types that are summed.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from anndata import AnnData
+    >>> from scstlib.preprocess.organism_windows import mean_expression
+    >>> obs = pd.DataFrame({"cell_type": ["a", "a", "b"]}, index=["1", "2", "3"])
+    >>> cells = AnnData(np.array([[1.0, 0.0], [0.0, 3.0], [2.0, 2.0]]), obs=obs)
+    >>> mean_expression(cells, ["a", "b"]).to_numpy().tolist()
+    [[2500.0, 5000.0], [7500.0, 5000.0]]
+    """
     labels = cells.obs["cell_type"].to_numpy()
     sums = {kind: np.asarray(cells.X[labels == kind].sum(axis=0)).ravel() for kind in kinds}
     table = pd.DataFrame(sums, index=cells.var_names)

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tomllib
 import warnings
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -18,7 +18,7 @@ import pandas as pd
 import pytest
 
 from scstlib import __version__
-from scstlib.__main__ import main
+from scstlib.__main__ import _parser, main
 from scstlib.commands import train
 from scstlib.commands.options import in_options
 from scstlib.datasets import simulate_organism
@@ -33,6 +33,22 @@ COMMANDS = (
     ["score", "contacts"],
     ["score", "expression"],
 )
+
+
+DATA = ("list", "fetch", "verify", "where", "describe")  # Run by the tests of data sets.
+
+
+def commands_of(parser: ArgumentParser, *words: str) -> list[tuple[str, ...]]:
+    """The words of each command below a parser."""
+    below = [a.choices for a in parser._actions if isinstance(a.choices, dict)]
+    if not below:
+        return [words]
+    return [c for name, each in below[0].items() for c in commands_of(each, *words, name)]
+
+
+def test_no_command_is_without_an_example_that_is_run() -> None:
+    run = {tuple(command) for command in COMMANDS} | {("data", name) for name in DATA}
+    assert set(commands_of(_parser())) == run
 
 
 @pytest.fixture(scope="module")

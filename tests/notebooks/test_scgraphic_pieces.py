@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import ast
 import json
-from types import SimpleNamespace
 from typing import Any
 
-import nbformat
 import numpy as np
 import pytest
 import torch
@@ -15,23 +12,12 @@ from torch.nn import functional
 
 from scstlib.models.spatial.scgraphic.published_network import ScGrapHiCNetwork
 from scstlib.preprocess.contacts import laplacian_encodings, normalise_depth
-from tools import notebooks, pair
+from tests.notebooks.pieces import functions_of_page
+from tools import notebooks
 
 BINS = 14
 PAGES = notebooks.ROOT / "notebooks" / "spatial"
-
-
-def functions_of_the_page(names: dict[str, Any]) -> SimpleNamespace:
-    """The functions that the page defines; ``names`` stands for what they use of the page."""
-    source = PAGES / "scgraphic_by_hand.py"
-    page = nbformat.reads(pair.derive(source), as_version=4)
-    space = {"np": np, "torch": torch, "functional": functional, **names}
-    for cell in page.cells:
-        if cell.cell_type == "code":
-            statements = ast.parse(cell.source).body
-            found: list[ast.stmt] = [n for n in statements if isinstance(n, ast.FunctionDef)]
-            exec(compile(ast.Module(found, []), source.stem, "exec"), space)
-    return SimpleNamespace(**space)
+PAGE, TORCH = "spatial/scgraphic_by_hand", {"functional": functional}
 
 
 @pytest.fixture
@@ -59,7 +45,7 @@ def network_of(**settings: Any) -> ScGrapHiCNetwork:
 @pytest.mark.parametrize("fix", [False, True])
 def test_the_published_network_by_hand_is_the_package_s(maps: np.ndarray, fix: bool) -> None:
     network = network_of(graph_fix=fix)
-    page = functions_of_the_page({"layers": dict(network.named_modules())})
+    page = functions_of_page(PAGE, {"layers": dict(network.named_modules()), **TORCH})
     rng = torch.Generator().manual_seed(2)
     tracks = torch.rand(3, BINS, 5, generator=rng, dtype=torch.float64)
     bulk = torch.as_tensor(normalise_depth(maps))
@@ -74,7 +60,7 @@ def test_the_published_network_by_hand_is_the_package_s(maps: np.ndarray, fix: b
 
 def test_the_graph_convolution_by_hand_is_what_the_switch_leaves_out(maps: np.ndarray) -> None:
     network = network_of(graph_fix=True)
-    page = functions_of_the_page({"layers": dict(network.named_modules())})
+    page = functions_of_page(PAGE, {"layers": dict(network.named_modules()), **TORCH})
     x = torch.randn(3, BINS, 8, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
     bulk = torch.as_tensor(normalise_depth(maps))
     conv = network.graph_encoder.convs[0].conv
@@ -87,7 +73,7 @@ def test_the_graph_convolution_by_hand_is_what_the_switch_leaves_out(maps: np.nd
 
 
 def test_encodings_by_hand_are_the_package_s_up_to_their_sign(maps: np.ndarray) -> None:
-    page = functions_of_the_page({})
+    page = functions_of_page(PAGE, TORCH)
     full = normalise_depth(maps)[
         [0, 2]
     ]  # For an empty bin the package has a convention of its own.

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import ast
 from itertools import pairwise
 from types import SimpleNamespace
-from typing import Any
 
-import nbformat
 import numpy as np
 import pytest
 import torch
@@ -18,22 +15,9 @@ from scstlib.models.temporal.scnode.count_factors import fit_count_factors
 from scstlib.models.temporal.scnode.published_network import ScNODENetwork
 from scstlib.models.temporal.scnode.published_training import Batch, Comparison, joint_loss
 from scstlib.ot import sinkhorn_divergence
-from tools import notebooks, pair
+from tests.notebooks.pieces import functions_of_page
 
 GENES, LATENT, HIDDEN = 11, 4, 7
-
-
-def functions_of_the_page(name: str, names: dict[str, Any]) -> SimpleNamespace:
-    """The functions that a page defines; ``names`` stands for what they use of the page."""
-    source = notebooks.ROOT / "notebooks" / "temporal" / f"{name}.py"
-    page = nbformat.reads(pair.derive(source), as_version=4)
-    space = {"np": np, "torch": torch, "pairwise": pairwise, **names}
-    for cell in page.cells:
-        if cell.cell_type == "code":
-            statements = ast.parse(cell.source).body
-            found: list[ast.stmt] = [n for n in statements if isinstance(n, ast.FunctionDef)]
-            exec(compile(ast.Module(found, []), source.stem, "exec"), space)
-    return SimpleNamespace(**space)
 
 
 @pytest.fixture
@@ -50,7 +34,10 @@ def page() -> SimpleNamespace:
     }
     by_hand = nn.ModuleList(layers.values()).double()
     clock = torch.tensor([0.0, 1.0, 3.0, 3.5], dtype=torch.float64)
-    return functions_of_the_page("scnode_by_hand", {**layers, "by_hand": by_hand, "clock": clock})
+    return functions_of_page(
+        "temporal/scnode_by_hand",
+        {**layers, "by_hand": by_hand, "clock": clock, "pairwise": pairwise},
+    )
 
 
 @pytest.fixture
@@ -110,7 +97,7 @@ def test_encoded_counts_are_a_mode_of_the_posterior_of_the_page() -> None:
     rates = np.exp(rng.standard_normal((60, 2)) @ rng.standard_normal((2, 30)))
     counts = torch.as_tensor(rng.poisson(20 * rates), dtype=torch.float32)
     factors = fit_count_factors(counts, 2, 2, counts.sum(1).numpy(), seed=0)
-    page = functions_of_the_page("scnode_package", {"factors": factors})
+    page = functions_of_page("temporal/scnode_package", {"factors": factors})
     mode = (factors.encode(counts) / factors.scale).requires_grad_()
     (slope,) = torch.autograd.grad(page.log_posterior(mode, counts).sum(), mode)
     away = mode.detach() + 0.2
