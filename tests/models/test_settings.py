@@ -131,7 +131,7 @@ def test_a_model_refuses_a_setting_that_it_could_not_work_with(model, name, valu
 SIMPLER = {
     FlowMatching: [("n_components", 2.5), ("growth", nan), ("path_noise", inf)],
     DisplacementInterpolation: [("n_components", 0), ("max_cells", 2.5), ("growth", -1)],
-    DisplacementTrees: [("n_components", "6"), ("n_trees", 0), ("learning_rate", nan)],
+    DisplacementTrees: [("n_components", "6"), ("n_trees", 0), ("n_trees", 10**9)],
     PathGaussianProcess: [("n_components", True), ("max_cells", 0)],
     BulkRidge: [("strength", nan), ("n_pixels", 0.5), ("spread", -1)],
     ContactTrees: [("n_pixels", "many"), ("max_leaf_nodes", 1), ("learning_rate", 0)],
