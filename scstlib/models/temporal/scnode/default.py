@@ -675,7 +675,8 @@ class ScNODE(FittedOnCells[LatentCells]):
                 "start indptr": (start.indptr, "rows"),
             }
         check_shapes(arrays)
-        check_not_negative({"damping": self.field_.damping}, "damping")
+        if self.field_.damping is not None:
+            check_not_negative({"damping": self.field_.damping}, "damping")
         if self.pool_ is not None:
             self.pool_.check()
         if not np.isin(cells.times, cells.time).all():
