@@ -48,7 +48,7 @@ def cis_eigenvectors(
     Raises
     ------
     ValueError
-        If the map is not symmetric.
+        If the map is not square or symmetric, or a pixel is infinite.
 
     Examples
     --------
@@ -62,6 +62,7 @@ def cis_eigenvectors(
     """
     from scipy.stats import spearmanr
 
+    map_stack(contacts, "the map")  # Refuses what is none.
     contacts = np.where(np.isfinite(contacts), contacts, 0.0)
     if not np.allclose(contacts, contacts.T):
         raise ValueError("the contact map is not symmetric; pass (map + map.T) / 2")

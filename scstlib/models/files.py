@@ -11,7 +11,9 @@ import json
 import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from inspect import signature
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 FILE_VERSION = 2
 FITTED_ON, LOSSES = "fitted_on", "losses"
 LARGEST_RECORD = 1 << 30  # bytes that the record of the training data may unpack to
+MAKING_ONE = 1_000  # numbers that could be filled while an array is made
 
 
 class SavedModel(ABC):
@@ -118,7 +121,8 @@ class SavedModel(ABC):
         losses = under(LOSSES, tensors)
         try:
             model = cls(**file.settings)
-            model._restore(file.learned, tensors, device)
+            with _as_large_as(tensors):
+                model._restore(file.learned, tensors, device)
             if losses:
                 model.losses_ = {name: values.numpy() for name, values in losses.items()}
             if record is not None:
@@ -314,6 +318,35 @@ def _unpacked(record: Tensor) -> tuple[Fingerprint, ...]:
     if not unpack.eof:
         raise ValueError("the record of what the model was fitted on is cut short or too large.")
     return fingerprints_from_json(json.loads(text))
+
+
+def _as_large_as(tensors: Mapping[str, Tensor]) -> AbstractContextManager[object]:
+    """Refuse to make networks that are much larger than what a file holds.
+
+    Settings say how large a network is, and a file may say anything: without this a model of a
+    few kilobytes takes all memory, or makes layers for ever, before shapes are compared.
+    """
+    import torch
+    from torch.overrides import TorchFunctionMode
+
+    # Of each array its numbers, and what it costs to make one; twice, as some are made anew.
+    left = 2 * (sum(each.numel() for each in tensors.values()) + MAKING_ONE * (len(tensors) + 10))
+
+    class Counted(TorchFunctionMode):
+        def __torch_function__(
+            self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+        ) -> Any:
+            nonlocal left
+            if func in (torch.empty, torch.zeros, torch.ones):
+                sizes = args if args and isinstance(args[0], int) else (args or ((),))[0]
+                left -= prod(sizes) + MAKING_ONE
+                if left < 0:
+                    raise ValueError(
+                        f"its settings ask for more than it holds: an array of {tuple(sizes)}"
+                    )
+            return func(*args, **(kwargs or {}))
+
+    return Counted()
 
 
 def load_weights(

@@ -143,7 +143,7 @@ def normalise_depth(counts: np.ndarray, *, reads: float = 25_000) -> np.ndarray:
     Raises
     ------
     ValueError
-        If a count is negative.
+        If a count is negative or infinite.
 
     Examples
     --------
@@ -159,6 +159,8 @@ def normalise_depth(counts: np.ndarray, *, reads: float = 25_000) -> np.ndarray:
     counts = np.asarray(counts, dtype=float)
     if (counts < 0).any():
         raise ValueError(f"counts go down to {np.nanmin(counts)}: give raw counts")
+    if np.isinf(counts).any():
+        raise ValueError(f"{int(np.isinf(counts).sum())} counts are infinite: masked bins are NaN")
     total = np.nansum(counts, axis=(-2, -1), keepdims=True)
     scaled = np.log1p(counts / np.where(total > 0, total, 1) * reads)
     top = np.max(np.nan_to_num(scaled), axis=(-2, -1), keepdims=True)

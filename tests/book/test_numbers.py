@@ -319,7 +319,22 @@ def colab() -> Iterator[tuple[str, str]]:
     yield "reproducibility", f"{len(with_set_up)} pages ran with their set-up cells"
 
 
-PHRASES = [*maps(), *cost(), *times(), *series(), *data(), *colab()]
+def faults() -> Iterator[tuple[str, str]]:
+    """What the page on security says of ``faults.json``."""
+    kills, damage = results("faults")["kills"], results("faults")["damage"]
+    found = sum(each["found"] for each in [*kills, *damage])
+    killed = sum(each.get("killed", 0) for each in kills)
+    jobs = len({each["job"] for each in kills if "killed" in each})
+    (tries,) = {sum(each[n] for n in ("error", "same", "other") if n in each) for each in damage}
+    assert found == 0
+    yield (
+        "security",
+        f"The last long form killed {jobs} kinds of jobs {killed} times and damaged {tries:,} files"
+        f" of each of {WORDS[len(damage)]} kinds; nothing was found (`faults.json`).",
+    )
+
+
+PHRASES = [*maps(), *cost(), *times(), *series(), *data(), *colab(), *faults()]
 
 
 @pytest.mark.parametrize(("name", "phrase"), PHRASES)
@@ -328,5 +343,6 @@ def test_the_page_says_what_was_measured(name: str, phrase: str) -> None:
 
 
 def test_the_lists_above_are_not_empty() -> None:
-    assert {name for name, _ in PHRASES} == {"faq", "ledger", "limits", "reproducibility"}
+    pages = {"faq", "ledger", "limits", "reproducibility", "security"}
+    assert {name for name, _ in PHRASES} == pages
     assert len(PHRASES) > 30

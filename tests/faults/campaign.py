@@ -2,7 +2,8 @@
 
 Without options it makes the long form: 20 kills of each job, 1,000 damaged files of each kind.
 ``--kills 0`` or ``--tries 0`` leaves one of the two out. Prints a report as JSON and returns 1 if
-anything was found; progress goes to standard error.
+anything was found; progress goes to standard error. ``--output benchmarks/results/faults.json``
+keeps the numbers, and those of earlier calls with another seed or of other jobs.
 """
 
 from __future__ import annotations
@@ -11,7 +12,10 @@ import argparse
 import json
 import resource
 import sys
+from pathlib import Path
+from typing import Any
 
+from benchmarks.results import provenance, write
 from tests.faults import kills, mutations
 
 
@@ -34,6 +38,20 @@ def warm_up() -> None:
     torch.set_num_threads(1)
 
 
+def keep(path: Path, report: dict[str, Any], seed: int) -> None:
+    """Write the numbers of a report into a file, a row for each job and kind."""
+    about = provenance("h5py", clock="wall, beside other programs")
+    held = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    results: dict[str, Any] = {"provenance": about}
+    for part, first in (("kills", "job"), ("damage", "kind")):
+        rows = {(row[first], row["seed"]): row for row in held.get(part, ())}
+        for name, numbers in report.get(part, {}).items():
+            run = {"seed": seed, "commit": about["commit"]}
+            rows[name, seed] = {first: name, **run, **numbers, "found": len(numbers["found"])}
+        results[part] = list(rows.values())
+    write(path, results)
+
+
 def main() -> int:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -44,6 +62,7 @@ def main() -> int:
         "--kinds", nargs="+", choices=mutations.KINDS, default=list(mutations.KINDS)
     )
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--output", type=Path, help="JSON file that keeps the numbers")
     options = parser.parse_args()
     warm_up()
     report = {}
@@ -51,6 +70,8 @@ def main() -> int:
         report["kills"] = kills.campaign(options.jobs, options.kills, options.seed)
     if options.tries:
         report["damage"] = mutations.campaign(options.kinds, options.tries, options.seed)
+    if options.output:
+        keep(options.output, report, options.seed)
     spent = [
         resource.getrusage(whose) for whose in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
     ]

@@ -142,6 +142,13 @@ def test_eigenvectors_of_a_map_that_is_not_symmetric_are_refused():
         cis_eigenvectors(np.arange(36.0).reshape(6, 6), 1, np.arange(6.0))
 
 
+def test_eigenvectors_of_a_map_with_infinite_pixels_are_refused():
+    contacts = np.ones((6, 6))
+    contacts[2, 3] = contacts[3, 2] = np.inf
+    with pytest.raises(ValueError, match="the map holds 2 infinite pixels"):
+        cis_eigenvectors(contacts, 1, np.arange(6.0))
+
+
 @pytest.mark.slow
 def test_compartments_follow_the_phasing_track(balanced):
     _, contact_map = balanced

@@ -133,7 +133,7 @@ SIMPLER = {
     FlowMatching: [("n_components", 2.5), ("growth", nan), ("pseudotime", inf)],
     LatentGaussianProcess: [("n_components", 2.5), ("prior", nan), ("alignment_steps", 0)],
     DisplacementInterpolation: [("n_components", 0), ("max_cells", 2.5), ("growth", -1)],
-    DisplacementTrees: [("n_components", "6"), ("n_trees", 0), ("learning_rate", nan)],
+    DisplacementTrees: [("n_components", "6"), ("n_trees", 0), ("n_trees", 10**9)],
     PathGaussianProcess: [("n_components", True), ("max_cells", 0)],
     BulkRidge: [("strength", nan), ("n_pixels", 0.5), ("spread", -1)],
     ContactTrees: [("n_pixels", "many"), ("max_leaf_nodes", 1), ("learning_rate", 0)],

@@ -80,6 +80,8 @@ class TestDepth:
         )
         with pytest.raises(ValueError, match="counts go down to -1"):
             contacts.normalise_depth(np.array([[-1.0]]))
+        with pytest.raises(ValueError, match="1 counts are infinite"):
+            contacts.normalise_depth(np.array([[np.inf]]))
 
 
 class TestSmoothing:

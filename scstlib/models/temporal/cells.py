@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from scstlib.models.files import check_shapes
+from scstlib.models.settings import check_positive
 from scstlib.preprocess.cells import (
     COUNTS_PER_CELL,
     MAX_CELLS_IN_MEMORY,
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 
     from anndata import AnnData
     from torch import Tensor
+
+DEEPEST = 1e12  # counts of a cell, far beyond any; predicted counts stay within single precision
 
 
 @dataclass(frozen=True)
@@ -73,9 +77,28 @@ class CellFormat:
 
     @classmethod
     def from_file(cls, about: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Self:
-        """Return what :meth:`to_file` took apart."""
+        """Return what :meth:`to_file` took apart.
+
+        Raises
+        ------
+        ValueError, TypeError, KeyError
+            If something is missing, not known, or as no training cells are.
+        """
         arrays: dict[str, Any] = {name: value.numpy() for name, value in tensors.items()}
-        return cls(**{**about, "genes": tuple(about["genes"]), **arrays})
+        kept = cls(**{**about, "genes": tuple(about["genes"]), **arrays})
+        kept._check()
+        return kept
+
+    def _check(self) -> None:
+        """Refuse what a file cannot have from training cells."""
+        if not all(isinstance(text, str) for text in (self.time_key, *self.genes)):
+            raise ValueError("time_key and genes are texts")
+        if self.depth is not None:
+            check_positive({"depth": self.depth}, "depth")
+            if self.depth > DEEPEST:
+                raise ValueError(f"no cell has {self.depth:g} counts")
+        if self.times.ndim != 1 or not len(self.times) or (np.diff(self.times) <= 0).any():
+            raise ValueError(f"its times {self.times.tolist()} do not ascend")
 
 
 def check_genes(adata: AnnData, genes: Sequence[str]) -> None:
@@ -114,6 +137,16 @@ class MeasuredCells(CellFormat):
 
     values: np.ndarray
     time: np.ndarray
+
+    def _check(self) -> None:
+        super()._check()
+        arrays = {"values": (self.values, "cells genes"), "time": (self.time, "cells")}
+        check_shapes({**arrays, "genes": (np.empty(len(self.genes)), "genes")})
+        for name, (array, _) in arrays.items():
+            if not np.issubdtype(array.dtype, np.floating):
+                raise ValueError(f"{name} are {array.dtype}, not floats")
+        if not np.isin(self.time, self.times).all():
+            raise ValueError(f"its times {self.times.tolist()} are not those of its cells")
 
     def at(self, time: float) -> np.ndarray:
         """Return the values of the cells measured at ``time``, shape (n, n_genes)."""

@@ -17,7 +17,7 @@ from scstlib.models.settings import (
 )
 from scstlib.models.temporal.cells import MeasuredCells
 from scstlib.models.temporal.moved_cells import Components, MovedCells
-from scstlib.models.temporal.protocol import FittedOnCells
+from scstlib.models.temporal.protocol import FittedOnCells, check_times_have_cells
 from scstlib.models.temporal.pseudotime import ahead
 from scstlib.models.temporal.transport import coupling, grow
 
@@ -238,10 +238,13 @@ class FlowMatching(MovedCells):
         return learned, tensors
 
     def _restore(self, learned: dict[str, Any], tensors: dict[str, Tensor], device: str) -> None:
-        from scstlib.models.files import load_weights, under
+        from scstlib.models.files import check_shapes, load_weights, under
 
         FittedOnCells._restore(self, learned, tensors, device)
+        check_times_have_cells(self._fitted())
         space = {name: value.numpy() for name, value in under("space", tensors).items()}
+        known = {"values": (self._fitted().values, "cells genes"), "mean": (space["mean"], "genes")}
+        check_shapes({**known, "axes": (space["axes"], "components genes")})
         self.space_ = Components(space["mean"], space["axes"])
         self._place(self._fitted())
         self.drift_ = self._new_drift()

@@ -323,6 +323,12 @@ class FittedOnCells(SavedModel, Generic[Kept]):
         self.cells_ = cast("Kept", cells)
 
 
+def check_times_have_cells(cells: MeasuredCells) -> None:
+    """Refuse cells of a file of which none were measured at one of its times."""
+    if without := sorted(set(cells.times.tolist()) - set(cells.time.tolist())):
+        raise ValueError(f"it has no cells of its times {without}")
+
+
 class KeptCellsModel(FittedOnCells[MeasuredCells]):
     """A temporal model that keeps its training cells and predicts each time by itself.
 
@@ -383,6 +389,7 @@ class KeptCellsModel(FittedOnCells[MeasuredCells]):
 
     def _restore(self, learned: dict[str, Any], tensors: dict[str, Tensor], device: str) -> None:
         super()._restore(learned, tensors, device)
+        check_times_have_cells(self._fitted())
         self._learn(self._fitted())
 
     @abstractmethod

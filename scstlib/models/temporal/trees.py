@@ -13,6 +13,7 @@ from scstlib.models.temporal.moved_cells import MovedCells
 from scstlib.models.temporal.transport import coupling, draw_pairs
 
 PAIRS = 1000  # Drawn per interval, forwards and backwards.
+MOST_TREES = 10_000  # A file holds no trees: they are grown again when it is read.
 
 
 class DisplacementTrees(MovedCells):
@@ -74,6 +75,7 @@ class DisplacementTrees(MovedCells):
         numbers = {"n_components": n_components, "n_trees": n_trees, "min_leaf": min_leaf}
         numbers["max_cells"] = max_cells
         check_whole(numbers, *numbers)
+        check_whole(numbers, "n_trees", most=MOST_TREES)
         check_positive({"learning_rate": learning_rate}, "learning_rate")
         self.kind = kind
         self.n_components = n_components

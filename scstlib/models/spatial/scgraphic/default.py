@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from scstlib.leakage import record_fit
-from scstlib.models.files import SavedModel, load_weights, under
+from scstlib.models.files import SavedModel, check_shapes, load_weights, under
 from scstlib.models.settings import (
     all_or_nothing,
     check_not_negative,
@@ -72,6 +72,7 @@ if TYPE_CHECKING:
 
 BLOCK = 8  # Windows predicted at once.
 CHECKPOINT_EVERY = 50  # Steps: a few seconds.
+LARGEST = 1e12  # Of a unit; predictions stay within single precision.
 LEARNED = ("track_names", "feature_names", "bin_size", "unit", "floor", "reference_types")
 LEARNED_ARRAYS = ("scale", "log_decay", "shift")
 
@@ -390,9 +391,31 @@ class ScGrapHiC(SavedModel):
             setattr(self, f"{name}_", tuple(value) if isinstance(value, list) else value)
         for name in LEARNED_ARRAYS:
             setattr(self, f"{name}_", tensors[name].numpy())
+        self._check_learned()
         network = self._new_network()
         load_weights(network, under("network", tensors), "channels, pair_channels and n_blocks")
         self.network_ = network.to(resolve_device(device)).eval()
+
+    def _check_learned(self) -> None:
+        """Refuse what a file cannot have from a fit."""
+        lists = (self.track_names_, self.feature_names_, self.reference_types_ or ())
+        if not all(isinstance(each, tuple) for each in lists) or not all(
+            isinstance(name, str) for each in lists for name in each
+        ):
+            raise ValueError("track_names, feature_names and reference_types are lists of texts")
+        known = {"bin_size": self.bin_size_, "unit": self.unit_, "floor": self.floor_}
+        check_whole(known, "bin_size")
+        check_positive(known, "unit", "floor")
+        if max(self.unit_, self.floor_) > LARGEST:
+            raise ValueError(f"a unit of {self.unit_:g} or a floor of {self.floor_:g} is too large")
+        check_shapes(
+            {
+                "feature_names": (np.empty(len(self.feature_names_)), "features"),
+                "scale": (self.scale_, "features"),
+                "log_decay": (self.log_decay_, "bins"),
+                "shift": (self.shift_, "bins"),
+            }
+        )
 
 
 class _TrainingLoss:

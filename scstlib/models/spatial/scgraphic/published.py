@@ -445,10 +445,23 @@ class PublishedScGrapHiC(SavedModel):
 
     def _restore(self, learned: dict[str, Any], tensors: dict[str, Tensor], device: str) -> None:
         names = learned["track_names"]
+        if not all(isinstance(name, str) for name in names or ()):
+            raise ValueError("track_names are texts")
+        check_whole(learned, "n_tracks")
+        if learned["bin_size"] is not None:
+            check_whole(learned, "bin_size")
         self.track_names_ = None if names is None else tuple(names)
         self.n_tracks_, self.bin_size_ = learned["n_tracks"], learned["bin_size"]
         self.scaler_ = None
-        if scaler := under("scaler", tensors):
+        scaler = under("scaler", tensors)
+        if bool(scaler) != (self.feature_scaling == "global"):
+            raise ValueError(
+                f"with feature_scaling={self.feature_scaling!r} it holds scales {sorted(scaler)}"
+            )
+        for name, scale in scaler.items():
+            if scale.shape != (self.n_tracks_,):
+                raise ValueError(f"{name} is {tuple(scale.shape)}, not ({self.n_tracks_},)")
+        if scaler:
             self.scaler_ = TrackScaler("minmax")
             for name in ("offset", "scale"):
                 setattr(self.scaler_, f"{name}_", scaler[name].numpy())

@@ -564,6 +564,9 @@ class ScNODE(FittedOnCells[LatentCells]):
         cells, where = self._fitted(), resolve_device(device)
         factors: dict[str, Any] = {n: t.to(where) for n, t in under("factors", tensors).items()}
         kind = CountFactors if cells.depth is not None else ValueFactors
+        for name, value in learned["factors"].items():
+            if type(value) not in (int, float):
+                raise ValueError(f"{name} is {value!r}, not a number")
         self.factors_ = kind(**factors, **learned["factors"])
         drift = TimedDrift(cells.points.shape[1], self.drift_hidden, self.drift_activation)
         load_weights(drift, under("drift", tensors), "latent_dim and drift_hidden")
@@ -597,7 +600,13 @@ class ScNODE(FittedOnCells[LatentCells]):
                 "start indptr": (start.indptr, "rows"),
             }
         check_shapes(arrays)
+        if self.field_.damping is not None:
+            check_not_negative({"damping": self.field_.damping}, "damping")
+        if self.pool_ is not None:
+            self.pool_.check()
         if not np.isin(cells.times, cells.time).all():
             raise ValueError(f"its times {cells.times.tolist()} are not those of its cells")
         if self.start_ is not None:
+            if self.start_.n_genes != len(cells.genes):
+                raise ValueError(f"its start cells have {self.start_.n_genes} genes")
             self.start_.check()

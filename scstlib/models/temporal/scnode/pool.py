@@ -80,6 +80,17 @@ class Pool:
     expected: str
     left_out: list[dict[str, float]]
 
+    def check(self) -> None:
+        """Refuse what a file cannot have from a fit."""
+        shares = self.shares
+        if shares.shape != (len(WAYS),) or not (shares >= 0).all() or abs(shares.sum() - 1) > 1e-6:
+            raise ValueError(f"shares {shares.tolist()} are not {len(WAYS)} parts of a whole")
+        if self.expected not in (DRIFT, SMOOTHED):
+            raise ValueError(f"expected is {self.expected!r}, not {DRIFT!r} or {SMOOTHED!r}")
+        rows = self.left_out if isinstance(self.left_out, list) else [self.left_out]
+        if not all(isinstance(row, dict) and "time" in row for row in rows):
+            raise ValueError("left_out is no list of what was found at each time")
+
 
 @dataclass(frozen=True)
 class Side:
