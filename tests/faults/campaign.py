@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from benchmarks.results import provenance, write
+from benchmarks.record import provenance, write
 from tests.faults import kills, mutations
 
 
