@@ -234,10 +234,9 @@ plt.show()
 
 # %% tags=["hide-input"]
 cortex = larger[(larger["data"] == "lee2019") & (larger["seed"] == 0)].set_index("row")["dC"]
-GP, TREES = "Gaussian process on contrast", "gradient boosting"
 claim(
-    f"On the measured maps of the larger sweep, of human cortex (`lee2019`), the Gaussian process, which is well behind boosting on the organism, is level with it (dC {cortex[GP]:.2f} and {cortex[TREES]:.2f}; ridge {cortex['bulk + ridge']:.2f}, a replicate {cortex['replicate']:.2f}). Here too, the order depends on the data.",
-    abs(cortex[GP] - cortex[TREES]) < 0.02 < dc[TREES] - dc[GP], cortex[TREES] > cortex["bulk + ridge"],
+    f"On the measured maps of the larger sweep, of human cortex (`lee2019`), the Gaussian process, which is well behind boosting on the organism, is level with it (dC {cortex['Gaussian process on contrast']:.2f} and {cortex['gradient boosting']:.2f}; ridge {cortex['bulk + ridge']:.2f}, a replicate {cortex['replicate']:.2f}). Here too, the order depends on the data.",
+    abs(cortex["Gaussian process on contrast"] - cortex["gradient boosting"]) < 0.02 < dc["gradient boosting"] - dc["Gaussian process on contrast"], cortex["gradient boosting"] > cortex["bulk + ridge"],
 )  # fmt: skip
 
 # %% [markdown]
