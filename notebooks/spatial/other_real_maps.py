@@ -80,7 +80,7 @@ with_cpg = {"chr19": interval_track(content, grid, value="cpg")}
 # %% caption="What changes from stem cells to neural cells in the held-out region, as log₂ of the ratio of contacts at one depth. Progenitors (NPC) and neurons (CN) change in many of the same places." alt="Two square maps of log ratios in red and blue, one below the other. Both have red patches off the diagonal up to 46 Mb and a red block beyond 48 Mb; in neurons a dark red band crosses 48 Mb." name="fig-neurons" tags=["hide-input"]
 part = slice(400, 520)
 shown = {name: m[part, part] * 1e6 / m[part, part].sum() for name, m in full.items()}
-fig, axes = plt.subplots(2, 1, figsize=(4.2, 7.8), gridspec_kw={"hspace": 0.1})
+fig, axes = plt.subplots(2, 1, figsize=(4.2, 7.6), gridspec_kw={"hspace": 0.05})
 for ax, name in zip(axes, ("NPC", "CN"), strict=True):
     ratio = np.log2((shown[name] + 1) / (shown["ES"] + 1))
     contact_map(
