@@ -298,7 +298,7 @@ claim(
 # | 200 to 5,000 at a time | 500 to 3,000 | seconds to a few minutes on one core |
 # | a million | any | keep the file on disk: `sc.read_h5ad(path, backed="r")`, `--backed`; memory does not grow with the number of cells |
 #
-# With fewer than three times there is nothing to choose by, and no method can tell a straight path from a curve. Beyond the last time, every method of this book mostly repeats what it saw.
+# With fewer than three times there is nothing to choose by, and no method can tell a straight path from a curve. Beyond the last time, no method of this book can be relied on: most repeat what they saw, and a flow leaves the data.
 #
 # ## Check yourself
 #
