@@ -11,7 +11,7 @@
 # >
 # > **Before**: [How sure is a prediction?](../temporal/how_sure.ipynb).
 # >
-# > **Time**: 15 min to read, 1 min to run.
+# > **Time**: 16 min to read, 1 min to run.
 
 # %% tags=["colab"]
 # Google Colab only: install the book's package beside the numpy, pandas and torch that are there.

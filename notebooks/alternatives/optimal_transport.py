@@ -11,7 +11,7 @@
 # >
 # > **Before**: [Expression at unmeasured times](../temporal/unmeasured_times.ipynb), or nothing.
 # >
-# > **Time**: 12 min to read, 1 min to run.
+# > **Time**: 11 min to read, 1 min to run.
 
 # %% tags=["colab"]
 # Google Colab only: install the book's package beside the numpy, pandas and torch that are there.

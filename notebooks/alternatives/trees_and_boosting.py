@@ -10,7 +10,7 @@
 # >
 # > **Before**: [Expression at unmeasured times](../temporal/unmeasured_times.ipynb) and [Evaluating contact maps](../spatial/evaluating_contact_maps.ipynb).
 # >
-# > **Time**: 19 min to read, 1 min to run.
+# > **Time**: 20 min to read, 1 min to run.
 
 # %% tags=["colab"]
 # Google Colab only: install the book's package beside the numpy, pandas and torch that are there.

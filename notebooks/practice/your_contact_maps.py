@@ -10,7 +10,7 @@
 # >
 # > **Before**: [scGrapHiC, the package's](../spatial/scgraphic_package.ipynb).
 # >
-# > **Time**: 12 min to read, 1 min to run.
+# > **Time**: 13 min to read, 1 min to run.
 
 # %% tags=["colab"]
 # Google Colab only: install the book's package beside the numpy, pandas and torch that are there.
