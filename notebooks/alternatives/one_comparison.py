@@ -169,7 +169,7 @@ claim(
     f" out training times to see how far it may go. In likeness, repeated cells ({l_out[COPY]:.1f}) are hard to beat there.",
     max(p_in[FLOW], p_in[BOOST], p_in[NET]) < p_in[COPY] - 3,
     p_out[FLOW] > p_out[COPY] + 1 > p_out[NET] + 3,
-    l_out[COPY] < l_out.median() + 1, not any(NET in group for group in ties),
+    l_out[COPY] < l_out.median() + 1, of_place.index[0] == NET and not any(NET in group for group in ties),
     of_like.index.get_loc(NET) > 3,
 )  # fmt: skip
 
