@@ -11,7 +11,7 @@
 # >
 # > **Before**: [How sure is a prediction?](../temporal/how_sure.ipynb).
 # >
-# > **Time**: 15 min to read, 1 min to run.
+# > **Time**: 16 min to read, 1 min to run.
 
 # %% tags=["colab"]
 # Google Colab only: install the book's package beside the numpy, pandas and torch that are there.
@@ -58,7 +58,7 @@ warnings.filterwarnings("ignore", message="time .* beyond the last training time
 claim = Claims(profile, seed)
 
 # %% [markdown]
-# Four methods predict the cells of a day that nobody measured, and give four answers. Which one do you report? You could pick the method that did best elsewhere. Or you could report the mean of all four, and their disagreement as your doubt. This page asks what the mean gains, what the disagreement is worth, and when neither helps.
+# Four methods predict the cells of a day that nobody measured, and give four answers. Which one do you report? You could pick the method that did best elsewhere. Or you could report the mean of all four, with their disagreement as a measure of your doubt. This page asks what the mean gains, what the disagreement is worth, and when neither helps.
 #
 # The data come from the simulated organism, whose truth is known at any time: 200 genes and 150 cells at each of 12 times. Every second time from the third on is held out, and so are the last two.
 
@@ -93,7 +93,7 @@ methods = {
 makers = list(methods.values())
 average = Ensemble(makers, seed=seed).fit(split.train)
 
-# %% tags=["hide-input"] caption="Left: errors of two methods in the predicted gene means, with a dot for each gene and held-out inner time. They tend to have the same sign, but do not agree. Right: root mean square error of each method and of the mean of the four." alt="A scatter plot of the errors of two methods, a tilted cloud around the origin, and five horizontal bars, the last one for the mean of the four." name="fig-errors"
+# %% tags=["hide-input"] caption="Left: errors of two methods in the predicted gene means, with a dot for each gene and held-out inner time. They tend to have the same sign, but differ in size. Right: root mean square error of each method and of the mean of the four." alt="A scatter plot of the errors of two methods, a tilted cloud around the origin, and five horizontal bars, the last one for the mean of the four." name="fig-errors"
 inner = [t for t in np.unique(split.test.obs["time"]) if t < split.train.obs["time"].max()]
 
 
@@ -141,7 +141,7 @@ claim(
 #
 # ## Equal weights or chosen ones?
 #
-# If a method is poor, why give it a quarter of the cells? [Stacking](../../book/glossary.md#stacking) chooses the weights ([Breiman 1996](https://doi.org/10.1007/BF00117832)). Each inner training time is left out in turn, and all methods are fitted without it. The chosen weights bring the pool nearest to the left-out cells in [energy distance](../../book/glossary.md#energy-distance). Predictions beyond the last time have weights of their own, from leaving out the last training time. With so few times the weights would follow chance, so they are shrunk towards equal ones.
+# Why give a poor method a quarter of the cells? [Stacking](../../book/glossary.md#stacking) chooses the weights ([Breiman 1996](https://doi.org/10.1007/BF00117832)). Each inner training time is left out in turn, and all methods are fitted without it. The weights are those that bring the pool nearest to the left-out cells in [energy distance](../../book/glossary.md#energy-distance). Predictions beyond the last time have weights of their own, from leaving out the last training time. With so few times the weights would follow chance, so they are shrunk towards equal ones.
 
 # %%
 stack = Ensemble(makers, seed=seed, stack=True, calibrate=True)
@@ -149,7 +149,7 @@ stack.fit(split.train)
 pd.DataFrame(stack.weights_, index=list(methods)).round(2)
 
 # %% [markdown]
-# No test cell had a say: the leak guard checks every left-out time inside `fit`, and the whole ensemble before it is scored. The rival is a single method, the one with the largest weight. [Place](../../book/glossary.md#place) and [likeness](../../book/glossary.md#likeness) are the scores of [Expression at unmeasured times](../temporal/unmeasured_times.ipynb); smaller is better. The [floor](../../book/glossary.md#floor) compares one half of the measured cells with the other. The second table is for the embryonic stem cells of [Semrau et al. 2017](https://doi.org/10.1038/s41467-017-01076-4).
+# No test cell had a say: the leak guard checks every left-out time inside `fit`, and the whole ensemble before it is scored. The rival is a single method: the one with the largest weight. The first table is for the organism, the second for the embryonic stem cells of [Semrau et al. 2017](https://doi.org/10.1038/s41467-017-01076-4). [Place](../../book/glossary.md#place) and [likeness](../../book/glossary.md#likeness) are the scores of [Expression at unmeasured times](../temporal/unmeasured_times.ipynb); smaller is better. The [floor](../../book/glossary.md#floor), in italics, compares one half of the measured cells with the other.
 
 
 # %% tags=["hide-input"]
@@ -169,7 +169,7 @@ def scored(stack, average, part):
 
 
 shown = scored(stack, average, split)
-table(shown, best=dict.fromkeys(shown, "min"), apart=(shown.index[0],))
+table(shown.rename_axis("organism"), best=dict.fromkeys(shown, "min"), apart=(shown.index[0],))
 
 # %% tags=["hide-input"]
 cells = load("semrau2017")
@@ -179,17 +179,18 @@ real = hold_out_times(cells, pattern="hard")
 real_stack = Ensemble(makers, seed=seed, stack=True, calibrate=True).fit(real.train)
 real_average = Ensemble(makers, seed=seed).fit(real.train)
 real_shown = scored(real_stack, real_average, real)
-table(real_shown, best=dict.fromkeys(real_shown, "min"), apart=(shown.index[0],))
+table(real_shown.rename_axis("stem cells"), best=dict.fromkeys(real_shown, "min"), apart=(shown.index[0],))  # fmt: skip
 
 # %% tags=["hide-input"]
 single = [list(methods)[each.weights_["inner"].argmax()] for each in (stack, real_stack)]
+chosen = f"{single[0]} for both series" if len(set(single)) == 1 else "{} for the organism and {} for the stem cells".format(*single)  # fmt: skip
 tables, own = pd.concat({"organism": shown, "stem cells": real_shown}, axis=1), list(methods)
 better = (tables.loc["average"] < tables.loc[own].mean()).sum(), (tables.loc["stack"] < tables.loc["average"])  # fmt: skip
 ratio = tables.loc[["average", "stack"]].min() / tables.loc[own].min()
 claim(
-    f"If you had to take one method, it would be {single[0]} for the organism and {single[1]} for the stem cells. The average of the predictions scores better than the methods do on average in {better[0]} of 8 columns,"
+    f"The method with the largest weight is {chosen}. The average of the predictions scores better than the methods do on average in {better[0]} of 8 columns,"
     f" and the stack better than the average in {better[1].sum()} of 8, among them all those beyond the last time, where the Gaussian process goes astray. But the average and the stack seldom beat the"
-    f" best method of a column, which nobody knows beforehand: the better of the two has {ratio.mean():.2f} times its score.",
+    f" best method of a column, which nobody knows beforehand: the better of the two has {ratio.mean():.2f} times its score (mean over the columns).",
     better[0] >= 5 and better[1].filter(like="outer").all(),
     0.9 < ratio.mean() < 1.3,
 )
@@ -197,7 +198,7 @@ claim(
 # %% [markdown]
 # ## Intervals that keep their promise
 #
-# The disagreement of an ensemble gives too narrow an interval, as [How sure is a prediction?](../temporal/how_sure.ipynb) shows: it does not see what all members get wrong. The left-out times do. For each gene and left-out time, take the distance from the members' mean to the measured mean, in standard deviations of the members. The calibrated interval is wide enough to cover 80% of these distances. This is split conformal prediction ([Lei et al. 2018](https://doi.org/10.1080/01621459.2017.1307116)); `calibrate=True` does it for any summary.
+# The disagreement of an ensemble gives too narrow an interval, as [How sure is a prediction?](../temporal/how_sure.ipynb) shows: it does not see what all members get wrong. Left-out times show it. For each gene and left-out time, take the distance from the members' mean to the measured mean, in standard deviations of the members. The calibrated interval is wide enough to cover 80% of these distances. This is split conformal prediction ([Lei et al. 2018](https://doi.org/10.1080/01621459.2017.1307116)); `calibrate=True` does it for any summary.
 
 
 # %%
@@ -249,7 +250,7 @@ ensemble.fit(organism_cells(few, seed=1))
 hours = np.arange(3.0, 97.0, 3.0)
 distance = time_novelty(hours, few)
 
-# %% tags=["hide-input"] caption="Predicted gene means of the organism against the distance to the nearest measured time: the error, and the half width of the calibrated 80% interval, both for the median gene. Dotted: a distance of one mean interval between times." alt="Two sets of dots against a distance of 0 to more than 2 intervals; the errors rise to the right, and the half widths jump to a constant where the times lie beyond the last measured one." name="fig-distance"
+# %% tags=["hide-input"] caption="Predicted gene means of the organism against the distance to the nearest measured time: the error, and the half width of the calibrated 80% interval, both for the median gene. The upper row of half widths belongs to times beyond the last measured one. Dotted: a distance of one mean interval." alt="Two sets of dots against a distance of 0 to more than 2 intervals; the errors rise to the right, and the half widths jump to a constant where the times lie beyond the last measured one." name="fig-distance"
 found = ensemble.interval(hours, gene_means, level=0.8, n_cells=200).set_index("name")
 found["error"] = found["mean"] - means(organism_cells(hours, n_cells=300, seed=5)).stack().to_numpy()  # fmt: skip
 found["half width"] = (found["upper"] - found["lower"]) / 2
@@ -331,7 +332,7 @@ claim(
 #
 # ## Exercises
 #
-# > **Exercise** Two methods are averaged, with the weight w for OT and 1 − w for the forest. Which w makes the squared error smallest on the held-out times, and why may you not report its error?
+# > **Exercise** OT is given the weight $w$ and the forest $1 - w$; `first` and `second` are their errors. Which $w$ makes the squared error of the weighted mean smallest on the held-out times, and why may you not report this error?
 
 # %% tags=["solution"]
 first, second = off["OT"].ravel(), off["forest"].ravel()

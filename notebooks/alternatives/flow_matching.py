@@ -11,7 +11,7 @@
 # >
 # > **Before**: [Pairing cells by optimal transport](optimal_transport.ipynb) and [Neural ODEs](../temporal/neural_odes.ipynb).
 # >
-# > **Time**: 14 min to read, 1 min to run.
+# > **Time**: 15 min to read, 1 min to run.
 
 # %% tags=["colab"]
 # Google Colab only: install the book's package beside the numpy, pandas and torch that are there.
@@ -57,12 +57,12 @@ warnings.filterwarnings("ignore", message="time .* beyond the last training time
 claim = Claims(profile, seed)
 
 # %% [markdown]
-# The [plan](../../book/glossary.md#transport-plan) of optimal transport (OT) covers only the cells that were paired. It gives no velocity where no cell was measured and no path for a new cell, such as a perturbed one.
+# The [plan](../../book/glossary.md#transport-plan) of optimal transport (OT) covers only the cells that were paired. It gives no velocity where no cell was measured, and no path for a new cell, such as a perturbed one.
 #
 # [Flow matching](../../book/glossary.md#flow-matching) turns such pairs into a function
 # ([Lipman et al. 2023](https://arxiv.org/abs/2210.02747)). Draw a pair, take a point on the straight line
 # between its cells, and let a network learn the direction of the line from place and time. Where the lines of
-# several pairs meet, it learns their mean direction. Training solves no ODE; afterwards, cells follow the
+# several pairs cross, it learns their mean direction. Training solves no ODE; afterwards, cells follow the
 # learned velocity.
 #
 # ## In a few lines
@@ -115,7 +115,7 @@ def follow(drift, cells, n_steps):
 
 
 # %% [markdown]
-# In the simulated organism, cells of 28 h become those of 76 h, when they have separated into fates. One half of the cells is for training. Of the other half, the early cells start the paths and the late cells are compared with their ends.
+# In the simulated organism, cells of 28 h become those of 76 h, when they have separated into fates. One half of the cells is for training. Of the other half, the early cells start the paths and the late cells are compared with their ends. Two numbers describe the paths: the *detour* is how much longer a path is than the straight line to its end, and *one step* says how far a single step of the solver, in place of 50, misses that end, as a share of the way.
 
 # %% tags=["hide-input"]
 organism = simulate_organism(seed=seed, preset="small", n_genes=600)
@@ -153,16 +153,16 @@ table(straight.rename_axis("drift trained on"), apart=("floor: the other half",)
 # %% tags=["hide-input"]
 (bent, missed, far), (level, hit, near), (*_, floor) = straight.to_numpy()
 claim(
-    f"Both drifts lead to about the same population (distance {far:.1f} and {near:.1f}, floor {floor:.1f}), but along different paths. *Detour* is how much longer a path is than the straight line to its end: {bent:.1f}% with random pairs, {level:.1f}% with pairs by OT. So a single step of the solver in place of 50 misses the end by"
+    f"Both drifts lead to about the same population (distance {far:.1f} and {near:.1f}, floor {floor:.1f}), but along different paths: the detour is {bent:.1f}% with random pairs and {level:.1f}% with pairs by OT. So a single step of the solver misses the end by"
     f" {missed:.0f}% of the way with random pairs, and by {hit:.0f}% with OT. With random pairs, lines meet everywhere, so all cells first move in the mean direction and turn late."
-    " OT makes paths straight, and so cheap to follow, and keeps each cell near where it was. That is an assumption, as before.",
+    " OT makes paths straight, and so cheap to follow, and moves each cell as little as possible. That is an assumption, as before.",
     bent > 3 * level and missed > 1.5 * hit, 0.6 < far / near < 1.7 and near < 3 * floor,
 )  # fmt: skip
 
 # %% [markdown]
 # ## On held-out times
 #
-# `methods()` contains both, ready to fit. *OT displacement* puts cells on the lines between pairs, as in [Pairing cells by optimal transport](optimal_transport.ipynb); with *own residuals*, each cell also keeps its residual, the part that the six components do not describe, noise included. *Flow matching* learns one drift for all training times, with small batches paired by OT. (`FlowMatching(pseudotime=1)` also asks that pairs are equally far ahead of their populations; its scores are in [One comparison](one_comparison.ipynb).) The table also has two simpler guesses, the default scNODE, and two rows that give the scores a scale: the [floor](../../book/glossary.md#floor), and one mean profile for all cells. [Place](../../book/glossary.md#place) is the squared Wasserstein distance in six components, [likeness](../../book/glossary.md#likeness) the energy distance in all genes; smaller is better. Every second time from the third on is held out (*inner*), and so is the end (*outer*).
+# Pairs and flow are both among the `methods()` of the package, ready to fit. *OT displacement* puts cells on the lines between pairs, as in [Pairing cells by optimal transport](optimal_transport.ipynb); with *own residuals*, each cell also keeps its residual, the part that the six components do not describe, noise included. *Flow matching* learns one drift for all training times, with small batches paired by OT. (`FlowMatching(pseudotime=1)` also asks that pairs are equally far ahead of their populations; its scores are in [One comparison](one_comparison.ipynb).) The table also has two simpler guesses, the default scNODE, and two rows that give the scores a scale: the [floor](../../book/glossary.md#floor), and one mean profile for all cells. [Place](../../book/glossary.md#place) is the squared Wasserstein distance in six components, [likeness](../../book/glossary.md#likeness) the energy distance in all genes; smaller is better. Every second inner time from the third on is held out (*inner*), and so are the last two (*outer*).
 
 # %% tags=["hide-input"]
 OWN, FLOW, SCNODE = "OT displacement, own residuals", "flow matching, minibatch OT", "scNODE"
@@ -257,9 +257,17 @@ claim(
 # %% [markdown]
 # ## Which part matters
 #
-# A flow has many parts. The benchmark `ablation` exchanges one part at a time, on an organism and six real series, and divides each score by the score of the flow as it is here: straight lines, minibatches paired by OT, six components, own residuals. All are trained for 250 steps.
+# A flow has many parts. The benchmark `ablation` exchanges one part at a time, on an organism and six real series, and divides each score by the score of the flow as it is here: straight lines, minibatches paired by OT, six components, own residuals. All are trained for 250 steps. The rows of the figure say what is exchanged:
+#
+# - **pairs**: taken from the exact plan of all cells, or at random;
+# - **paths**: curves through cells of all times, in place of straight lines;
+# - **mass**: unbalanced, so that cells may grow in number;
+# - **dynamics**: stochastic, with noise on the way;
+# - **rank**: three components, or as many as a test finds above noise;
+# - **residuals**: redrawn, so that each cell gets those of another cell;
+# - **none**: nothing but the seed.
 
-# %% tags=["hide-input"] caption="Score with one part exchanged, divided by the score of the unchanged flow: geometric mean over seven data sets with its 95% interval. Left of the line is better; an interval entirely to its right is orange. The row for another seed shows how large a meaningless difference can be." alt="Four panels with nine rows each: a dot and an interval beside a line at 0. Nearly all lie on the line, but redrawn residuals in likeness between times, and random pairs beyond the last time, lie far to the right." name="fig-ablation"
+# %% tags=["hide-input"] caption="Score with one part exchanged, divided by the score of the unchanged flow: geometric mean over seven data sets with its 95% interval. Left of the line is better, and 1 on the axis is twice as large a score; an interval entirely to the right is orange. The row for another seed shows how large a meaningless difference can be." alt="Four panels with nine rows each: a dot and an interval beside a line at 0. Nearly all lie on the line, but redrawn residuals in likeness between times, and random pairs beyond the last time, lie far to the right." name="fig-ablation"
 effects = pd.DataFrame(stored("benchmarks/results/ablation.json")["effects"])
 effects["part"] = effects["factor"] + ": " + effects["level"]
 parts = {
@@ -276,10 +284,10 @@ plt.show()
 inner, last = parts["place", "inner"], parts["place", "last"].T
 most = 100 * abs(inner["ratio"] - 1).max()
 own = parts["likeness", "inner"].loc["residuals: redrawn"]
-said = "{ratio:.2f} ({lower:.2f} to {upper:.2f})".format
+said = "{ratio:.2f} [{lower:.2f} to {upper:.2f}]".format
 claim(
     f"**Between times** one part stands out: with the residuals of other cells, likeness is {said(**own)} times as large. No exchange changes place by more than {most:.0f}%, and random pairs lead to the same population. **Beyond the last time** the pairs matter: with random ones,"
-    f" place is {said(**last['pairs: at random'])} times as large, but an exact plan is no better than minibatches. Three components are better there ({said(**last['rank: 3'])} times), and so is a stochastic flow ({said(**last['dynamics: stochastic'])} times). Curves help nowhere. Seven data sets are few, and about two of {len(effects)} intervals miss by chance.",
+    f" place is {said(**last['pairs: at random'])} times as large, but an exact plan is no better than minibatches. Three components are better there ({said(**last['rank: 3'])}), and so is a stochastic flow ({said(**last['dynamics: stochastic'])}). Curves help nowhere. Seven data sets are few, and about two of {len(effects)} intervals miss by chance.",
     own["lower"] > 1.05, most < 5, last["pairs: at random"]["lower"] > 1.2, last["rank: 3"]["upper"] < 1, last["dynamics: stochastic"]["upper"] < 1, all(part.loc["paths: curved", "upper"] >= 1 for part in parts.values()),
 )  # fmt: skip
 

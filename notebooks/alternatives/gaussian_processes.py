@@ -62,15 +62,20 @@ claim = Claims(profile, seed)
 # %% [markdown]
 # The mean of a gene was measured at five times. What was it in between, and how sure can you be? Many curves pass through five points. A **Gaussian process** uses them all and gives each a weight. A curve has more weight the better it fits both the measurements and a prior assumption: that values at nearby times are alike. The mean of the curves is the prediction, and their spread is a band.
 #
-# One function defines what "near" and "alike" mean: the **kernel** $k(s, t)$ says how strongly the values at times $s$ and $t$ go together. The rest is linear algebra ([Rasmussen and Williams 2006](https://doi.org/10.7551/mitpress/3206.001.0001)): with measured values $y$, their kernel matrix $K$ and the noise $\sigma^2$ of each,
+# One function defines what "near" and "alike" mean: the **kernel** $k(s, t)$ says how strongly the values at times $s$ and $t$ go together. The rest is linear algebra ([Rasmussen and Williams 2006](https://doi.org/10.7551/mitpress/3206.001.0001)). Let $y$ be the measured values, each with noise of variance $\sigma^2$, $K$ the kernel of every pair of measured times, and $k_t$ the kernel of the time $t$ and each measured time. Then
 #
 # $$\begin{aligned}\text{mean}(t) &= k_t^\top (K + \sigma^2)^{-1} y, \\ \text{variance}(t) &= k(t, t) \\ &\quad - k_t^\top (K + \sigma^2)^{-1} k_t .\end{aligned}$$
 #
-# The variance depends on *where* you measured, not on *what*: it grows with the distance from the measured times. The times need not be evenly spaced.
+# The variance depends on *when* you measured, not on *what*: it grows with the distance from the measured times. The times need not be evenly spaced.
 #
 # ## A band from a few lines
 #
-# The series comes from [Semrau et al. 2017](https://doi.org/10.1038/s41467-017-01076-4): 41 genes in mouse embryonic stem cells, from 0 h to 96 h of retinoic acid. Four of the nine times are held out: 12 h and 36 h, and the last two. The noise of a mean over many cells is known: it is the standard error. All genes share one kernel, and each is measured in units of its own spread over times. The code defines two kernels, which express two beliefs.
+# The series comes from [Semrau et al. 2017](https://doi.org/10.1038/s41467-017-01076-4): 41 genes in mouse embryonic stem cells, from 0 h to 96 h of retinoic acid. Four of the nine times are held out: 12 h and 36 h, and the last two. The noise of a mean over many cells is known: it is the standard error. All genes share one kernel, and each is measured in units of its own spread over times. Two kernels express two beliefs:
+#
+# - **Returns**: the squared exponential, $\sigma_f^2 \exp(-(s-t)^2 / 2\ell^2)$. Curves are smooth and change over a **length scale** $\ell$. A few length scales away from all measured times they know nothing, and the prediction returns to the mean of the gene over the training times.
+# - **Wanders**: an exponential with a length scale far longer than the series, which is nearly a [random walk](https://en.wikipedia.org/wiki/Wiener_process) (Brownian motion). Values wander off, and nothing pulls them back. The mean is then the *straight line* between measured times, and the last value beyond them. The band is widest in the middle of a gap and grows without end after the last time.
+#
+# $\ell$ and $\sigma_f$ are chosen so that the measured means are most likely.
 
 
 # %%
@@ -104,12 +109,6 @@ def curves(train, kernel):
 returns = ConstantKernel(1, (0.05, 1e3)) * RBF(1, (0.1, 100))
 wanders = ConstantKernel(1e3, (1, 1e6)) * Matern(1e3, "fixed", nu=0.5)
 
-# %% [markdown]
-# - **Returns**: the squared exponential, $\sigma_f^2 \exp(-(s-t)^2 / 2\ell^2)$. Curves are smooth and change over a **length scale** $\ell$. A few length scales away from all measured times they know nothing, and the prediction returns to the mean of the gene over the training times.
-# - **Wanders**: an exponential with a length scale far longer than the series, which is nearly a [random walk](https://en.wikipedia.org/wiki/Wiener_process) (Brownian motion). Values wander off, and nothing pulls them back. The mean is then the *straight line* between measured times, and the last value beyond them. The band is widest in the middle of a gap and grows without end after the last time.
-#
-# $\ell$ and $\sigma_f$ are chosen so that the measured means are most likely.
-
 # %% tags=["hide-input"] caption="Two genes, predicted with two kernels. Filled dots: means of training cells, to which the processes were fitted; open dots: held-out means. Line and band: mean and 80% band. After the last training time (dotted), one kernel returns to the mean of the gene and the other stays where it was." alt="Four line charts with bands and dots; in the upper row the line bends back after the last filled dot, in the lower row it is level and the band widens." name="fig-kernels"
 WIDTH = norm.ppf(0.9)  # of 80% in standard deviations
 PER_GENE = "GeneGaussianProcess"
@@ -137,7 +136,7 @@ plt.show()
 # %% [markdown]
 # ## Does the band hold what it promises?
 #
-# An 80% band should contain four of five held-out means. The table gives the percentage of genes whose mean it does contain, at **inner** times (between training times) and at **outer** ones (beyond the last). The band allows for the error of the measured mean as well. The second series comes from [Guo et al. 2010](https://doi.org/10.1016/j.devcel.2010.02.012): 48 genes in the mouse embryo, with only four training times. The last row is `GeneGaussianProcess` of the package, which also returns, but learns the noise instead of being told.
+# An 80% band should contain four of five held-out means. The table gives the percentage of genes whose mean it contains, at **inner** times (between training times) and at **outer** ones (beyond the last). The band allows for the error of the measured mean as well. The second series comes from [Guo et al. 2010](https://doi.org/10.1016/j.devcel.2010.02.012): 48 genes in the mouse embryo, with only four training times. The last row is `GeneGaussianProcess` of the package, which also returns, but learns the noise instead of being told.
 
 
 # %% tags=["hide-input"]
@@ -160,8 +159,8 @@ inner, outer, embryo = (holds[c] for c in ("Semrau, inner", "Semrau, outer", "Gu
 line = [np.interp(grid, measured[0].index, measured[0][g]) for g in train.var_names]
 apart = np.abs(ways["semrau2017"]["wanders"](grid)[0] - np.transpose(line)).mean()
 claim(
-    f"**Between** the times of the first series all bands keep their promise: they hold {inner['returns']:.0f}, {inner['wanders']:.0f} and {inner[PER_GENE]:.0f}% where 80% was promised. **Beyond** the last time, a process that returns is sure of the wrong thing:"
-    f" it goes back to a mean that development has left behind, and the two bands hold {outer['returns']:.0f} and {outer[PER_GENE]:.0f}%. The band of the process that wanders holds {outer['wanders']:.0f}%. Its mean is the straight line, up to the noise of the measured means: on average the two are {apart:.3f} apart."
+    f"**Between** the times of the first series all bands keep their promise: they hold {inner['returns']:.0f}%, {inner['wanders']:.0f}% and {inner[PER_GENE]:.0f}% where 80% was promised. **Beyond** the last time, a process that returns is sure of the wrong thing:"
+    f" it goes back to a mean that development has left behind, and the two bands hold {outer['returns']:.0f}% and {outer[PER_GENE]:.0f}%. The band of the process that wanders holds {outer['wanders']:.0f}%. Its mean is the straight line, up to the noise of the measured means: on average the two differ by {apart:.3f}."
     f"\n\n**Four times are too few to learn a kernel.** On the embryo the likelihood cannot tell change from noise: `GeneGaussianProcess` takes {per_gene['guo2010'].mean_.noise:.0%} of the variance over times for noise and predicts the mean everywhere. Its band holds {embryo[PER_GENE]:.0f}%"
     f" of the means. Telling the process the noise helps ({embryo['returns']:.0f}%). Telling it how curves behave helps more ({embryo['wanders']:.0f}%), although the band is then too wide beyond the last time ({holds['Guo, outer']['wanders']:.0f}%).",
     inner.between(68, 95).all(), outer[["returns", PER_GENE]].max() < 65, outer["wanders"] > 70, apart < 0.03,
@@ -173,7 +172,7 @@ claim(
 #
 # ## From means to populations
 #
-# A gene mean is not a cell. The package has three processes that predict cells. `GeneGaussianProcess` takes the nearest measured cells and shifts and scales each gene by itself, to the mean and variance of its process. `PathGaussianProcess` links cells of neighbouring times into paths by [optimal transport](../../book/glossary.md#optimal-transport) and smooths the paths in six principal components, so that genes move together. A third, `LatentGaussianProcess`, pairs no cells: it generates them from a process with a decoder, trained until generated populations are like measured ones, in the manner of [Balik and Lähdesmäki 2026](https://arxiv.org/abs/2605.20989); its scores are in [One comparison](one_comparison.ipynb). The authors of GPfates ([Lönnberg et al. 2017](https://doi.org/10.1126/sciimmunol.aal2192)) and BGP ([Boukouvalas et al. 2018](https://doi.org/10.1186/s13059-018-1440-2)) go further and let the processes branch. The table gives [place](../../book/glossary.md#place) and [likeness](../../book/glossary.md#likeness), with the floor (one half of the measured cells) and a constant for comparison, as in [Expression at unmeasured times](../temporal/unmeasured_times.ipynb). Smaller is better.
+# A gene mean is not a cell. The package has three processes that predict cells. `GeneGaussianProcess` takes the measured cells of the nearest time, and shifts and scales each gene on its own, to the mean and variance of its process. `PathGaussianProcess` links cells of neighbouring times into paths by [optimal transport](../../book/glossary.md#optimal-transport) and smooths the paths in six principal components, so that genes move together. A third, `LatentGaussianProcess`, pairs no cells: it generates them from a process with a decoder, trained until generated populations are like measured ones, in the manner of [Balik and Lähdesmäki 2026](https://arxiv.org/abs/2605.20989); its scores are in [One comparison](one_comparison.ipynb). The authors of GPfates ([Lönnberg et al. 2017](https://doi.org/10.1126/sciimmunol.aal2192)) and BGP ([Boukouvalas et al. 2018](https://doi.org/10.1186/s13059-018-1440-2)) go further and let the processes branch. The table gives [place](../../book/glossary.md#place) and [likeness](../../book/glossary.md#likeness), with the floor (one half of the measured cells) and a constant for comparison, as in [Expression at unmeasured times](../temporal/unmeasured_times.ipynb). Smaller is better.
 
 # %% tags=["hide-input"]
 PER, PATHS = "Gaussian process per gene", "Gaussian process of OT paths"
@@ -195,7 +194,7 @@ table(cellwise, best=dict.fromkeys(cellwise, "min"), apart=(FLOOR,))
 # %% tags=["hide-input"]
 p, q = cellwise["place, inner"], cellwise["place, outer"]
 claim(
-    f"At inner times both are near the floor ({p[PER]:.2f} and {p[PATHS]:.2f} in place; {p[FLOOR]:.2f}), and neither beats the moved mean ({p[MOVED]:.2f}): for a population, a curve adds little to a straight line. At outer times the process for each gene is no nearer than the constant ({q[PER]:.1f} and"
+    f"At inner times both processes are near the floor (place {p[PER]:.2f} and {p[PATHS]:.2f}, floor {p[FLOOR]:.2f}), and neither beats the moved mean ({p[MOVED]:.2f}): for a population, a curve adds little to a straight line. At outer times the process for each gene is no nearer than the constant ({q[PER]:.1f} and"
     f" {q['mean profile']:.1f}; copied cells {q[COPIED]:.1f}): it carries cells back to the middle of the series. Paths stay where copied cells are ({q[PATHS]:.1f}); only scNODE moves further in the right direction ({q[SCNODE]:.1f}).",
     max(p[PER], p[PATHS]) < 1.6 * p[FLOOR], min(p[PER], p[PATHS]) > 0.95 * p[MOVED], q[PER] > 0.9 * q["mean profile"],
     q[PER] > 1.3 * q[COPIED], abs(q[PATHS] / q[COPIED] - 1) < 0.15, q[SCNODE] < 0.95 * q[COPIED],
@@ -204,7 +203,7 @@ claim(
 # %% [markdown]
 # ## Space: the contrast of a pixel
 #
-# The same idea serves contact maps. The process predicts the **contrast** of a pixel: its contacts in the cell type divided by those in the smoothed bulk, minus one. "Near" now means that two pixels have similar features: their distance, the bulk around them, and expression, CTCF and CpG at both bins and between them. Boosted trees read the same features ([Evaluating contact maps](../spatial/evaluating_contact_maps.ipynb)). Far from all training pixels the contrast returns to 0, and so the prediction returns to the bulk. Here, returning is the sensible belief. But there are many pixels.
+# The same idea serves contact maps. The process predicts the **contrast** of a pixel: its contacts in the cell type divided by those in the smoothed bulk, minus one. "Near" now means that two pixels have similar features: their distance, the bulk around them, and expression, CTCF and CpG at both bins and between them. Boosted trees read the same features. Far from all training pixels the contrast returns to 0, and so the prediction returns to the bulk. Here, returning is the sensible belief. But there are many pixels.
 
 # %% tags=["hide-input"]
 types = ["stem", "bipotent", "beta_mature", "gamma_mature"]
@@ -219,7 +218,7 @@ claim(
 )
 
 # %% [markdown]
-# `ContactGaussianProcess` learns the kernel from 500 pixels with an exact process, and then summarises all pixels by 400 **inducing** pixels. The cost is the number of pixels times $400^2$. Each training pixel has its own counting noise, and each target its own depth.
+# `ContactGaussianProcess` learns the kernel from 500 pixels with an exact process, and then summarises all pixels by 400 **inducing** pixels. The cost is the number of pixels times $400^2$. Each training pixel has its own counting noise, and each target its own depth. The table compares it with three rivals. SCC is the agreement of the whole map with a measured one, SCCt that with the truth; [dC](../../book/glossary.md#contrast-correlation-dc) and dIns are the agreement in what is specific to a cell type, in pixels and in insulation ([Evaluating contact maps](../spatial/evaluating_contact_maps.ipynb)). Larger is better.
 
 # %%
 GP, TREES, RIDGE = "Gaussian process", "gradient boosting", "ridge"
@@ -248,9 +247,9 @@ claim(
 # %% [markdown]
 # ## A map of doubt
 #
-# `predict_std` covers both what the process does not know and what the features of a pixel cannot tell. Counts vary on top of that.
+# The standard deviation of `predict_std` covers both what the process does not know and what the features of a pixel cannot tell. Counts vary on top of that.
 
-# %% tags=["hide-input"] caption="Above, a held-out window of mature beta cells: the predicted contacts and their standard deviation, as a share of the smoothed bulk. A bright line is a bin unlike those of the training chromosomes. Below, the pixels of all held-out windows in ten groups by predicted doubt: the error that four of five pixels stay below, against the error promised for them; on the dashed line the two agree." alt="Two heat maps, a contact map with a dark diagonal and a map of standard deviations that is dark near the diagonal with one bright row and column; below, ten dots, nine of them along a dashed diagonal." name="fig-doubt"
+# %% tags=["hide-input"] caption="Above, a held-out window of mature beta cells: the predicted contacts and their standard deviation, as a share of the smoothed bulk. A bright line is a bin unlike those of the training chromosomes. Below, the pixels of all held-out windows in ten groups by predicted doubt: the error that four of five pixels stay below, against the error promised for them. On the dashed line the two agree; below it, more was promised than was needed." alt="Two heat maps, a contact map with a dark diagonal and a map of standard deviations that is dark near the diagonal with one bright row and column; below, ten dots, nine of them along a dashed diagonal." name="fig-doubt"
 predicted, deviation = process.predict(unseen), process.predict_std(unseen)
 base = rivals["bulk smoothed"].predict(unseen)
 known = (base > 0) & np.triu(np.ones((64, 64), dtype=bool))
@@ -287,14 +286,14 @@ claim(
 # | a dozen times or fewer, at irregular intervals | yes, if you state how curves behave; do not trust a kernel *learned* from four times |
 # | beyond the last time | only one that wanders; one that returns goes back to the past |
 # | a population of cells | no: use a straight line or paths of cells; genes that are moved one by one no longer fit together |
-# | contact maps, the best prediction | no: use boosting, or the process if you need the doubt of each pixel |
-# | more than some thousand points | not an exact one: use inducing points, or another method |
+# | contact maps, the best prediction | no: use boosting, or the process if you need a standard deviation of each pixel |
+# | more than a few thousand points | not an exact one: use inducing points, or another method |
 #
 # ## Check yourself
 #
 # <details><summary>Why does the band not depend on the measured values?</summary>
 #
-# Given the kernel, the variance contains only times. The values enter through the kernel: its length scale and variance are learned from them.
+# Given the kernel, only times enter the variance. The values have a part in it through the kernel, whose length scale and variance are learned from them.
 #
 # </details>
 #

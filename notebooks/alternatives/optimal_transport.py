@@ -11,7 +11,7 @@
 # >
 # > **Before**: [Expression at unmeasured times](../temporal/unmeasured_times.ipynb), or nothing.
 # >
-# > **Time**: 12 min to read, 1 min to run.
+# > **Time**: 11 min to read, 1 min to run.
 
 # %% tags=["colab"]
 # Google Colab only: install the book's package beside the numpy, pandas and torch that are there.
@@ -106,7 +106,7 @@ claim(
 
 # %% [markdown]
 # A plan is also a prediction. To see the population half-way in time, put each pair half-way along the straight line
-# between its cells: [displacement interpolation](../../book/glossary.md#displacement-interpolation)
+# between its cells. This is [displacement interpolation](../../book/glossary.md#displacement-interpolation)
 # ([McCann 1997](https://doi.org/10.1006/aima.1997.1634)).
 #
 # ## Cells of a time that was not measured
@@ -174,6 +174,9 @@ claim(
 # count for more or less, at a price for every deviation from equal masses
 # ([Chizat et al. 2018](https://doi.org/10.1090/mcom/3303)); late cells keep their mass, because they were
 # measured. `grow` finds these masses. The lower its price `growth`, the freer they are.
+#
+# The table gives two numbers for each plan. *Pairs*: the percentage of the pairs of alpha cells that can be
+# right. *Beta per alpha*: the mass of a beta cell, in units of the mass of an alpha cell.
 
 
 # %% tags=["hide-input"]
@@ -209,9 +212,6 @@ for world, simulated in {"twin": twin, "organism": organism}.items():
 pairs = pd.DataFrame(columns, found.keys()).rename_axis("plan")[sorted(columns, key=lambda c: "beta" in c)]  # fmt: skip
 table(pairs, apart=("at random", "truth"))
 
-# %% [markdown]
-# *Pairs*: the percentage of alpha cells' pairs that can be right. *Beta per alpha*: the mass of a beta cell, in units of the mass of an alpha cell.
-
 # %% tags=["hide-input"]
 _, by_ot, dear, freer, cheap, _ = pairs["organism, pairs (%)"]
 twin_ot, ratio, none = (
@@ -221,18 +221,18 @@ twin_ot, ratio, none = (
 )
 claim(
     f"Where no fate outgrows another, OT is a good guess: {twin_ot:.0f}% of the pairs of alpha cells can be right. Where beta outgrows alpha, it is"
-    f" {by_ot:.0f}%: too few late cells are alpha, so OT sends early alpha cells to beta. With free masses it is {dear:.0f}% to {cheap:.0f}%.",
+    f" {by_ot:.0f}%: there are too few late alpha cells, so OT sends early alpha cells to beta. With free masses it is {dear:.0f}% to {cheap:.0f}%.",
     twin_ot > 85 and by_ot < twin_ot - 8,
     by_ot + 4 < dear < freer < cheap,
 )
 
 # %% tags=["hide-input"]
 claim(
-    f"In truth a beta cell becomes {ratio['truth']:.1f} times as many as an alpha cell. Transport finds {ratio.iloc[2]:.1f},"
+    f"In truth a beta cell leaves {ratio['truth']:.1f} times as many descendants as an alpha cell. Transport finds {ratio.iloc[2]:.1f},"
     f" {ratio.iloc[3]:.1f} or {ratio.iloc[4]:.1f} when the price is high, medium or low; in the twin, where the truth is 1,"
     f" {none.iloc[2]:.1f}, {none.iloc[3]:.1f} or {none.iloc[4]:.1f}. It sees which cells grow. How much they grow depends on the price, and snapshots do not"
-    " say which price is right. Rates from elsewhere do: [Schiebinger et al. 2019](https://doi.org/10.1016/j.cell.2019.01.006)"
-    " take first guesses from genes of cell division and cell death.",
+    " say which price is right. Growth measured in another way does: [Schiebinger et al. 2019](https://doi.org/10.1016/j.cell.2019.01.006)"
+    " take first guesses from the expression of genes of cell division and cell death.",
     1.1 < ratio.iloc[2] < ratio.iloc[3] < ratio.iloc[4],
     none.iloc[3] < ratio.iloc[3] - 0.15 and abs(none.iloc[2] - 1) < 0.2,
 )
@@ -281,7 +281,7 @@ claim(
 #
 # <details><summary>Why is the growth found by unbalanced transport not a measurement?</summary>
 #
-# The price of a mass that differs from the others is a choice. With another price the same cells give other masses.
+# The price of unequal masses is a choice. With another price the same cells give other masses.
 #
 # </details>
 

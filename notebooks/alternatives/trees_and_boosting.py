@@ -10,7 +10,7 @@
 # >
 # > **Before**: [Expression at unmeasured times](../temporal/unmeasured_times.ipynb) and [Evaluating contact maps](../spatial/evaluating_contact_maps.ipynb).
 # >
-# > **Time**: 19 min to read, 1 min to run.
+# > **Time**: 20 min to read, 1 min to run.
 
 # %% tags=["colab"]
 # Google Colab only: install the book's package beside the numpy, pandas and torch that are there.
@@ -59,7 +59,7 @@ claim = Claims(profile, seed)
 #
 # ## A tree is a staircase
 #
-# A **decision tree** asks yes-or-no questions, each about one number: *is it later than 15 h? is the first principal component below 2?* The answers lead to a leaf, and the prediction is the mean of the training cases in that leaf. So a tree is a step function, and beyond the data it has seen the outermost step goes on forever. A single tree follows chance; there are two ways to combine many. A **random forest** ([Breiman 2001](https://doi.org/10.1023/A:1010933404324)) is the mean of trees that are each grown on a random draw of the cases. **Boosting** ([Friedman 2001](https://doi.org/10.1214/aos/1013203451)) adds small trees one after the other, each fitted to what the earlier ones leave unexplained. The figure uses mouse embryonic stem cells under retinoic acid, with 41 genes from 0 h to 96 h ([Semrau et al. 2017](https://doi.org/10.1038/s41467-017-01076-4)). Every second time from the third on is held out, and so is the last.
+# A **decision tree** asks yes-or-no questions, each about one number: *is it later than 15 h? is the first principal component below 2?* The answers lead to a leaf, and the prediction is the mean of the training cases in that leaf. So a tree is a step function, and beyond the data it has seen the outermost step goes on forever. A single tree follows chance; there are two ways to combine many. A **random forest** ([Breiman 2001](https://doi.org/10.1023/A:1010933404324)) is the mean of trees that are each grown on a random draw of the cases. **Boosting** ([Friedman 2001](https://doi.org/10.1214/aos/1013203451)) adds small trees one after the other, each fitted to what the earlier ones leave unexplained. The figure uses mouse embryonic stem cells under retinoic acid, with 41 genes from 0 h to 96 h ([Semrau et al. 2017](https://doi.org/10.1038/s41467-017-01076-4)). Two inner times, 12 h and 36 h, are held out, and so are the last two.
 
 # %% tags=["hide-input"] caption="Top: means of one gene at training times (filled) and at held-out times (open), and a tree that knows only the time of a cell. It copies the mean of a neighbouring time, and beyond the last it is flat. Bottom: cells of 24 h, and how far away their partners of 48 h are, in the first principal component (PC). One tree of four leaves, a forest and boosting are all flat beyond the cells." alt="Two charts. Top, a staircase through filled dots, with open dots off it. Bottom, a falling cloud of grey dots with a coarse staircase and two finer lines that level off at both ends." name="fig-staircase"
 adata = load("semrau2017")
@@ -101,7 +101,7 @@ claim(
 # %% [markdown]
 # ## Rows from pairs of cells
 #
-# To predict a population between two times, trees need rows *between* the times, where no cell was measured. [Optimal transport](../../book/glossary.md#optimal-transport) (OT) helps: it pairs cells of neighbouring times, and the straight line of a pair passes through all times in between. Each pair gives a row: where a cell is (six principal components), its time, and how far ahead to look. The trees learn the displacement to the point on the line at that time. The same pair, seen from its later cell, gives a second row, which looks back.
+# To predict a population between two times, trees need rows *between* the times, where no cell was measured. [Optimal transport](../../book/glossary.md#optimal-transport) (OT) helps: it pairs cells of neighbouring times, and the straight line of a pair passes through all times in between. Each pair gives a row: where a cell is (six principal components), its time, and how far ahead to look. The trees learn the displacement to the point on the line at that time. Seen from its later cell, the same pair gives a second row, which looks back.
 
 # %%
 rng = np.random.default_rng(seed)
@@ -147,7 +147,7 @@ table(world.rename_axis("organism"), best=dict.fromkeys(world, "min"), apart=(FL
 names, inner, outer, like = list(TREES), *(real[s] for s in ("place, inner", "place, outer", "likeness, outer"))  # fmt: skip
 there, alike = world["place, inner"], world["likeness, inner"]
 claim(
-    f"**Inner times**: nearly the best of both worlds. In the organism the better trees have {there[names].min() / there[LINES]:.2f} times the place of OT displacement, and a likeness of {alike[names].min():.2f} against {alike[LINES]:.2f}: moved cells keep their own noise, while a point between two cells averages it out. In the real series they have {inner[names].min() / inner[MOVED]:.2f} times the place of cells whose mean was moved. They have learned the straight lines between pairs, and nothing more. **Outer times**: trees lose. In the real series they are where copied cells are (place {outer[names].min():.2f} and {outer[COPIED]:.2f}, likeness {like[names].max():.2f} and {like[COPIED]:.2f}); scNODE goes on and comes nearer ({outer[SCNODE]:.2f} and {like[SCNODE]:.2f}).",
+    f"**Inner times**: nearly the best of both worlds. In the organism the better trees have a place of {there[names].min() / there[LINES]:.2f} times that of OT displacement, and a likeness of {alike[names].min():.2f} against {alike[LINES]:.2f}: moved cells keep their own noise, while a point between two cells averages it out. In the real series their place is {inner[names].min() / inner[MOVED]:.2f} times that of cells whose mean was moved. They have learned the straight lines between pairs, and nothing more. **Outer times**: trees lose. They repeat the last cells, as a copy does (in the real series a place of {outer[names].min():.2f} and a likeness of {like[names].max():.2f}); scNODE goes on and comes nearer ({outer[SCNODE]:.2f} and {like[SCNODE]:.2f}).",
     np.allclose(by_hand.predict(rows[:500]), forest.trees_[0].predict(rows[:500])), inner[names].min() < 1.3 * inner[MOVED], there[names].min() < 1.3 * there[LINES], alike[names].min() < 0.9 * alike[LINES],
     np.allclose(like[names], like[COPIED]), outer[SCNODE] < 0.95 * outer[names].min(), like[SCNODE] < 0.95 * like[COPIED],
 )  # fmt: skip
@@ -155,9 +155,9 @@ claim(
 # %% [markdown]
 # ## A pixel is a row
 #
-# Now space: from a bulk contact map and the expression of a cell type, predict the contact map of that type. The maps are [pseudo-bulks](../../book/glossary.md#pseudo-bulk) of five cell types of the organism; the last of its four chromosomes is held out. Here a case is a **pixel**. Its row contains the value of the smoothed bulk, the distance between its two bins, and the transcription at both, as it is and minus that of the bulk's cells. The trees learn a **factor**: the count of the target divided by that of the smoothed bulk, at the depth of the target. It is 1 where the cell type behaves like the bulk.
+# Now space: from a bulk contact map and the expression of a cell type, predict the contact map of that type. The maps are [pseudo-bulks](../../book/glossary.md#pseudo-bulk) of five cell types of the organism; the last of its four chromosomes is held out. Here a case is a **pixel**. Its row contains the value of the smoothed bulk, the distance between its two bins, and the transcription at both: its *level*, and its *change*, the level minus that of the bulk's cells. A last number is the mean change *in between* the two bins. The trees learn a **factor**: the count of the target divided by that of the smoothed bulk, at the depth of the target. It is 1 where the cell type behaves like the bulk.
 #
-# Two scores compare predictions on the held-out chromosome with the truth, which only a simulation has: the stratum-adjusted correlation (**SCC**; [Yang et al. 2017](https://doi.org/10.1101/gr.220640.117)) sees the whole map; **dC** is the correlation of what is specific to a cell type, its map minus the mean over types. One map for all types has a dC of 0.
+# Two scores compare predictions on the held-out chromosome with the truth, which only a simulation has: the stratum-adjusted correlation (**SCC**; [Yang et al. 2017](https://doi.org/10.1101/gr.220640.117)) looks at the whole map; **dC** is the correlation of what is specific to a cell type, its map minus the mean over types. One map for all types has a dC of 0. Larger is better.
 
 # %%
 organism = simulate_organism(seed, preset="small", n_chromosomes=4)
@@ -229,7 +229,7 @@ claim(
 )  # fmt: skip
 
 # %% [markdown]
-# These are few data and a short training. [The benchmarks](../../book/reproducibility.md#contact-maps-of-cell-types) use ten training chromosomes, windows of 128 bins and three organisms; cell types were *seen* in training, or are *near* to or *far* from those seen. Here SCC compares with measured targets. Medians:
+# This page trains on few data and for a short time. [The benchmarks](../../book/reproducibility.md#contact-maps-of-cell-types) use ten training chromosomes, windows of 128 bins and three organisms; cell types were *seen* in training, or are *near* to or *far* from those seen. Here SCC compares with measured targets. Medians:
 #
 # | | SCC, seen | near | far | dC, seen | near | far |
 # | :-- | --: | --: | --: | --: | --: | --: |
@@ -242,13 +242,13 @@ claim(
 #
 # ## Which inputs matter?
 #
-# Permutation importance asks how far a score falls when one input is shuffled among the pixels of the held-out chromosome, while the trees stay as they are. First it is computed for the boosting by hand. Then the trees are grown again as if the change in between had been **measured twice**: it enters as two columns, each with a little noise of its own.
+# Permutation importance asks how far a score falls when one input is shuffled among the pixels of the held-out chromosome, while the trees stay as they are. It is computed first for the boosting by hand (the upper rows of the table). Then the trees are grown again as if the change in between had been **measured twice** (the last three rows): it enters as two columns, each with a little noise of its own.
 
 # %% tags=["hide-input"]
 inputs = {"smoothed bulk": BULK, "distance": DISTANCE, "level at both bins": LEVEL, "change at both bins": CHANGE, "change in between": BETWEEN}  # fmt: skip
 fall = {n: np.subtract(score[FULL], maps.shuffled(grown, there, c, seed)) for n, c in inputs.items()}  # fmt: skip
 twice, twice_there = (lab.measured_twice(x, BETWEEN[0], 0.1, seed + n) for n, x in enumerate((seen, there)))  # fmt: skip
-pair = {"one of two measured": BETWEEN, "the other": [7], "both": [*BETWEEN, 7]}
+pair = {"measured twice: first": BETWEEN, "measured twice: second": [7], "measured twice: both": [*BETWEEN, 7]}  # fmt: skip
 two = boosted(maps.train, depth, twice)
 score["two"] = maps.score(maps.predict(two, twice_there))
 fall |= {n: np.subtract(score["two"], maps.shuffled(two, twice_there, c, seed)) for n, c in pair.items()}  # fmt: skip
@@ -262,11 +262,11 @@ claim(
 )  # fmt: skip
 
 # %% [markdown]
-# Tracks along a genome are full of near copies: strands, replicates, neighbouring bins, open chromatin and expression. So shuffle related inputs together, and read the result as *what these trees use*, not as what acts on contacts ([Strobl et al. 2008](https://doi.org/10.1186/1471-2105-9-307)). Shuffling also makes pixels that cannot exist, such as neighbouring bins with the counts of distant ones, so a part of the fall for bulk or distance only shows how trees fail on nonsense. And an importance depends on the score: an input that SCC hardly notices can matter most to dC.
+# Tracks along a genome are full of near copies: strands, replicates, neighbouring bins, open chromatin and expression. So shuffle related inputs together, and read the result as *what these trees use*, not as what changes contacts ([Strobl et al. 2008](https://doi.org/10.1186/1471-2105-9-307)). Shuffling also makes pixels that cannot exist, such as neighbouring bins with the counts of distant ones, so a part of the fall for bulk or distance only shows how trees fail on nonsense. And an importance depends on the score: an input that SCC hardly notices can matter most to dC.
 #
 # ## What trees learn when nobody tells them the depth
 #
-# For a rare cell type fewer cells are measured, and fewer contacts. Now the contacts of the training targets are thinned, so that the depths of cell types range from 1 to 4. The factor of a pixel is the count over the usual count *at that depth* or, for trees that are not told the depth, over the usual count on average.
+# Of a rare cell type fewer cells are measured, and so fewer contacts. Now the contacts of the training targets are thinned, so that the depths of cell types differ up to fourfold. The factor of a pixel is its count divided by the usual count *at that depth* or, for trees that are not told the depth, by the usual count at the mean depth.
 
 # %% tags=["hide-input"]
 rare = lab.thinned(maps.train, dict(zip(lab.TYPES, 4.0 ** np.linspace(-1, 0, 5), strict=True)), seed)  # fmt: skip
@@ -285,12 +285,12 @@ claim(
 )  # fmt: skip
 
 # %% [markdown]
-# This mistake flatters every network that is compared with such trees. `ContactTrees`, ridge regression and the package's network are told the depths. In the benchmark whose target depths differ by 1 : 4, boosting keeps 99.9% of its dC in seen types, 101.0% in near and 99.5% in far ones (medians of three organisms).
+# This mistake flatters every network that is compared with such trees. `ContactTrees`, ridge regression and the package's network are told the depths. In the benchmark whose target depths differ fourfold, boosting keeps 100% of its dC in seen types, 101% in near and 99% in far ones (medians of three organisms).
 #
 # ## Where trees win, tie and lose
 #
 # - **Win** over linear models of the same rows, if there are enough rows: dC 0.49 against 0.35 in the benchmark. You need not scale inputs or choose an architecture, and a fit takes seconds.
-# - **Tie** with the network for contact maps: ahead in some scores, behind in others, at a quarter of its time. Between two times they tie with straight lines, from which they learn.
+# - **Tie** with the network for contact maps: ahead in some scores, behind in others, in a quarter of its time. Between two times they tie with straight lines, from which they learn.
 # - **Lose** where a trend must be continued: beyond the last time, or at levels of expression that no training cell has. And they see only what someone put in the row.
 #
 # ## Check yourself

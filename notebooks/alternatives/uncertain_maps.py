@@ -59,12 +59,12 @@ claim = Claims(profile, seed)
 # %% [markdown]
 # A predicted contact map looks the same where it is right and where it is a guess. Which boundary would you build an experiment on? This page gives a standard deviation for every pixel and an interval for every [insulation score](../../book/glossary.md#insulation-score). On the simulated organism, whose expected maps are known, it counts how often such intervals hold the truth.
 #
-# The task is that of [From single cells to windows](../foundations/cells_to_windows.ipynb): predict the map of a cell type from its expression and a bulk map of stem cells. Methods are trained on five cell types and five chromosomes. Two chromosomes are for *validation*, two for tests. Two more cell types are new to every method: the first, `gamma_precursor`, has relatives among the training types ([near](../../book/glossary.md#near-and-far)); the second, `alpha_mature`, has none (far).
+# The task is that of [From single cells to windows](../foundations/cells_to_windows.ipynb): predict the map of a cell type from its expression and a bulk map of stem cells. Methods are trained on five cell types and five chromosomes. Two chromosomes are for *validation*, two for the test. Two more cell types are new to every method: `gamma_precursor` has close relatives among the training types ([near](../../book/glossary.md#near-and-far)), `alpha_mature` has none (far).
 
 # %% [markdown]
 # ## Three methods, one map
 #
-# Smoothed bulk, ridge regression and boosted trees predict the map. `ContactEnsemble` fits them on the training chromosomes; on the validation chromosomes it chooses the weights and measures, at each distance, by how much the disagreement is too small. The counting noise of the targets is removed from these errors, because the interval is for the expected map, not for counts.
+# The three methods are the smoothed bulk, ridge regression and boosted trees. `ContactEnsemble` fits them on the training chromosomes. On the validation chromosomes it chooses their weights and measures, at each distance, by how much their disagreement falls short of their errors. The counting noise of the targets is taken out of these errors, because the interval is for the expected map, not for counts.
 
 # %% tags=["hide-input"]
 kinds = ["stem", "bipotent", "beta_precursor", "beta_mature", "gamma_mature"]
@@ -106,7 +106,7 @@ plt.show()
 # %% [markdown]
 # ## Does the mean help?
 #
-# The table scores the methods, their average and their weighted mean on the test chromosomes, for the training types. SCCt is the [stratum-adjusted correlation](../../book/glossary.md#stratum-adjusted-correlation-scc) with the true map. [dC](../../book/glossary.md#contrast-correlation-dc) and dIns measure what is specific to a cell type, in pixels and in insulation. MSE is the error against the counts, and its floor is the MSE of the truth itself.
+# The table scores the methods, their average and their weighted mean (*stack*) on the test chromosomes, for the training types. SCCt is the [stratum-adjusted correlation](../../book/glossary.md#stratum-adjusted-correlation-scc) with the true map. [dC](../../book/glossary.md#contrast-correlation-dc) and dIns measure what is specific to a cell type, in pixels and in insulation. MSE is the mean squared error against the measured map; its floor is the MSE of the truth itself.
 
 # %% tags=["hide-input"]
 average = ContactEnsemble(three).fit(train, validation=windows[known & validation])
@@ -134,7 +134,7 @@ claim(
 # %% [markdown]
 # ## How often is the truth inside?
 #
-# `interval` gives an interval for every pixel, or for any summary of a map, here the insulation score of every bin. The table gives the share of true values that 80% intervals hold on the test chromosomes, for the cell types of the training windows and for two types that no method saw. In its second half, the ensemble is calibrated on validation windows of the near type, so that only the far one is new.
+# `interval` gives an interval for every pixel, or for any summary of a map, here the insulation score of every bin. The table gives the share of true values that 80% intervals hold on the test chromosomes, for the training types and for the two new ones. The ensemble of its first two columns is calibrated on validation windows of the training types, that of the last two on those of the near type, so that only the far type is new to it.
 
 
 # %%
@@ -170,7 +170,7 @@ table(map_coverage.rename_axis("test chromosomes"))
 # %% tags=["hide-input"]
 first, second = map_coverage.iloc[:, :2], map_coverage.iloc[:, 2:]
 claim(
-    f"For the types of the training windows, 80% intervals hold {first.iloc[0, 0]:.0f}% of the pixels and {first.iloc[0, 1]:.0f}% of the insulation scores. For the far type they hold only"
+    f"For the training types, 80% intervals hold {first.iloc[0, 0]:.0f}% of the pixels and {first.iloc[0, 1]:.0f}% of the insulation scores. For the far type they hold only"
     f" {first.iloc[2, 1]:.0f}% of the scores, and {second.iloc[2, 1]:.0f}% when they are calibrated on the near type, which is less new than the far one.",
     first.iloc[0].between(68, 92).all(),
     first.iloc[2, 1] < first.iloc[0, 1] - 4 and second.iloc[2, 1] < 78,
@@ -189,7 +189,7 @@ claim(
 # %% [markdown]
 # ## A flag for places
 #
-# Where the tracks of a window are unlike those that the methods learned from, no calibration helps. `guide_novelty` compares each bin's tracks with the nearest bin of another training chromosome. The mean over a window is divided by the 95% quantile of such means among training windows; above 1 is a flag. As a planted case, the expression of the test windows is multiplied by 20, as if normalisation had been forgotten.
+# Where the tracks of a window are unlike those that the methods learned from, no calibration helps. `guide_novelty` compares each bin's tracks with the nearest bin of another training chromosome. The mean of these distances over a window is divided by the 95% quantile of such means among training windows; a value above 1 is a flag. As a planted case, the expression of the test windows is multiplied by 20, as if normalisation had been forgotten.
 
 # %%
 own = np.arange(test.tracks.shape[-1]) < 2  # expression of the type itself

@@ -10,7 +10,7 @@
 # >
 # > **Before**: [Expression at unmeasured times](../temporal/unmeasured_times.ipynb).
 # >
-# > **Time**: 14 min to read, 1 min to run.
+# > **Time**: 15 min to read, 1 min to run.
 
 # %% tags=["colab"]
 # Google Colab only: install the book's package beside the numpy, pandas and torch that are there.
@@ -62,7 +62,7 @@ claim, LINES = Claims(profile, seed), "OT displacement"
 # |---|---|
 # | read, clean | are all samples in one table, with numbers for times, and without failed cells? |
 # | **test** | at a measured time that is hidden, does a model beat copying and a straight line? |
-# | choose | what does the model say about itself? |
+# | choose | how did the model do on training times that it left out? |
 # | predict, keep | which cells, how sure, and in which file? |
 #
 # The example is written by the simulated organism, so that this page always runs and the truth at the unmeasured time is known. Put your own files in its place: the code after the next cell does not depend on where they come from.
@@ -119,9 +119,9 @@ cells.obs["time"] = number.astype(float)
 #
 # ## Clean
 #
-# A cell with a tenth of the usual counts is a failed droplet. Read the limit off the histogram, for all times at once: separate limits would create a difference between times.
+# A cell with a tenth of the usual counts is a failed droplet. Read one limit for all times off the histogram: separate limits would create a difference between times.
 
-# %% tags=["hide-input"] caption="Counts of each cell, all time points together. The small group on the left are failed droplets; the vertical line is the limit used here." alt="Histogram of total counts on a logarithmic axis: a large peak, and a small one far to its left, cut off by a vertical line." name="fig-own-counts"
+# %% tags=["hide-input"] caption="Counts of each cell, all time points together. The small group on the left is failed droplets; the vertical line is the limit used here." alt="Histogram of total counts on a logarithmic axis: a large peak, and a small one far to its left, cut off by a vertical line." name="fig-own-counts"
 limit = 120
 quality = qc_metrics(cells)
 fig, ax = plt.subplots(figsize=(5, 2.6))
@@ -180,21 +180,19 @@ best = scores.loc[simple].min()
 behind = scores / best - 1
 ot, ours = behind.loc[LINES], behind.loc["scNODE"]
 claim(
-    "Here no method wins. OT displacement is the best simple method in place, but the energy distance of its cells is"
+    "Here no method wins. OT displacement, which moves cells along straight lines to their partners, is the best simple method in place, but the energy distance of its cells is"
     f" {ot['likeness']:.0%} above the lowest, because on the lines between pairs the noise of cells averages out. scNODE is within"
     f" {ours.max():.0%} of the best simple method in both scores. So we go on with scNODE, but would lose little with a simple method: every"
     " method here has the same `fit` and `sample`.",
-    ot["place"] <= 0,
-    ot["likeness"] > 0.25,
-    ours.max() < 0.15,
-)
+    ot["place"] <= 0, ot["likeness"] > 0.25, ours.max() < 0.15,
+)  # fmt: skip
 
 # %% [markdown]
 # One hidden time is one experiment. If you have six or more times, hide each inner one in turn. If you have three or four, say in your paper that the test had a single case.
 #
 # ## Choose
 #
-# The model is fitted again, to all times. `report` shows what it tried on left-out training times and what it chose: the shares of the four ways of predicting cells, and which expected population predicts better ([Expression at unmeasured times](../temporal/unmeasured_times.ipynb)).
+# The model is fitted again, to all times. `report` shows what it tried on left-out training times and what it chose ([Expression at unmeasured times](../temporal/unmeasured_times.ipynb)). The rows of the table are its four ways of predicting cells: measured cells as they are, measured cells with their mean moved, pairs by optimal transport, and the learned drift. *Share* is how large a part of the predicted cells comes from each, and the other columns are energy distances; smaller is better.
 
 # %%
 everything = genes.transform(cells)
@@ -211,7 +209,7 @@ table(ways.rename_axis("energy distance").round(3).clip(lower=0))
 #
 # ## Predict
 #
-# Now predict day 2.5, with an interval for the quantity that you are interested in, here the mean of each gene in log values. An ensemble of fits to resampled cells gives the interval ([How sure is a prediction?](../temporal/how_sure.ipynb)).
+# Now predict day 2.5, with an interval for the quantity that you are interested in, here the mean of each gene in log values. An ensemble of fits to resampled cells gives the interval ([How sure is a prediction?](../temporal/how_sure.ipynb)). Its members use the drift alone, without measured cells.
 
 
 # %%
@@ -224,7 +222,7 @@ members = Ensemble(lambda n: ScNODE(seed=n, **drift), n_members=4)
 members.fit(everything)
 interval = members.interval([2.5], gene_means, level=0.8, noise="depth")
 
-# %% tags=["hide-input"] caption="Mean of each of the twelve genes that change most between day 2 and day 3: measured at both days (grey), predicted at day 2.5 with an 80% interval (blue), and the true mean at day 2.5 from the organism (orange crosses), which nobody with real data would know." alt="Twelve rows, one a gene. Each has two grey marks joined by a line, a blue dot with a horizontal bar near the middle of the line, and an orange cross close to the dot." name="fig-own-genes"
+# %% tags=["hide-input"] caption="Mean of each of the twelve genes that change most between day 2 and day 3: measured at both days (grey), predicted at day 2.5 with an 80% interval (blue; often hardly wider than the dot), and the true mean at day 2.5 from the organism (orange crosses), which nobody with real data would know." alt="Twelve rows, one a gene. Each has two grey marks joined by a line, a blue dot with a horizontal bar near the middle of the line, and an orange cross close to the dot." name="fig-own-genes"
 means = log_values(everything).groupby(everything.obs["time"]).mean()
 changing = (means.loc[3.0] - means.loc[2.0]).abs().nlargest(12).index
 hidden = organism.sample(60.0, 1500, seed=seed + 1)[:, everything.var_names].copy()
@@ -251,9 +249,8 @@ copied = np.abs(means.loc[[2.0, 3.0], changing] - truth[changing]).mean(axis=1).
 claim(
     f"The mean error over these genes is {error:.2f}; the nearer of the two measured days is off by {copied:.2f}. The 80% intervals"
     f" hold the true mean of {covered:.0%} of all {len(rows)} genes: they cover the random choice of cells, not what the model gets wrong.",
-    error < 0.7 * copied,
-    0.3 < covered < 0.95,
-)
+    error < 0.7 * copied, 0.3 < covered < 0.95,
+)  # fmt: skip
 
 # %% [markdown]
 # ## Keep
@@ -270,12 +267,15 @@ made = kept.uns["provenance"]
 print(kept.shape, made["model"], made["training_times"])
 
 # %% [markdown]
-# The command line does the same, from files to files:
+# The command line does the same, from files to files. The last command scores a prediction of day 2 that was made in this way:
 #
 # ```console
-# $ scstlib train expression --cells cells.h5ad --time-key time --out series.safetensors
-# $ scstlib predict-expression --model series.safetensors --times 2.5 --n-cells 300 --out day2.5.h5ad
-# $ scstlib score expression --predicted day2.h5ad --measured cells.h5ad --time-key time
+# $ scstlib train expression --cells cells.h5ad --time-key time \
+#     --out series.safetensors
+# $ scstlib predict-expression --model series.safetensors --times 2.5 \
+#     --n-cells 300 --out day2.5.h5ad
+# $ scstlib score expression --predicted day2.h5ad --measured cells.h5ad \
+#     --time-key time
 # ```
 
 # %% tags=["hide-input"]
@@ -294,11 +294,11 @@ claim(
 #
 # | cells | genes | what to expect |
 # |---|---|---|
-# | under 30 at a time | any | the floor itself is uncertain; trust means of groups of genes, not of single genes |
+# | under 30 at a time | any | the floor itself is uncertain; trust means of groups of genes, not of single ones |
 # | 200 to 5,000 at a time | 500 to 3,000 | seconds to a few minutes on one core |
 # | a million | any | keep the file on disk: `sc.read_h5ad(path, backed="r")`, `--backed`; memory does not grow with the number of cells |
 #
-# With fewer than three times there is nothing to choose by, and no method can tell a straight path from a curve. Beyond the last time, every method of this book mostly repeats what it saw.
+# With fewer than three times there is nothing to choose by, and no method can tell a straight path from a curve. Beyond the last time, no method of this book can be relied on: most repeat what they saw, and a flow leaves the data.
 #
 # ## Check yourself
 #
@@ -316,7 +316,7 @@ claim(
 #
 # <details><summary>Your times are 0, 1, 2 and 48 hours. Is hiding 1 h a test for a prediction at 24 h?</summary>
 #
-# No. The gap around 1 h is two hours long; the gap around 24 h is 46. If you hide 2 h, the gap around it is 47 hours, which is closer to your question.
+# No. The gap around 1 h is 2 hours long; the gap around 24 h is 46 hours. If you hide 2 h, the gap around it is 47 hours, which is closer to your question.
 #
 # </details>
 #

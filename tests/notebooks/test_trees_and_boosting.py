@@ -83,5 +83,5 @@ def test_the_networks_distance_at_inner_times_is_that_of_the_benchmark(text: str
 
 def test_what_is_kept_at_unequal_depths_is_that_of_the_benchmark(text: str) -> None:
     kept = results("depths")["kept"]["gradient boosting, dC"]
-    seen, near, far = (f"{100 * kept[part]:.1f}%" for part in PARTS)
+    seen, near, far = (f"{100 * kept[part]:.0f}%" for part in PARTS)
     assert f"keeps {seen} of its dC in seen types, {near} in near and {far} in far ones" in text
