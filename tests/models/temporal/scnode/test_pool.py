@@ -4,6 +4,7 @@ import itertools
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from anndata import AnnData
@@ -13,7 +14,11 @@ from scstlib.models import ScNODE, load
 from scstlib.models.shares import PULL, Distances, shares_of_cells, yielding_pull
 from scstlib.models.temporal import CopyNearest, InterpolatedMean
 from scstlib.models.temporal.cells import measured_cells
+from scstlib.models.temporal.scnode.displacement_clock import DisplacementClock
 from scstlib.models.temporal.scnode.pool import (
+    CLOCKS,
+    DISPLACEMENT,
+    MEASURED,
     PRIOR,
     SMOOTHED,
     WAYS,
@@ -210,3 +215,40 @@ def test_the_guess_yields_where_left_out_times_agree_and_stands_where_they_do_no
 def test_shares_of_equal_ways_are_the_prior():
     alike = (np.ones(4), np.ones((4, 4)), 1.0)
     assert shares_of_cells([alike], PRIOR) == pytest.approx(PRIOR, abs=1e-3)
+
+
+def test_a_clock_of_displacement_is_chosen_where_cells_move_ever_more_slowly():
+    """Cells move along a line as the logarithm of time; measured time puts them too far back."""
+    times, held_out = [0.0, 1.0, 3.0, 7.0, 15.0, 31.0, 63.0], 7.0
+    rng = np.random.default_rng(0)
+    moved = np.log2(1 + np.repeat(times, 60))[:, None] * np.linspace(1, 2, 8)
+    values = (moved + rng.standard_normal(moved.shape)).astype(np.float32)
+    obs = pd.DataFrame({"time": np.repeat(times, 60)}, index=[f"c{i}" for i in range(len(values))])
+    cells = AnnData(values, obs=obs)
+    model = ScNODE(**SHORT, clock="auto").fit(cells[cells.obs["time"] != held_out].copy())
+    assert model.pool_.clock == DISPLACEMENT
+    assert model.report()["share"]["clock"].tolist() == [0.0, 1.0]
+    truth = cells[cells.obs["time"] == held_out].X.mean(0)
+    off = {}
+    for name in CLOCKS:
+        model.pool_ = replace(model.pool_, clock=name)
+        for noise in (True, False):
+            found = model.sample([held_out], 400, noise=noise).X.mean(0)
+            off[name, noise] = np.abs(found - truth).mean()
+    for noise in (True, False):
+        assert off[DISPLACEMENT, noise] < 0.7 * off[MEASURED, noise]
+
+
+def test_a_clock_of_displacement_leaves_measured_times_and_steady_motion_alone():
+    rng, times = np.random.default_rng(0), np.array([0.0, 1.0, 3.0, 4.0, 1000.0])
+    still = DisplacementClock.of(times, [np.ones((5, 2))] * 5)
+    steady = DisplacementClock.of(times, [np.full((5, 2), t) for t in times])
+    noisy = DisplacementClock.of(times, [rng.standard_normal((40, 3)) for _ in times])
+    asked = np.linspace(0.0, 1000.0, 400)
+    for clock in (still, steady, noisy):
+        assert [clock(t) for t in times] == times.tolist()
+        found = np.array([clock(t) for t in asked])
+        assert (np.diff(found) >= 0).all()
+        assert (np.searchsorted(times, found) == np.searchsorted(times, asked)).all()
+    assert [steady(t) for t in (0.3, 2.0, 500.0)] == pytest.approx([0.3, 2.0, 500.0])
+    assert noisy(1200.0) == 1200.0
