@@ -108,6 +108,54 @@ def test_no_spacing_of_times_takes_predictions_out_of_the_data(times: list[float
         assert (found <= high + margin).all()
 
 
+def heavy_tails() -> AnnData:
+    cells = series([0.0, 1.0, 2.0, 3.0], 40, 8, False)
+    noise = np.random.default_rng(0).standard_t(1.5, cells.shape)
+    cells.X = np.exp(np.asarray(cells.X) + np.clip(noise, -8, 8)).astype(np.float32)
+    cells.uns["value_kind"] = "intensities"
+    return cells
+
+
+def one_gene_dominates() -> AnnData:
+    cells = series([0.0, 1.0, 2.0, 3.0], 40, 12, True)
+    x = np.asarray(cells.X)
+    x[:, 0] = 5000 + 50 * x[:, 0]
+    cells.X = x
+    return cells
+
+
+HARD_CELLS = {
+    "heavy tails": heavy_tails,
+    "one gene dominates": one_gene_dominates,
+    "times that all but coincide": lambda: series([0.0, 1.0, 1.0 + 1e-6, 3.0], 40, 8, False),
+    "three cells a time": lambda: series([0.0, 1.0, 2.0, 3.0], 3, 8, False),
+    "a thousand cells a time": lambda: series([0.0, 1.0, 2.0], 1000, 8, True),
+}
+
+
+@pytest.mark.parametrize("name", HARD_CELLS)
+def test_means_stay_among_the_measured_ones_whatever_the_cells(name: str):
+    cells = HARD_CELLS[name]()
+    model = ScNODE(**{**SHORT, "latent_dim": 2}).fit(cells)
+    measured = cells.to_df().groupby(cells.obs["time"].to_numpy()).mean()
+    sd, asked = cells.to_df().std(), [0.4, 1.0 + 5e-7, 2.0]
+    for noise in (True, False):
+        found = model.sample(asked, 150, noise=noise)
+        assert np.isfinite(found.X).all()
+        means = found.to_df().groupby(found.obs["time"].to_numpy()).mean()
+        assert (means >= measured.min() - sd).all(axis=None)
+        assert (means <= measured.max() + sd).all(axis=None)
+
+
+def test_the_order_of_cells_changes_no_more_than_sampling_does():
+    cells = series(TIMES, 100, 8, False)
+    order = np.random.default_rng(0).permutation(cells.n_obs)
+    one, other = (
+        ScNODE(**SHORT).fit(each).sample([2.0], 400).X for each in (cells, cells[order].copy())
+    )
+    assert one.mean(0) == pytest.approx(other.mean(0), abs=0.3 * float(one.std(0).max()))
+
+
 def test_predictions_that_leave_the_data_are_said():
     cells = series([0.0, 1.0, 2.0, 3.0], 60, 12, False)
     flown = ScNODE(**SHORT, combine=False, damping=None).fit(cells)
