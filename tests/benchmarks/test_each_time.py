@@ -9,6 +9,7 @@ import pytest
 from benchmarks import record
 from benchmarks.temporal import coverage, each_time
 from benchmarks.temporal.each_time import SIMPLE
+from tests.conftest import series
 
 
 def scores(kind: str, time: float, own: float, simple: list[float]) -> list[each_time.Score]:
@@ -36,13 +37,30 @@ def test_a_method_is_compared_with_the_best_simple_one_of_the_same_time() -> Non
 def test_coverage_is_a_mean_over_times_then_over_sets() -> None:
     held = {"a": [0.8, 0.6], "b": [0.8], "c": [0.2]}
     rows = [
-        {"set": name, "time": float(time), "kind": "inner", "calibrated": True, "held": value}
+        {
+            "set": name,
+            "time": float(time),
+            "kind": "inner",
+            "calibrated": True,
+            "held": value,
+            "quantity": coverage.MEANS,
+        }
         for name, values in held.items()
         for time, value in enumerate(values)
     ]
     (found,) = coverage.summary(rows)
     assert found["held"] == pytest.approx((0.7 + 0.8 + 0.2) / 3)
     assert (found["lowest"], found["sets"], found["sets_in_70_to_90"]) == (0.2, 3, 2)
+    assert found["quantity"] == coverage.MEANS
+
+
+def test_shares_of_clusters_add_up_and_follow_the_cells() -> None:
+    cells = series([0.0, 1.0, 2.0], 30, 8, False)
+    shares = coverage.shares_of_clusters(cells)
+    early, late = (shares(cells[cells.obs["time"] == time].copy()) for time in (0.0, 2.0))
+    assert early.sum() == pytest.approx(1)
+    assert late.sum() == pytest.approx(1)
+    assert (early - late).abs().sum() > 1
 
 
 def test_a_stopped_run_goes_on_only_with_the_same_settings_and_code(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from scstlib.models.temporal.left_out import (
     resampled,
     shares_of_members,
     summarised,
+    unknown,
     widths,
 )
 from scstlib.models.temporal.protocol import TemporalModel, check_request
@@ -194,7 +195,9 @@ class Ensemble:
         It is the mean over members plus and minus Student's t times their standard deviation. It
         holds what the members disagree about; what they all get wrong it does not see. With
         ``calibrate``, the multiple of the deviation is the one that would have held the numbers of
-        left-out training times (split conformal, https://doi.org/10.1080/01621459.2017.1307116).
+        left-out training times (split conformal, https://doi.org/10.1080/01621459.2017.1307116),
+        times what is :func:`unknown <scstlib.models.temporal.left_out.unknown>` at the time over
+        what was unknown at those, so that intervals widen with the distance to measured times.
 
         Parameters
         ----------
@@ -217,6 +220,7 @@ class Ensemble:
             If the ensemble is not fitted or ``level`` is not between 0 and 1.
         """
         import pandas as pd
+        from scipy.stats import t as student
 
         if not 0 < level < 1:
             raise ValueError(f"level must lie between 0 and 1, not {level}.")
@@ -224,12 +228,15 @@ class Ensemble:
         settings = Settings(n_cells, seed, noise)
         tables = []
         with said_once():
-            parts = self.left_out_ if self.calibrate else []
-            width = widths(parts, self.weights_, summary, level, settings)
+            reach = least = float(student.ppf((1 + level) / 2, len(members) - 1))
+            if self.calibrate:
+                width = widths(self.left_out_, self.weights_, summary, level, settings)
             for time in requested:
                 kind = kind_of(time, self.times_)
                 found = summarised(members, self.weights_[kind], time, summary, settings)
-                mean, half = found["mean"], width[kind] * found["spread"]
+                if self.calibrate:
+                    reach = max(least, width[kind] * unknown(time, self.times_))
+                mean, half = found["mean"], reach * found["spread"]
                 table = pd.DataFrame({"mean": mean, "lower": mean - half, "upper": mean + half})
                 tables.append(table.rename_axis("name").reset_index().assign(time=time))
         return pd.concat(tables, ignore_index=True)[["time", "name", "mean", "lower", "upper"]]

@@ -141,6 +141,37 @@ def summarised(
     return pd.DataFrame({"mean": mean, "spread": spread})
 
 
+def unknown(time: float, times: np.ndarray) -> float:
+    """Return how far a population may have gone from what its neighbouring times say.
+
+    It is the standard deviation of a random walk that passes through the measured times, a step
+    from each to the next: none at a measured time, most halfway between two, and beyond the last
+    the root of the elapsed time in mean intervals.
+
+    Parameters
+    ----------
+    time : float
+    times : numpy.ndarray, shape (n_times,)
+        Measured times, ascending.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> hours = np.array([0.0, 12.0, 24.0])
+    >>> [unknown(time, hours) for time in (12.0, 18.0, 36.0)]
+    [0.0, 0.5, 1.0]
+    """
+    after = int(np.searchsorted(times, time))
+    if 0 < after < len(times):
+        way = (times[after] - time) / (times[after] - times[after - 1])
+        return float(np.sqrt(way * (1 - way)))
+    interval = (times[-1] - times[0]) / (len(times) - 1)
+    return float(np.sqrt(max(times[0] - time, time - times[-1], 0.0) / interval))
+
+
+UNKNOWN = {INNER: float(np.sqrt(0.5)), OUTER: 1.0}  # Of a measured time that is left out.
+
+
 def widths(
     parts: Sequence[LeftOut],
     weights: Mapping[str, np.ndarray],
@@ -148,23 +179,20 @@ def widths(
     level: float,
     settings: Settings,
 ) -> dict[str, float]:
-    """Return by kind how many spreads an interval reaches to either side of the mean.
+    """Return by kind how many spreads a summary of left-out cells lies from the mean.
 
-    Without parts it is Student's t, else the quantile of how many spreads the summaries of the
-    left-out cells lie from those that the members predict.
+    It is the quantile at ``level``, divided by what was unknown of a left-out time: halfway
+    between two others that are two steps apart, or a step beyond the last.
     """
-    from scipy.stats import t
-
-    n_members = len(weights[INNER])
-    if not parts:
-        return dict.fromkeys(KINDS, float(t.ppf((1 + level) / 2, n_members - 1)))
     found: dict[str, list[np.ndarray]] = {kind: [] for kind in KINDS}
     for part in parts:
         table = summarised(part.members, weights[part.kind], part.time, summary, settings)
         off = (_named(summary(part.cells)) - table["mean"]).abs()
         told = (off > 0) | (table["spread"] > 0)  # A gene that nobody saw says nothing.
         found[part.kind].append((off / table["spread"].clip(lower=TINY))[told].to_numpy())
-    return {kind: _quantile(np.concatenate(own), level) for kind, own in found.items()}
+    return {
+        kind: _quantile(np.concatenate(own), level) / UNKNOWN[kind] for kind, own in found.items()
+    }
 
 
 def _quantile(values: np.ndarray, level: float) -> float:

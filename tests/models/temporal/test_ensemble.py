@@ -7,6 +7,7 @@ from numpy.testing import assert_allclose
 from scstlib.leakage import LeakageError, check_evaluation
 from scstlib.models.temporal.baselines import ConstantMean, CopyNearest, InterpolatedMean
 from scstlib.models.temporal.ensemble import Ensemble
+from scstlib.models.temporal.left_out import unknown
 from scstlib.models.temporal.scnode.default import ScNODE
 from scstlib.splits import hold_out_times
 from tests.conftest import series
@@ -155,6 +156,20 @@ def test_calibrated_intervals_hold_what_all_members_get_wrong(parts):
         held[calibrate] = mean(parts.test).between(band["lower"], band["upper"]).mean()
     assert held[False] < 0.4
     assert held[True] > 0.6
+
+
+def test_calibrated_intervals_widen_with_the_distance_to_measured_times(parts):
+    ensemble = Ensemble(lambda _: Shifted(), calibrate=True).fit(parts.train)
+    times = [2.0, 2.2, 3.0, 7.0, 9.0]  # 2, 4 and 6 are measured.
+    band = ensemble.interval(times, mean_of_first_gene, level=0.8)
+    half = ((band["upper"] - band["lower"]) / 2).to_numpy()
+    ensemble.calibrate = False
+    raw = ensemble.interval(times, mean_of_first_gene, level=0.8)
+    assert half[0] == pytest.approx(((raw["upper"] - raw["lower"]) / 2).iloc[0])
+    assert half[0] < half[1] < half[2]
+    assert half[4] > 1.2 * half[3]
+    assert unknown(3.0, np.array([2.0, 4.0])) == 0.5
+    assert unknown(9.0, np.array([0.0, 1.0, 6.0])) == 1.0
 
 
 def test_two_times_leave_none_out():

@@ -66,6 +66,7 @@ from scstlib.models.temporal.scnode.latent_cells import (
 )
 from scstlib.models.temporal.scnode.model_time import ModelTime, time_points_of
 from scstlib.models.temporal.scnode.pool import (
+    CLOCKS,
     DRIFT,
     SMOOTHED,
     WAYS,
@@ -131,6 +132,10 @@ class ScNODE(FittedOnCells[LatentCells]):
         sets velocities that a long one beside it cannot hold.
     time_points : sequence of float, optional
         For ``time="index"``: times of the whole series; None: the training times.
+    clock : "measured", "displacement" or "auto"
+        How far between two training times combined predictions are: in proportion to the measured
+        time; to the way that the mean of the cells travels, for series whose cells move ever more
+        slowly or faster; or whichever predicts left-out times better by more than chance.
     combine : bool
         True: cells between two training times come from several predictions, of which the drift
         is one, in shares that predict left-out training times best; :meth:`report` shows them.
@@ -197,6 +202,7 @@ class ScNODE(FittedOnCells[LatentCells]):
         start_times: Literal["all", "first"] = "all",
         time: Literal["real", "index"] = "index",
         time_points: Sequence[float] | None = None,
+        clock: Literal["measured", "displacement", "auto"] = "measured",
         combine: bool = True,
         validate_every: int = 50,
         patience: int = 10,
@@ -216,6 +222,7 @@ class ScNODE(FittedOnCells[LatentCells]):
         self.start_times = start_times
         self.time = time
         self.time_points = time_points_of(time_points)
+        self.clock = clock
         self.combine = combine
         self.validate_every = validate_every
         self.patience = patience
@@ -226,6 +233,7 @@ class ScNODE(FittedOnCells[LatentCells]):
                 "drift_activation": ACTIVATIONS,
                 "start_times": ("all", "first"),
                 "time": ("real", "index"),
+                "clock": (*CLOCKS, "auto"),
             },
         )
         if not isinstance(combine, bool):
@@ -333,9 +341,10 @@ class ScNODE(FittedOnCells[LatentCells]):
         -------
         pandas.DataFrame, one row for each way of predicting
             ``share`` of the cells with ``noise=True``; for each training time that was left out
-            the energy distance to its measured cells, in the unit of the values; the last two
-            rows are the expected populations (``noise=False`` and ``"depth"``), of which the
-            better is used, with the squared Wasserstein distance in principal components.
+            the energy distance to its measured cells, in the unit of the values; then the
+            expected populations (``noise=False`` and ``"depth"``), of which the better is used,
+            with the squared Wasserstein distance in principal components. With ``clock="auto"``
+            also both clocks, with the energy distance of cells in the shares of no knowledge.
 
         Raises
         ------
@@ -350,10 +359,15 @@ class ScNODE(FittedOnCells[LatentCells]):
         pool = self.pool_
         kinds = [("noise=True", way, "energy") for way in WAYS]
         kinds += [("expected", way, "place") for way in (DRIFT, SMOOTHED)]
+        clocks = CLOCKS if self.clock == "auto" else ()
+        kinds += [("clock", f"{name} clock", "energy") for name in clocks]
         shares = [*pool.shares, *(float(way == pool.expected) for way in (DRIFT, SMOOTHED))]
+        shares += [float(name == pool.clock) for name in clocks]
         index = pd.MultiIndex.from_tuples([k[:2] for k in kinds], names=["cells", "way"])
         scores = {
-            f"without {row['time']:g}": [row[f"{score}, {way}"] for _, way, score in kinds]
+            f"without {row['time']:g}": [
+                row.get(f"{score}, {way}", np.nan) for _, way, score in kinds
+            ]
             for row in pool.left_out
         }
         return pd.DataFrame({"share": shares, **scores}, index=index)
@@ -397,6 +411,7 @@ class ScNODE(FittedOnCells[LatentCells]):
             lambda times: ModelTime(self.time_points or times, self.time),
             self.max_step,
             self.growth,
+            CLOCKS if self.clock == "auto" else (self.clock,),
         )
 
     def _encode(self, reader: ValueReader) -> np.ndarray:

@@ -8,6 +8,9 @@ times agree.
 Cells keep what is their own: values keep their residual, and counts are thinned for genes whose
 expected count falls, and receive Poisson counts for genes whose expected count rises. Zeros and
 the correlations between genes stay those of measured cells.
+
+How far between two measured times a population is follows the measured time or a clock learned
+from displacement (:mod:`scstlib.models.temporal.scnode.displacement_clock`).
 """
 
 from __future__ import annotations
@@ -30,6 +33,7 @@ from scstlib.models.shares import (
     yielding_pull,
 )
 from scstlib.models.temporal.scnode.count_factors import CountFactors
+from scstlib.models.temporal.scnode.displacement_clock import DisplacementClock
 from scstlib.models.temporal.scnode.drift import DriftField, squared_w2
 from scstlib.models.temporal.scnode.flow_matching import DriftSettings, train_drift
 from scstlib.models.temporal.scnode.latent_cells import (
@@ -59,6 +63,7 @@ LARGEST_CHANGE = 4.0  # Of a log count: a gene that is hardly counted says littl
 NEAR, HALF = 20, 0.5  # Smoothed cells lie halfway to the mean of so many cells of their time.
 MOST_COMPONENTS = 20  # In which expected populations are compared.
 DRIFT, SMOOTHED = "drift", "smoothed cells"
+MEASURED, DISPLACEMENT = CLOCKS = ("measured", "displacement")
 
 
 @dataclass(frozen=True)
@@ -73,12 +78,17 @@ class Pool:
         Whose populations are predicted as expected ones: ``DRIFT`` or ``SMOOTHED``.
     left_out : list of dict
         For each time left out its energy distance by way, and the squared Wasserstein distances
-        of both expected populations.
+        of both expected populations; where both clocks were tried, their energy distances with
+        cells of ``PRIOR``.
+    clock : str
+        What says how far between two measured times a population is: ``MEASURED`` time or
+        ``DISPLACEMENT``.
     """
 
     shares: np.ndarray
     expected: str
     left_out: list[dict[str, float]]
+    clock: str = MEASURED
 
     def check(self) -> None:
         """Refuse what a file cannot have from a fit."""
@@ -330,6 +340,7 @@ def choose_pool(
     clock: Callable[[np.ndarray], ModelTime],
     max_step: float,
     growth: float | None = None,
+    clocks: Sequence[str] = (MEASURED,),
 ) -> Pool:
     """Choose the shares by leaving out one inner training time after the other.
 
@@ -341,6 +352,8 @@ def choose_pool(
         Returns the model time of a series of measured times.
     growth : float, optional
         As for ``ScNODE``.
+    clocks : sequence of str
+        Of ``CLOCKS``; with both, the one that predicts left-out times better.
 
     Returns
     -------
@@ -351,26 +364,52 @@ def choose_pool(
     times, rng = cells.times, np.random.default_rng(settings.seed)
     inner = times[1:-1]
     if not len(inner):
-        return Pool(PRIOR, SMOOTHED, [])
+        return Pool(PRIOR, SMOOTHED, [], clocks[0])
     chosen = np.unique(np.linspace(0, len(inner) - 1, min(len(inner), MOST_LEFT_OUT)).astype(int))
     small = start.at_most(FOLD_CELLS, rng)
     stored = small.stored()
     axes = _axes(stored if cells.depth is None else log_values(stored))
-    parts, left_out = [], []
+    tried: dict[str, list[_Tried]] = {name: [] for name in clocks}
     for left in inner[chosen]:
-        part = _Fold(cells, small, factors, float(left), settings, clock, max_step, growth)
-        found = part.distances(rng)
-        parts.append(found)
-        row = {f"energy, {way}": float(e) for way, e in zip(WAYS, energies(*found), strict=True)}
-        for name, predicted in part.expected(rng).items():
-            row[f"place, {name}"] = squared_w2(predicted @ axes, part.measured @ axes)
-        left_out.append({"time": float(left)} | row)
+        fold = _Fold(cells, small, factors, float(left), settings, clock, max_step, growth)
+        for name in clocks:
+            part = fold.distances(name, rng)
+            row = {f"energy, {way}": float(e) for way, e in zip(WAYS, energies(*part), strict=True)}
+            for kind, predicted in fold.expected(name, rng).items():
+                row[f"place, {kind}"] = squared_w2(predicted @ axes, fold.measured @ axes)
+            tried[name].append((part, {"time": fold.time} | row))
+    best = clocks[0]
+    if len(clocks) > 1:
+        off = {name: np.array([_error(part) for part, _ in tried[name]]) for name in clocks}
+        best = _better_clock(off)
+        for number, (_, row) in enumerate(tried[best]):
+            row |= {f"energy, {name} clock": float(off[name][number]) for name in clocks}
+    parts, left_out = [part for part, _ in tried[best]], [row for _, row in tried[best]]
     gains = [
         np.log((row[f"place, {SMOOTHED}"] + TINY) / (row[f"place, {DRIFT}"] + TINY))
         for row in left_out
     ]
     shares = shares_of_cells(parts, PRIOR, yielding_pull(parts, PRIOR))
-    return Pool(shares, SMOOTHED if np.mean(gains) < 0 else DRIFT, left_out)
+    expected = SMOOTHED if np.mean(gains) < 0 else DRIFT
+    return Pool(shares, expected, left_out, best)
+
+
+def _better_clock(off: dict[str, np.ndarray]) -> str:
+    """Displacement where its gain at left-out times, (n,), is more than its standard error."""
+    gain = np.log(off[MEASURED] / off[DISPLACEMENT])
+    if len(gain) < 2 or gain.mean() <= gain.std(ddof=1) / np.sqrt(len(gain)):
+        return MEASURED
+    return DISPLACEMENT
+
+
+_Tried = tuple[Distances, dict[str, float]]  # A time left out, on one clock.
+
+
+def _error(part: Distances) -> float:
+    """Energy distance of cells of ``PRIOR``, at least what measured cells can tell."""
+    to_measured, among, own = part
+    energy = 2 * to_measured @ PRIOR - PRIOR @ among @ PRIOR - own
+    return max(float(energy), 0.02 * float(to_measured.mean()), TINY)
 
 
 class _Fold:
@@ -389,9 +428,10 @@ class _Fold:
     ) -> None:
         times = cells.times[cells.times != left_out]
         self.factors, self.counts = factors, cells.depth is not None
-        found = between(small, times, left_out, growth)
-        assert found is not None
-        self.around, self.time = found, left_out
+        displaced = DisplacementClock.of(times, [small.at(time)[1] for time in times])
+        self.time = left_out
+        self.asked = {MEASURED: left_out, DISPLACEMENT: displaced(left_out)}
+        self.small, self.growth = small, growth
         self.measured = self._values(small.at(left_out)[0])
         coupled = couple_times(
             [small.at(time)[1] for time in times], growth, np.random.default_rng(settings.seed)
@@ -404,25 +444,30 @@ class _Fold:
         time = np.repeat(times, [len(small.at(t)[1]) for t in times])
         self.cells = replace(cells, times=times, points=points, time=time)
 
-    def distances(self, rng: np.random.Generator) -> Distances:
+    def distances(self, clock: str, rng: np.random.Generator) -> Distances:
         """Mean distances: of each way to measured cells, between ways, between measured cells."""
-        n = len(self.measured)
-        found = [way(self.factors, self.around, n, rng).stored for way in WITHOUT_DRIFT]
+        n, around = len(self.measured), self._around(clock)
+        found = [way(self.factors, around, n, rng).stored for way in WITHOUT_DRIFT]
         values = [self._values(cells) for cells in found]
-        return distances([*values, self._of_drift(n, rng, noise=True)], self.measured)
+        return distances([*values, self._of_drift(clock, n, rng, noise=True)], self.measured)
 
-    def expected(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    def expected(self, clock: str, rng: np.random.Generator) -> dict[str, np.ndarray]:
         """Expected populations, values (n, genes), of both kinds."""
-        n, around = len(self.measured), self.around
-        of_drift = self._of_drift(n, rng, noise="depth")
-        smooth = smoothed_cells(around, self.counts, n, rng).values
+        n = len(self.measured)
+        of_drift = self._of_drift(clock, n, rng, noise="depth")
+        smooth = smoothed_cells(self._around(clock), self.counts, n, rng).values
         return {DRIFT: of_drift, SMOOTHED: smooth}
 
+    def _around(self, clock: str) -> Between:
+        found = between(self.small, self.cells.times, self.asked[clock], self.growth)
+        assert found is not None
+        return found
+
     def _of_drift(
-        self, n: int, rng: np.random.Generator, noise: bool | Literal["depth"]
+        self, clock: str, n: int, rng: np.random.Generator, noise: bool | Literal["depth"]
     ) -> np.ndarray:
         """Values (n, genes) of the drift's population."""
-        latent = population_at(self.cells, self.field, self.time, n, rng, "all")
+        latent = population_at(self.cells, self.field, self.asked[clock], n, rng, "all")
         generator = torch.Generator(device_of(self.factors))
         generator.manual_seed(int(rng.integers(2**31)))
         return expected_cells(self.factors, self.cells, latent, noise, generator)[1]

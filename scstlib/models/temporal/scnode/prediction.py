@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 import torch
 
+from scstlib.models.temporal.scnode.displacement_clock import DisplacementClock
 from scstlib.models.temporal.scnode.drift import DriftField
 from scstlib.models.temporal.scnode.latent_cells import (
     LatentCells,
@@ -17,6 +18,7 @@ from scstlib.models.temporal.scnode.latent_cells import (
     population_at,
 )
 from scstlib.models.temporal.scnode.pool import (
+    MEASURED,
     SMOOTHED,
     Factors,
     Pool,
@@ -81,7 +83,8 @@ class Prediction:
         if self.pool is None:
             latent = np.concatenate([self._population(time, n_cells, rng) for time in times])
             return self._of_points(latent, noise, generator)
-        at_times = [self._combined(time, n_cells, noise, rng, generator) for time in times]
+        clocked = [self._on_the_clock(time) for time in times]
+        at_times = [self._combined(time, n_cells, noise, rng, generator) for time in clocked]
         return Drawn(
             np.concatenate([drawn.x for drawn in at_times]),
             np.concatenate([drawn.values for drawn in at_times]),
@@ -91,6 +94,14 @@ class Prediction:
     def _population(self, time: float, n_cells: int, rng: np.random.Generator) -> np.ndarray:
         """Latent points (n_cells, rank) of the drift's population at a time."""
         return population_at(self.cells, self.field, time, n_cells, rng, self.start_times)
+
+    def _on_the_clock(self, time: float) -> float:
+        """The time at which straight lines between measured times have come as far as the pool."""
+        cells, pool, start = self.cells, self.pool, self.start
+        if pool is None or start is None or pool.clock == MEASURED:
+            return time
+        populations = [start.points[start.time == each] for each in cells.times]
+        return DisplacementClock.of(cells.times, populations)(time)
 
     def _of_points(
         self, latent: np.ndarray, noise: bool | Literal["depth"], generator: torch.Generator

@@ -4,6 +4,7 @@ import itertools
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from anndata import AnnData
@@ -13,7 +14,11 @@ from scstlib.models import ScNODE, load
 from scstlib.models.shares import PULL, Distances, shares_of_cells, yielding_pull
 from scstlib.models.temporal import CopyNearest, InterpolatedMean
 from scstlib.models.temporal.cells import measured_cells
+from scstlib.models.temporal.scnode.displacement_clock import DisplacementClock
 from scstlib.models.temporal.scnode.pool import (
+    CLOCKS,
+    DISPLACEMENT,
+    MEASURED,
     PRIOR,
     SMOOTHED,
     WAYS,
@@ -101,6 +106,54 @@ def test_no_spacing_of_times_takes_predictions_out_of_the_data(times: list[float
         found = model.sample(asked, 30, noise=noise).X
         assert (found >= low - margin).all()
         assert (found <= high + margin).all()
+
+
+def heavy_tails() -> AnnData:
+    cells = series([0.0, 1.0, 2.0, 3.0], 40, 8, False)
+    noise = np.random.default_rng(0).standard_t(1.5, cells.shape)
+    cells.X = np.exp(np.asarray(cells.X) + np.clip(noise, -8, 8)).astype(np.float32)
+    cells.uns["value_kind"] = "intensities"
+    return cells
+
+
+def one_gene_dominates() -> AnnData:
+    cells = series([0.0, 1.0, 2.0, 3.0], 40, 12, True)
+    x = np.asarray(cells.X)
+    x[:, 0] = 5000 + 50 * x[:, 0]
+    cells.X = x
+    return cells
+
+
+HARD_CELLS = {
+    "heavy tails": heavy_tails,
+    "one gene dominates": one_gene_dominates,
+    "times that all but coincide": lambda: series([0.0, 1.0, 1.0 + 1e-6, 3.0], 40, 8, False),
+    "three cells a time": lambda: series([0.0, 1.0, 2.0, 3.0], 3, 8, False),
+    "a thousand cells a time": lambda: series([0.0, 1.0, 2.0], 1000, 8, True),
+}
+
+
+@pytest.mark.parametrize("name", HARD_CELLS)
+def test_means_stay_among_the_measured_ones_whatever_the_cells(name: str):
+    cells = HARD_CELLS[name]()
+    model = ScNODE(**{**SHORT, "latent_dim": 2}).fit(cells)
+    measured = cells.to_df().groupby(cells.obs["time"].to_numpy()).mean()
+    sd, asked = cells.to_df().std(), [0.4, 1.0 + 5e-7, 2.0]
+    for noise in (True, False):
+        found = model.sample(asked, 150, noise=noise)
+        assert np.isfinite(found.X).all()
+        means = found.to_df().groupby(found.obs["time"].to_numpy()).mean()
+        assert (means >= measured.min() - sd).all(axis=None)
+        assert (means <= measured.max() + sd).all(axis=None)
+
+
+def test_the_order_of_cells_changes_no_more_than_sampling_does():
+    cells = series(TIMES, 100, 8, False)
+    order = np.random.default_rng(0).permutation(cells.n_obs)
+    one, other = (
+        ScNODE(**SHORT).fit(each).sample([2.0], 400).X for each in (cells, cells[order].copy())
+    )
+    assert one.mean(0) == pytest.approx(other.mean(0), abs=0.3 * float(one.std(0).max()))
 
 
 def test_predictions_that_leave_the_data_are_said():
@@ -210,3 +263,40 @@ def test_the_guess_yields_where_left_out_times_agree_and_stands_where_they_do_no
 def test_shares_of_equal_ways_are_the_prior():
     alike = (np.ones(4), np.ones((4, 4)), 1.0)
     assert shares_of_cells([alike], PRIOR) == pytest.approx(PRIOR, abs=1e-3)
+
+
+def test_a_clock_of_displacement_is_chosen_where_cells_move_ever_more_slowly():
+    """Cells move along a line as the logarithm of time; measured time puts them too far back."""
+    times, held_out = [0.0, 1.0, 3.0, 7.0, 15.0, 31.0, 63.0], 7.0
+    rng = np.random.default_rng(0)
+    moved = np.log2(1 + np.repeat(times, 60))[:, None] * np.linspace(1, 2, 8)
+    values = (moved + rng.standard_normal(moved.shape)).astype(np.float32)
+    obs = pd.DataFrame({"time": np.repeat(times, 60)}, index=[f"c{i}" for i in range(len(values))])
+    cells = AnnData(values, obs=obs)
+    model = ScNODE(**SHORT, clock="auto").fit(cells[cells.obs["time"] != held_out].copy())
+    assert model.pool_.clock == DISPLACEMENT
+    assert model.report()["share"]["clock"].tolist() == [0.0, 1.0]
+    truth = cells[cells.obs["time"] == held_out].X.mean(0)
+    off = {}
+    for name in CLOCKS:
+        model.pool_ = replace(model.pool_, clock=name)
+        for noise in (True, False):
+            found = model.sample([held_out], 400, noise=noise).X.mean(0)
+            off[name, noise] = np.abs(found - truth).mean()
+    for noise in (True, False):
+        assert off[DISPLACEMENT, noise] < 0.7 * off[MEASURED, noise]
+
+
+def test_a_clock_of_displacement_leaves_measured_times_and_steady_motion_alone():
+    rng, times = np.random.default_rng(0), np.array([0.0, 1.0, 3.0, 4.0, 1000.0])
+    still = DisplacementClock.of(times, [np.ones((5, 2))] * 5)
+    steady = DisplacementClock.of(times, [np.full((5, 2), t) for t in times])
+    noisy = DisplacementClock.of(times, [rng.standard_normal((40, 3)) for _ in times])
+    asked = np.linspace(0.0, 1000.0, 400)
+    for clock in (still, steady, noisy):
+        assert [clock(t) for t in times] == times.tolist()
+        found = np.array([clock(t) for t in asked])
+        assert (np.diff(found) >= 0).all()
+        assert (np.searchsorted(times, found) == np.searchsorted(times, asked)).all()
+    assert [steady(t) for t in (0.3, 2.0, 500.0)] == pytest.approx([0.3, 2.0, 500.0])
+    assert noisy(1200.0) == 1200.0
