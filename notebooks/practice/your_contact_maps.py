@@ -143,10 +143,11 @@ for name, part, changed in (
 ):
     fitted[name] = ScGrapHiC(**(settings | changed)).fit(part, validation=validation)
 
-# %% tags=["hide-input"] caption="Training loss at each step. The rate that is too large leaves the figure at once. The model that worked (wide line) and the one with swapped guides (dashed, on top of it) cannot be told apart. They jump near the end, when training goes from parts of windows to whole ones." alt="Loss over 150 steps: a wide jagged line with a thin dashed line exactly on it, which jumps up near the end; a short line at the left; and a line that leaves the top of the figure within the first steps." name="fig-own-losses"
+# %% tags=["hide-input"] caption="Training loss at each step. The rate that is too large leaves the figure for some steps. The model that worked (wide line) and the one with swapped guides (dashed, on top of it) cannot be told apart. They jump near the end, when training goes from parts of windows to whole ones." alt="Loss over 150 steps: a wide jagged line with a thin dashed line exactly on it, which jumps up near the end; a short line at the left; and a line that leaves the figure at the top and comes back." name="fig-own-losses"
 fig, ax = plt.subplots(figsize=(5.2, 2.8))
 for (name, each), style in zip(fitted.items(), ("-", "o-", "--", "x-"), strict=True):
-    ax.plot(each.losses_["train"], style, lw=4 if each is model else 1, ms=4, label=name)
+    wide = {"lw": 5, "alpha": 0.35} if each is model else {"lw": 1}
+    ax.plot(each.losses_["train"], style, ms=4, label=name, **wide)
 ax.set(xlabel="training step", ylabel="training loss", ylim=(-350, 50))
 fig.legend(loc="outside upper center", ncols=2)
 plt.show()
