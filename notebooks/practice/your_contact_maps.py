@@ -146,8 +146,8 @@ for name, part, changed in (
 # %% tags=["hide-input"] caption="Training loss at each step. The rate that is too large leaves the figure for some steps. The model that worked (wide line) and the one with swapped guides (dashed, on top of it) cannot be told apart. They jump near the end, when training goes from parts of windows to whole ones." alt="Loss over 150 steps: a wide jagged line with a thin dashed line exactly on it, which jumps up near the end; a short line at the left; and a line that leaves the figure at the top and comes back." name="fig-own-losses"
 fig, ax = plt.subplots(figsize=(5.2, 2.8))
 for (name, each), style in zip(fitted.items(), ("-", "o-", "--", "x-"), strict=True):
-    wide = {"lw": 5, "alpha": 0.35} if each is model else {"lw": 1}
-    ax.plot(each.losses_["train"], style, ms=4, label=name, **wide)
+    lw, alpha = (5, 0.35) if each is model else (1, 1)
+    ax.plot(each.losses_["train"], style, ms=4, label=name, lw=lw, alpha=alpha)
 ax.set(xlabel="training step", ylabel="training loss", ylim=(-350, 50))
 fig.legend(loc="outside upper center", ncols=2)
 plt.show()
@@ -209,14 +209,10 @@ good, swapped = (fitted[n].losses_["train"] for n in ("as above", "guides swappe
 apart, jitter = np.abs(good - swapped).mean(), np.abs(np.diff(good)).mean()
 use, bad = evidence["guide"].astype(float), verdict == "finding"
 claim(
-    f"The loss finds one failure of three. With swapped guides it differs from that of the model that worked by {apart:.1f} on average, where it changes by {jitter:.0f} from step to step. The audits find all. Shuffling"
-    f" the guide changes the maps of the model that worked by {use.iloc[0]:.0%}, those of the others by at most {use.iloc[1:].max():.1%}. With swapped guides"
-    " the model still beats the bulk, because taking noise out of the bulk needs no guide; but its own maps are no better than those with the guide of another type, or than"
-    " their mean.",
+    f"The loss finds one failure of three. With swapped guides it differs from that of the model that worked by {apart:.1f} on average, where it changes by {jitter:.0f} from step to step. The audits find all. Shuffling the guide changes the maps of the model that worked by {use.iloc[0]:.0%}, those of the others by at most {use.iloc[1:].max():.1%}. With swapped guides the model still beats the bulk, because taking noise out of the bulk needs no guide; but its own maps are no better than those with the guide of another type, or than their mean.",
     apart < 0.05 * jitter, fitted["rate too large"].losses_["train"].max() > 1000, np.ptp(change["rate too large"]) < 0.01,
     use.iloc[0] > 0.03, use.iloc[1:].max() < 0.02, not bad.loc["as above"].any(),
-    not bad.loc["guides swapped", "bulk"], bad.loc["guides swapped"].sum() == 3,
-    bad.loc["5 steps"].sum() >= 3, bad.loc["rate too large"].all(),
+    not bad.loc["guides swapped", "bulk"], bad.loc["guides swapped"].sum() == 3, bad.loc["5 steps"].sum() >= 3, bad.loc["rate too large"].all(),
 )  # fmt: skip
 
 # %% [markdown]
