@@ -86,7 +86,7 @@ model = ScNODE(seed=seed).fit(train)
 #
 # $$m_g = s\, e^{a_g + b_g^\top z}$$
 #
-# and the variance $m_g + \varphi_g m_g^2$: a negative binomial. The total is *given*, so no coordinate of $z$ has to explain it. The factors are those of [Townes et al. 2019](https://doi.org/10.1186/s13059-019-1861-6) with a normal prior on $z$. The latent point of a cell is its most probable place: the maximum of the next function, which the package finds in six Newton steps.
+# and the variance $m_g + \varphi_g m_g^2$: a negative binomial. The total is *given*, so no coordinate of $z$ has to explain it. The factors are those of [Townes et al. 2019](https://doi.org/10.1186/s13059-019-1861-6) with a normal prior on $z$. The latent point of a cell is its most probable place: the maximum of the next function, which the package finds in six Newton steps. `encode` gives it multiplied by `factors.scale`, so that distances between latent points are those between log rates.
 
 # %%
 counts = torch.as_tensor(train.X.toarray(), dtype=torch.float32)
