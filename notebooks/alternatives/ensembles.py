@@ -183,7 +183,7 @@ table(real_shown.rename_axis("stem cells"), best=dict.fromkeys(real_shown, "min"
 
 # %% tags=["hide-input"]
 single = [list(methods)[each.weights_["inner"].argmax()] for each in (stack, real_stack)]
-chosen = f"{single[0]} for both series" if len(set(single)) == 1 else "{} for the organism and {} for the stem cells".format(*single)  # fmt: skip
+chosen = f"*{single[0]}*, for both series" if len(set(single)) == 1 else "*{}* for the organism and *{}* for the stem cells".format(*single)  # fmt: skip
 tables, own = pd.concat({"organism": shown, "stem cells": real_shown}, axis=1), list(methods)
 better = (tables.loc["average"] < tables.loc[own].mean()).sum(), (tables.loc["stack"] < tables.loc["average"])  # fmt: skip
 ratio = tables.loc[["average", "stack"]].min() / tables.loc[own].min()
