@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import sys
 import warnings
 from collections.abc import Callable, Sequence
@@ -67,14 +68,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         warnings.showwarning = _log_once()
         try:
             status: int = options.run(options)
+            sys.stdout.flush()
+            return status
         except KeyboardInterrupt:
             print("interrupted", file=sys.stderr)
             return INTERRUPTED
+        except BrokenPipeError:  # Whoever read the output has had enough, as ``head`` has.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         except (ValueError, OSError, ImportError, FloatingPointError, MemoryError) as error:
             message = in_options(" ".join(str(error).split()), options)
             print("error:", message, file=sys.stderr)
             return 2
-    return status
+    return 0
 
 
 def _log_once() -> Callable[..., None]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -127,6 +129,13 @@ def test_entry_point_and_module() -> None:
         [sys.executable, "-m", "scstlib", "dance"], capture_output=True, check=False
     )
     assert wrong.returncode == 2
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="pipes of a shell")
+def test_output_that_nobody_reads_to_its_end_is_no_error() -> None:
+    command = f"{shlex.quote(sys.executable)} -m scstlib data list | true; echo ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("0\n", "")
 
 
 def test_parsing_imports_nothing_heavy() -> None:
