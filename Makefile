@@ -2,6 +2,7 @@
 PYTHON ?= python3
 RUN = .venv/bin/python -m
 export SCST_STARTED := $(shell date +%s)
+export SCST_MAKE := $(shell echo $$PPID)
 export TORCH PYTHON
 
 .PHONY: setup book teach pdf test check newest pairs hashes audit clean

@@ -13,6 +13,7 @@ import re
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +90,8 @@ def snakemake(stale: list[str], workers: int, root: Path = ROOT) -> int:
         # The longest page first, or it runs alone at the end.
         longest = max(stale, key=lambda name: expected_seconds(name, root))
         command += ["--prioritize", f"_build/executed/{longest}.ipynb"]
-    done = subprocess.run(command, cwd=root, check=False, preexec_fn=lifeline.end_with_parent)
+    end = partial(lifeline.end_with_parent, os.getpid())
+    done = subprocess.run(command, cwd=root, check=False, preexec_fn=end)
     return done.returncode
 
 
@@ -145,8 +147,8 @@ def main() -> int:
     parser.add_argument("--fresh", action="store_true", help="run every page again")
     parser.add_argument("--jobs", type=int, default=2, help="pages that run at a time")
     arguments = parser.parse_args()
-    if "MAKELEVEL" in os.environ:  # make is what is killed; a shell may end before its build
-        lifeline.end_with_parent()
+    if lifeline.MAKE in os.environ:  # make is what is killed; a shell may end before its build
+        lifeline.end_with_parent(int(os.environ[lifeline.MAKE]))
     absolute_data_folders()
     (ROOT / "_build").mkdir(exist_ok=True)
     lock = FileLock(ROOT / "_build" / ".lock")

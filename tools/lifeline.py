@@ -21,6 +21,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 NAMED_IN = "SCST_BUILD"  # environment variable: the file that the build holds
+MAKE = "SCST_MAKE"  # environment variable: the number of the process that is make
 PR_SET_PDEATHSIG = 1
 TEMPORARY = re.compile(r".+\.(\d+)\.tmp")  # of notebooks.write_if_changed
 
@@ -100,7 +101,13 @@ def _end_with(path: str) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def end_with_parent() -> None:
-    """Ask Linux to kill this process once its parent has ended; elsewhere nothing is done."""
+def end_with_parent(ancestor: int) -> None:
+    """Ask Linux to kill this process once its parent has ended, and at once if ``ancestor`` has.
+
+    A process that is still being started when its parent is killed asks too late. Elsewhere nothing
+    is done.
+    """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if not _is_alive(ancestor):
+            os.kill(os.getpid(), signal.SIGKILL)

@@ -11,6 +11,7 @@ import re
 import shutil
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 from tools import lifeline, notebooks
@@ -33,7 +34,7 @@ def render(root: Path = notebooks.ROOT) -> int:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         check=False,
-        preexec_fn=lifeline.end_with_parent,
+        preexec_fn=partial(lifeline.end_with_parent, os.getpid()),
     )
     text = re.sub(r"\x1b\[[0-9;]*m", "", done.stdout.decode(errors="replace"))
     log.write_text(text, encoding="utf-8")

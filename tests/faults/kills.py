@@ -53,7 +53,10 @@ from tools import notebooks
 pages = "".join(notebooks.executed_path(n).read_text() for n in notebooks.names())
 notebooks.write_if_changed(notebooks.ROOT / "_build/html/index.html", str(pages.count("part")))
 """
-MAKEFILE = ".PHONY: book\nbook: ; @{python} -m tools.build\n"
+MAKEFILE = """export SCST_MAKE := $(shell echo $$PPID)
+.PHONY: book
+book: ; @{python} -m tools.build
+"""
 
 
 class Job(NamedTuple):

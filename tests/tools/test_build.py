@@ -74,7 +74,7 @@ def test_a_second_build_says_that_it_waits(
     monkeypatch.setattr(build, "ROOT", root)
     monkeypatch.setattr(build, "build", lambda *_: 0 if ended.is_set() else 1)
     monkeypatch.setattr(build.sys, "argv", ["build"])
-    monkeypatch.delenv("MAKELEVEL", raising=False)
+    monkeypatch.delenv("SCST_MAKE", raising=False)
 
     def end() -> None:
         ended.set()

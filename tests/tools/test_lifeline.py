@@ -85,3 +85,14 @@ def test_a_build_names_itself_to_what_it_starts_and_leaves_nothing(tmp_path: Pat
         assert Path(os.environ[lifeline.NAMED_IN]).parent == lifeline.running(tmp_path)
     assert lifeline.NAMED_IN not in os.environ
     assert list(lifeline.running(tmp_path).iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process of its parent")
+def test_a_process_whose_parent_ended_before_it_asked_ends_at_once() -> None:
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    ends = {}
+    for ancestor in (dead.pid, os.getpid()):
+        code = f"from tools import lifeline; lifeline.end_with_parent({ancestor})"
+        ends[ancestor] = subprocess.run([sys.executable, "-c", code], check=False).returncode
+    assert ends == {dead.pid: -signal.SIGKILL, os.getpid(): 0}
