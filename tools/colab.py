@@ -272,6 +272,8 @@ def main() -> int:
         commit = installed_commit(folder)
     else:
         prepare(folder, python, commit)
+        # pip keeps a package of the same version, of whichever commit.
+        subprocess.run([str(python), "-m", "pip", "uninstall", "-qq", "-y", "scstlib"], check=True)
     rows = json.loads(options.output.read_text())["pages"] if options.output.is_file() else []
     about = {"date": datetime.datetime.now(datetime.UTC).date().isoformat(), "commit": commit}
     failed, lost = [], set()
