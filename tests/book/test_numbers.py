@@ -239,11 +239,13 @@ def against_published() -> Iterator[tuple[str, str]]:
 def coverage() -> Iterator[tuple[str, str]]:
     """What the limits say of intervals on real series."""
     rows = results("coverage")["summary"]
-    plain, calibrated = (
-        {kind: row(rows, calibrated=c, kind=kind) for kind in ("inner", "outer")}
-        for c in (False, True)
+    plain, calibrated, shares = (
+        {kind: row(rows, quantity=q, calibrated=c, kind=kind) for kind in ("inner", "outer")}
+        for q, c in (("gene means", False), ("gene means", True), ("cluster shares", True))
     )
-    percent = [f"{100 * each[k]['held']:.0f}%" for each in (plain, calibrated) for k in each]
+    percent = [
+        f"{100 * each[k]['held']:.0f}%" for each in (plain, calibrated, shares) for k in each
+    ]
     yield (
         "limits",
         f"intervals of 80% hold {percent[0]} of the measured means of genes between measured times"
@@ -255,6 +257,7 @@ def coverage() -> Iterator[tuple[str, str]]:
         f"(`calibrate=True`) they hold {percent[2]} ({low} to {high}% by series) and {percent[3]}",
     )
     yield "limits", f"in one series {100 * calibrated['outer']['lowest']:.0f}%"
+    yield "limits", f"of cells in a cluster they hold {percent[4]} and {percent[5]}"
 
 
 def series() -> Iterator[tuple[str, str]]:
