@@ -109,18 +109,21 @@ def test_each_stage_is_said_before_it_starts(
     def note(what: str) -> None:
         heard.append((what, capfd.readouterr().out))
 
+    (root / "tools").mkdir()
+    (root / "tools/hashes.txt").write_text("numpy==1 \\\n    --hash=sha256:numpy\n")
     (root / ".venv/lib/python3.11/site-packages").mkdir(parents=True)
     monkeypatch.setattr(setup, "LISTED_FOR", None)
+    monkeypatch.setattr(setup, "planned", lambda *_: {"numpy"})
     monkeypatch.setattr(setup.subprocess, "run", lambda command, **k: note(command[2]))
+    monkeypatch.setattr(setup, "install_listed", lambda entries: note("list"))
     monkeypatch.setattr(setup, "install_torch", lambda choice, requirement: note(requirement))
-    monkeypatch.setattr(setup, "pip", lambda *words, check=True: note("pip"))
     assert setup.main() == 0
-    (venv, first), (torch, second), (pip_, third), (compiled, fourth) = heard
-    assert (venv, torch, pip_, compiled) == ("venv", "torch==2", "pip", "compileall")
-    assert "1 of 4: an empty environment" in first
-    assert second.startswith("make setup: 2 of 4: torch 2: ")
-    assert third.startswith("make setup: 3 of 4: 1 exact versions")
-    assert fourth.startswith("make setup: 4 of 4: compiling")
+    assert [what for what, _ in heard] == ["venv", "list", "torch==2", "compileall"]
+    said = [text for _, text in heard]
+    assert "1 of 4: an empty environment" in said[0]
+    assert said[1].startswith("make setup: 2 of 4: 1 exact versions; ")
+    assert said[2].startswith("make setup: 3 of 4: torch 2: ")
+    assert said[3].startswith("make setup: 4 of 4: compiling")
 
 
 def test_an_interrupted_setup_is_made_again(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
