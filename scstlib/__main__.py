@@ -68,7 +68,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         warnings.showwarning = _log_once()
         try:
             status: int = options.run(options)
-            sys.stdout.flush()
+            if sys.stdout is not None:  # A program without a console has none.
+                sys.stdout.flush()
             return status
         except KeyboardInterrupt:
             print("interrupted", file=sys.stderr)

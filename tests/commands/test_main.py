@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import shutil
@@ -136,6 +137,11 @@ def test_output_that_nobody_reads_to_its_end_is_no_error() -> None:
     command = f"{shlex.quote(sys.executable)} -m scstlib data list | true; echo ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == ("0\n", "")
+
+
+def test_a_program_without_a_console_has_no_output_and_no_error() -> None:
+    with contextlib.redirect_stdout(None):
+        assert main(["data", "list"]) == 0
 
 
 def test_parsing_imports_nothing_heavy() -> None:
