@@ -201,8 +201,9 @@ def _answer(case: Case) -> Finding:
     if set(expected) != set(found):
         return Finding(case.name, "differs in structure from the answer", np.inf)
     apart = max((largest_difference(expected[n], found[n]) for n in expected), default=0.0)
-    what = "off the right answer by"
-    return Finding(case.name, what, apart, "holds" if apart <= case.tolerance else "finding")
+    if apart <= case.tolerance:
+        return Finding(case.name, "is the right answer; off by", apart, "holds")
+    return Finding(case.name, "is not the right answer; off by", apart)
 
 
 def _as_float(value: Any) -> Any:
@@ -263,10 +264,11 @@ def prefers_truth(
     for name, prediction in worse.items():
         found = float(score(copied(prediction), copied(target)))
         behind = best - found if higher_is_better else found - best
-        what = f"its score, where the truth scores {shown(best)}"
+        scale = f"the truth scores {shown(best)}, this prediction"
         if np.isnan(found):
-            rows.append(Finding(name, what, found, "open"))
+            rows.append(Finding(name, f"has no score; {scale}", found, "open"))
+        elif behind > margin * abs(best):
+            rows.append(Finding(name, f"scores worse than the truth; {scale}", found, "holds"))
         else:
-            apart = behind > margin * abs(best)
-            rows.append(Finding(name, what, found, "holds" if apart else "finding"))
+            rows.append(Finding(name, f"scores no worse than the truth; {scale}", found))
     return Audit("prefers truth", counted(len(rows), "worse prediction"), tuple(rows))
