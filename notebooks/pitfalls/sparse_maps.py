@@ -202,7 +202,7 @@ claim("With 9 × 9 pixels the *wrong* cell type scores"
 # %%
 for width in (9, 1):
     called = lab.smoothing(seed, organism, width)[name]
-    alarms = audit.Case(f"{width} bins wide", float, (called,), 5, tolerance=15)
+    alarms = audit.Case(f"{width} bins", float, (called,), 5, tolerance=15)
     print(audit.known_answers([alarms]))
 
 # %% [markdown]
