@@ -27,6 +27,7 @@ ABSURD = 10**9
 OTHERS: list[Any] = [None, {}, -1, "text", 1e300]
 SMALL: dict[str, dict[str, Any]] = {
     "FlowMatching": {"n_components": 2, "hidden": [4], "matching_steps": 2},
+    "LatentGaussianProcess": {"n_components": 2, "hidden": [4], "alignment_steps": 2},
     "CopyNearest": {},
     "PublishedScNODE": {
         "latent_dim": 2, "drift_hidden": [4], "encoder_hidden": [4], "decoder_hidden": [4],

@@ -16,8 +16,7 @@ from scstlib.models.settings import (
     layer_widths,
 )
 from scstlib.models.temporal.cells import MeasuredCells
-from scstlib.models.temporal.moved_cells import Components, MovedCells
-from scstlib.models.temporal.protocol import FittedOnCells, check_times_have_cells
+from scstlib.models.temporal.moved_cells import MovedCells
 from scstlib.models.temporal.pseudotime import ahead
 from scstlib.models.temporal.transport import coupling, grow
 
@@ -229,23 +228,13 @@ class FlowMatching(MovedCells):
         return points, end.numpy().astype(np.float64)
 
     def _learned(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
-        import torch
-
         learned, tensors = super()._learned()
         tensors |= {f"drift.{name}": value for name, value in self.drift_.state_dict().items()}
-        tensors["space.mean"] = torch.as_tensor(self.space_.mean)
-        tensors["space.axes"] = torch.as_tensor(self.space_.axes)
-        return learned, tensors
+        return learned, tensors | self._space_tensors()
 
     def _restore(self, learned: dict[str, Any], tensors: dict[str, Tensor], device: str) -> None:
-        from scstlib.models.files import check_shapes, load_weights, under
+        from scstlib.models.files import load_weights, under
 
-        FittedOnCells._restore(self, learned, tensors, device)
-        check_times_have_cells(self._fitted())
-        space = {name: value.numpy() for name, value in under("space", tensors).items()}
-        known = {"values": (self._fitted().values, "cells genes"), "mean": (space["mean"], "genes")}
-        check_shapes({**known, "axes": (space["axes"], "components genes")})
-        self.space_ = Components(space["mean"], space["axes"])
-        self._place(self._fitted())
+        self._restore_space(learned, tensors, device)
         self.drift_ = self._new_drift()
         load_weights(self.drift_, under("drift", tensors), "n_components and hidden")

@@ -16,8 +16,7 @@ from scstlib.models.settings import (
 )
 from scstlib.models.temporal.cells import MeasuredCells
 from scstlib.models.temporal.gaussian_process import Process
-from scstlib.models.temporal.moved_cells import Components, MovedCells
-from scstlib.models.temporal.protocol import FittedOnCells
+from scstlib.models.temporal.moved_cells import MovedCells
 from scstlib.models.temporal.transport import coupling
 
 if TYPE_CHECKING:
@@ -169,20 +168,13 @@ class LatentGaussianProcess(MovedCells):
         return begin, end
 
     def _learned(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
-        import torch
-
         learned, tensors = super()._learned()
         tensors |= {f"network.{name}": value for name, value in self.network_.state_dict().items()}
-        tensors["space.mean"] = torch.as_tensor(self.space_.mean)
-        tensors["space.axes"] = torch.as_tensor(self.space_.axes)
-        return learned, tensors
+        return learned, tensors | self._space_tensors()
 
     def _restore(self, learned: dict[str, Any], tensors: dict[str, Tensor], device: str) -> None:
         from scstlib.models.files import load_weights, under
 
-        FittedOnCells._restore(self, learned, tensors, device)
-        space = {name: value.numpy() for name, value in under("space", tensors).items()}
-        self.space_ = Components(space["mean"], space["axes"])
-        self._place(self._fitted())
+        self._restore_space(learned, tensors, device)
         self.network_ = self._new_network()
         load_weights(self.network_, under("network", tensors), "n_components and hidden")

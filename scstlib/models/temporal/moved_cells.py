@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from scstlib.models.temporal.cells import MeasuredCells
-from scstlib.models.temporal.protocol import KeptCellsModel
+from scstlib.models.temporal.protocol import (
+    FittedOnCells,
+    KeptCellsModel,
+    check_times_have_cells,
+)
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -129,6 +136,30 @@ class MovedCells(KeptCellsModel):
         times = [float(time) for time in cells.times]
         self.measured_ = {time: at_most(cells.at(time), self.max_cells, rng) for time in times}
         self.points_ = {time: self.space_.project(own) for time, own in self.measured_.items()}
+
+    def _space_tensors(self) -> dict[str, Tensor]:
+        """Components as a file keeps them, for a model whose moves are a trained network."""
+        import torch
+
+        return {
+            "space.mean": torch.as_tensor(self.space_.mean),
+            "space.axes": torch.as_tensor(self.space_.axes),
+        }
+
+    def _restore_space(
+        self, learned: dict[str, Any], tensors: dict[str, Tensor], device: str
+    ) -> None:
+        """Take over cells and components of a file as they are, where a fit would learn anew."""
+        from scstlib.models.files import check_shapes, under
+
+        FittedOnCells._restore(self, learned, tensors, device)
+        cells = self._fitted()
+        check_times_have_cells(cells)
+        space = {name: value.numpy() for name, value in under("space", tensors).items()}
+        known = {"values": (cells.values, "cells genes"), "mean": (space["mean"], "genes")}
+        check_shapes({**known, "axes": (space["axes"], "components genes")})
+        self.space_ = Components(space["mean"], space["axes"])
+        self._place(cells)
 
     @abstractmethod
     def _learn_moves(self, cells: MeasuredCells) -> None:
