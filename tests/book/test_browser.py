@@ -6,6 +6,7 @@ import functools
 import http.server
 import re
 import threading
+from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,14 +17,17 @@ from tests.book.conftest import Quiet
 from tools import notebooks, pdf
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    from collections.abc import Iterator
+
+    from playwright.sync_api import Browser, BrowserContext
 
 CODE = "notebooks/"
 WIDTHS = (1280, 390)
+OF_COLOURS = ("color-contrast", "link-in-text-block")
 # The schemes differ in colours alone: all rules in one, those of colours in the other.
 AXE = {
     "light": "{rules: {'label-content-name-mismatch': {enabled: true}}}",
-    "dark": "{runOnly: ['color-contrast', 'link-in-text-block']}",
+    "dark": f"{{runOnly: {list(OF_COLOURS)}}}",
 }
 # What only a narrow window shows, such as the buttons of its header, is the same on every page.
 # These are judged by all rules, others by those that hang on where things stand.
@@ -40,10 +44,11 @@ NARROW = {"light": "{runOnly: ['scrollable-region-focusable', 'color-contrast']}
 VIOLATIONS = """(options) => axe.run({resultTypes: ["violations"], ...options})
     .then(({violations}) => violations.map(({id, nodes}) => [id, nodes.length,
         `${nodes[0].html.slice(0, 200)} ${nodes[0].failureSummary.slice(0, 200)}`]))"""
-# Contrast hangs on the colour, size and weight of a text and on what lies under it. A page has some
-# fifty such looks among thousands of nodes: the first three that are seen of each are judged.
-LOOKS = """() => {
-    const seen = new Map(), grounds = new Map();
+# Contrast hangs on the colour, size and weight of a text, on what lies under it and, for a link, on
+# the colour around it. A page has some fifty such looks among thousands of nodes: the first three
+# that are seen of each are judged, and none of a look that was found good on a page before.
+LOOKS = """(good) => {
+    const seen = new Map(good.map((look) => [look, 3])), grounds = new Map();
     const ground = (node) => {
         if (!node) return "";
         if (!grounds.has(node)) {
@@ -60,7 +65,9 @@ LOOKS = """() => {
         let judged = node.matches("input, select, textarea");
         if ([...node.childNodes].some((n) => n.nodeType === Node.TEXT_NODE && n.data.trim())) {
             const s = getComputedStyle(node);
-            const look = [s.color, s.fontSize, s.fontWeight, s.textShadow, ground(node)].join(";");
+            const around = getComputedStyle(node.parentElement || node).color;
+            const look = [s.color, around, s.fontSize, s.fontWeight, s.textShadow, ground(node)]
+                .join(";");
             const before = seen.get(look) || 0;
             const visible = node.checkVisibility({visibilityProperty: true, opacityProperty: true});
             judged ||= visible && before < 3;
@@ -68,8 +75,11 @@ LOOKS = """() => {
         }
         node.toggleAttribute("data-judged", judged);
     }
+    return [...seen.keys()];
 }"""
-JUDGED = "axe.configure({rules: [{id: 'color-contrast', selector: '[data-judged]'}]})"
+JUDGED = """axe.configure({rules: [
+    {id: 'color-contrast', selector: '[data-judged]'},
+    {id: 'link-in-text-block', selector: 'a[href]:is([data-judged], :has([data-judged]))'}]})"""
 CUT_OFF = """[...document.querySelectorAll('div.highlight pre, .cell_output pre')]
     .filter(pre => pre.scrollWidth > pre.clientWidth + 1).map(pre => pre.innerText.slice(0, 80))"""
 OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
@@ -78,6 +88,7 @@ MANY = "<p>many alike</p>" * 50
 HIDDEN = "<p style='color:#aaa;visibility:hidden'>hidden</p>" * 9
 DARK = "(prefers-color-scheme: dark) { #last { color: #aaa } }"
 pytestmark = [pytest.mark.book, pytest.mark.slow]
+Good = defaultdict[tuple[int, str], set[str]]
 
 
 def axe_source() -> str:
@@ -94,11 +105,25 @@ def axe_options(page: str, width: int) -> dict[str, str]:
     return NARROW_API if page.startswith(API) else NARROW
 
 
-def look(browser: Browser, address: str, page: str, width: int) -> list[str]:
+@pytest.fixture(scope="session")
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    """One for all pages: what they share is loaded once."""
+    with browser.new_context() as shared:
+        yield shared
+
+
+@pytest.fixture(scope="session")
+def good() -> Good:
+    """Looks without a fault of colour, of each width and scheme."""
+    return defaultdict(set)
+
+
+def look(context: BrowserContext, address: str, page: str, width: int, good: Good) -> list[str]:
     """What is wrong with one page at one width, in both colour schemes."""
     wrong = []
-    view = browser.new_page(viewport={"width": width, "height": 900})
+    view = context.new_page()
     try:
+        view.set_viewport_size({"width": width, "height": 900})
         view.on("pageerror", lambda error: wrong.append(f"error: {error}"))
         view.on("console", lambda m: wrong.append(m.text) if m.type == "error" else None)
         view.on(
@@ -118,9 +143,11 @@ def look(browser: Browser, address: str, page: str, width: int) -> list[str]:
         view.evaluate(JUDGED)
         for scheme, options in axe_options(page, width).items():
             view.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
-            view.evaluate(LOOKS)
-            for rule, count, first in view.evaluate(f"({VIOLATIONS})({options})"):
-                wrong.append(f"{scheme}: axe {rule} ({count}): {first}")
+            looks = view.evaluate(LOOKS, list(good[width, scheme]))
+            violations = view.evaluate(f"({VIOLATIONS})({options})")
+            wrong += [f"{scheme}: axe {rule} ({n}): {first}" for rule, n, first in violations]
+            if not {rule for rule, *_ in violations} & set(OF_COLOURS):
+                good[width, scheme].update(looks)
         if width == WIDTHS[0]:
             view.emulate_media(media="print")
             view.set_viewport_size({"width": pdf.WIDTH, "height": 900})
@@ -133,8 +160,10 @@ def look(browser: Browser, address: str, page: str, width: int) -> list[str]:
 
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("page", [*(f"{name}.html" for name in notebooks.pages()), "search.html"])
-def test_page_in_the_browser(browser: Browser, address: str, page: str, width: int) -> None:
-    assert look(browser, address, page, width) == []
+def test_page_in_the_browser(
+    context: BrowserContext, address: str, page: str, width: int, good: Good
+) -> None:
+    assert look(context, address, page, width, good) == []
 
 
 @pytest.mark.parametrize("query", ["reproducibility", "import numpy", "insulation"])
@@ -248,7 +277,9 @@ def test_tables_sort_by_a_column_and_back_and_are_filtered(browser: Browser, add
         (f"{MANY}<div style='height:9px;overflow:auto'>{MANY}</div>", "scrollable-region"),
     ],
 )
-def test_the_look_finds_faults(browser: Browser, tmp_path: Path, markup: str, finding: str) -> None:
+def test_the_look_finds_faults(
+    context: BrowserContext, tmp_path: Path, markup: str, finding: str
+) -> None:
     page = f"<html lang='en'><title>A</title><main><h1>A</h1>{markup}</main></html>"
     name = next(name for name in NARROW_BY_ALL if name.startswith(CODE))
     (tmp_path / name).parent.mkdir(parents=True)
@@ -257,6 +288,6 @@ def test_the_look_finds_faults(browser: Browser, tmp_path: Path, markup: str, fi
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         address = f"http://127.0.0.1:{server.server_port}"
-        found = look(browser, address, name, 390)
+        found = look(context, address, name, 390, defaultdict(set))
         server.shutdown()
     assert any(finding in text for text in found)
