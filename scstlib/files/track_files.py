@@ -245,8 +245,8 @@ def expression_by_type(
     Raises
     ------
     ValueError
-        If there are no cells, the column or layer is missing or has gaps, a count is negative or
-        not finite, or a cell type has no count at all.
+        If there are no cells, a gene name stands twice, the column or layer is missing or has gaps,
+        a count is negative or not finite, or a cell type has no count at all.
     """
     if adata.n_obs == 0 or adata.n_vars == 0:
         raise ValueError(f"there are {adata.n_obs} cells and {adata.n_vars} genes.")
@@ -254,6 +254,12 @@ def expression_by_type(
         raise ValueError(f"obs has no column {cell_type_key!r}; it has {list(adata.obs.columns)}.")
     if layer is not None and layer not in adata.layers:
         raise ValueError(f"there is no layer {layer!r}; there are {list(adata.layers)}.")
+    twice = adata.var_names[adata.var_names.duplicated()].unique()
+    if len(twice):
+        raise ValueError(
+            f"{len(twice)} gene names stand more than once, the first is {twice[0]!r}; call"
+            " adata.var_names_make_unique(), or name genes by their identifiers."
+        )
     kinds = adata.obs[cell_type_key]
     if kinds.isna().any():
         raise ValueError(
@@ -435,7 +441,7 @@ def _read_bigwig(path: Path, bins: pd.DataFrame) -> pd.DataFrame:
                 if b > a
             ]
         parts.append(part.assign(value=np.concatenate(means)))
-    table = pd.concat(parts, ignore_index=True).dropna(subset="value")
+    table: pd.DataFrame = pd.concat(parts, ignore_index=True).dropna(subset="value")
     if np.isinf(table["value"]).any():
         raise ValueError(f"{path}: {int(np.isinf(table['value']).sum())} means are infinite.")
     return table

@@ -581,6 +581,13 @@ def test_genes_of_another_assembly_are_refused(files: dict[str, Any], folder: Pa
         read(assembly="mm10")
 
 
+def test_genes_that_stand_twice_are_named(folder: Path, files: dict[str, Any]) -> None:
+    cells = anndata.read_h5ad(folder / "cells.h5ad")
+    cells.var_names = [cells.var_names[1], *cells.var_names[1:]]
+    with pytest.raises(ValueError, match=r"^expression: 1 gene names .*var_names_make_unique\(\)"):
+        read_inputs(files["bulk"], cells, window=WINDOW)
+
+
 def test_accessible_peaks_in_place_of_expression(files: dict[str, Any], folder: Path) -> None:
     """Peaks that are said to lie on the + strand are summed in bins, as counts per 10,000."""
     cells = anndata.read_h5ad(folder / "cells.h5ad")
