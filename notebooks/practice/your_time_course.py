@@ -92,7 +92,7 @@ sorted(path.name for path in folder.iterdir())
 # | `.csv`, genes in rows | `sc.read_csv(path).T` |
 # | Seurat `.rds` | convert it in R first, for instance with `zellkonverter::writeH5AD` |
 #
-# Take raw counts, not normalised values. From a 10x run, take the filtered matrix; the raw one is mostly empty droplets. `X` must contain whole numbers. If they are in a layer, write `adata.X = adata.layers["counts"]`.
+# Take raw counts, not normalised values. From a 10x run, take the filtered matrix; the raw one is mostly empty droplets. `X` must contain whole numbers. If they are in a layer, write `adata.X = adata.layers["counts"]`; files from CELLxGENE often keep them in `raw`: `adata = adata.raw.to_adata()`.
 
 # %%
 samples = {p.stem: sc.read_h5ad(p) for p in sorted(folder.glob("*.h5ad"))}

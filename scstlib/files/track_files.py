@@ -279,6 +279,7 @@ def expression_by_type(
             f"{source}: {where} holds fractions, such as {values[fractions][0]:g}, as {kind} do;"
             " raw counts are expected. Name the layer that has them (layer)"
             + (f" among {list(adata.layers)}" if adata.layers else "")
+            + (", or give adata.raw.to_adata()" if adata.raw is not None else "")
         )
     names, which = np.unique(kinds.astype(str), return_inverse=True)
     member = sp.csr_array((np.ones(len(which)), (which, np.arange(len(which)))))

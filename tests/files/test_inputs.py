@@ -335,8 +335,10 @@ def test_bad_cells(files: dict[str, Any], folder: Path, tmp_path: Path) -> None:
         build(files, expression=written(logs))
     assert {warning.filename for warning in caught} == {__file__}
     scaled = cells.copy()
+    scaled.raw = cells
     scaled.X = scaled.X.multiply(1e4 / scaled.X.sum(axis=1)).tocsr()
-    with pytest.warns(UserWarning, match="as values scaled to a common depth do"):
+    expected = r"as values scaled to a common depth do.* give adata.raw.to_adata\(\)"
+    with pytest.warns(UserWarning, match=expected):
         build(files, expression=scaled)
     # Expected counts that a model predicted are what is wanted, at a time that was not measured.
     scaled.layers["log1p_cp10k"] = logs.X
