@@ -523,12 +523,13 @@ def test_bigwig_without_its_reader_or_damaged(
         else:
             content[int(rng.integers(len(whole)))] ^= 255
         path.write_bytes(content)
+        said = ""
         try:
             found = read_signal(path, bins)
         except ValueError as error:
-            assert str(error).startswith(str(path))
-        else:
-            assert damage % 2 == 0 or found.equals(right)  # what was cut off was not needed
+            found, said = right, str(error)
+        assert said.startswith(str(path)) or not said
+        assert damage % 2 == 0 or found.equals(right)  # what was cut off was not needed
     monkeypatch.setitem(sys.modules, "pybigtools", None)
     with pytest.raises(ValueError, match=r"x.bw .*'pip install pybigtools', or .* x.bedGraph'"):
         read_signal(path, bins)
