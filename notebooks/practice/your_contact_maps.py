@@ -132,7 +132,8 @@ chrom = windows.table["chrom"].to_numpy()
 train = windows[~np.isin(chrom, ["chr4", "chr5"])]
 validation, test = windows[chrom == "chr4"], windows[chrom == "chr5"]
 n_steps = 150 if profile == "fast" else 2000
-settings = {"n_steps": n_steps, "crop": 32, "seed": seed, "validate_every": n_steps // 5}
+settings = {"n_steps": n_steps, "crop": 32, "seed": seed}
+settings |= {"validate_every": n_steps // 5}
 cost = contact_training_cost(train, ScGrapHiC(**settings).settings)
 print(f"{len(train)} windows: {cost}")
 
@@ -177,7 +178,8 @@ plt.show()
 
 # %%
 def scc(maps, target):
-    return np.nanmean(stratum_adjusted_correlation(normalise_depth(maps), target))
+    maps = normalise_depth(maps)
+    return np.nanmean(stratum_adjusted_correlation(maps, target))
 
 
 def checks(fitted):
