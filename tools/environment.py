@@ -57,13 +57,15 @@ def rows(requirements: list[str]) -> tuple[list[str], list[str]]:
     conda, pip = set(), set()
     for text in requirements:
         requirement = Requirement(text)
-        if requirement.extras or requirement.marker:
+        by_conda = requirement.name in CONDA_FORGE
+        if requirement.extras or (requirement.marker and by_conda):
             raise ValueError(f"{text!r} has extras or a marker: say here what conda takes for it")
         bounds = ",".join(sorted(map(str, requirement.specifier), reverse=True))
-        if requirement.name in CONDA_FORGE:
+        marker = f"; {requirement.marker}".replace('"', "'") if requirement.marker else ""
+        if by_conda:
             conda.add(f"{CONDA_FORGE[requirement.name]} {bounds}")
         else:
-            pip.add(f"{requirement.name}{bounds}")
+            pip.add(f"{requirement.name}{bounds}{marker}")
     return sorted(conda, key=str.lower), sorted(pip, key=str.lower)
 
 

@@ -124,8 +124,11 @@ def add_map_inputs(group: Any, window: int | None) -> None:
     group.add_argument("--cell-type-key", default="cell_type", metavar="COLUMN", help="of obs")
     group.add_argument("--layer", help="layer with the counts, if they are not in X")
     group.add_argument("--genes", metavar="GTF|BED", help="places of genes, if var has none")
-    group.add_argument("--ctcf", metavar="BED", help="CTCF sites, with strands if they are known")
-    group.add_argument("--cpg", metavar="BEDGRAPH", help="CpG content")
+    group.add_argument(
+        "--ctcf", metavar="BED|TSV",
+        help="CTCF sites, with strands if they are known; also the table of FIMO",
+    )  # fmt: skip
+    group.add_argument("--cpg", metavar="FILE", help="CpG content, bedGraph or bigWig")
     group.add_argument("--assembly", help="refuse files of another assembly")
     group.add_argument(
         "--reference", nargs="+", metavar="TYPE",

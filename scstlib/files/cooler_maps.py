@@ -127,6 +127,11 @@ def _checked(opened: Any, uri: str, resolution: int | None) -> Any:
     return opened
 
 
+def plain_name(assembly: str | None) -> str | None:
+    """An assembly by its short name where it has two: ``GRCh38.p14`` is ``hg38``."""
+    return SAME.get(assembly.lower().split(".")[0], assembly.lower()) if assembly else None
+
+
 class CoolerMaps:
     """The maps of a cooler's chromosomes near the diagonal, as ``make_windows`` takes them.
 
@@ -195,10 +200,7 @@ class CoolerMaps:
         ValueError
             Naming both.
         """
-        ours, given = (
-            SAME.get(name.lower().split(".")[0], name.lower()) if name else None
-            for name in (self.assembly, other)
-        )
+        ours, given = plain_name(self.assembly), plain_name(other)
         if ours and given and ours != given:
             raise ValueError(
                 f"{self.uri} is of assembly {self.assembly}, {whose} of {other}: lift one of them"

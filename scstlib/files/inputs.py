@@ -135,9 +135,11 @@ def read_inputs(
     genes
         GTF or BED file, or a table indexed by gene.
     ctcf
-        BED file or table of peaks: ``CTCF +`` and ``CTCF -``, or ``CTCF`` if it has no strands.
+        Sites as a BED file, FIMO's ``fimo.tsv`` or a table: ``CTCF +`` and ``CTCF -``, or ``CTCF``
+        if they have no strands.
     cpg
-        bedGraph file or table with ``value``.
+        bedGraph or bigWig file, or a table with ``value``, averaged in bins. A bigWig file is read
+        with pybigtools, and its chromosomes must be as long as those of the bulk map.
     targets
         Cell type → cooler file, to learn from.
     cell_types
@@ -152,7 +154,8 @@ def read_inputs(
     resolution, window
         Bin size in bp; width of a window in bins.
     assembly
-        Refused if the bulk map names another.
+        Refused if the bulk map names another. Where it names none, the assemblies that other files
+        name are compared with this one.
     chromosomes
         Default: all; those shorter than a window or without contacts are left out with a warning.
         Named ones are refused instead.
@@ -187,6 +190,7 @@ def read_inputs(
     """
     maps = CoolerMaps(bulk, resolution, reach=window, balance=balance)
     maps.check_assembly(assembly, "what was given")
+    maps.assembly = maps.assembly or assembly  # the other files are compared with it
     chosen = usable_chromosomes(maps, chromosomes)
     files = {"bulk": [str(bulk)]}
     by_type, read = expression_inputs(maps, expression, cell_type_key, layer, genes)
@@ -241,7 +245,7 @@ def read_inputs(
         tuple(reference),
         bulk_expression,
         balance,
-        maps.assembly or assembly,
+        maps.assembly,
     )
 
 
@@ -281,7 +285,7 @@ def build_windows(
     genes
         GTF or BED file, or a table indexed by gene.
     ctcf, cpg
-        BED file or table of peaks; bedGraph file or table with ``value``.
+        BED file, FIMO's table or a table of sites; bedGraph or bigWig file or table with ``value``.
     targets
         Cell type → cooler file, to learn from.
     cell_types

@@ -7,6 +7,7 @@ errors name the file.
 from __future__ import annotations
 
 import gzip
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,14 +18,16 @@ import scipy.sparse as sp
 
 from scstlib.caller import warn_caller
 from scstlib.files.damage import check_intervals, reading
-from scstlib.preprocess.tracks import expression_tracks, interval_track
+from scstlib.preprocess.tracks import expression_tracks, interval_track, match_chromosomes
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
 BED = ["chrom", "start", "end", "name", "score", "strand"]
+# Columns of fimo.tsv: https://meme-suite.org/meme/doc/fimo-output-format.html
+FIMO = ["motif_id", "name", "chrom", "start", "end", "strand", "score", "p", "q", "sequence"]
 LARGEST_LOG = 20  # e^20 is 485 million counts
-NOT_DATA = ("#", "track", "browser")  # how lines begin that hold no interval
+NOT_DATA = ("#", "track", "browser", "motif_id")  # how lines begin that hold no interval
 
 
 def read_bed(path: str | Path) -> pd.DataFrame:
@@ -41,8 +44,80 @@ def read_bed(path: str | Path) -> pd.DataFrame:
     return _intervals(_existing(path), BED, header=True)
 
 
+def read_sites(path: str | Path) -> pd.DataFrame:
+    """Read sites such as those of CTCF from a BED file, or from the table that FIMO writes.
+
+    FIMO counts positions from 1, with the last one included; they are turned into those of BED.
+
+    Returns
+    -------
+    pandas.DataFrame
+        chrom, start, end, and of FIMO strand, score and more.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        As :func:`read_bed`, or if FIMO searched pieces of chromosomes and gives places in them.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> from scstlib.files.track_files import read_sites
+    >>> head = "motif_id motif_alt_id sequence_name start stop strand score p-value"
+    >>> with TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "fimo.tsv"
+    ...     rows = f"{head}\\nMA0139.2 CTCF chr1 11 25 - 19.5 1e-7\\n"
+    ...     _ = path.write_text(rows.replace(" ", "\\t"))
+    ...     read_sites(path)[["chrom", "start", "end", "strand"]].to_numpy().tolist()
+    [['chr1', 10, 25, '-']]
+    """
+    path = _existing(path)
+    with reading(path, "tab-separated file of intervals"), _opened(path) as stream:
+        is_fimo = stream.readline().startswith("motif_id\t")
+    if not is_fimo:
+        return read_bed(path)
+    sites = _intervals(path, FIMO)
+    pieces = sites["chrom"].str.contains(r":\d+-\d+", regex=True)
+    if pieces.any():
+        raise ValueError(
+            f"{path} has places in pieces such as {sites['chrom'][pieces].iloc[0]}: search whole"
+            " chromosomes, or run fimo with --parse-genomic-coord."
+        )
+    return sites.assign(start=sites["start"] - 1)
+
+
+def read_signal(path: str | Path, bins: pd.DataFrame) -> pd.DataFrame:
+    """Read values along the genome from a bedGraph file, or from a bigWig file, averaged in bins.
+
+    Parameters
+    ----------
+    path
+        A bigWig file ends in ``.bw`` or ``.bigWig``. It is read with pybigtools, one chromosome at
+        a time, so that memory does not grow with the file.
+    bins
+        chrom, start, end, of whole chromosomes and one width. A bedGraph file does not need them.
+
+    Returns
+    -------
+    pandas.DataFrame
+        chrom, start, end, value; of a bigWig file one row for each bin with a value, its mean over
+        the bases that have one.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If there is no such file, it is damaged or holds no intervals; of a bigWig file also if
+        pybigtools is not installed, or a chromosome is longer or shorter than in ``bins``.
+    """
+    path = _existing(path)
+    if path.suffix.lower() in (".bw", ".bigwig"):
+        return _read_bigwig(path, bins)
+    return read_bedgraph(path)
+
+
 def read_bedgraph(path: str | Path) -> pd.DataFrame:
-    """Read a bedGraph file, or a bigWig file where a reader of those is installed.
+    """Read a bedGraph file.
 
     Returns
     -------
@@ -52,11 +127,9 @@ def read_bedgraph(path: str | Path) -> pd.DataFrame:
     Raises
     ------
     FileNotFoundError, ValueError
-        If there is no such file, it holds no intervals, or a bigWig file cannot be read here.
+        If there is no such file, or it holds no intervals.
     """
     path = _existing(path)
-    if path.suffix.lower() in (".bw", ".bigwig"):
-        return _read_bigwig(path)
     table = _intervals(path, ["chrom", "start", "end", "value"])
     values = pd.to_numeric(table.get("value", pd.Series(dtype=float)), errors="coerce")
     if values.isna().all():
@@ -92,6 +165,32 @@ def read_genes(path: str | Path) -> pd.DataFrame:
         if missing:
             raise ValueError(f"{path} has no column {missing[0]!r}: genes need name and strand.")
     return genes.drop_duplicates("name").set_index("name")
+
+
+def gtf_assembly(path: str | Path) -> str | None:
+    """Assembly of human or mouse that the comments of a GTF or GFF3 file name, if they name one.
+
+    GENCODE and Ensembl name it, as GRCh38 or GRCm39, before the first gene.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> from scstlib.files.track_files import gtf_assembly
+    >>> with TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "genes.gtf"
+    ...     _ = path.write_text("#!genome-build GRCm39\\nchr1\\t...\\n")
+    ...     gtf_assembly(path)
+    'GRCm39'
+    """
+    path = _existing(path)
+    with reading(path, "tab-separated file of intervals"), _opened(path) as stream:
+        for line in stream:
+            if not line.startswith("#"):
+                return None
+            if found := re.search(r"\bGRC[hm]\d\d\b", line):
+                return found[0]
+    return None
 
 
 def genes_of(genes: pd.DataFrame, names: pd.Index, source: str) -> pd.DataFrame:
@@ -146,8 +245,8 @@ def expression_by_type(
     Raises
     ------
     ValueError
-        If there are no cells, the column or layer is missing or has gaps, a count is negative or
-        not finite, or a cell type has no count at all.
+        If there are no cells, a gene name stands twice, the column or layer is missing or has gaps,
+        a count is negative or not finite, or a cell type has no count at all.
     """
     if adata.n_obs == 0 or adata.n_vars == 0:
         raise ValueError(f"there are {adata.n_obs} cells and {adata.n_vars} genes.")
@@ -155,6 +254,12 @@ def expression_by_type(
         raise ValueError(f"obs has no column {cell_type_key!r}; it has {list(adata.obs.columns)}.")
     if layer is not None and layer not in adata.layers:
         raise ValueError(f"there is no layer {layer!r}; there are {list(adata.layers)}.")
+    twice = adata.var_names[adata.var_names.duplicated()].unique()
+    if len(twice):
+        raise ValueError(
+            f"{len(twice)} gene names stand more than once, the first is {twice[0]!r}; call"
+            " adata.var_names_make_unique(), or name genes by their identifiers."
+        )
     kinds = adata.obs[cell_type_key]
     if kinds.isna().any():
         raise ValueError(
@@ -174,6 +279,7 @@ def expression_by_type(
             f"{source}: {where} holds fractions, such as {values[fractions][0]:g}, as {kind} do;"
             " raw counts are expected. Name the layer that has them (layer)"
             + (f" among {list(adata.layers)}" if adata.layers else "")
+            + (", or give adata.raw.to_adata()" if adata.raw is not None else "")
         )
     names, which = np.unique(kinds.astype(str), return_inverse=True)
     member = sp.csr_array((np.ones(len(which)), (which, np.arange(len(which)))))
@@ -212,7 +318,7 @@ def expression_from_files(
         one = [given] if isinstance(given, str | Path) else list(given)
         paths += [str(path) for path in one]
         if len(one) == 2:
-            sides = [interval_track(read_bedgraph(path), bins)[:, 0] for path in one]
+            sides = [interval_track(read_signal(path, bins), bins)[:, 0] for path in one]
             tracks[kind] = np.stack(sides, axis=1)
         elif len(one) == 1 and Path(one[0]).name.removesuffix(".gz").endswith(".bed"):
             genes = read_genes(one[0])
@@ -265,7 +371,8 @@ def _intervals(path: Path, standard: list[str], *, header: bool = False) -> pd.D
     with reading(path, "tab-separated file of intervals"):
         try:
             names, head = _head(path)
-            table = pd.read_csv(path, sep="\t", header=None, skiprows=head, dtype={0: str})
+            text = {0: str, standard.index("chrom"): str}
+            table = pd.read_csv(path, sep="\t", header=None, skiprows=head, dtype=text)
         except pd.errors.EmptyDataError:
             raise ValueError(f"{path} is empty.") from None
     table = table[~table[0].str.startswith(NOT_DATA, na=False)]
@@ -300,18 +407,42 @@ def _read_gtf(path: Path) -> pd.DataFrame:
     return genes.assign(start=genes["start"] - 1)
 
 
-def _read_bigwig(path: Path) -> pd.DataFrame:
+def _read_bigwig(path: Path, bins: pd.DataFrame) -> pd.DataFrame:
     try:
-        import pyBigWig
+        import pybigtools
     except ImportError:
         raise ValueError(
-            f"{path} is a bigWig file, and no reader of those is installed: convert it with"
-            f" 'bigWigToBedGraph {path} {path.stem}.bedGraph', or install pyBigWig."
+            f"{path} is a bigWig file, and its reader is not installed: 'pip install pybigtools',"
+            f" or convert the file with 'bigWigToBedGraph {path} {path.stem}.bedGraph'."
         ) from None
+    with reading(path, "bigWig file"):
+        file = pybigtools.open(str(path))
+        stored = pd.DataFrame(file.chroms().items(), columns=["chrom", "length"])
+    try:
+        named = match_chromosomes(stored, bins["chrom"])
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
     parts = []
-    with pyBigWig.open(str(path)) as file:
-        for chrom in file.chroms():
-            part = pd.DataFrame(file.intervals(chrom) or [], columns=["start", "end", "value"])
-            part.insert(0, "chrom", chrom)
-            parts.append(part)
-    return pd.concat(parts, ignore_index=True)
+    for own, chrom, length in zip(
+        stored["chrom"][named.index], named["chrom"], named["length"], strict=True
+    ):
+        part = bins.loc[bins["chrom"] == chrom, ["chrom", "start", "end"]].astype({"chrom": str})
+        size, end = part["end"].iloc[0] - part["start"].iloc[0], part["end"].iloc[-1]
+        if length != end:
+            raise ValueError(
+                f"{path}: {own} has {length:,} bp, in the bulk map {end:,}; is it another"
+                " assembly? Lift one of them over first."
+            )
+        whole = int(end // size)  # bins; what is left of the chromosome is one more
+        spans = [(0, whole * size, whole), (whole * size, end, 1)]
+        with reading(path, "bigWig file"):
+            means = [
+                file.values(own, int(a), int(b), bins=n, summary="mean", exact=True, fillna=np.nan)
+                for a, b, n in spans
+                if b > a
+            ]
+        parts.append(part.assign(value=np.concatenate(means)))
+    table: pd.DataFrame = pd.concat(parts, ignore_index=True).dropna(subset="value")
+    if np.isinf(table["value"]).any():
+        raise ValueError(f"{path}: {int(np.isinf(table['value']).sum())} means are infinite.")
+    return table

@@ -10,15 +10,16 @@ import numpy as np
 import pandas as pd
 
 from scstlib.caller import warn_caller
-from scstlib.files.cooler_maps import CoolerMaps
+from scstlib.files.cooler_maps import SAME, CoolerMaps, plain_name
 from scstlib.files.damage import check_intervals, reading, refuse_links
 from scstlib.files.track_files import (
     expression_by_type,
     expression_from_files,
     genes_of,
-    read_bed,
-    read_bedgraph,
+    gtf_assembly,
     read_genes,
+    read_signal,
+    read_sites,
 )
 from scstlib.preprocess.cells import check_anndata
 from scstlib.preprocess.tracks import (
@@ -69,6 +70,8 @@ def expression_inputs(
     if isinstance(genes, str | Path):
         files["genes"] = [str(genes)]
         source, places = str(genes), read_genes(genes)
+        if plain_name(maps.assembly) in SAME.values():  # what a GTF file can be compared with
+            maps.check_assembly(gtf_assembly(genes), source)
     elif genes is not None:
         source, places = "genes", genes
     else:
@@ -126,7 +129,7 @@ def shared_inputs(
         source, table = what, given
         if isinstance(given, str | Path):
             source, files[what] = str(given), [str(given)]
-            table = read_bed(given) if what == "ctcf" else read_bedgraph(given)
+            table = read_sites(given) if what == "ctcf" else read_signal(given, maps.bins)
         table = _checked(table, maps, source, overhang=what == "cpg")
         if absent := sorted(set(chromosomes) - set(table["chrom"])):
             warn_caller(

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import inspect
 import shutil
+import sys
 import warnings
 from pathlib import Path
 from typing import Any
 
 import anndata
+import bioframe
 import cooler
 import h5py
 import numpy as np
@@ -18,9 +20,17 @@ import pytest
 from scstlib.datasets import simulate_organism
 from scstlib.files.cooler_maps import CoolerMaps, open_cooler
 from scstlib.files.inputs import build_windows, read_inputs
-from scstlib.files.track_files import expression_by_type, read_bed, read_bedgraph, read_genes
+from scstlib.files.track_files import (
+    expression_by_type,
+    gtf_assembly,
+    read_bed,
+    read_bedgraph,
+    read_genes,
+    read_signal,
+    read_sites,
+)
 from scstlib.preprocess.guides import guide_tracks
-from scstlib.preprocess.tracks import expression_tracks, peak_tracks
+from scstlib.preprocess.tracks import expression_tracks, interval_track, peak_tracks
 
 WINDOW = 16
 
@@ -324,8 +334,10 @@ def test_bad_cells(files: dict[str, Any], folder: Path, tmp_path: Path) -> None:
         build(files, expression=written(logs))
     assert {warning.filename for warning in caught} == {__file__}
     scaled = cells.copy()
+    scaled.raw = cells
     scaled.X = scaled.X.multiply(1e4 / scaled.X.sum(axis=1)).tocsr()
-    with pytest.warns(UserWarning, match="as values scaled to a common depth do"):
+    expected = r"as values scaled to a common depth do.* give adata.raw.to_adata\(\)"
+    with pytest.warns(UserWarning, match=expected):
         build(files, expression=scaled)
     # Expected counts that a model predicted are what is wanted, at a time that was not measured.
     scaled.layers["log1p_cp10k"] = logs.X
@@ -450,25 +462,166 @@ def test_expression_from_bedgraph_and_bed(files: dict[str, Any], tmp_path: Path)
         build(files, expression={"b": bed})
 
 
-def test_bedgraph_and_bigwig(tmp_path: Path) -> None:
+def test_bedgraph_without_numbers(tmp_path: Path) -> None:
     (tmp_path / "x.bedGraph").write_text("chr1\t0\t5\tx\n")
     with pytest.raises(ValueError, match="no numbers in its fourth column"):
         read_bedgraph(tmp_path / "x.bedGraph")
     (tmp_path / "y.bedGraph").write_text("chr1\t0\t5\n")
     with pytest.raises(ValueError, match="no numbers in its fourth column"):
         read_bedgraph(tmp_path / "y.bedGraph")
-    path = tmp_path / "z.bw"
-    try:
-        import pyBigWig
-    except ImportError:
-        path.write_bytes(b"\x26\xfc\x8f\x88")
-        with pytest.raises(ValueError, match=r"bigWigToBedGraph .*z.bw z.bedGraph"):
-            read_bedgraph(path)
-        return
-    with pyBigWig.open(str(path), "w") as file:
-        file.addHeader([("chr1", 100), ("chr2", 50)])
-        file.addEntries(["chr1", "chr1"], [0, 20], ends=[10, 30], values=[1.5, 2.5])
-    assert read_bedgraph(path).to_numpy().tolist() == [["chr1", 0, 10, 1.5], ["chr1", 20, 30, 2.5]]
+
+
+def write_bigwig(path: Path, lengths: dict[str, int], rows: list[Any]) -> Path:
+    pybigtools = pytest.importorskip("pybigtools")  # it has no wheel for Python 3.14
+    pybigtools.open(str(path), "w").write(lengths, iter(rows))
+    return path
+
+
+def test_bigwig_is_averaged_in_bins_as_bedgraph_is(tmp_path: Path) -> None:
+    starts = np.arange(0, 95, 4)  # gaps, values across the borders of bins, and a short last bin
+    rows = [("1", int(s), int(s) + 3, float(s % 7)) for s in starts if not 20 <= s < 40]
+    lengths, more = {"1": 95, "unplaced": 9}, [("unplaced", 0, 9, 5.0)]
+    path = write_bigwig(tmp_path / "x.bigWig", lengths, rows + more)
+    bins = bioframe.binnify(pd.Series({"chr1": 95, "chr2": 10}), 10)
+    table = pd.DataFrame(rows, columns=["chrom", "start", "end", "value"])
+    found = interval_track(read_signal(path, bins), bins, fill=-1)
+    np.testing.assert_allclose(found, interval_track(table, bins, fill=-1), rtol=1e-6)
+    assert (found[2:4] == -1).all()
+    table.to_csv(tmp_path / "x.bedGraph", sep="\t", header=False, index=False)
+    assert read_signal(tmp_path / "x.bedGraph", bins).equals(table)
+
+
+def test_bigwig_gives_the_tracks_that_bedgraph_gives(files: dict[str, Any], folder: Path) -> None:
+    table = read_bedgraph(folder / "cpg.bedGraph")
+    sizes = CoolerMaps(files["bulk"]).chromsizes
+    files["cpg"] = write_bigwig(folder / "cpg.bw", sizes, list(table.itertuples(index=False)))
+    np.testing.assert_allclose(
+        build(files).tracks, build({**files, "cpg": folder / "cpg.bedGraph"}).tracks, rtol=1e-6
+    )
+
+
+def test_bigwig_of_another_assembly_is_refused(tmp_path: Path) -> None:
+    bins = bioframe.binnify(pd.Series({"chr1": 95}), 10)
+    path = write_bigwig(tmp_path / "x.bw", {"1": 96}, [("1", 0, 3, 1.0)])
+    with pytest.raises(ValueError, match=r"x.bw: 1 has 96 bp, in the bulk map 95; is it another"):
+        read_signal(path, bins)
+    path = write_bigwig(tmp_path / "y.bw", {"plasmid": 96}, [("plasmid", 0, 3, 1.0)])
+    with pytest.raises(ValueError, match=r"y.bw: chromosomes \['plasmid'\] are none of"):
+        read_signal(path, bins)
+
+
+def test_bigwig_without_its_reader_or_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bins = bioframe.binnify(pd.Series({"chr1": 95}), 10)
+    path = write_bigwig(tmp_path / "x.bw", {"chr1": 95}, [("chr1", 0, 3, 1.0)])
+    whole, rng, right = path.read_bytes(), np.random.default_rng(0), read_signal(path, bins)
+    for damage in range(60):
+        content = bytearray(whole)
+        if damage % 2:
+            del content[int(rng.integers(len(whole))) :]
+        else:
+            content[int(rng.integers(len(whole)))] ^= 255
+        path.write_bytes(content)
+        said = ""
+        try:
+            found = read_signal(path, bins)
+        except ValueError as error:
+            found, said = right, str(error)
+        assert said.startswith(str(path)) or not said
+        assert damage % 2 == 0 or found.equals(right)  # what was cut off was not needed
+    monkeypatch.setitem(sys.modules, "pybigtools", None)
+    with pytest.raises(ValueError, match=r"x.bw .*'pip install pybigtools', or .* x.bedGraph'"):
+        read_signal(path, bins)
+
+
+FIMO = [
+    "motif_id motif_alt_id sequence_name start stop strand score p-value q-value matched_sequence",
+    "MA0139.2 CTCF 1 50001 50015 + 20.1 1e-08  CCAGCAGGGGGCGCT",
+    "MA0139.2 CTCF 1 99996 100010 - 18.2 4e-08  CCACTAGGGGGCAGT",
+    "MA0139.2 CTCF X 5 19 - 18.0 5e-08  CCACTAGGGGGCAGC",
+    "",
+    "# FIMO (Find Individual Motif Occurrences): Version 5.5.7 compiled on Jun 19 2024",
+]
+
+
+def test_sites_from_the_table_of_fimo(files: dict[str, Any], tmp_path: Path) -> None:
+    path = tmp_path / "fimo.tsv"
+    text = "\n".join(row if row.startswith("#") else row.replace(" ", "\t") for row in FIMO)
+    path.write_text(text)
+    sites = read_sites(path)
+    # It counts from 1, with the last position included.
+    assert sites["start"].tolist() == [50_000, 99_995, 4]
+    assert sites["end"].tolist() == [50_015, 100_010, 19]
+    windows = build(files, ctcf=path, chromosomes=["chr1"])
+    sign = [windows.track_names.index(f"CTCF {strand}") for strand in "+-"]
+    # The second lies across a border, with its middle in the third bin.
+    assert windows.tracks[0][:4, sign].tolist() == [[0, 0], [1, 0], [0, 1], [0, 0]]
+    path.write_text(text.replace("\t1\t", "\tchr1:1-90000\t"))
+    with pytest.raises(ValueError, match=r"pieces such as chr1:1-90000: .*--parse-genomic-coord"):
+        read_sites(path)
+    path.write_text(text.splitlines()[0])
+    with pytest.raises(ValueError, match=r"fimo.tsv holds no intervals"):
+        read_sites(path)
+
+
+def test_genes_of_another_assembly_are_refused(files: dict[str, Any], folder: Path) -> None:
+    genes = pd.read_csv(folder / "genes.bed", sep="\t")
+    lines = [
+        f"{row['#chrom']}\ttoy\tgene\t{row['start'] + 1}\t{row['end']}\t.\t{row['strand']}\t."
+        f'\tgene_id "{row["name"]}";\n'
+        for _, row in genes.iterrows()
+    ]
+    cells, path = anndata.read_h5ad(folder / "cells.h5ad"), folder / "genes.gtf"
+
+    def read(**options: Any) -> Any:
+        return read_inputs(files["bulk"], cells, genes=path, window=WINDOW, **options)
+
+    for head, name in (
+        ("##description: annotation of the mouse genome (GRCm39), version M36\n", "GRCm39"),
+        ("#!genome-build GRCh38.p14\n#!genome-version GRCh38\n", "GRCh38"),
+    ):
+        path.write_text(head + "".join(lines))
+        assert gtf_assembly(path) == name
+        with pytest.raises(ValueError, match=rf"of assembly mm10, .*genes.gtf of {name}: lift"):
+            read(assembly="mm10")
+    assert read(assembly="hg38").assembly == "hg38"
+    read(assembly="mine")  # nothing is known of it
+    path.write_text("#!genome-build BDGP6.46\n" + "".join(lines))
+    assert gtf_assembly(path) is None
+    read(assembly="mm10")
+    cells.uns["assembly"] = "hg38"
+    with pytest.raises(ValueError, match=r"of assembly mm10, expression of hg38"):
+        read(assembly="mm10")
+
+
+def test_genes_that_stand_twice_are_named(folder: Path, files: dict[str, Any]) -> None:
+    cells = anndata.read_h5ad(folder / "cells.h5ad")
+    cells.var_names = [cells.var_names[1], *cells.var_names[1:]]
+    with pytest.raises(ValueError, match=r"^expression: 1 gene names .*var_names_make_unique\(\)"):
+        read_inputs(files["bulk"], cells, window=WINDOW)
+
+
+def test_accessible_peaks_in_place_of_expression(files: dict[str, Any], folder: Path) -> None:
+    """Peaks that are said to lie on the + strand are summed in bins, as counts per 10,000."""
+    cells = anndata.read_h5ad(folder / "cells.h5ad")
+    names = [f"chr1:{start}-{start + 500}" for start in (10, 40_000, 60_000)]
+    counts = np.random.default_rng(0).poisson(1.0, (cells.n_obs, 3))
+    peaks = anndata.AnnData(
+        counts.astype(float), cells.obs[["cell_type"]], pd.DataFrame(index=names)
+    )
+    place = peaks.var_names.str.extract(r"^(?P<chrom>.+)[:-](?P<start>\d+)-(?P<end>\d+)$")
+    peaks.var[list(place)] = place.astype({"start": int, "end": int}).to_numpy()
+    peaks.var["strand"] = "+"
+    windows = build(files, expression=peaks, ctcf=None, cpg=None, chromosomes=["chr1"])
+    kind = windows.table["cell_type"].iloc[0]
+    summed = counts[(cells.obs["cell_type"] == kind).to_numpy()].sum(0)
+    per_10k = 1e4 * summed / summed.sum()
+    assert windows.table["start"].iloc[0] == 0
+    np.testing.assert_allclose(
+        windows.tracks[0][:3, 0], [per_10k[0] + per_10k[1], per_10k[2], 0], rtol=1e-6
+    )
+    assert not windows.tracks[:, :, 1].any()
 
 
 def test_inputs_say_what_was_read(files: dict[str, Any], folder: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -88,6 +90,30 @@ def test_mcool_has_the_layout_of_higlass(bins: pd.DataFrame, tmp_path: Path) -> 
     coarse = cooler.Cooler(f"{path}::resolutions/100").matrix(balance=False).fetch("chr1")
     both = dense.reshape(20, 2, 20, 2).sum(axis=(1, 3))
     np.testing.assert_allclose(np.triu(coarse), np.triu(both), rtol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore:The default of observed:FutureWarning")  # in cooltools
+def test_cooltools_reads_it_with_the_commands_of_the_page(
+    bins: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from cooltools.cli import cli
+
+    bins[["start", "end"]] *= 1000
+    path = tmp_path / "maps.alpha_mature.mcool"
+    write_contact_map(path, bins, upper_maps().items(), metadata={})
+    page = Path(__file__).parents[2] / "notebooks/practice/your_contact_maps.py"
+    text = page.read_text(encoding="utf-8").replace("\\\n#", "")
+    commands = re.findall(r"^# \$ cooltools (.+)$", text, re.MULTILINE)
+    assert [command.split()[0] for command in commands] == ["insulation", "expected-cis"]
+    monkeypatch.chdir(tmp_path)
+    for command in commands:
+        cli.main(shlex.split(command), standalone_mode=False)
+    insulation, expected = map(pd.read_table, ("insulation.tsv", "expected.tsv"))
+    assert len(insulation) == sum(SIZES.values())
+    assert insulation["log2_insulation_score_250000"].notna().sum() > 60
+    near = expected[expected["dist"].isin(range(2, 7))]
+    assert (near["count.avg"] > 0).all()
+    assert (expected["count.avg"][expected["dist"] > 6] == 0).all()
 
 
 def test_zoom_levels_end_in_one_tile(bins: pd.DataFrame) -> None:

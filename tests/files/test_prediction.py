@@ -16,7 +16,7 @@ from scstlib.__main__ import main
 from scstlib.datasets import simulate_organism
 from scstlib.files import predict_contacts, predict_expression, read_inputs
 from scstlib.files.prediction import output_paths
-from scstlib.models import ScNODE
+from scstlib.models import ScGrapHiC, ScNODE
 from scstlib.models.spatial.protocol import check_windows
 from scstlib.models.temporal.baselines import CopyNearest
 
@@ -104,6 +104,27 @@ def test_one_file_a_cell_type(folder: Path, out: Path) -> None:
     assert len(about["settings"]["reference"]) == 8
     assert about["inputs"]["cpg"][0]["name"] == "cpg.bedGraph"
     assert str(folder) not in str(about)
+
+
+def test_the_command_writes_what_python_writes(folder: Path, out: Path, tmp_path: Path) -> None:
+    bulk, options = f"{folder}/bulk.mcool::resolutions/50000", {"bulk_expression": "stem"}
+    inputs = read_inputs(
+        bulk, folder / "cells.h5ad", targets={"stem": folder / "stem.cool"}, window=16, **options
+    )
+    file = tmp_path / "trained.safetensors"
+    model = ScGrapHiC(n_steps=1).fit(inputs.windows(32))
+    model.save(file)
+    new = read_inputs(
+        bulk, folder / "cells.h5ad", cell_types=["bipotent"], chromosomes=["chr2"], window=16,
+        **options,
+    )  # fmt: skip
+    one = predict_contacts(model, new, out, stride=8)["bipotent"]
+    words = {"cell-types": "bipotent", "chromosomes": "chr2", "bulk-expression": "stem"}
+    assert run(folder, tmp_path / "again.mcool", model=file, **words) == 0
+    two = tmp_path / "again.bipotent.mcool"
+    ours, theirs = (cooler.Cooler(f"{p}::resolutions/50000").pixels()[:] for p in (one, two))
+    assert len(ours) > 100
+    pd.testing.assert_frame_equal(ours, theirs)
 
 
 def test_depth_overwriting_and_chromosomes_in_any_order(folder: Path, out: Path) -> None:

@@ -7,7 +7,7 @@ import re
 import shlex
 from pathlib import Path
 
-from tools import setup
+from tools import notebooks, setup
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / ".devcontainer"
@@ -48,12 +48,38 @@ def test_its_commands_are_those_of_the_readme() -> None:
     assert shown == ["make book", "make test"]
     assert " ".join(json.loads(command)) == shown[0]
     assert f"podman run --rm scstlib {shown[1]}\n" in CONTAINERFILE
+    built = notebooks.ROOT / "_build" / "html"
+    (workdir,) = instructions("WORKDIR")
+    assert f"podman cp book:{workdir}/{built.relative_to(ROOT)} html" in CONTAINERFILE
     targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
     named = [
         t for line in [*instructions("RUN"), DEV["postCreateCommand"]] for t in make_targets(line)
     ]
     assert named == ["setup", "setup"]
     assert set(named) <= set(targets)
+
+
+def test_every_target_that_readers_are_told_of_is_in_the_makefile() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    (phony,) = re.findall(r"^\.PHONY: (.+)$", makefile, re.MULTILINE)
+    targets = re.findall(r"^(\w+):(?! *=)", makefile, re.MULTILINE)
+    assert sorted(phony.split()) == sorted(targets)
+    told = {
+        (path.name, target)
+        for path in [ROOT / "README.md", *(ROOT / "book").glob("*.md"), *ROOT.glob(".github/*.md")]
+        for target in re.findall(r"(?:`|^\$ )make (\w+)", path.read_text("utf-8"), re.MULTILINE)
+    }
+    assert len(told) > 10
+    assert {(name, target) for name, target in told if target not in targets} == set()
+
+
+def test_another_machines_environment_stays_outside() -> None:
+    ignored = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()[1:]
+    assert ignored == [setup.VENV.name, "_build"]
+
+
+def test_jupyterlab_does_not_move_the_exact_versions() -> None:
+    assert "pip install -c constraints.txt jupyterlab" in DEV["postCreateCommand"]
 
 
 def test_the_dev_container_is_the_first_stage_with_an_environment_in_the_work_tree() -> None:

@@ -14,7 +14,8 @@ RENDERED = environment.rendered(PYPROJECT)
 def test_all_requirements_and_the_package_are_in_it() -> None:
     text = environment.render(
         '[project]\nrequires-python = ">=3.11"\ndependencies = ["b>=2", "torch>=2.4"]\n'
-        '[project.optional-dependencies]\nbook = ["C>=1,<2"]\ntest = ["a>=3", "POT>=1"]\n',
+        '[project.optional-dependencies]\nbook = ["C>=1,<2"]\n'
+        'test = ["a>=3; python_version < \'3.14\'", "POT>=1"]\n',
         ("book", "test"),
         ["--editable ."],
         "for a test",
@@ -24,8 +25,11 @@ def test_all_requirements_and_the_package_are_in_it() -> None:
         "pot >=1",
         "pytorch >=2.4",
         "pip",
-        {"pip": ["a>=3", "b>=2", "C>=1,<2", "--editable ."]},
+        {"pip": ["a>=3; python_version < '3.14'", "b>=2", "C>=1,<2", "--editable ."]},
     ]
+    for refused in ("torch>=2; python_version < '3.14'", "a[b]>=3"):
+        with pytest.raises(ValueError, match="has extras or a marker"):
+            environment.rows([refused])
 
 
 @pytest.mark.parametrize("name", RENDERED)

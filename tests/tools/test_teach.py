@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import base64
 import json
 import os
@@ -13,6 +14,8 @@ from typing import Any
 import pytest
 from scst_book import contents
 
+from scstlib import checks
+from tests.checks.tries import projects
 from tools import execute, notebooks, otter, pair, slides, teach
 
 FIRST = """# Maps
@@ -280,6 +283,33 @@ def test_a_project_becomes_questions_with_solutions_and_tests(
     page["cells"][6]["source"] = SOLUTION.replace("checks.right(answer)", "answer")
     with pytest.raises(ValueError, match=r"write checks\.NAME\(answer\)"):
         otter.assignment(page, "maps")
+
+
+@pytest.mark.parametrize("name", [n for n in notebooks.names() if n.startswith("projects/")])
+def test_cells_that_otter_runs_grade_right_and_wrong_answers(name: str) -> None:
+    """What otter-grader does with each question, done here: answer, then run the test's cell.
+
+    otter-grader itself does not go into the environment of the exact versions, as it asks for
+    wrapt < 2; the test below runs it where it is installed, and CI does so once a week.
+    """
+    source = notebooks.read(notebooks.ROOT / "notebooks" / f"{name}.ipynb")
+    cells = otter.assignment(teach.student(source, stubs=False), "project")["cells"]
+    raw = [cell["source"] if cell["cell_type"] == "raw" else "" for cell in cells]
+    tests = [cells[i + 1] for i, mark in enumerate(raw) if mark == "# BEGIN TESTS"]
+    tries = {tries.check.__name__: tries for tries in projects.TRIES}
+    for test in tests:
+        tree: Any = ast.parse(test["source"], mode="eval")
+        call = tree.body.value
+        own, answer = tries.pop(call.func.attr), call.args[0].id
+        names = {f"given_{i}": value for i, value in enumerate(own.given)}
+        assert len(call.args) == 1 + len(names)
+        call.args[1:] = [ast.Name(name, ast.Load()) for name in names]
+        asked = compile(ast.fix_missing_locations(tree), "test", "eval")
+        for value in own.right:
+            assert eval(asked, {"checks": checks, answer: value, **names}) is True
+        for value in (..., None, *own.wrong.values()):
+            assert eval(asked, {"checks": checks, answer: value, **names}) is False
+    assert len(tests) >= 2
 
 
 def test_otter_grader_reads_a_project_and_grades_it(

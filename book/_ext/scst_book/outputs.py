@@ -94,7 +94,7 @@ def _fold(cell: dict[str, Any]) -> None:
 
 
 def only_imports(source: str) -> bool:
-    """Whether code imports, and does nothing more than to set the look, seeds and claims."""
+    """Whether code imports, and does nothing more than to set the look, seeds, claims and costs."""
     try:
         statements = ast.parse(source).body
     except SyntaxError:  # a cell with a shell command
@@ -112,7 +112,7 @@ def _is_setting(statement: ast.Assign) -> bool:
     if all(isinstance(target, ast.Attribute) for target in statement.targets):
         return True
     calls = [node for node in ast.walk(statement.value) if isinstance(node, ast.Call)]
-    return {ast.unparse(call.func) for call in calls} <= {"Claims", "range"}
+    return {ast.unparse(call.func) for call in calls} <= {"Claims", "Costs", "range"}
 
 
 def _figure(cell: dict[str, Any]) -> None:
