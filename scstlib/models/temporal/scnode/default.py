@@ -588,8 +588,10 @@ class ScNODE(FittedOnCells[LatentCells]):
         self.field_ = DriftField(drift.to(where), self._clock(), self.max_step, learned["damping"])
         self.pool_ = self.start_ = None
         if "pool" in learned:  # Older files have none: their drift alone predicts.
-            pool = learned["pool"]
-            self.pool_ = Pool(**{**pool, "shares": np.array(pool["shares"])})
+            pool, shares = learned["pool"], np.array(learned["pool"]["shares"])
+            if len(shares) == len(WAYS) - 1:  # A file of before the last way.
+                shares = np.append(shares, 0.0)
+            self.pool_ = Pool(**{**pool, "shares": shares})
             start: dict[str, Any] = {n: t.numpy() for n, t in under("start", tensors).items()}
             self.start_ = StartCells(**start, **learned["start"])
         self._check_restored()
