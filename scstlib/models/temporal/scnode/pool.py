@@ -75,7 +75,8 @@ class Pool:
     shares : numpy.ndarray, shape (5,)
         Share of each of ``WAYS`` in cells as they would be measured.
     expected : str
-        Whose populations are predicted as expected ones: ``DRIFT`` or ``SMOOTHED``.
+        Whose populations are predicted as expected ones: ``SMOOTHED``, or ``DRIFT`` where these
+        are nearer left-out times by more than chance.
     left_out : list of dict
         For each time left out its energy distance by way, and the squared Wasserstein distances
         of both expected populations; where both clocks were tried, their energy distances with
@@ -401,21 +402,22 @@ def choose_pool(
         for number, (_, row) in enumerate(tried[best]):
             row |= {f"energy, {name} clock": float(off[name][number]) for name in clocks}
     parts, left_out = [part for part, _ in tried[best]], [row for _, row in tried[best]]
-    gains = [
-        np.log((row[f"place, {SMOOTHED}"] + TINY) / (row[f"place, {DRIFT}"] + TINY))
-        for row in left_out
-    ]
+    off_place = np.array([[row[f"place, {kind}"] for kind in (SMOOTHED, DRIFT)] for row in left_out])
+    gain = np.log((off_place[:, 0] + TINY) / (off_place[:, 1] + TINY))
     shares = shares_of_cells(parts, PRIOR, yielding_pull(parts, PRIOR))
-    expected = SMOOTHED if np.mean(gains) < 0 else DRIFT
+    expected = DRIFT if _more_than_chance(gain) else SMOOTHED
     return Pool(shares, expected, left_out, best)
 
 
 def _better_clock(off: dict[str, np.ndarray]) -> str:
-    """Displacement where its gain at left-out times, (n,), is more than its standard error."""
+    """Displacement where it predicts left-out times better than measured time, by no chance."""
     gain = np.log(off[MEASURED] / off[DISPLACEMENT])
-    if len(gain) < 2 or gain.mean() <= gain.std(ddof=1) / np.sqrt(len(gain)):
-        return MEASURED
-    return DISPLACEMENT
+    return DISPLACEMENT if _more_than_chance(gain) else MEASURED
+
+
+def _more_than_chance(gain: np.ndarray) -> bool:
+    """Whether the mean gain at left-out times, (n,), is more than its standard error."""
+    return len(gain) > 1 and bool(gain.mean() > gain.std(ddof=1) / np.sqrt(len(gain)))
 
 
 _Tried = tuple[Distances, dict[str, float]]  # A time left out, on one clock.
