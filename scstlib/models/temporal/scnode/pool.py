@@ -416,8 +416,11 @@ def _better_clock(off: dict[str, np.ndarray]) -> str:
 
 
 def _more_than_chance(gain: np.ndarray) -> bool:
-    """Whether the mean gain at left-out times, (n,), is more than its standard error."""
-    return len(gain) > 1 and bool(gain.mean() > gain.std(ddof=1) / np.sqrt(len(gain)))
+    """Whether the median gain at left-out times, (n,), is more than the standard error of a mean.
+
+    One time of six that is far off the others does not decide.
+    """
+    return len(gain) > 1 and bool(np.median(gain) > gain.std(ddof=1) / np.sqrt(len(gain)))
 
 
 _Tried = tuple[Distances, dict[str, float]]  # A time left out, on one clock.
