@@ -76,7 +76,7 @@ class Pool:
         Share of each of ``WAYS`` in cells as they would be measured.
     expected : str
         Whose populations are predicted as expected ones: ``SMOOTHED``, or ``DRIFT`` where these
-        are nearer left-out times by more than chance.
+        are nearer left-out times by more than chance, or nearer a single one.
     left_out : list of dict
         For each time left out its energy distance by way, and the squared Wasserstein distances
         of both expected populations; where both clocks were tried, their energy distances with
@@ -402,10 +402,11 @@ def choose_pool(
         for number, (_, row) in enumerate(tried[best]):
             row |= {f"energy, {name} clock": float(off[name][number]) for name in clocks}
     parts, left_out = [part for part, _ in tried[best]], [row for _, row in tried[best]]
-    off_place = np.array([[row[f"place, {kind}"] for kind in (SMOOTHED, DRIFT)] for row in left_out])
-    gain = np.log((off_place[:, 0] + TINY) / (off_place[:, 1] + TINY))
+    place = np.array([[row[f"place, {kind}"] for row in left_out] for kind in (SMOOTHED, DRIFT)])
+    gain = np.log((place[0] + TINY) / (place[1] + TINY))
     shares = shares_of_cells(parts, PRIOR, yielding_pull(parts, PRIOR))
-    expected = DRIFT if _more_than_chance(gain) else SMOOTHED
+    clear = _more_than_chance(gain) if len(gain) > 1 else gain[0] > 0
+    expected = DRIFT if clear else SMOOTHED
     return Pool(shares, expected, left_out, best)
 
 
