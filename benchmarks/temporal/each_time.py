@@ -6,7 +6,8 @@ Each measured time but the first is held out in turn: inner ones, and the last. 
 ``scstlib.models.temporal.methods()`` are fitted to the other times with their defaults; nothing is
 chosen by these scores. Those that draw anything are fitted once for each seed. ``scNODE as
 published`` takes five times as long as all others together and is fitted once, to the last and the
-middle inner time of each series; it is told all measured times, as in its authors' code.
+middle inner time of each series; it is told all measured times, as in its authors' code. With
+``clock="auto"`` scNODE is fitted once too: it says whether a clock of displacement pays.
 
 Cells of a held-out time are split in random halves, five times, and medians taken over halves and
 seeds, as in :mod:`.real_series`. Place is exact W2**2 of de-noised cells to measured ones in at
@@ -36,7 +37,7 @@ from benchmarks.record import Score, already, argument_parser, markdown, provena
 from benchmarks.temporal.real_series import metrics_of, scored_parts
 from benchmarks.timing import one_thread
 from scstlib.datasets import load
-from scstlib.models import PublishedScNODE
+from scstlib.models import PublishedScNODE, ScNODE
 from scstlib.models.temporal import methods, score_held_out_times
 from scstlib.splits import hold_out_times
 
@@ -47,8 +48,8 @@ SIMPLE = (
     "OT displacement",
     "OT displacement, 6 components",
 )
-PUBLISHED = "scNODE as published"
-COMPARED = (*SIMPLE, "mean profile", "OT displacement, own residuals", "scNODE", PUBLISHED)
+PUBLISHED, CLOCKED = "scNODE as published", "scNODE, clock chosen"
+COMPARED = (*SIMPLE, "mean profile", "OT displacement, own residuals", "scNODE", CLOCKED, PUBLISHED)
 SEEDED = ("scNODE",)
 REPEATS, BOOTSTRAPS = 5, 2000
 # Name of a score, its metric, and the noise that predicted cells are drawn with.
@@ -65,6 +66,7 @@ def score(
     training, test = scored_parts(hold_out_times(adata, test=held_out))
     series, new = np.unique(adata.obs["time"]), methods()
     new[PUBLISHED] = lambda seed: PublishedScNODE(time_points=series.tolist(), seed=seed)
+    new[CLOCKED] = lambda seed: ScNODE(clock="auto", seed=seed)
     fitted, seconds = {}, {}
     for method in compared:
         if method == PUBLISHED and held_out not in (series[-1], series[len(series) // 2]):
@@ -133,7 +135,7 @@ def table(rows: list[Score]) -> str:
 def main() -> None:
     parser = argument_parser(__file__, __doc__)
     parser.add_argument("--sets", nargs="+", default=SETS, choices=SETS)
-    parser.add_argument("--methods", nargs="+", default=COMPARED, choices=list(methods()))
+    parser.add_argument("--methods", nargs="+", default=COMPARED, choices=[*methods(), CLOCKED])
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2], help="of scNODE")
     arguments = parser.parse_args()
     about = provenance(

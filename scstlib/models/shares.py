@@ -31,7 +31,9 @@ def best_shares(
     ----------
     linear : numpy.ndarray, shape (k,)
     square : numpy.ndarray, shape (k, k)
-        Symmetric; ``-square`` is positive semidefinite where shares add up to 1.
+        Symmetric; ``-square`` is positive semidefinite where shares add up to 1. Distances of
+        samples are so but for chance, more so where two predictions move the same cells; what
+        they bend the other way is taken for flat, so that there is one best answer.
     guess : numpy.ndarray, shape (k,)
         Shares without any knowledge.
     pull : float
@@ -52,12 +54,17 @@ def best_shares(
     """
     from scipy.optimize import minimize
 
+    steps = np.eye(len(guess)) - 1 / len(guess)  # Onto changes that leave the sum at 1.
+    bends, axes = np.linalg.eigh(-steps @ square @ steps)
+    curvature = (axes * np.maximum(bends, 0)) @ axes.T + pull * np.eye(len(guess))
+    tilt = linear - 2 * square @ guess
+
     def loss(shares: np.ndarray) -> float:
         off = shares - guess
-        return float(linear @ shares - shares @ square @ shares + pull * off @ off)
+        return float(tilt @ off + off @ curvature @ off)
 
     def slope(shares: np.ndarray) -> np.ndarray:
-        gradient: np.ndarray = linear - 2 * square @ shares + 2 * pull * (shares - guess)
+        gradient: np.ndarray = tilt + 2 * curvature @ (shares - guess)
         return gradient
 
     found = minimize(

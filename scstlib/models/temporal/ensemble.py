@@ -14,13 +14,13 @@ from scstlib.models.temporal.left_out import (
     KINDS,
     LeftOut,
     Settings,
+    errors,
     kind_of,
     leave_times_out,
     resampled,
     shares_of_members,
     summarised,
     unknown,
-    widths,
 )
 from scstlib.models.temporal.protocol import TemporalModel, check_request
 from scstlib.preprocess.cells import measured_time
@@ -194,10 +194,12 @@ class Ensemble:
 
         It is the mean over members plus and minus Student's t times their standard deviation. It
         holds what the members disagree about; what they all get wrong it does not see. With
-        ``calibrate``, the multiple of the deviation is the one that would have held the numbers of
-        left-out training times (split conformal, https://doi.org/10.1080/01621459.2017.1307116),
-        times what is :func:`unknown <scstlib.models.temporal.left_out.unknown>` at the time over
-        what was unknown at those, so that intervals widen with the distance to measured times.
+        ``calibrate``, it is at least a multiple of a scale: the root of the members' variance and
+        of the mean squared error of the number at left-out training times. The multiple is the one
+        that would have held their numbers (as in locally weighted split conformal intervals,
+        https://doi.org/10.1080/01621459.2017.1307116), times what is
+        :func:`unknown <scstlib.models.temporal.left_out.unknown>` at the time over what was
+        unknown at those, so that intervals widen with the distance to measured times.
 
         Parameters
         ----------
@@ -228,15 +230,16 @@ class Ensemble:
         settings = Settings(n_cells, seed, noise)
         tables = []
         with said_once():
-            reach = least = float(student.ppf((1 + level) / 2, len(members) - 1))
+            reach = float(student.ppf((1 + level) / 2, len(members) - 1))
             if self.calibrate:
-                width = widths(self.left_out_, self.weights_, summary, level, settings)
+                off = errors(self.left_out_, self.weights_, summary, level, settings)
             for time in requested:
                 kind = kind_of(time, self.times_)
                 found = summarised(members, self.weights_[kind], time, summary, settings)
-                if self.calibrate:
-                    reach = max(least, width[kind] * unknown(time, self.times_))
                 mean, half = found["mean"], reach * found["spread"]
+                if self.calibrate:
+                    distance = unknown(time, self.times_)
+                    half = half.clip(lower=off[kind].half_widths(found["spread"], distance))
                 table = pd.DataFrame({"mean": mean, "lower": mean - half, "upper": mean + half})
                 tables.append(table.rename_axis("name").reset_index().assign(time=time))
         return pd.concat(tables, ignore_index=True)[["time", "name", "mean", "lower", "upper"]]

@@ -139,10 +139,12 @@ def test_a_member_that_saw_the_left_out_time_is_refused(parts):
 
 
 class Shifted(InterpolatedMean):
-    """Every predicted gene is too high by one spread, whoever predicts."""
+    """Every predicted gene is too high, whoever predicts, the more the farther times are apart."""
 
     def _population(self, cells, time, n_cells, rng):
-        return super()._population(cells, time, n_cells, rng) + 0.1
+        left, right, _ = cells.between(time)
+        shift = 0.05 * (right - left or 2.0)
+        return super()._population(cells, time, n_cells, rng) + shift
 
 
 def test_calibrated_intervals_hold_what_all_members_get_wrong(parts):

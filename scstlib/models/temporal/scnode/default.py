@@ -116,7 +116,10 @@ class ScNODE(FittedOnCells[LatentCells]):
         None: every cell keeps its mass between two times. A number: cells of the earlier time have
         the masses of :func:`scstlib.models.temporal.transport.grow`, the freer the smaller it is;
         for fates that grow at different rates. Start cells of the drift are drawn alike, other
-        cells of combined predictions as often as they have mass at the requested time.
+        cells of combined predictions as often as they have mass at the requested time. It is not
+        chosen by leaving times out: 1.0 makes the energy distance of combined predictions 0.6 to
+        0.9% larger on three real series, and on organisms of known growth their fate shares are
+        off by 0.133 instead of 0.128.
     damping : float or "auto", optional
         Beyond the last training time the drift decays by ``exp(-elapsed / damping)``, in mean
         intervals of the training times; 0: it stands still; None: it does not decay. "auto":
@@ -588,8 +591,10 @@ class ScNODE(FittedOnCells[LatentCells]):
         self.field_ = DriftField(drift.to(where), self._clock(), self.max_step, learned["damping"])
         self.pool_ = self.start_ = None
         if "pool" in learned:  # Older files have none: their drift alone predicts.
-            pool = learned["pool"]
-            self.pool_ = Pool(**{**pool, "shares": np.array(pool["shares"])})
+            pool, shares = learned["pool"], np.array(learned["pool"]["shares"])
+            if len(shares) == len(WAYS) - 1:  # A file of before the last way.
+                shares = np.append(shares, 0.0)
+            self.pool_ = Pool(**{**pool, "shares": shares})
             start: dict[str, Any] = {n: t.numpy() for n, t in under("start", tensors).items()}
             self.start_ = StartCells(**start, **learned["start"])
         self._check_restored()

@@ -51,18 +51,18 @@ from scstlib.preprocess.cells import log_values
 
 Factors = CountFactors | ValueFactors
 
-WAYS = ("cells as measured", "mean moved", "coupled pairs", "drift")
+DRIFT, OWN, SMOOTHED = "drift", "drift, own residuals", "smoothed cells"
+WAYS = ("cells as measured", "mean moved", "coupled pairs", DRIFT, OWN)
 # What the shares are drawn to, the less the more the left-out times agree on others: half of the
-# cells stay, half move. In six real series no way alone is as near the left-out times as cells of
-# which half stay.
-PRIOR = np.array([0.5, 0.25, 0.25, 0.0])
+# cells stay, half move and keep what is their own. In six real series no way alone is as near the
+# left-out times as cells of which half stay.
+PRIOR = np.array([0.5, 0.125, 0.125, 0.0, 0.25])
 MOST_LEFT_OUT = 6
 FOLD_CELLS = 200  # Of a time, when times are left out.
 SHORTER = 3  # Drifts without a time are trained in as many times fewer steps.
 LARGEST_CHANGE = 4.0  # Of a log count: a gene that is hardly counted says little of its rate.
 NEAR, HALF = 20, 0.5  # Smoothed cells lie halfway to the mean of so many cells of their time.
 MOST_COMPONENTS = 20  # In which expected populations are compared.
-DRIFT, SMOOTHED = "drift", "smoothed cells"
 MEASURED, DISPLACEMENT = CLOCKS = ("measured", "displacement")
 
 
@@ -72,10 +72,11 @@ class Pool:
 
     Attributes
     ----------
-    shares : numpy.ndarray, shape (4,)
+    shares : numpy.ndarray, shape (5,)
         Share of each of ``WAYS`` in cells as they would be measured.
     expected : str
-        Whose populations are predicted as expected ones: ``DRIFT`` or ``SMOOTHED``.
+        Whose populations are predicted as expected ones: ``SMOOTHED``, or ``DRIFT`` where these
+        are nearer left-out times by more than chance, or nearer a single one.
     left_out : list of dict
         For each time left out its energy distance by way, and the squared Wasserstein distances
         of both expected populations; where both clocks were tried, their energy distances with
@@ -125,23 +126,29 @@ def joined(parts: Sequence[Side]) -> Side:
 
 @dataclass(frozen=True)
 class Between:
-    """Measured cells of the two times around a requested one, which lies ``weight`` of the way.
+    """Measured cells of the two times around a requested one.
 
     Attributes
     ----------
     left, right : Side
-    weight : float
-        0 at the earlier time, 1 at the later.
+    times : tuple of float
+        When they were measured.
     time : float
+        The requested one.
     growth : float or None
         As for ``ScNODE``.
     """
 
     left: Side
     right: Side
-    weight: float
+    times: tuple[float, float]
     time: float
     growth: float | None = None
+
+    @property
+    def weight(self) -> float:
+        """How far it lies from the earlier time, 0, to the later, 1."""
+        return (self.time - self.times[0]) / (self.times[1] - self.times[0])
 
     @cached_property
     def plan(self) -> np.ndarray:
@@ -171,9 +178,10 @@ def between(
     after = int(np.searchsorted(times, time, side="right"))
     if after == len(times) or times[after - 1] == time:
         return None
-    left, right = times[after - 1], times[after]
-    weight = float((time - left) / (right - left))
-    return Between(Side(*start.at(left)), Side(*start.at(right)), weight, float(time), growth)
+    left, right = float(times[after - 1]), float(times[after])
+    return Between(
+        Side(*start.at(left)), Side(*start.at(right)), (left, right), float(time), growth
+    )
 
 
 def carried(
@@ -228,24 +236,15 @@ def stay(factors: Factors, around: Between, n: int, rng: np.random.Generator) ->
 
 
 def mean_moved(factors: Factors, around: Between, n: int, rng: np.random.Generator) -> Side:
-    """Cells of both times, moved so that their mean is the mean between both."""
+    """Cells of both times, moved so that their mean latent point is the one between both.
+
+    Of counts, the mean of log expression moves: a mean of shares follows the cells of few counts.
+    """
     n_right, moved = around.n_right(n, rng), []
     goal = _mix(around.left.points.mean(0), around.right.points.mean(0), around.weight)
-    before, after = (_profile(factors, side.stored) for side in (around.left, around.right))
-    profile = _mix(before, after, around.weight)
-    for side, own, size in zip(
-        (around.left, around.right), (before, after), (n - n_right, n_right), strict=True
-    ):
+    for side, size in ((around.left, n - n_right), (around.right, n_right)):
         some = side.some(size, rng)
-        points = some.points + (goal - side.points.mean(0))
-        if isinstance(factors, ValueFactors):
-            stored = _not_below(some.stored + (profile - own), factors.smallest)
-        else:
-            change = np.log(profile + 1e-8) - np.log(own + 1e-8)
-            own_points = _tensor(some.points).to(device_of(factors))
-            share = factors.log_share(own_points).exp().cpu().numpy()
-            stored = thinned_and_raised(some.stored, share, change, rng)
-        moved.append(Side(stored, points))
+        moved.append(carried(factors, some, some.points + (goal - side.points.mean(0)), rng))
     return joined(moved)
 
 
@@ -259,6 +258,20 @@ def coupled_pairs(factors: Factors, around: Between, n: int, rng: np.random.Gene
         cells = Side(side.stored[own[mask]], side.points[own[mask]])
         stored[mask] = carried(factors, cells, goal[mask], rng).stored
     return Side(stored, goal.astype(np.float32))
+
+
+def drifted(
+    factors: Factors, field: DriftField, around: Between, n: int, rng: np.random.Generator
+) -> Side:
+    """Cells of both times moved by the drift, each with what is its own."""
+    n_right, moved = around.n_right(n, rng), []
+    sides, sizes = (around.left, around.right), (n - n_right, n_right)
+    for side, start, size in zip(sides, around.times, sizes, strict=True):
+        if size:
+            some = side.some(size, rng)
+            goal = field.flow(some.points, start, [around.time])[0]
+            moved.append(carried(factors, some, goal, rng))
+    return joined(moved)
 
 
 WITHOUT_DRIFT = (stay, mean_moved, coupled_pairs)  # In the order of ``WAYS``.
@@ -315,19 +328,23 @@ def pooled(
     around: Between,
     n: int,
     rng: np.random.Generator,
-    drift: Callable[[int], Side],
+    field: DriftField,
+    anew: Callable[[int], Side],
 ) -> Side:
     """Return n cells of a pool, as stored, shuffled.
 
     Parameters
     ----------
-    drift : function
-        Returns so many cells as the drift predicts them.
+    field : DriftField
+    anew : function
+        Returns so many cells of the drift with noise drawn anew.
     """
-    *sizes, n_drift = _rounded(shares * n, rng)
+    *sizes, n_anew, n_own = (int(size) for size in _rounded(shares * n, rng))
     parts = [way(factors, around, k, rng) for way, k in zip(WITHOUT_DRIFT, sizes, strict=True) if k]
-    if n_drift:
-        parts.append(drift(int(n_drift)))
+    if n_anew:
+        parts.append(anew(n_anew))
+    if n_own:
+        parts.append(drifted(factors, field, around, n_own, rng))
     cells, order = joined(parts), rng.permutation(n)
     return Side(cells.stored[order], cells.points[order])
 
@@ -385,21 +402,26 @@ def choose_pool(
         for number, (_, row) in enumerate(tried[best]):
             row |= {f"energy, {name} clock": float(off[name][number]) for name in clocks}
     parts, left_out = [part for part, _ in tried[best]], [row for _, row in tried[best]]
-    gains = [
-        np.log((row[f"place, {SMOOTHED}"] + TINY) / (row[f"place, {DRIFT}"] + TINY))
-        for row in left_out
-    ]
+    place = np.array([[row[f"place, {kind}"] for row in left_out] for kind in (SMOOTHED, DRIFT)])
+    gain = np.log((place[0] + TINY) / (place[1] + TINY))
     shares = shares_of_cells(parts, PRIOR, yielding_pull(parts, PRIOR))
-    expected = SMOOTHED if np.mean(gains) < 0 else DRIFT
+    clear = _more_than_chance(gain) if len(gain) > 1 else gain[0] > 0
+    expected = DRIFT if clear else SMOOTHED
     return Pool(shares, expected, left_out, best)
 
 
 def _better_clock(off: dict[str, np.ndarray]) -> str:
-    """Displacement where its gain at left-out times, (n,), is more than its standard error."""
+    """Displacement where it predicts left-out times better than measured time, by no chance."""
     gain = np.log(off[MEASURED] / off[DISPLACEMENT])
-    if len(gain) < 2 or gain.mean() <= gain.std(ddof=1) / np.sqrt(len(gain)):
-        return MEASURED
-    return DISPLACEMENT
+    return DISPLACEMENT if _more_than_chance(gain) else MEASURED
+
+
+def _more_than_chance(gain: np.ndarray) -> bool:
+    """Whether the median gain at left-out times, (n,), is more than the standard error of a mean.
+
+    One time of six that is far off the others does not decide.
+    """
+    return len(gain) > 1 and bool(np.median(gain) > gain.std(ddof=1) / np.sqrt(len(gain)))
 
 
 _Tried = tuple[Distances, dict[str, float]]  # A time left out, on one clock.
@@ -447,9 +469,10 @@ class _Fold:
     def distances(self, clock: str, rng: np.random.Generator) -> Distances:
         """Mean distances: of each way to measured cells, between ways, between measured cells."""
         n, around = len(self.measured), self._around(clock)
-        found = [way(self.factors, around, n, rng).stored for way in WITHOUT_DRIFT]
-        values = [self._values(cells) for cells in found]
-        return distances([*values, self._of_drift(clock, n, rng, noise=True)], self.measured)
+        values = [self._values(way(self.factors, around, n, rng).stored) for way in WITHOUT_DRIFT]
+        values.append(self._of_drift(clock, n, rng, noise=True))
+        own = drifted(self.factors, self.field, around, n, rng)
+        return distances([*values, self._values(own.stored)], self.measured)
 
     def expected(self, clock: str, rng: np.random.Generator) -> dict[str, np.ndarray]:
         """Expected populations, values (n, genes), of both kinds."""
@@ -487,13 +510,6 @@ def _axes(values: np.ndarray) -> np.ndarray:
     rank = max(min(MOST_COMPONENTS, min(centred.shape) - 1), 1)
     axes: np.ndarray = principal_axes(centred, rank).numpy().T
     return axes
-
-
-def _profile(factors: Factors, stored: np.ndarray) -> np.ndarray:
-    """Mean of values, or mean share of each gene in the counts of a cell."""
-    counted = isinstance(factors, CountFactors)
-    share: np.ndarray = (stored / stored.sum(1, keepdims=True) if counted else stored).mean(0)
-    return share
 
 
 def _mix(left: np.ndarray, right: np.ndarray, weight: float) -> np.ndarray:

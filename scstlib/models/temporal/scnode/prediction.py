@@ -138,6 +138,7 @@ class Prediction:
                 around,
                 n_cells,
                 rng,
+                self.field,
                 lambda n: self._of_drift(time, n, rng),
             )
         values = side.stored if cells.depth is None else log_values(side.stored)

@@ -205,7 +205,7 @@ def test_with_growth_cells_that_become_more_are_drawn_more_often():
     left, right = (Side(x, factors.encode(torch.as_tensor(x)).numpy()) for x in sides)
     late, between_kinds = {}, {}
     for growth in (None, 0.1):
-        around = Between(left, right, weight=0.5, time=1.0, growth=growth)
+        around = Between(left, right, (0.0, 2.0), time=1.0, growth=growth)
         drawn = coupled_pairs(factors, around, 2000, rng).stored.mean(1)
         between_kinds[growth] = np.mean(np.abs(drawn - 10) < 6)
         # Staying cells of the earlier time are the first half.
@@ -219,7 +219,7 @@ def test_with_growth_cells_that_become_more_are_drawn_more_often():
 
 def test_shares_go_to_the_way_that_is_right():
     """One dimension: measured cells lie at 0; one way gives them, the others lie at 5."""
-    to_measured = np.array([5.0, 5.0, 5.0, 0.0])
+    to_measured = np.array([5.0, 5.0, 5.0, 0.0, 5.0])
     among = np.abs(np.subtract.outer(to_measured, to_measured))
     assert shares_of_cells([(to_measured, among, 0.0)], PRIOR)[3] > 0.9
 
@@ -248,9 +248,9 @@ def apart(*places: float) -> Distances:
 
 
 def test_the_guess_yields_where_left_out_times_agree_and_stands_where_they_do_not():
-    drift_is_best = apart(5.0, 5.1, 5.2, 4.0)
-    one, agreed = [drift_is_best], [drift_is_best, apart(6.0, 6.1, 6.2, 5.0), drift_is_best]
-    split = [drift_is_best, apart(4.0, 5.1, 5.2, 5.0), apart(5.0, 4.0, 5.2, 5.1)]
+    drift_is_best = apart(5.0, 5.1, 5.2, 4.0, 5.3)
+    one, agreed = [drift_is_best], [drift_is_best, apart(6.0, 6.1, 6.2, 5.0, 6.3), drift_is_best]
+    split = [drift_is_best, apart(4.0, 5.1, 5.2, 5.0, 5.3), apart(5.0, 4.0, 5.2, 5.1, 5.3)]
     assert yielding_pull(one, PRIOR) == yielding_pull(split, PRIOR) == PULL
     assert yielding_pull(agreed, PRIOR) < 0.2 * PULL
     shares = {
@@ -261,7 +261,7 @@ def test_the_guess_yields_where_left_out_times_agree_and_stands_where_they_do_no
 
 
 def test_shares_of_equal_ways_are_the_prior():
-    alike = (np.ones(4), np.ones((4, 4)), 1.0)
+    alike = (np.ones(5), np.ones((5, 5)), 1.0)
     assert shares_of_cells([alike], PRIOR) == pytest.approx(PRIOR, abs=1e-3)
 
 
