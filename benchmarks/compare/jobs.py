@@ -64,15 +64,19 @@ class Profile:
 
 SLOW = ("scNODE", "scNODE as published", "scGrapHiC", "published scGrapHiC")
 SERIES = ("guo2010", "bargaje2017", "kouno2013", "semrau2017", "klein2015", "ipsc_cardiomyocyte")
-TWO_METHODS = ("nearest time copied", "OT displacement", "bulk copied", "bulk smoothed")
+TWO_METHODS = (
+    "nearest time copied", "Gaussian process of OT paths",  # No seed changes the first.
+    "bulk copied", "bulk smoothed",
+)  # fmt: skip
 PROFILES = {
-    "tiny": Profile(  # For tests.
-        data={"temporal": {REGULAR: (0,), IRREGULAR: (0,)}},
+    "tiny": Profile(  # For tests: two batches, of two jobs and of one.
+        data={"temporal": {IRREGULAR: (0,)}},
         cells={"preset": "tiny", "n_chromosomes": 1, "n_bins": 32},
         maps={"preset": "tiny", "n_chromosomes": 5, "n_bins": 48},
         window=32,
         stride=16,
         only=TWO_METHODS,
+        apart=("Gaussian process of OT paths",),
     ),
     "fast": Profile(
         data={

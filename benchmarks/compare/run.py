@@ -178,6 +178,11 @@ def gather(profile: str, folder: Path, unfinished: str = "") -> pd.DataFrame:
     return table
 
 
+def as_csv(table: pd.DataFrame) -> str:
+    """The text of a table, with numbers to five digits."""
+    return table.to_csv(index=False, float_format="%.5g")
+
+
 def atomically(path: Path, text: str) -> None:
     """Write a file at once or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -216,7 +221,7 @@ def main() -> None:
     run(arguments.jobs, arguments.profile, arguments.folder)
     if arguments.gather:
         table = gather(arguments.profile, arguments.folder, arguments.unfinished)
-        atomically(arguments.gather, table.to_csv(index=False, float_format="%.5g"))
+        atomically(arguments.gather, as_csv(table))
         text = json.dumps(about(arguments.profile), indent=1, default=str)
         atomically(arguments.gather.with_suffix(".json"), text + "\n")
 

@@ -23,52 +23,56 @@ from scstlib.models.spatial.methods import REFERENCES
 from scstlib.models.temporal import ConstantMean
 
 ROOT = Path(__file__).parents[2]
-MEASURED = ["wall_seconds", "cpu_seconds", "peak_mb", "commit"]  # No two sweeps agree in these.
+MEASURED = list(run.MEASURED)
 
 
-def sweep(*more: str) -> list[str]:
-    """The command of a tiny sweep whose files lie where it is called."""
-    return [
+def start(folder: Path) -> subprocess.Popen[bytes]:
+    """Start, or go on with, a tiny sweep whose files lie in ``folder``."""
+    command = [
         sys.executable, "-m", "snakemake", "-s", str(ROOT / "benchmarks" / "compare" / "Snakefile"),
-        "--cores", "1", "--rerun-incomplete", "--quiet", "all", *more, "--config", "profile=tiny",
-        "folder=rows", "output=table.csv",
+        "--cores", "1", "--rerun-incomplete", "--nolock", "--quiet", "all", "--config",
+        "profile=tiny", "folder=rows", "output=table.csv",
     ]  # fmt: skip
-
-
-def start(folder: Path, *more: str) -> subprocess.Popen[bytes]:
-    folder.mkdir(exist_ok=True)
     with (folder / "log").open("ab") as log:
-        return subprocess.Popen(
-            sweep(*more), cwd=folder, stdout=log, stderr=log, start_new_session=True
-        )
+        return subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, start_new_session=True)
 
 
-def scores(folder: Path) -> pd.DataFrame:
-    assert (folder / "table.csv").exists(), (folder / "log").read_text()
-    return pd.read_csv(folder / "table.csv").drop(columns=MEASURED)
+def written(folder: Path) -> dict[str, int]:
+    """Files of the jobs that are done, and when each was written."""
+    files = (folder / "rows").rglob("[!.]*.json")
+    return {path.stem: path.stat().st_mtime_ns for path in files}
 
 
 @pytest.mark.slow
 def test_two_sweeps_are_equal_and_one_that_was_killed_goes_on(tmp_path: Path) -> None:
-    whole, broken = tmp_path / "whole", tmp_path / "broken"
-    assert start(whole).wait(300) == 0, (whole / "log").read_text()
-    process = start(broken)
-    first = broken / "rows" / next(iter(batches("tiny").values()))[-1]
+    """One sweep is killed at its first file and goes on; the other runs here without a stop."""
+    process = start(tmp_path)
     deadline = time.monotonic() + 120
-    while not first.with_name(f"{first.name}.json").exists() and time.monotonic() < deadline:
-        time.sleep(0.05)
+    while not written(tmp_path) and time.monotonic() < deadline:
+        time.sleep(0.02)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    assert not (broken / "table.csv").exists()
-    assert start(broken, "--nolock").wait(300) == 0, (broken / "log").read_text()
-    pd.testing.assert_frame_equal(scores(whole), scores(broken), check_exact=True)
-    found = scores(whole)
+    before = written(tmp_path)
+    assert 0 < len(before) < len(jobs("tiny")), (tmp_path / "log").read_text()
+    assert not (tmp_path / "table.csv").exists()
+    assert start(tmp_path).wait(300) == 0, (tmp_path / "log").read_text()
+    assert before.items() <= written(tmp_path).items(), "what was done is not done again"
+
+    whole = tmp_path / "whole"
+    for key, job in jobs("tiny").items():
+        task = run.scoring(job.family).task_of(job.data, job.seed, PROFILES["tiny"])
+        run.write(job, "tiny", task, whole / f"{key}.json")
+    run.atomically(tmp_path / "whole.csv", run.as_csv(run.gather("tiny", whole)))
+    found, other = (pd.read_csv(tmp_path / name) for name in ("table.csv", "whole.csv"))
+    pd.testing.assert_frame_equal(
+        found.drop(columns=MEASURED), other.drop(columns=MEASURED), check_exact=True
+    )
     assert found["error"].isna().all()
     assert set(found["role"]) == {"method", "floor", "ceiling"}
     assert found[["place", "likeness", "published"]].notna().all(axis=None)
-    about = json.loads((whole / "table.json").read_text())
+    about = json.loads((tmp_path / "table.json").read_text())
     assert about["provenance"]["profile"] == "tiny"
-    assert about["settings"]["temporal: OT displacement"]["seed"] == "0"
+    assert about["settings"]["temporal: Gaussian process of OT paths"]["seed"] == "0"
 
 
 def test_every_method_is_run_or_left_out_with_a_reason() -> None:
