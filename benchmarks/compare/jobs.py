@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from scstlib.models.spatial.methods import methods as spatial_methods
@@ -69,14 +69,13 @@ TWO_METHODS = (
     "bulk copied", "bulk smoothed",
 )  # fmt: skip
 PROFILES = {
-    "tiny": Profile(  # For tests: two batches, of two jobs and of one.
+    "tiny": Profile(  # For tests.
         data={"temporal": {IRREGULAR: (0,)}},
         cells={"preset": "tiny", "n_chromosomes": 1, "n_bins": 32},
         maps={"preset": "tiny", "n_chromosomes": 5, "n_bins": 48},
         window=32,
         stride=16,
         only=TWO_METHODS,
-        apart=("Gaussian process of OT paths",),
     ),
     "fast": Profile(
         data={
@@ -108,6 +107,7 @@ PROFILES = {
         apart=SLOW,
     ),
 }  # fmt: skip
+PROFILES["two_batches"] = replace(PROFILES["tiny"], apart=("Gaussian process of OT paths",))
 
 
 @dataclass(frozen=True)
