@@ -2,7 +2,8 @@
 
 A profile says how large the data sets are, which seeds are taken, and what becomes of methods that
 take minutes: they are run smaller, and the table says how, or left out, and the table says why.
-Methods are all of ``methods()`` of a family; a new one needs no line here.
+Methods are all of ``methods()`` of a family, of which a new one needs no line here, and a stacked
+ensemble of some of them.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
+from importlib import import_module
 from typing import Any
 
 from scstlib.models.spatial.methods import methods as spatial_methods
@@ -17,9 +20,17 @@ from scstlib.models.temporal.methods import methods as temporal_methods
 
 #: Rows that are no methods: floor and ceiling, and for maps a constant, of a data set.
 BOUNDS = "bounds"
+STACKED = "stacked ensemble"
+
+
+def _stacked(name: str, seed: int) -> Any:
+    """Of :mod:`.stacked`, which is loaded when an ensemble is made."""
+    return getattr(import_module("benchmarks.compare.stacked"), name)(seed=seed)
+
+
 FAMILIES: dict[str, Callable[[], Mapping[str, Callable[[int], Any]]]] = {
-    "temporal": temporal_methods,
-    "spatial": spatial_methods,
+    "temporal": lambda: temporal_methods() | {STACKED: partial(_stacked, "StackedCells")},
+    "spatial": lambda: spatial_methods() | {STACKED: partial(_stacked, "StackedMaps")},
 }
 REGULAR, IRREGULAR = "organism, regular times", "organism, irregular times"
 EQUAL, UNEQUAL = "organism, equal depths", "organism, unequal depths"
