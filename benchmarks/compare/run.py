@@ -186,7 +186,7 @@ def take_up(table: pd.DataFrame, profile: str, folder: Path) -> list[str]:
     A row that says that its job was not run has no split.
     """
     methods = {(job.family, job.row) for job in jobs(profile).values()}
-    known = [(f, r) in methods for f, r in zip(table["family"], table["row"], strict=True)]
+    known = pd.MultiIndex.from_frame(table[["family", "row"]]).isin(list(methods))
     ran = table.assign(job=table["row"].where(known, BOUNDS)).dropna(subset="split")
     found = []
     for key, job in jobs(profile).items():

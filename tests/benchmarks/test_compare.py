@@ -11,14 +11,18 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
 
 from benchmarks.compare import jobs as listed
-from benchmarks.compare import measuring, run, spatial
+from benchmarks.compare import measuring, run, spatial, stacked
 from benchmarks.compare.jobs import BOUNDS, FAMILIES, PROFILES, Job, batches, jobs
 from benchmarks.record import RESULTS
+from scstlib.datasets import simulate_organism
+from scstlib.leakage import LeakageError, check_evaluation
+from scstlib.models.spatial import BulkSmoothed
 from scstlib.models.spatial.methods import REFERENCES
 from scstlib.models.temporal import ConstantMean
 
@@ -181,6 +185,40 @@ def test_the_table_is_not_made_of_half_a_sweep(tmp_path: Path) -> None:
     assert table["error"].isna().tolist() == [True] + [False] * (len(jobs("tiny")) - 1)
     assert table["error"].dropna().unique().tolist() == ["not run: no time"]
     assert table.loc[1:, "row"].tolist() == [job.row for job in jobs("tiny").values()][1:]
+
+
+def test_a_sweep_goes_on_from_its_table(tmp_path: Path) -> None:
+    before = pd.read_csv(RESULTS / "compare_full.csv")
+    taken = run.take_up(before, "full", tmp_path)
+    assert run.take_up(before, "full", tmp_path) == [], "files that are there are left alone"
+    assert len(taken) == len(list(tmp_path.rglob("*.json")))
+    run.atomically(tmp_path / "again.csv", run.as_csv(run.gather("full", tmp_path, "not run")))
+    again = pd.read_csv(tmp_path / "again.csv")
+    ran, known = (each[each["split"].notna()].reset_index(drop=True) for each in (again, before))
+    pd.testing.assert_frame_equal(ran, known, check_exact=True)
+
+
+def test_weights_of_a_stack_of_maps_are_chosen_on_training_chromosomes(maps: spatial.Task) -> None:
+    """Of windows whose targets are the smoothed bulk itself, it takes that alone."""
+    smoothed = BulkSmoothed().fit(maps.train)
+    train = replace(maps.train, targets=1000 * smoothed.predict(maps.train))
+    names = ("CTCF alone", "bulk smoothed")
+    stack = stacked.StackedMaps(names).fit(train)
+    assert stack.weights_.sum() == pytest.approx(1)
+    assert stack.weights_[1] > 0.7
+    held = maps.held["seen"].windows
+    members = [member.predict(held) for member in stack.members_]
+    mean = np.tensordot(stack.weights_, members, 1)
+    np.testing.assert_allclose(stack.predict(held), mean, rtol=1e-4)
+    with pytest.raises(LeakageError):
+        check_evaluation([stack], train)
+
+
+def test_a_stack_of_cells_leaves_training_times_out() -> None:
+    cells = simulate_organism(preset="tiny").sample()
+    stack = stacked.StackedCells(("nearest time copied", "mean profile"), seed=3).fit(cells)
+    assert [part.time for part in stack.left_out_] == np.unique(cells.obs["time"])[1:].tolist()
+    assert stack.weights_["inner"][0] > 0.6, "one mean profile is no likely cell"
 
 
 def test_a_file_is_written_at_once_or_not_at_all(tmp_path: Path) -> None:
