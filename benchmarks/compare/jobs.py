@@ -2,14 +2,17 @@
 
 A profile says how large the data sets are, which seeds are taken, and what becomes of methods that
 take minutes: they are run smaller, and the table says how, or left out, and the table says why.
-Methods are all of ``methods()`` of a family; a new one needs no line here.
+Methods are all of ``methods()`` of a family, of which a new one needs no line here, and a stacked
+ensemble of some of them.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
+from importlib import import_module
 from typing import Any
 
 from scstlib.models.spatial.methods import methods as spatial_methods
@@ -17,9 +20,17 @@ from scstlib.models.temporal.methods import methods as temporal_methods
 
 #: Rows that are no methods: floor and ceiling, and for maps a constant, of a data set.
 BOUNDS = "bounds"
+STACKED = "stacked ensemble"
+
+
+def _stacked(name: str, seed: int) -> Any:
+    """Of :mod:`.stacked`, which is loaded when an ensemble is made."""
+    return getattr(import_module("benchmarks.compare.stacked"), name)(seed=seed)
+
+
 FAMILIES: dict[str, Callable[[], Mapping[str, Callable[[int], Any]]]] = {
-    "temporal": temporal_methods,
-    "spatial": spatial_methods,
+    "temporal": lambda: temporal_methods() | {STACKED: partial(_stacked, "StackedCells")},
+    "spatial": lambda: spatial_methods() | {STACKED: partial(_stacked, "StackedMaps")},
 }
 REGULAR, IRREGULAR = "organism, regular times", "organism, irregular times"
 EQUAL, UNEQUAL = "organism, equal depths", "organism, unequal depths"
@@ -64,10 +75,13 @@ class Profile:
 
 SLOW = ("scNODE", "scNODE as published", "scGrapHiC", "published scGrapHiC")
 SERIES = ("guo2010", "bargaje2017", "kouno2013", "semrau2017", "klein2015", "ipsc_cardiomyocyte")
-TWO_METHODS = ("nearest time copied", "OT displacement", "bulk copied", "bulk smoothed")
+TWO_METHODS = (
+    "nearest time copied", "Gaussian process of OT paths",  # No seed changes the first.
+    "bulk copied", "bulk smoothed",
+)  # fmt: skip
 PROFILES = {
     "tiny": Profile(  # For tests.
-        data={"temporal": {REGULAR: (0,), IRREGULAR: (0,)}},
+        data={"temporal": {IRREGULAR: (0,)}},
         cells={"preset": "tiny", "n_chromosomes": 1, "n_bins": 32},
         maps={"preset": "tiny", "n_chromosomes": 5, "n_bins": 48},
         window=32,
@@ -104,6 +118,7 @@ PROFILES = {
         apart=SLOW,
     ),
 }  # fmt: skip
+PROFILES["two_batches"] = replace(PROFILES["tiny"], apart=("Gaussian process of OT paths",))
 
 
 @dataclass(frozen=True)

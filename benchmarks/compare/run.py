@@ -2,6 +2,7 @@
 
     python -m benchmarks.compare.run PROFILE JOB... --folder FOLDER
     python -m benchmarks.compare.run PROFILE --gather FILE --folder FOLDER [--unfinished REASON]
+    python -m benchmarks.compare.run PROFILE --take-up FILE --folder FOLDER
 
 The first runs jobs, such as ``temporal/guo2010/scnode-0``, and writes the rows of each as JSON; the
 second joins the files of the folder into one table, CSV, with a JSON file beside it that holds
@@ -13,8 +14,9 @@ A sweep that was stopped goes on where it was, at the next job. A job that has i
 again, whatever has changed since, and not if it failed: remove the file, or ``_build/compare`` for
 a new sweep. Each row says of which commit it is.
 ``fast`` is for a laptop, ``full`` for a cluster. ``--unfinished`` makes a table of a sweep that did
-not come to its end: each job that was not run is a row with the reason. What is scored is in
-:mod:`.temporal` and :mod:`.spatial`.
+not come to its end: each job that was not run is a row with the reason. ``--take-up`` makes the
+files of jobs from such a table, so that another machine goes on with the sweep. What is scored is
+in :mod:`.temporal` and :mod:`.spatial`.
 
 Each job is a process of its own, forked when libraries and data are loaded, and computes in one
 thread. Whatever goes wrong in it becomes a row with its error: an exception, too long a run, or a
@@ -38,7 +40,7 @@ from types import ModuleType
 
 import pandas as pd
 
-from benchmarks.compare.jobs import FAMILIES, PROFILES, Job, jobs, rows_of
+from benchmarks.compare.jobs import BOUNDS, FAMILIES, PROFILES, Job, jobs, rows_of
 from benchmarks.compare.measuring import new_model, said, settings_of
 from benchmarks.record import Score, argument_parser, git, provenance, rounded
 from benchmarks.timing import one_thread
@@ -178,6 +180,33 @@ def gather(profile: str, folder: Path, unfinished: str = "") -> pd.DataFrame:
     return table
 
 
+def take_up(table: pd.DataFrame, profile: str, folder: Path) -> list[str]:
+    """Write a file for each job whose rows a table holds, unless it has one; return their keys.
+
+    A row that says that its job was not run has no split.
+    """
+    methods = {(job.family, job.row) for job in jobs(profile).values()}
+    known = pd.MultiIndex.from_frame(table[["family", "row"]]).isin(list(methods))
+    ran = table.assign(job=table["row"].where(known, BOUNDS)).dropna(subset="split")
+    found = []
+    for key, job in jobs(profile).items():
+        same = (ran["family"] == job.family) & (ran["data"] == job.data)
+        rows = ran[same & (ran["job"] == job.row) & (ran["seed"] == job.seed)]
+        if len(rows) and not (folder / f"{key}.json").exists():
+            cells = rows.drop(columns=["role", "job"]).to_dict("records")
+            own = [{name: v for name, v in row.items() if pd.notna(v)} for row in cells]
+            for row in own:
+                row["seed"] = job.seed
+            atomically(folder / f"{key}.json", as_text(own))
+            found.append(key)
+    return found
+
+
+def as_csv(table: pd.DataFrame) -> str:
+    """The text of a table, with numbers to five digits."""
+    return table.to_csv(index=False, float_format="%.5g")
+
+
 def atomically(path: Path, text: str) -> None:
     """Write a file at once or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -208,7 +237,10 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, required=True, help="of the files of the jobs")
     parser.add_argument("--gather", type=Path, metavar="FILE", help="table of all jobs, CSV")
     parser.add_argument("--unfinished", default="", metavar="REASON", help="why jobs were not run")
+    parser.add_argument("--take-up", type=Path, metavar="FILE", help="go on from this table, CSV")
     arguments = parser.parse_args()
+    if arguments.take_up:
+        take_up(pd.read_csv(arguments.take_up), arguments.profile, arguments.folder)
     if strangers := sorted(set(arguments.jobs) - set(jobs(arguments.profile))):
         parser.error(
             f"{strangers[0]} is no job of {arguments.profile}; see benchmarks.compare.jobs"
@@ -216,7 +248,7 @@ def main() -> None:
     run(arguments.jobs, arguments.profile, arguments.folder)
     if arguments.gather:
         table = gather(arguments.profile, arguments.folder, arguments.unfinished)
-        atomically(arguments.gather, table.to_csv(index=False, float_format="%.5g"))
+        atomically(arguments.gather, as_csv(table))
         text = json.dumps(about(arguments.profile), indent=1, default=str)
         atomically(arguments.gather.with_suffix(".json"), text + "\n")
 

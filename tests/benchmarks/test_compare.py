@@ -11,64 +11,72 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
 
 from benchmarks.compare import jobs as listed
-from benchmarks.compare import measuring, run, spatial
+from benchmarks.compare import measuring, run, spatial, stacked
 from benchmarks.compare.jobs import BOUNDS, FAMILIES, PROFILES, Job, batches, jobs
 from benchmarks.record import RESULTS
+from scstlib.datasets import simulate_organism
+from scstlib.leakage import LeakageError, check_evaluation
+from scstlib.models.spatial import BulkSmoothed
 from scstlib.models.spatial.methods import REFERENCES
 from scstlib.models.temporal import ConstantMean
 
 ROOT = Path(__file__).parents[2]
-MEASURED = ["wall_seconds", "cpu_seconds", "peak_mb", "commit"]  # No two sweeps agree in these.
+MEASURED = list(run.MEASURED)
 
 
-def sweep(*more: str) -> list[str]:
-    """The command of a tiny sweep whose files lie where it is called."""
-    return [
+def start(folder: Path) -> subprocess.Popen[bytes]:
+    """Start, or go on with, a tiny sweep whose files lie in ``folder``."""
+    command = [
         sys.executable, "-m", "snakemake", "-s", str(ROOT / "benchmarks" / "compare" / "Snakefile"),
-        "--cores", "1", "--rerun-incomplete", "--quiet", "all", *more, "--config", "profile=tiny",
-        "folder=rows", "output=table.csv",
+        "--cores", "1", "--rerun-incomplete", "--nolock", "--quiet", "all", "--config",
+        "profile=tiny", "folder=rows", "output=table.csv",
     ]  # fmt: skip
-
-
-def start(folder: Path, *more: str) -> subprocess.Popen[bytes]:
-    folder.mkdir(exist_ok=True)
     with (folder / "log").open("ab") as log:
-        return subprocess.Popen(
-            sweep(*more), cwd=folder, stdout=log, stderr=log, start_new_session=True
-        )
+        return subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, start_new_session=True)
 
 
-def scores(folder: Path) -> pd.DataFrame:
-    assert (folder / "table.csv").exists(), (folder / "log").read_text()
-    return pd.read_csv(folder / "table.csv").drop(columns=MEASURED)
+def written(folder: Path) -> dict[str, int]:
+    """Files of the jobs that are done, and when each was written."""
+    files = (folder / "rows").rglob("[!.]*.json")
+    return {path.stem: path.stat().st_mtime_ns for path in files}
 
 
 @pytest.mark.slow
 def test_two_sweeps_are_equal_and_one_that_was_killed_goes_on(tmp_path: Path) -> None:
-    whole, broken = tmp_path / "whole", tmp_path / "broken"
-    assert start(whole).wait(300) == 0, (whole / "log").read_text()
-    process = start(broken)
-    first = broken / "rows" / next(iter(batches("tiny").values()))[-1]
+    """One sweep is killed at its first file and goes on; the other runs here without a stop."""
+    process = start(tmp_path)
     deadline = time.monotonic() + 120
-    while not first.with_name(f"{first.name}.json").exists() and time.monotonic() < deadline:
-        time.sleep(0.05)
+    while not written(tmp_path) and time.monotonic() < deadline:
+        time.sleep(0.02)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    assert not (broken / "table.csv").exists()
-    assert start(broken, "--nolock").wait(300) == 0, (broken / "log").read_text()
-    pd.testing.assert_frame_equal(scores(whole), scores(broken), check_exact=True)
-    found = scores(whole)
+    before = written(tmp_path)
+    assert 0 < len(before) < len(jobs("tiny")), (tmp_path / "log").read_text()
+    assert not (tmp_path / "table.csv").exists()
+    assert start(tmp_path).wait(300) == 0, (tmp_path / "log").read_text()
+    assert before.items() <= written(tmp_path).items(), "what was done is not done again"
+
+    whole = tmp_path / "whole"
+    for key, job in jobs("tiny").items():
+        task = run.scoring(job.family).task_of(job.data, job.seed, PROFILES["tiny"])
+        run.write(job, "tiny", task, whole / f"{key}.json")
+    run.atomically(tmp_path / "whole.csv", run.as_csv(run.gather("tiny", whole)))
+    found, other = (pd.read_csv(tmp_path / name) for name in ("table.csv", "whole.csv"))
+    pd.testing.assert_frame_equal(
+        found.drop(columns=MEASURED), other.drop(columns=MEASURED), check_exact=True
+    )
     assert found["error"].isna().all()
     assert set(found["role"]) == {"method", "floor", "ceiling"}
     assert found[["place", "likeness", "published"]].notna().all(axis=None)
-    about = json.loads((whole / "table.json").read_text())
+    about = json.loads((tmp_path / "table.json").read_text())
     assert about["provenance"]["profile"] == "tiny"
-    assert about["settings"]["temporal: OT displacement"]["seed"] == "0"
+    assert about["settings"]["temporal: Gaussian process of OT paths"]["seed"] == "0"
 
 
 def test_every_method_is_run_or_left_out_with_a_reason() -> None:
@@ -177,6 +185,40 @@ def test_the_table_is_not_made_of_half_a_sweep(tmp_path: Path) -> None:
     assert table["error"].isna().tolist() == [True] + [False] * (len(jobs("tiny")) - 1)
     assert table["error"].dropna().unique().tolist() == ["not run: no time"]
     assert table.loc[1:, "row"].tolist() == [job.row for job in jobs("tiny").values()][1:]
+
+
+def test_a_sweep_goes_on_from_its_table(tmp_path: Path) -> None:
+    before = pd.read_csv(RESULTS / "compare_full.csv")
+    taken = run.take_up(before, "full", tmp_path)
+    assert run.take_up(before, "full", tmp_path) == [], "files that are there are left alone"
+    assert len(taken) == len(list(tmp_path.rglob("*.json")))
+    run.atomically(tmp_path / "again.csv", run.as_csv(run.gather("full", tmp_path, "not run")))
+    again = pd.read_csv(tmp_path / "again.csv")
+    ran, known = (each[each["split"].notna()].reset_index(drop=True) for each in (again, before))
+    pd.testing.assert_frame_equal(ran, known, check_exact=True)
+
+
+def test_weights_of_a_stack_of_maps_are_chosen_on_training_chromosomes(maps: spatial.Task) -> None:
+    """Of windows whose targets are the smoothed bulk itself, it takes that alone."""
+    smoothed = BulkSmoothed().fit(maps.train)
+    train = replace(maps.train, targets=1000 * smoothed.predict(maps.train))
+    names = ("CTCF alone", "bulk smoothed")
+    stack = stacked.StackedMaps(names).fit(train)
+    assert stack.weights_.sum() == pytest.approx(1)
+    assert stack.weights_[1] > 0.7
+    held = maps.held["seen"].windows
+    members = [member.predict(held) for member in stack.members_]
+    mean = np.tensordot(stack.weights_, members, 1)
+    np.testing.assert_allclose(stack.predict(held), mean, rtol=1e-4)
+    with pytest.raises(LeakageError):
+        check_evaluation([stack], train)
+
+
+def test_a_stack_of_cells_leaves_training_times_out() -> None:
+    cells = simulate_organism(preset="tiny").sample()
+    stack = stacked.StackedCells(("nearest time copied", "mean profile"), seed=3).fit(cells)
+    assert [part.time for part in stack.left_out_] == np.unique(cells.obs["time"])[1:].tolist()
+    assert stack.weights_["inner"][0] > 0.6, "one mean profile is no likely cell"
 
 
 def test_a_file_is_written_at_once_or_not_at_all(tmp_path: Path) -> None:

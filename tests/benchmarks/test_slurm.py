@@ -17,15 +17,15 @@ REASON = one_node_slurm.why_not()
 @pytest.mark.slow
 @pytest.mark.skipif(bool(REASON), reason=REASON)
 def test_a_sweep_of_two_batches_runs_on_one_node(tmp_path: Path) -> None:
-    assert len(batches("tiny")) == 2
+    assert len(batches("two_batches")) == 2
     with one_node_slurm.one_node(tmp_path):
-        one_node_slurm.sweep("tiny", tmp_path, tmp_path / "table.csv")
+        one_node_slurm.sweep("two_batches", tmp_path, tmp_path / "table.csv")
         assert len(list((tmp_path / "logs").rglob("*.log"))) == 2, "each batch was a job of its own"
     assert one_node_slurm.why_not() == ""
     table = pd.read_csv(tmp_path / "table.csv")
     assert tuple(table.columns) == run.COLUMNS
     assert table["error"].isna().all()
-    assert set(table["row"]) >= {job.row for job in jobs("tiny").values()} - {"bounds"}
+    assert set(table["row"]) >= {job.row for job in jobs("two_batches").values()} - {"bounds"}
 
 
 def test_what_is_lacking_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,16 +6,17 @@ is its expected count; of any other summary it shows between two random halves o
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from scstlib.models.shares import TINY, best_shares
-from scstlib.models.spatial.protocol import groups_of
+from scstlib.models.spatial.protocol import SpatialModel, groups_of
 from scstlib.preprocess.expected import distance_means
-from scstlib.preprocess.windows import Windows
+from scstlib.preprocess.windows import Windows, join_windows
 
 #: Takes contacts (n, bins, bins), NaN in masked bins, and their windows; returns numbers (n, ...).
 Summary = Callable[[np.ndarray, Windows], Any]
@@ -38,6 +39,33 @@ class Validation:
 
     windows: Windows
     predictions: np.ndarray
+
+    @classmethod
+    def by_type(
+        cls, fit: Callable[[Windows], list[SpatialModel]], windows: Windows, validation: Windows
+    ) -> Validation:
+        """Each cell type predicted by members that ``fit`` returns for windows of the others.
+
+        A type whose maps alone are the bulk is left aside: its map is known.
+
+        Raises
+        ------
+        ValueError
+            If there are no two training types, or none is left to validate.
+        """
+        learned, table = windows.table["cell_type"], validation.table
+        alone = pd.Series([(kind,) for kind in table["cell_type"]], index=table.index)
+        new = alone != table.get("bulk_cell_types", "")
+        if learned.nunique() < 2 or not new.any():
+            known = learned.unique().tolist()
+            raise ValueError(f"to leave a cell type out takes two training types, not {known}")
+        parts = []
+        for kind in table["cell_type"][new].unique():
+            own = validation[(table["cell_type"] == kind).to_numpy()]
+            members = fit(windows[(learned != kind).to_numpy()])
+            parts.append(cls(own, predictions_of(members, own)))
+        together = np.concatenate([part.predictions for part in parts], axis=1)
+        return cls(join_windows([part.windows for part in parts]), together)
 
     @property
     def counts(self) -> np.ndarray:
@@ -163,6 +191,13 @@ class Deviation:
         reach = np.quantile(self.errors, level)
         half: np.ndarray = reach * np.sqrt(self.constant + self.slope * spread**2)
         return half
+
+
+def predictions_of(
+    members: Sequence[SpatialModel], windows: Windows, depth: float = 1.0
+) -> np.ndarray:
+    """Return the predictions of fitted models, (members, n, bins, bins)."""
+    return np.stack([member.predict(windows, depth) for member in members])
 
 
 def summarise(summary: Summary, contacts: np.ndarray, windows: Windows) -> np.ndarray:

@@ -8,13 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from scstlib.models.spatial.baselines import BulkCopy, BulkRidge, BulkSmoothed, MeanOfTypes
-from scstlib.models.spatial.ctcf import CTCFAlone
-from scstlib.models.spatial.gaussian_process import ContactGaussianProcess
-from scstlib.models.spatial.protocol import SpatialModel
-from scstlib.models.spatial.scgraphic.default import ScGrapHiC
-from scstlib.models.spatial.scgraphic.published import PublishedScGrapHiC
-from scstlib.models.spatial.trees import ContactTrees
+from scstlib.models import spatial  # Each class is loaded when its method is made.
 
 #: Methods that must be fitted on measured maps at the places where they predict: rows of a table
 #: that say what knowing these is worth, which the leak guard refuses to score as models. They are
@@ -22,7 +16,7 @@ from scstlib.models.spatial.trees import ContactTrees
 REFERENCES = frozenset({"mean of the training types"})
 
 
-def methods() -> dict[str, Callable[[int], SpatialModel]]:
+def methods() -> dict[str, Callable[[int], spatial.SpatialModel]]:
     """Return name → function of a seed that makes an unfitted model, from simple to involved.
 
     A method with ``save`` also has a line in ``MODULES`` of :mod:`scstlib.models.loading`, so that
@@ -36,14 +30,14 @@ def methods() -> dict[str, Callable[[int], SpatialModel]]:
     ScGrapHiC(seed=3)
     """
     return {
-        "bulk copied": lambda seed: BulkCopy(),
-        "bulk smoothed": lambda seed: BulkSmoothed(),
-        "mean of the training types": lambda seed: MeanOfTypes(),
-        "CTCF alone": lambda seed: CTCFAlone(seed=seed),
-        "bulk + ridge": lambda seed: BulkRidge(seed=seed),
-        "random forest": lambda seed: ContactTrees("forest", seed=seed),
-        "gradient boosting": lambda seed: ContactTrees(seed=seed),
-        "Gaussian process on contrast": lambda seed: ContactGaussianProcess(seed=seed),
-        "published scGrapHiC": lambda seed: PublishedScGrapHiC(seed=seed),
-        "scGrapHiC": lambda seed: ScGrapHiC(seed=seed),
+        "bulk copied": lambda seed: spatial.BulkCopy(),
+        "bulk smoothed": lambda seed: spatial.BulkSmoothed(),
+        "mean of the training types": lambda seed: spatial.MeanOfTypes(),
+        "CTCF alone": lambda seed: spatial.CTCFAlone(seed=seed),
+        "bulk + ridge": lambda seed: spatial.BulkRidge(seed=seed),
+        "random forest": lambda seed: spatial.ContactTrees("forest", seed=seed),
+        "gradient boosting": lambda seed: spatial.ContactTrees(seed=seed),
+        "Gaussian process on contrast": lambda seed: spatial.ContactGaussianProcess(seed=seed),
+        "published scGrapHiC": lambda seed: spatial.PublishedScGrapHiC(seed=seed),
+        "scGrapHiC": lambda seed: spatial.ScGrapHiC(seed=seed),
     }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -168,3 +170,39 @@ def test_what_interval_refuses(ensemble):
         ensemble.interval(test, level=0.0)
     with pytest.raises(ValueError, match="one row a window"):
         ensemble.interval(test, lambda maps, windows: maps.sum())
+
+
+def of_types(windows: Windows, *kinds: str, bulk: str = "a") -> Windows:
+    """Windows of cell types in turn, all beside a bulk map of one of them."""
+    table = windows.table.assign(bulk_cell_types=[(bulk,)] * len(windows))
+    table["cell_type"] = np.resize(kinds, len(windows))
+    return replace(windows, table=table)
+
+
+class KnownTypes:
+    """Twice the truth, for windows of types that it was not fitted on; else the truth."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def fit(self, windows: Windows) -> KnownTypes:
+        self.kinds = set(windows.table["cell_type"])
+        return self
+
+    def predict(self, windows: Windows, depth: float = 1.0) -> np.ndarray:
+        known = windows.table["cell_type"].isin(self.kinds).to_numpy()
+        factor = np.where(known, 1, 1.5 + 0.1 * self.number)[:, None, None]
+        near = np.abs(np.subtract.outer(np.arange(24), np.arange(24))) < 5
+        return (depth * truth_of() * np.where(near, factor, 1)).astype(np.float32)
+
+
+def test_types_are_left_out_in_turn_but_for_that_of_the_bulk():
+    train, other = (of_types(windows_of(f"chr{i}", seed=i), "a", "b", "c") for i in (1, 2))
+    usual = ContactEnsemble(KnownTypes, 2).fit(train, other)
+    ensemble = ContactEnsemble(KnownTypes, 2, leave_types_out=True).fit(train, other)
+    assert [m.kinds for m in ensemble.members_] == [{"a", "b", "c"}] * 2
+    assert set(ensemble.validation_.windows.table["cell_type"]) == {"b", "c"}
+    assert np.allclose(ensemble.validation_.predictions[0, :, 0, 0], 1.5 * 400)
+    assert ensemble.error_[1] > 5 * usual.error_[1]
+    with pytest.raises(ValueError, match=r"two training types, not \['b'\]"):
+        ensemble.fit(of_types(train, "b"), other)
