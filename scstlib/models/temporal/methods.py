@@ -10,8 +10,9 @@ from scstlib.models import temporal  # Each class is loaded when its method is m
 def methods() -> dict[str, Callable[[int], temporal.TemporalModel]]:
     """Return the name of each method and a function that takes a seed and returns it unfitted.
 
-    A new method is one file and one line here. A method with ``save`` also has a line in
-    ``MODULES`` of :mod:`scstlib.models.loading`, so that ``load`` finds its class.
+    A new method is one file and one line here, which imports its class or takes it from the
+    package, once its name stands in the stub. A method with ``save`` also has a line in ``MODULES``
+    of :mod:`scstlib.models.loading`, so that ``load`` finds its class.
 
     Examples
     --------
