@@ -405,7 +405,7 @@ def choose_pool(
     place = np.array([[row[f"place, {kind}"] for row in left_out] for kind in (SMOOTHED, DRIFT)])
     gain = np.log((place[0] + TINY) / (place[1] + TINY))
     shares = shares_of_cells(parts, PRIOR, yielding_pull(parts, PRIOR))
-    clear = _more_than_chance(gain) if len(gain) > 1 else gain[0] > 0
+    clear = more_than_chance(gain) if len(gain) > 1 else gain[0] > 0
     expected = DRIFT if clear else SMOOTHED
     return Pool(shares, expected, left_out, best)
 
@@ -413,10 +413,10 @@ def choose_pool(
 def _better_clock(off: dict[str, np.ndarray]) -> str:
     """Displacement where it predicts left-out times better than measured time, by no chance."""
     gain = np.log(off[MEASURED] / off[DISPLACEMENT])
-    return DISPLACEMENT if _more_than_chance(gain) else MEASURED
+    return DISPLACEMENT if more_than_chance(gain) else MEASURED
 
 
-def _more_than_chance(gain: np.ndarray) -> bool:
+def more_than_chance(gain: np.ndarray) -> bool:
     """Whether the median gain at left-out times, (n,), is more than the standard error of a mean.
 
     One time of six that is far off the others does not decide.
