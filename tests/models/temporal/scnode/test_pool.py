@@ -302,7 +302,7 @@ def test_the_mean_of_rare_genes_moves_in_log_expression(model: ScNODE, counts: A
     around = Between(left, right, (0.0, 6.0), time=3.0)
     moved = mean_moved(factors, around, 400, np.random.default_rng(0))
     middle = (left.points.mean(0) + right.points.mean(0)) / 2
-    apart = np.abs(left.points.mean(0) - right.points.mean(0)).max()
+    apart = float(np.abs(left.points.mean(0) - right.points.mean(0)).max())
     assert moved.points.mean(0) == pytest.approx(middle, abs=0.1 * apart)
     assert (moved.stored >= 0).all()
     assert (np.rint(moved.stored) == moved.stored).all()
