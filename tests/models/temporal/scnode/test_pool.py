@@ -90,8 +90,8 @@ def test_a_saved_pool_predicts_the_same(model: ScNODE, tmp_path):
     again = load(tmp_path / "model", device="cpu")
     for noise in (True, "depth", False):
         assert (
-            again.sample([2.0, 7.0], 25, noise=noise).X
-            == model.sample([2.0, 7.0], 25, noise=noise).X
+            again.sample([2.0, 6.5], 25, noise=noise).X
+            == model.sample([2.0, 6.5], 25, noise=noise).X
         ).all()
     assert again.report().equals(model.report())
 
@@ -145,6 +145,8 @@ HARD_CELLS = {
 }
 
 
+# Between times that all but coincide the drift goes half an interval, and the model says so.
+@pytest.mark.filterwarnings("ignore:.*cells predicted at time 1 lie outside the range")
 @pytest.mark.parametrize("name", HARD_CELLS)
 def test_means_stay_among_the_measured_ones_whatever_the_cells(name: str):
     cells = HARD_CELLS[name]()
