@@ -56,15 +56,15 @@ def best_shares(
 
     steps = np.eye(len(guess)) - 1 / len(guess)  # Onto changes that leave the sum at 1.
     bends, axes = np.linalg.eigh(-steps @ square @ steps)
-    curvature = (axes * np.maximum(bends, 0)) @ axes.T + pull * np.eye(len(guess))
-    tilt = linear - 2 * square @ guess
+    curvature = (axes * np.maximum(bends, 0)) @ axes.T
+    alone = linear - np.diag(square) - np.diag(curvature)  # Each prediction keeps its own score.
 
     def loss(shares: np.ndarray) -> float:
         off = shares - guess
-        return float(tilt @ off + off @ curvature @ off)
+        return float(alone @ shares + shares @ curvature @ shares + pull * off @ off)
 
     def slope(shares: np.ndarray) -> np.ndarray:
-        gradient: np.ndarray = tilt + 2 * curvature @ (shares - guess)
+        gradient: np.ndarray = alone + 2 * curvature @ shares + 2 * pull * (shares - guess)
         return gradient
 
     found = minimize(

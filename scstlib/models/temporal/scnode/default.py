@@ -491,8 +491,11 @@ class ScNODE(FittedOnCells[LatentCells]):
         cells = self._fitted()
         check_reach(requested, cells.times)
         drawn = self._prediction().draw(requested, n_cells, noise, seed)
-        for asked, points in zip(requested, np.split(drawn.latent, len(requested)), strict=True):
-            warn_of_cells_outside(points, cells, asked)
+        smoothed = self.pool_ is not None and self.pool_.expected == SMOOTHED and noise is not True
+        if not smoothed:  # Means of measured cells, they lie among them.
+            each = np.split(drawn.latent, len(requested))
+            for asked, points in zip(requested, each, strict=True):
+                warn_of_cells_outside(points, cells, asked)
         time = np.repeat(requested, n_cells)
         return as_cells(cells, time, drawn.x, drawn.values, drawn.latent, drawn=noise is True)
 

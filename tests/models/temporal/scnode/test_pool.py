@@ -11,7 +11,7 @@ from anndata import AnnData
 
 from scstlib.metrics.expression import energy_distance
 from scstlib.models import ScNODE, load
-from scstlib.models.shares import PULL, Distances, shares_of_cells, yielding_pull
+from scstlib.models.shares import PULL, Distances, best_shares, shares_of_cells, yielding_pull
 from scstlib.models.temporal import CopyNearest, InterpolatedMean
 from scstlib.models.temporal.cells import measured_cells
 from scstlib.models.temporal.scnode.displacement_clock import DisplacementClock
@@ -25,6 +25,8 @@ from scstlib.models.temporal.scnode.pool import (
     Between,
     Side,
     coupled_pairs,
+    mean_moved,
+    more_than_chance,
     stay,
     thinned_and_raised,
 )
@@ -88,10 +90,20 @@ def test_a_saved_pool_predicts_the_same(model: ScNODE, tmp_path):
     again = load(tmp_path / "model", device="cpu")
     for noise in (True, "depth", False):
         assert (
-            again.sample([2.0, 7.0], 25, noise=noise).X
-            == model.sample([2.0, 7.0], 25, noise=noise).X
+            again.sample([2.0, 6.5], 25, noise=noise).X
+            == model.sample([2.0, 6.5], 25, noise=noise).X
         ).all()
     assert again.report().equals(model.report())
+
+
+def test_a_pool_that_was_saved_before_the_last_way_gives_it_nothing(model: ScNODE, tmp_path):
+    four = np.array([0.4, 0.3, 0.2, 0.1])
+    now, model.pool_ = model.pool_, replace(model.pool_, shares=four)
+    model.save(tmp_path / "model")
+    model.pool_ = now
+    again = load(tmp_path / "model", device="cpu")
+    assert again.report()["share"]["noise=True"].tolist() == [*four, 0.0]
+    assert again.sample([2.0], 25).shape == (25, 12)
 
 
 @pytest.mark.parametrize("scale", [1.0, 1e3], ids=["hours", "milliseconds"])
@@ -133,6 +145,8 @@ HARD_CELLS = {
 }
 
 
+# Between times that all but coincide the drift goes half an interval, and the model says so.
+@pytest.mark.filterwarnings("ignore:.*cells predicted at time 1 lie outside the range")
 @pytest.mark.parametrize("name", HARD_CELLS)
 def test_means_stay_among_the_measured_ones_whatever_the_cells(name: str):
     cells = HARD_CELLS[name]()
@@ -263,6 +277,37 @@ def test_the_guess_yields_where_left_out_times_agree_and_stands_where_they_do_no
 def test_shares_of_equal_ways_are_the_prior():
     alike = (np.ones(5), np.ones((5, 5)), 1.0)
     assert shares_of_cells([alike], PRIOR) == pytest.approx(PRIOR, abs=1e-3)
+
+
+def test_shares_have_one_answer_where_chance_bends_distances_the_wrong_way():
+    """Two ways move the same cells, so that they seem nearer each other than cells of one are."""
+    to_measured, guess = np.array([1.0, 0.9]), np.array([0.9, 0.1])
+    among = np.array([[1.0, 0.8], [0.8, 1.0]])
+    shares = best_shares(2 * to_measured, among, guess, pull=0.05)
+    # Taken for flat: the second has 0.2 less, so that it gains 0.2 / (4 * 0.05).
+    assert shares == pytest.approx([0.0, 1.0])
+    assert best_shares(2 * to_measured, among, guess, pull=1.0) == pytest.approx([0.85, 0.15])
+
+
+def test_gains_count_where_they_are_more_than_chance():
+    assert more_than_chance(np.array([0.05, 0.04, 0.06]))
+    assert not more_than_chance(np.array([0.3, -0.3, 0.05]))
+    assert not more_than_chance(np.array([0.3]))
+    # One of six that is far off does not decide.
+    assert more_than_chance(np.array([0.05, 0.06, 0.05, 0.07, 0.06, -0.1]))
+
+
+def test_the_mean_of_rare_genes_moves_in_log_expression(model: ScNODE, counts: AnnData):
+    """Halfway, a latent mean is the mean of both; shares of cells of few counts do not pull it."""
+    start, factors = model.start_, model.factors_
+    left, right = (Side(*start.at(time)) for time in (0.0, 6.0))
+    around = Between(left, right, (0.0, 6.0), time=3.0)
+    moved = mean_moved(factors, around, 400, np.random.default_rng(0))
+    middle = (left.points.mean(0) + right.points.mean(0)) / 2
+    apart = float(np.abs(left.points.mean(0) - right.points.mean(0)).max())
+    assert moved.points.mean(0) == pytest.approx(middle, abs=0.1 * apart)
+    assert (moved.stored >= 0).all()
+    assert (np.rint(moved.stored) == moved.stored).all()
 
 
 def test_a_clock_of_displacement_is_chosen_where_cells_move_ever_more_slowly():
