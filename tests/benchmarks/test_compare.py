@@ -265,6 +265,13 @@ def test_the_committed_table_has_no_holes() -> None:
         assert counted.nunique() == 1, "a method is missing somewhere"
 
 
+def test_the_fits_of_the_fast_sweep_take_less_than_twelve_minutes_of_two_cores() -> None:
+    table = pd.read_csv(RESULTS / "compare.csv")
+    # A method in space is fitted once for all splits.
+    once = table.drop_duplicates(["family", "data", "row", "seed", "cpu_seconds"])
+    assert once["cpu_seconds"].sum() / 2 < 12 * 60
+
+
 def test_the_table_of_the_full_sweep_says_of_each_job_what_became_of_it() -> None:
     table = pd.read_csv(RESULTS / "compare_full.csv")
     assert tuple(table.columns) == run.COLUMNS
