@@ -218,7 +218,7 @@ claim(
 #
 # In the plane of two principal components, distances are distances in expression, as far as the two show it; in a UMAP they would not be ([Chari and Pachter 2023](https://doi.org/10.1371/journal.pcbi.1011288)).
 
-# %% tags=["hide-input"] caption="Cells at the last time of the first series, an outer one: measured cells (grey) and as many predicted ones (orange-red), in the first two principal components of the training cells. Copied cells crowd at the lower left; those of scNODE are on the way to the measured ones, but have not arrived." alt="Four scatter plots with the same grey cloud of measured cells and, over it, the cells that one method predicts." name="fig-cells"
+# %% tags=["hide-input"] caption="Cells at the last time of the first series, an outer one: measured cells (grey) and as many predicted ones (orange-red), in the first two principal components of the training cells. Copied cells crowd at the lower left, and so do the de-noised ones, which are smoothed copies; those of scNODE with noise are on the way to the measured ones, but have not arrived." alt="Four scatter plots with the same grey cloud of measured cells and, over it, the cells that one method predicts." name="fig-cells"
 train, test = cells["semrau2017"]
 times, last = np.unique(test.obs["time"]), test.obs["time"].max()
 seen = {t: x for part in (train, test) for t, x in part.to_df().groupby(part.obs["time"])}
