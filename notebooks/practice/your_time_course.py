@@ -193,7 +193,7 @@ claim(
 #
 # ## Choose
 #
-# The model is fitted again, to all times. `report` shows what it tried on left-out training times and what it chose ([Expression at unmeasured times](../temporal/unmeasured_times.ipynb)). The rows of the table are its four ways of predicting cells: measured cells as they are, measured cells with their mean moved, pairs by optimal transport, and the learned drift. *Share* is how large a part of the predicted cells comes from each, and the other columns are energy distances; smaller is better.
+# The model is fitted again, to all times. `report` shows what it tried on left-out training times and what it chose ([Expression at unmeasured times](../temporal/unmeasured_times.ipynb)). The rows of the table are its five ways of predicting cells: measured cells as they are, measured cells with their mean moved, pairs by optimal transport, cells drawn from the learned drift, and measured cells that it moves. *Share* is how large a part of the predicted cells comes from each, and the other columns are energy distances; smaller is better.
 
 # %%
 everything = genes.transform(cells)
