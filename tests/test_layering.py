@@ -161,6 +161,18 @@ def test_a_room_imports_only_rooms_before_it(module: str) -> None:
     assert [reason for target in sorted(targets) if (reason := breach(module, target))] == []
 
 
+def test_only_methods_take_classes_from_the_face_of_their_room() -> None:
+    """Its stub names them in turn: for others that would be a circle that no import shows."""
+    faces = {"scstlib.models.temporal", "scstlib.models.spatial"}
+    taken = {
+        name
+        for name, path in SOURCES.items()
+        for face in faces
+        if name.startswith(f"{face}.") and face in all_imports(path.read_text("utf-8"), name)
+    }
+    assert taken == {f"{face}.methods" for face in faces}
+
+
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_no_files_import_each_other(folder: str) -> None:
     """Neither at once nor in functions nor for type checkers."""

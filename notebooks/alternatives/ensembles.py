@@ -198,7 +198,7 @@ claim(
 # %% [markdown]
 # ## Intervals that keep their promise
 #
-# The disagreement of an ensemble gives too narrow an interval, as [How sure is a prediction?](../temporal/how_sure.ipynb) shows: it does not see what all members get wrong. Left-out times show it. For each gene and left-out time, take the distance from the members' mean to the measured mean, in standard deviations of the members. The calibrated interval is wide enough to cover 80% of these distances, and it grows with what is unknown of a time, as a random walk through the measured times would have it: most halfway between two of them, and ever more beyond the last. This is split conformal prediction ([Lei et al. 2018](https://doi.org/10.1080/01621459.2017.1307116)); `calibrate=True` does it for any summary.
+# The disagreement of an ensemble gives too narrow an interval, as [How sure is a prediction?](../temporal/how_sure.ipynb) shows: it does not see what all members get wrong. Left-out times show it. For each gene and left-out time, take the distance from the members' mean to the measured mean, in units of a scale that joins the typical error at left-out times and the members' variance. The calibrated interval is wide enough to cover 80% of these distances, and it grows with what is unknown of a time, as a random walk through the measured times would have it: most halfway between two of them, and ever more beyond the last. The idea is that of split conformal prediction ([Lei et al. 2018](https://doi.org/10.1080/01621459.2017.1307116)); `calibrate=True` does it for any summary whose numbers have one unit.
 
 
 # %%

@@ -64,7 +64,7 @@ claim = Claims(profile, seed)
 # %% [markdown]
 # ## Three methods, one map
 #
-# The three methods are the smoothed bulk, ridge regression and boosted trees. `ContactEnsemble` fits them on the training chromosomes. On the validation chromosomes it chooses their weights and measures, at each distance, by how much their disagreement falls short of their errors. The counting noise of the targets is taken out of these errors, because the interval is for the expected map, not for counts.
+# The three methods are the smoothed bulk, ridge regression and boosted trees. `ContactEnsemble` fits them on the training chromosomes. On the validation chromosomes it chooses their weights and measures, at each distance, by how much their disagreement falls short of their errors: this *calibrates* the intervals. The counting noise of the targets is taken out of these errors, because the interval is for the expected map, not for counts.
 
 # %% tags=["hide-input"]
 kinds = ["stem", "bipotent", "beta_precursor", "beta_mature", "gamma_mature"]
@@ -183,14 +183,14 @@ low, high = other.loc["far", "insulation"][["lowest", "highest"]]
 other = other["held"]
 claim(
     f"One organism says little. Over six (benchmark `map_coverage`), 80% intervals hold {same['near', 'insulation']:.0f}% of the insulation scores of the near type and {same['far', 'insulation']:.0f}% of those of the far one when they are calibrated on the training types, and {other['near', 'insulation']:.0f}% and {other['far', 'insulation']:.0f}% when types are left out; of the pixels then {other['near', 'pixels']:.0f}% and {other['far', 'pixels']:.0f}%."
-    f" These are means: from organism to organism, the share of the far type's scores goes from {low:.0f}% to {high:.0f}%. The calibration has four types to learn from, and one new type may be odder than all of them.",
+    f" These are means: from organism to organism, the share of the far type's scores goes from {low:.0f}% to {high:.0f}%. The calibration has four types to learn from (stem cells, the type of the bulk map, are never left out), and one new type may be odder than all of them.",
     other.between(72, 88).all(), (other[["near", "far"]] > same[["near", "far"]]).all(), low < 72,
 )  # fmt: skip
 
 # %% [markdown]
 # ## A flag for places
 #
-# Where the tracks of a window are unlike those that the methods learned from, no calibration helps. `guide_novelty` compares each bin's tracks with the nearest bin of another training chromosome. The mean of these distances over a window is divided by the 95% quantile of such means among training windows; a value above 1 is a flag. As a planted case, the expression of the test windows is multiplied by 20, as if normalisation had been forgotten.
+# Where the tracks of a window are unlike those that the methods learned from, no calibration helps. `guide_novelty` compares the tracks of each bin with those of the most similar training bin on another chromosome. The mean of these distances over a window is divided by the 95% quantile of such means among training windows; a value above 1 is a flag. As a planted case, the expression of the test windows is multiplied by 20, as if normalisation had been forgotten.
 
 # %%
 own = np.arange(test.tracks.shape[-1]) < 2  # expression of the type itself

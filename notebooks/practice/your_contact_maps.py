@@ -59,10 +59,10 @@ claim = Claims(profile, seed)
 # | cells, `.h5ad` | raw counts in `X`, the cell type in a column of `obs` | no model here works |
 # | places of genes, GTF or BED | chromosome, start, end, strand; gene names as in the cells | put them into `var` of the cells |
 # | maps of cell types, `.cool` | some tens of thousands of contacts on each chromosome, for at least two types | there is nothing to learn from |
-# | CTCF sites, BED or FIMO's table | with strands, from a motif search or peaks | leave it out, in training *and* prediction |
+# | CTCF sites, BED or FIMO's table | from a motif search, with strands; or peaks, which have none | leave it out, in training *and* prediction |
 # | CpG content, bedGraph or bigWig | values along the genome | the same |
 #
-# All maps must share one bin size and one assembly. `hictk convert maps.hic maps.mcool` turns a `.hic` file into an `.mcool`. Sum single-cell Hi-C by cell type first ([Pseudo-bulk: how many cells?](../foundations/pseudo_bulk.ipynb) says how many cells you need). The example is written by the simulated organism, so that the page always runs. Put your own files in its place.
+# All maps must share one bin size and one assembly. `hictk convert maps.hic maps.mcool` turns a `.hic` file into an `.mcool`. Sum single-cell Hi-C by cell type first ([Pseudo-bulk: how many cells?](../foundations/pseudo_bulk.ipynb) says how many cells you need). The example is written by the simulated organism, so that the page always runs. Put your own files in its place, and leave out the cells that call `claim`: they check what the page says of the example.
 
 # %% tags=["hide-input"]
 place = TemporaryDirectory()  # removed at the end of the session
@@ -96,7 +96,7 @@ for uri, wrong in (
         print("-", str(error).replace(f"{folder}/", ""))
 
 # %% [markdown]
-# **Which assembly?** Few contact maps name theirs, so name it yourself: `assembly="mm10"`, and files that say something else are refused: cells with `uns["assembly"]`, targets, the comments of a GTF file. Chromosomes of targets and of bigWig files must be as long as those of the bulk map, and genes and sites beyond the end are refused. What no check of files finds is a BED or bedGraph file of another assembly with all places inside the chromosomes: its values are in the wrong bins, so the guide tells less, which the checks below measure but cannot name. Look up one gene near the end of a long chromosome in a genome browser.
+# **Which assembly?** Few contact maps name theirs, so name it yourself: `assembly="mm10"`, and files that say something else are refused: cells with `uns["assembly"]`, targets, the comments of a GTF file. Chromosomes of targets and of bigWig files must be as long as those of the bulk map, and genes and sites beyond the end are refused. What no check of files finds is a BED or bedGraph file of another assembly with all places inside the chromosomes: its values are in the wrong bins, so the tracks that the model reads, its [guide](../../book/glossary.md#guide), tell less, which the checks below measure but cannot name. Look up one gene near the end of a long chromosome in a genome browser.
 #
 # ## Tracks of other tools
 #
@@ -107,11 +107,11 @@ for uri, wrong in (
 # $ fimo --text --thresh 1e-5 MA0139.2.meme mm10.fa > fimo.tsv
 # ```
 #
-# The motif also fits where no CTCF is bound: at this threshold, on two strands of 2.7 billion bases, some 54,000 places of the mouse genome do so by chance. If you have peaks of your tissue, let FIMO search them alone (`bedtools getfasta`, then `fimo --parse-genomic-coord`).
+# The motif also fits where no CTCF is bound: at this threshold, on two strands of 2.7 billion bases, some 54,000 places of the mouse genome do so by chance. If you have CTCF or ATAC peaks of your tissue, let FIMO search them alone (`bedtools getfasta`, then `fimo --parse-genomic-coord`).
 #
 # **bigWig.** After `pip install pybigtools`, a bigWig file is read wherever a bedGraph file is, and averaged in bins. `cpg="signal.bw"` takes any signal that is the same for all cell types; expression comes as two files a type, `{"stem": ("plus.bw", "minus.bw")}`, in place of the cells.
 #
-# **ATAC instead of RNA.** The model asks for numbers of each bin and cell type and does not know what they mean. Gene activities are read as expression is. Peaks are, too, once each has a place; ATAC has no strands, so all go to the first track, still called expression, and the second is zero. The peaks here are made from the genes of the organism: this shows how ATAC is read, not how well a model does with it, which has not been measured.
+# **ATAC instead of RNA.** The model asks for numbers of each bin and cell type and does not know what they mean. Gene activities are read as expression is. Peaks are, too, once each has a place; ATAC has no strands, so all go to the first track, still called expression, and the second is zero. Two tracks of the mean of the `reference` types follow, and two of the type that the bulk map is of (`bulk_expression`, here stem cells). The peaks here are made from the genes of the organism: this shows how ATAC is read, not how well a model does with it, which has not been measured.
 
 # %%
 shared = {"reference": training, "bulk_expression": "stem", "window": 64}
@@ -148,7 +148,7 @@ model.save(folder / "model.safetensors")
 #
 # 1. **The loss does not blow up** (`model.losses_`). A quiet curve shows little else: most of the loss is noise of counting, and it depends on the windows that a step draws far more than on the guide.
 # 2. **The model reads its guide.** `audit.input_use` shuffles an input and measures by how much the maps change.
-# 3. **It beats what it must beat** on validation windows, in SCC against the measured maps: the bulk, its own map with the expression of *another* cell type, and the mean of its maps over cell types. `audit.prefers_truth` finds the ones that score as well. If the last two do, the model ignores expression, or has collapsed to the mean.
+# 3. **It beats what it must beat** on validation windows, in [SCC](../../book/glossary.md#stratum-adjusted-correlation-scc) against the measured maps: the bulk, its own map with the expression of *another* cell type, and the mean of its maps over cell types. `audit.prefers_truth` finds the ones that score as well. If the last two do, the model ignores expression, or has collapsed to the mean.
 #
 # To see what failures look like, three more models are trained to fail: one with too few steps, one whose guides were swapped between cell types before training, as happens when two tables are joined wrongly, and one with a learning rate that is 1,000 times too large.
 
@@ -223,7 +223,7 @@ good, swapped = (fitted[n].losses_["train"] for n in ("as above", "guides swappe
 apart, jitter = np.abs(good - swapped).mean(), np.abs(np.diff(good)).mean()
 use, bad = evidence["guide"].astype(float), verdict == "finding"
 claim(
-    f"The loss finds one failure of three. With swapped guides it differs from that of the model that worked by {apart:.1f} on average, where it changes by {jitter:.0f} from step to step. The audits find all. Shuffling the guide changes the maps of the model that worked by {use.iloc[0]:.0%}, those of the others by at most {use.iloc[1:].max():.1%}. With swapped guides the model still beats the bulk, because taking noise out of the bulk needs no guide; but its own maps are no better than those with the guide of another type, or than their mean.",
+    f"The loss finds the rate that is too large, but not the swapped guides. With these it differs from that of the model that worked by {apart:.1f} on average, where it changes by {jitter:.0f} from step to step. The audits find all three failures. Shuffling the guide changes the maps of the model that worked by {use.iloc[0]:.0%}, those of the others by at most {use.iloc[1:].max():.1%}. With swapped guides the model still beats the bulk, because taking noise out of the bulk needs no guide; but its own maps are no better than those with the guide of another type, or than their mean.",
     apart < 0.05 * jitter, fitted["rate too large"].losses_["train"].max() > 1000, np.ptp(change["rate too large"]) < 0.01,
     use.iloc[0] > 0.03, use.iloc[1:].max() < 0.02, not bad.loc["as above"].any(),
     not bad.loc["guides swapped", "bulk"], bad.loc["guides swapped"].sum() == 3, bad.loc["5 steps"].sum() >= 3, bad.loc["rate too large"].all(),
@@ -328,11 +328,11 @@ claim(
 #
 # ## Exercises
 #
-# > **Exercise** Leave `beta_mature` out of `training` and run the page again. Which of the checks get worse?
+# > **Exercise** Leave `beta_mature` out of `training` and run the page down to the table of checks. Compare `evidence.loc["as above"]` with what it was. Which checks get worse?
 #
 # <details><summary>Solution</summary>
 #
-# With three types left there is less contrast to learn from, so the loss in SCC with another guide shrinks first. The gain over the bulk map changes little, because most of it comes from removing noise.
+# With three types left there is less contrast to learn from. So look first at the two checks that need the guide: the maps with the guide of another type, and the mean of the types. Beating the bulk map needs only less noise.
 #
 # </details>
 #

@@ -65,7 +65,7 @@ claim, LINES = Claims(profile, seed), "OT displacement"
 # | choose | how did the model do on training times that it left out? |
 # | predict, keep | which cells, how sure, and in which file? |
 #
-# The example is written by the simulated organism, so that this page always runs and the truth at the unmeasured time is known. Put your own files in its place: the code after the next cell does not depend on where they come from.
+# The example is written by the simulated organism, so that this page always runs and the truth at the unmeasured time is known. Put your own files in its place. Then leave out the cells that call `claim`, which check what the page says of the example, and the true means in the last figure.
 
 # %% tags=["hide-input"]
 place = TemporaryDirectory()  # removed at the end of the session
@@ -90,7 +90,7 @@ sorted(path.name for path in folder.iterdir())
 # | 10x: `filtered_feature_bc_matrix.h5`, or a folder with `matrix.mtx.gz` | `sc.read_10x_h5(path)`, `sc.read_10x_mtx(path)` |
 # | `.loom`, with loompy installed | `sc.read_loom(path)` |
 # | `.csv`, genes in rows | `sc.read_csv(path).T` |
-# | Seurat `.rds` | convert it in R first, for instance with `zellkonverter::writeH5AD` |
+# | Seurat `.rds` | convert it in R first, for instance with Seurat's `as.SingleCellExperiment`, then `zellkonverter::writeH5AD` |
 #
 # Take raw counts, not normalised values. From a 10x run, take the filtered matrix; the raw one is mostly empty droplets. `X` must contain whole numbers. If they are in a layer, write `adata.X = adata.layers["counts"]`; files from CELLxGENE often keep them in `raw`: `adata = adata.raw.to_adata()`.
 
@@ -113,7 +113,7 @@ number = cells.obs["time"].astype(str).str.extract(r"(\d+\.?\d*)")[0]
 cells.obs["time"] = number.astype(float)
 
 # %% [markdown]
-# Labels that count from two origins, such as `E18.5` and `P0`, are not converted, because no rule says how long after conception birth is. Map them by hand: `{"E18.5": 18.5, "P0": 19.5}`. Any unit will do, as long as all times share it.
+# This line takes the first number of each name. It is wrong for labels that count from two origins, such as `E18.5` and `P0`: `P0` would become 0 and come first. The message then does not offer it. Map such labels by hand: `{"E18.5": 18.5, "P0": 19.5}`. Any unit will do, as long as all times share it.
 #
 # > **Warning** If every time point was sequenced in its own batch, time and batch cannot be told apart, and no correction can help. `check_confounding` in `scstlib.preprocess.confounding` refuses such a design; [Invented genes](../pitfalls/invented_genes.ipynb) shows what happens otherwise.
 #
@@ -181,9 +181,9 @@ table(scores.rename_axis("method"), best=dict.fromkeys(scores, "min"), apart=(sc
 behind = scores / scores.loc[simple].min() - 1
 ot, ours = behind.loc[LINES], behind.loc["scNODE"]
 claim(
-    "Here no method wins. OT displacement, which moves cells along straight lines to their partners, is the best simple method in place, but the energy distance of its cells is"
-    f" {ot['likeness']:.0%} above the lowest, because on the lines between pairs the noise of cells averages out. scNODE is within"
-    f" {ours.max():.0%} of the best simple method in both scores. So we go on with scNODE, but would lose little with a simple method: every"
+    "Here no simple method wins both. OT displacement, which moves cells along straight lines to their partners, is the best simple method in place, but the energy distance of its cells is"
+    f" {ot['likeness']:.0%} above that of the best simple method, because on the lines between pairs the noise of cells averages out. scNODE is within"
+    f" {ours.max():.0%} of the best simple method in both scores. So we go on with scNODE. A simple method is as easy to use: every"
     " method here has the same `fit` and `sample`.",
     ot["place"] <= 0, ot["likeness"] > 0.25, ours.max() < 0.15,
 )  # fmt: skip
@@ -333,7 +333,7 @@ claim(
 #
 # <details><summary>Solution</summary>
 #
-# Write `hold_out_times(cells, test=3.0)` and run the cells below it. The gap is now two days, from day 2 to day 4, and all methods are farther from the floor. The best method can change, which is why the hidden time should be like the one you want.
+# Write `hold_out_times(cells, test=3.0)` and run the cells below it down to the table of scores. The gap is now two days, from day 2 to day 4, and all methods are farther from the floor. The best method can change, which is why the hidden time should be like the one you want.
 #
 # </details>
 #

@@ -63,7 +63,7 @@ SIMPLE = (COPIED, "mean profile", MOVED, "OT displacement")
 #
 # ## Times hidden by a rule
 #
-# In the first series, from [Semrau et al. 2017](https://doi.org/10.1038/s41467-017-01076-4), mouse embryonic stem cells leave pluripotency under retinoic acid; 41 genes were counted from 0 h to 96 h. In the second, from [Guo et al. 2010](https://doi.org/10.1016/j.devcel.2010.02.012), a mouse embryo grows from 1 cell to 64; 48 genes were measured by qPCR, and time is the number of divisions.
+# In the first series, from [Semrau et al. 2017](https://doi.org/10.1038/s41467-017-01076-4), mouse embryonic stem cells leave pluripotency under retinoic acid; cells were sequenced from 0 h to 96 h, and the file used here has 41 of their genes, chosen by those who share it. In the second, from [Guo et al. 2010](https://doi.org/10.1016/j.devcel.2010.02.012), a mouse embryo grows from 1 cell to 64; 48 genes were measured by qPCR, and time is the number of divisions.
 #
 # Times are held out by a rule that depends only on how many there are: the last sixth, and of the others every second one from the third on, except the last of them, as in the splits of [Zhang et al. 2024](https://doi.org/10.1093/bioinformatics/btae393). A held-out time is **inner** if training times lie on both sides of it (12 h and 36 h in the first series, 2 and 4 divisions in the second), and **outer** if it lies beyond the last (72 h and 96 h; 6 divisions). No setting of any method was chosen by looking at held-out cells.
 
@@ -82,7 +82,7 @@ def series(name):
 cells = {name: series(name) for name in ("semrau2017", "guo2010")}
 
 # %% [markdown]
-# Counts of the first series are not divided by the total of the cell. The genes of a panel were chosen because they change, so their total reflects biology as much as [depth](../../book/glossary.md#depth).
+# Counts of the first series are not divided by the total of the cell. The total of 41 chosen genes reflects biology as much as [depth](../../book/glossary.md#depth).
 #
 # ## Two questions, and a scale for the answers
 #
@@ -186,7 +186,7 @@ place, like = shown["place, outer"], shown["likeness, outer"]
 claim(
     f"**Outer times**: repeating the last cells is far off (place {place[COPIED]:.1f}, floor {place[FLOOR]:.1f}), and here both"
     f" networks are nearer: scNODE {place[SCNODE]:.1f}, as published {place[PUBLISHED]:.1f}. In likeness scNODE, whose cells keep their"
-    f" own noise, is ahead of copied ones ({like[SCNODE]:.2f} against {like[COPIED]:.2f}). All stay far from the floor ({like[FLOOR]:.2f}).",
+    f" own noise, is ahead of copied ones ({like[SCNODE]:.2f} against {like[COPIED]:.2f}). The floor is {like[FLOOR]:.2f}.",
     1.5 * place[FLOOR] < max(place[SCNODE], place[PUBLISHED]) < 0.85 * place[COPIED],
     like[SCNODE] < 0.95 * like[COPIED],
 )
@@ -194,11 +194,11 @@ claim(
 # %% [markdown]
 # ## How scNODE chooses
 #
-# No single way of predicting is best for all series, and with few times you cannot know which is best for yours. But each inner *training* time can be left out in turn and predicted from the others. The default does so in five ways: cells of both neighbouring times **as measured**; the same cells with their **mean moved**; cells that move towards their partners by optimal transport (**coupled pairs**); cells drawn from the **drift**, with noise drawn anew; and measured cells that the drift moves (**own residuals**). All that move, but those drawn anew, keep what is particular to each cell.
+# No single way of predicting is best for all series, and with few times you cannot know which is best for yours. But each inner *training* time can be left out in turn and predicted from the others. The default does so in five ways: cells of both neighbouring times **as measured**; the same cells with their **mean moved**; cells that move towards their partners by optimal transport (**coupled pairs**); cells drawn from the **drift**, with noise drawn anew; and measured cells that the drift moves (**own residuals**). Cells that are moved keep what is particular to each; cells drawn anew do not.
 #
 # A mixture of them, a [linear pool](../../book/glossary.md#linear-pool), often beats each alone: when nobody knows how far the population has come, cells on both sides of the answer are nearer to it, on average, than cells on one side. The energy distance of a mixture is a quadratic function of the shares, so the best shares can be computed without a search. With so few times these shares would also follow chance, so they are shrunk towards a fixed guess: half of the cells stay and half move. The more the left-out times agree on what is better, the weaker is this pull. Of the two de-noised populations, the smoothed one is taken unless the drift's is clearly better.
 #
-# Each row of the table is a way and each column a training time that was left out and predicted from the others: the lower the score, the better. *Share* is the part that the way gets in the mixture.
+# Each row of the table is a way and each column a training time that was left out and predicted from the others: the lower the score, the better. *Share* is the part that the way gets in the mixture. The last two rows are the two de-noised populations, scored by place; a share of 1 marks the one that is used.
 
 # %% tags=["hide-input"]
 report = models["semrau2017"][SCNODE].report()
@@ -267,7 +267,7 @@ claim(
     f"Here scNODE adds nothing. At inner times its de-noised cells and the moved mean differ little in place ({inner[DENOISED]:.1f} and"
     f" {inner[MOVED]:.1f}), and its cells with noise are further off ({inner[SCNODE]:.1f}): those that stay as measured lie at both"
     f" ends of the way, not on it. At the outer time scNODE is where copied cells are (place {outer[SCNODE]:.1f} and"
-    f" {outer[COPIED]:.1f}, likeness {like[SCNODE]:.2f} and {like[COPIED]:.2f}), far from the floor ({outer[FLOOR]:.1f} and"
+    f" {outer[COPIED]:.1f}, likeness {like[SCNODE]:.2f} and {like[COPIED]:.2f}); in place, that is far from the floor (floors: {outer[FLOOR]:.1f} and"
     f" {like[FLOOR]:.2f}). No method foresees what the last training time does not show.",
     abs(inner[DENOISED] / inner[MOVED] - 1) < 0.3 and inner[SCNODE] > inner[DENOISED],
     max(abs(outer[SCNODE] / outer[COPIED] - 1), abs(like[SCNODE] / like[COPIED] - 1)) < 0.2,
@@ -285,8 +285,8 @@ claim(
 #
 # ## Which method, then?
 #
-# - **Between two measured times**: scNODE as it is, or cells of both times, half of them with their mean moved. No network alone
-#   is clearly nearer than a straight line.
+# - **Between two measured times**: scNODE as it is. With nothing to train, OT displacement in a few components is most often the best simple
+#   method in place, and the nearest time with its mean moved in likeness. No network alone is clearly nearer than a straight line.
 # - **Beyond the last time**: repeating the last cells is the guess to beat. scNODE goes further only where the times left out say so.
 # - **Draw noise** whenever you want cells as they would be measured.
 #

@@ -443,6 +443,10 @@ def _read_bigwig(path: Path, bins: pd.DataFrame) -> pd.DataFrame:
             ]
         parts.append(part.assign(value=np.concatenate(means)))
     table: pd.DataFrame = pd.concat(parts, ignore_index=True).dropna(subset="value")
+    if table.empty:
+        raise ValueError(
+            f"{path} holds no values on the chromosomes of the bulk map: is it the right file?"
+        )
     if np.isinf(table["value"]).any():
         raise ValueError(f"{path}: {int(np.isinf(table['value']).sum())} means are infinite.")
     return table

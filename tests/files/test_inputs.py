@@ -505,14 +505,15 @@ def test_bigwig_of_another_assembly_is_refused(tmp_path: Path) -> None:
     path = write_bigwig(tmp_path / "x.bw", {"1": 96}, [("1", 0, 3, 1.0)])
     with pytest.raises(ValueError, match=r"x.bw: 1 has 96 bp, in the bulk map 95; is it another"):
         read_signal(path, bins)
+    path = write_bigwig(tmp_path / "z.bw", {"1": 95}, [("1", 0, 3, float("nan"))])
+    with pytest.raises(ValueError, match=r"z.bw holds no values on the chromosomes"):
+        read_signal(path, bins)
     path = write_bigwig(tmp_path / "y.bw", {"plasmid": 96}, [("plasmid", 0, 3, 1.0)])
     with pytest.raises(ValueError, match=r"y.bw: chromosomes \['plasmid'\] are none of"):
         read_signal(path, bins)
 
 
-def test_bigwig_without_its_reader_or_damaged(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_bigwig_damaged(tmp_path: Path) -> None:
     bins = bioframe.binnify(pd.Series({"chr1": 95}), 10)
     path = write_bigwig(tmp_path / "x.bw", {"chr1": 95}, [("chr1", 0, 3, 1.0)])
     whole, rng, right = path.read_bytes(), np.random.default_rng(0), read_signal(path, bins)
@@ -530,6 +531,11 @@ def test_bigwig_without_its_reader_or_damaged(
             found, said = right, str(error)
         assert said.startswith(str(path)) or not said
         assert damage % 2 == 0 or found.equals(right)  # what was cut off was not needed
+
+
+def test_bigwig_without_its_reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, bins = tmp_path / "x.bw", bioframe.binnify(pd.Series({"chr1": 95}), 10)
+    path.write_bytes(b"\x26\xfc\x8f\x88")
     monkeypatch.setitem(sys.modules, "pybigtools", None)
     with pytest.raises(ValueError, match=r"x.bw .*'pip install pybigtools', or .* x.bedGraph'"):
         read_signal(path, bins)

@@ -56,9 +56,16 @@ class Validation:
         learned, table = windows.table["cell_type"], validation.table
         alone = pd.Series([(kind,) for kind in table["cell_type"]], index=table.index)
         new = alone != table.get("bulk_cell_types", "")
-        if learned.nunique() < 2 or not new.any():
-            known = learned.unique().tolist()
-            raise ValueError(f"to leave a cell type out takes two training types, not {known}")
+        if learned.nunique() < 2:
+            raise ValueError(
+                "to leave a cell type out takes two training types, not"
+                f" {learned.unique().tolist()}: set leave_types_out=False"
+            )
+        if not new.any():
+            raise ValueError(
+                "validation windows hold only the type of the bulk,"
+                f" {table['cell_type'].unique().tolist()}: add windows of other training types"
+            )
         parts = []
         for kind in table["cell_type"][new].unique():
             own = validation[(table["cell_type"] == kind).to_numpy()]

@@ -138,10 +138,10 @@ class ContactEnsemble:
                 m.fit(_resampled(part, rng) if self.resample else part, **given) for m in members
             ]
 
-        self.members_: list[SpatialModel] = fitted(windows)
         if self.leave_types_out:
             self.validation_ = Validation.by_type(fitted, windows, validation)
-        else:
+        self.members_: list[SpatialModel] = fitted(windows)
+        if not self.leave_types_out:
             self.validation_ = Validation(validation, predictions_of(self.members_, validation))
         equal = np.full(self.n_members, 1 / self.n_members)
         self.weights_ = self.validation_.weights() if self.stack else equal

@@ -51,8 +51,8 @@ class Ensemble:
         Give members the weights with which they predict left-out training times best, rather than
         equal ones. It takes a fit of all members without each of up to seven times.
     calibrate : bool
-        Widen or narrow intervals until they hold as many numbers of the left-out training times
-        as they should. It takes the same fits.
+        Widen intervals, where they do not, until they hold as many numbers of the left-out
+        training times as they should. It takes the same fits.
 
     Attributes
     ----------
@@ -205,7 +205,8 @@ class Ensemble:
         ----------
         summary : function
             Takes the predicted cells of one time and returns a number, or numbers as an array or
-            a named pandas.Series, such as ``lambda cells: cells.to_df().mean()``.
+            a named pandas.Series, such as ``lambda cells: cells.to_df().mean()``. With
+            ``calibrate`` all of one unit: errors are shared among them.
         level : float
             Between 0 and 1.
         n_cells : int

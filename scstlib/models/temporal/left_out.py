@@ -216,8 +216,8 @@ def errors(
     """Return by kind how far numbers of left-out cells lie from their predicted means.
 
     The multiple is the quantile at ``level`` of all errors, each in units of its scale: the root
-    of the squared typical error of its number and of the members' variance. Numbers of a summary
-    are taken to be of one unit.
+    of the squared typical error of its number at the other times and of the members' variance.
+    Numbers of a summary are taken to be of one unit.
     """
     import pandas as pd
 
@@ -230,14 +230,17 @@ def errors(
                for part, table in zip(own, tables, strict=True)]  # fmt: skip
         squared = pd.concat(off, axis=1) ** 2
         together = SHARED * float(np.nanmean(squared))
-        typical = ((squared.sum(axis=1) + together) / (squared.count(axis=1) + SHARED)) ** 0.5
+        total, n = squared.sum(axis=1) + together, squared.count(axis=1) + SHARED
         scaled = []
         for error, table in zip(off, tables, strict=True):
-            told = (error > 0) | (table["spread"] > 0)  # A gene that nobody saw says nothing.
-            scale = _scale(typical, table["spread"]).clip(lower=TINY)
+            # A gene that nobody saw says nothing.
+            told = error.notna() & ((error > 0) | (table["spread"] > 0))
+            # Without its own error, which would make it seem smaller than one of a new time.
+            others = ((total - (error**2).fillna(0)) / (n - error.notna())) ** 0.5
+            scale = _scale(others, table["spread"]).clip(lower=TINY)
             scaled.append((error / scale)[told].to_numpy())
         multiple = _quantile(np.concatenate(scaled), level) / UNKNOWN[kind]
-        found[kind] = Errors(typical, multiple)
+        found[kind] = Errors((total / n) ** 0.5, multiple)
     return found
 
 

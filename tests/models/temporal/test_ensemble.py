@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
+from anndata import AnnData
 from numpy.testing import assert_allclose
 
 from scstlib.leakage import LeakageError, check_evaluation
 from scstlib.models.temporal.baselines import ConstantMean, CopyNearest, InterpolatedMean
 from scstlib.models.temporal.ensemble import Ensemble
-from scstlib.models.temporal.left_out import unknown
+from scstlib.models.temporal.left_out import KINDS, LeftOut, Settings, errors, unknown
 from scstlib.models.temporal.scnode.default import ScNODE
 from scstlib.splits import hold_out_times
 from tests.conftest import series
@@ -158,6 +160,25 @@ def test_calibrated_intervals_hold_what_all_members_get_wrong(parts):
         held[calibrate] = mean(parts.test).between(band["lower"], band["upper"]).mean()
     assert held[False] < 0.4
     assert held[True] > 0.6
+
+
+class Off:
+    """Too high or too low by half; on three of 20 genes two of them agree by chance."""
+
+    def __init__(self, sign: float) -> None:
+        self.sign = sign
+
+    def sample(self, times, n_cells, seed, noise):
+        return AnnData(1 + self.sign * np.repeat([0.0, 0.5], [3, 17])[None])
+
+
+def test_chance_agreement_of_members_does_not_widen_intervals():
+    parts = [LeftOut(1.0, kind, [Off(-1), Off(1)], AnnData(np.zeros((1, 20)))) for kind in KINDS]
+    equal = dict.fromkeys(KINDS, np.full(2, 0.5))
+    found = errors(parts, equal, lambda cells: cells.X.mean(0), 0.9, Settings(1, 0, False))["outer"]
+    spread = pd.Series(np.repeat([0.0, 0.5**0.5], [3, 17]))
+    # All are off by 1; the widest is as far off, and its members differ.
+    assert found.half_widths(spread, 1.0).max() == pytest.approx(1.5**0.5)
 
 
 def test_calibrated_intervals_widen_with_the_distance_to_measured_times(parts):

@@ -115,11 +115,11 @@ class ScNODE(FittedOnCells[LatentCells]):
     growth : float, optional
         None: every cell keeps its mass between two times. A number: cells of the earlier time have
         the masses of :func:`scstlib.models.temporal.transport.grow`, the freer the smaller it is;
-        for fates that grow at different rates. Start cells of the drift are drawn alike, other
-        cells of combined predictions as often as they have mass at the requested time. It is not
-        chosen by leaving times out: 1.0 makes the energy distance of combined predictions 0.6 to
-        0.9% larger on three real series, and on organisms of known growth their fate shares are
-        off by 0.133 instead of 0.128.
+        for fates that grow at different rates. Cells that stay or move in pairs are drawn as often
+        as they have mass at the requested time, others alike. It is not chosen by leaving times
+        out: 1.0 makes the energy distance of combined predictions 0.6 to 0.9% larger on three real
+        series, and on organisms of known growth their fate shares are off by 0.133 instead of
+        0.128.
     damping : float or "auto", optional
         Beyond the last training time the drift decays by ``exp(-elapsed / damping)``, in mean
         intervals of the training times; 0: it stands still; None: it does not decay. "auto":
@@ -345,9 +345,10 @@ class ScNODE(FittedOnCells[LatentCells]):
         pandas.DataFrame, one row for each way of predicting
             ``share`` of the cells with ``noise=True``; for each training time that was left out
             the energy distance to its measured cells, in the unit of the values; then the
-            expected populations (``noise=False`` and ``"depth"``), of which the better is used,
-            with the squared Wasserstein distance in principal components. With ``clock="auto"``
-            also both clocks, with the energy distance of cells in the shares of no knowledge.
+            expected populations (``noise=False`` and ``"depth"``), the drift's used where they are
+            nearer by more than chance or nearer at a single time, with the squared Wasserstein
+            distance in principal components. With ``clock="auto"`` also both clocks, with the
+            energy distance of cells in the shares of no knowledge.
 
         Raises
         ------
@@ -483,8 +484,9 @@ class ScNODE(FittedOnCells[LatentCells]):
         Warns
         -----
         UserWarning
-            If a time lies far beyond the last, or over 5% of the cells lie outside the range
-            measured at the times around it, along a latent axis, by more than half of that range.
+            If a time lies far beyond the last, or, but for smoothed cells, over 5% of the cells lie
+            outside the range measured at the times around it, along a latent axis, by more than
+            half of that range.
         """
         requested = check_request(times, n_cells, noise)
         noise = noise if noise == "depth" else bool(noise)  # numpy has a True of its own
@@ -492,7 +494,7 @@ class ScNODE(FittedOnCells[LatentCells]):
         check_reach(requested, cells.times)
         drawn = self._prediction().draw(requested, n_cells, noise, seed)
         smoothed = self.pool_ is not None and self.pool_.expected == SMOOTHED and noise is not True
-        if not smoothed:  # Means of measured cells, they lie among them.
+        if not smoothed:  # Means of measured cells lie among them.
             each = np.split(drawn.latent, len(requested))
             for asked, points in zip(requested, each, strict=True):
                 warn_of_cells_outside(points, cells, asked)
