@@ -17,8 +17,9 @@ import pandas as pd
 import scipy.sparse as sp
 
 from scstlib.caller import warn_caller
+from scstlib.files.bigwig_files import read_bigwig
 from scstlib.files.damage import check_intervals, reading
-from scstlib.preprocess.tracks import expression_tracks, interval_track, match_chromosomes
+from scstlib.preprocess.tracks import expression_tracks, interval_track
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -112,7 +113,7 @@ def read_signal(path: str | Path, bins: pd.DataFrame) -> pd.DataFrame:
     """
     path = _existing(path)
     if path.suffix.lower() in (".bw", ".bigwig"):
-        return _read_bigwig(path, bins)
+        return read_bigwig(path, bins)
     return read_bedgraph(path)
 
 
@@ -405,48 +406,3 @@ def _read_gtf(path: Path) -> pd.DataFrame:
     name = found["gene_name"].fillna(gene_id)
     genes = genes[["chrom", "start", "end", "strand"]].assign(name=name, gene_id=gene_id)
     return genes.assign(start=genes["start"] - 1)
-
-
-def _read_bigwig(path: Path, bins: pd.DataFrame) -> pd.DataFrame:
-    try:
-        import pybigtools
-    except ImportError:
-        raise ValueError(
-            f"{path} is a bigWig file, and its reader is not installed: 'pip install pybigtools',"
-            f" or convert the file with 'bigWigToBedGraph {path} {path.stem}.bedGraph'."
-        ) from None
-    with reading(path, "bigWig file"):
-        file = pybigtools.open(str(path))
-        stored = pd.DataFrame(file.chroms().items(), columns=["chrom", "length"])
-    try:
-        named = match_chromosomes(stored, bins["chrom"])
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from None
-    parts = []
-    for own, chrom, length in zip(
-        stored["chrom"][named.index], named["chrom"], named["length"], strict=True
-    ):
-        part = bins.loc[bins["chrom"] == chrom, ["chrom", "start", "end"]].astype({"chrom": str})
-        size, end = part["end"].iloc[0] - part["start"].iloc[0], part["end"].iloc[-1]
-        if length != end:
-            raise ValueError(
-                f"{path}: {own} has {length:,} bp, in the bulk map {end:,}; is it another"
-                " assembly? Lift one of them over first."
-            )
-        whole = int(end // size)  # bins; what is left of the chromosome is one more
-        spans = [(0, whole * size, whole), (whole * size, end, 1)]
-        with reading(path, "bigWig file"):
-            means = [
-                file.values(own, int(a), int(b), bins=n, summary="mean", exact=True, fillna=np.nan)
-                for a, b, n in spans
-                if b > a
-            ]
-        parts.append(part.assign(value=np.concatenate(means)))
-    table: pd.DataFrame = pd.concat(parts, ignore_index=True).dropna(subset="value")
-    if table.empty:
-        raise ValueError(
-            f"{path} holds no values on the chromosomes of the bulk map: is it the right file?"
-        )
-    if np.isinf(table["value"]).any():
-        raise ValueError(f"{path}: {int(np.isinf(table['value']).sum())} means are infinite.")
-    return table

@@ -297,17 +297,20 @@ def test_gains_count_where_they_are_more_than_chance():
     assert more_than_chance(np.array([0.05, 0.06, 0.05, 0.07, 0.06, -0.2]))
 
 
-def test_the_mean_of_rare_genes_moves_in_log_expression(model: ScNODE, counts: AnnData):
-    """Halfway, a latent mean is the mean of both; shares of cells of few counts do not pull it."""
+def test_the_mean_of_each_side_moves_to_one_latent_point(model: ScNODE):
+    """Cells that stay have that mean too, but lie at both ends of the way."""
     start, factors = model.start_, model.factors_
     left, right = (Side(*start.at(time)) for time in (0.0, 6.0))
     around = Between(left, right, (0.0, 6.0), time=3.0)
-    moved = mean_moved(factors, around, 400, np.random.default_rng(0))
-    middle = (left.points.mean(0) + right.points.mean(0)) / 2
-    apart = float(np.abs(left.points.mean(0) - right.points.mean(0)).max())
-    assert moved.points.mean(0) == pytest.approx(middle, abs=0.1 * apart)
-    assert (moved.stored >= 0).all()
-    assert (np.rint(moved.stored) == moved.stored).all()
+    way = right.points.mean(0) - left.points.mean(0)
+    along = {}
+    for move in (mean_moved, stay):
+        cells = move(factors, around, 400, np.random.default_rng(0))
+        assert (np.rint(cells.stored) == cells.stored).all()
+        seen = factors.encode(torch.as_tensor(cells.stored)).detach().numpy()
+        along[move] = (seen - left.points.mean(0)) @ way / (way @ way)
+    assert along[mean_moved].mean() == pytest.approx(0.5, abs=0.1)
+    assert along[mean_moved].std() < 0.8 * along[stay].std()
 
 
 def test_a_clock_of_displacement_is_chosen_where_cells_move_ever_more_slowly():
