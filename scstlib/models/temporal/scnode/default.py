@@ -345,10 +345,10 @@ class ScNODE(FittedOnCells[LatentCells]):
         pandas.DataFrame, one row for each way of predicting
             ``share`` of the cells with ``noise=True``; for each training time that was left out
             the energy distance to its measured cells, in the unit of the values; then the
-            expected populations (``noise=False`` and ``"depth"``), the drift's used where they are
-            nearer by more than chance or nearer at a single time, with the squared Wasserstein
-            distance in principal components. With ``clock="auto"`` also both clocks, with the
-            energy distance of cells in the shares of no knowledge.
+            expected populations (``noise="depth"``, of values ``noise=False`` too), the drift's
+            used where they are nearer by more than chance or nearer at a single time, with the
+            squared Wasserstein distance in principal components. With ``clock="auto"`` also both
+            clocks, with the energy distance of cells in the shares of no knowledge.
 
         Raises
         ------
@@ -462,12 +462,13 @@ class ScNODE(FittedOnCells[LatentCells]):
         seed : int
             Draws start cells, depths and counts.
         noise : bool or "depth"
-            True: cells as they would be measured. False: the de-noised population; of counts, X
-            holds expected counts of cells of median depth, for log expression, and
-            ``layers["log1p_cp10k"]`` mean log values of measured cells. "depth": the same for
-            cells that differ in depth as measured ones do. Where :meth:`report` says that
-            smoothed cells are used, both give these. At a measured time True gives its measured
-            cells.
+            True: cells as they would be measured, at a measured time its measured cells. False:
+            the population without noise; of counts that of the drift, from starts that are means
+            of near cells, with expected counts of cells of median depth in X, for log expression,
+            and in ``layers["log1p_cp10k"]`` mean log values of measured cells. "depth": expected
+            values of cells that differ as measured ones do, in depth too: the population to
+            compare with measured cells. :meth:`report` says whether it is the drift's or of
+            smoothed cells, which of values are the answer to False as well.
 
         Returns
         -------
@@ -492,9 +493,9 @@ class ScNODE(FittedOnCells[LatentCells]):
         noise = noise if noise == "depth" else bool(noise)  # numpy has a True of its own
         cells = self._fitted()
         check_reach(requested, cells.times)
-        drawn = self._prediction().draw(requested, n_cells, noise, seed)
-        smoothed = self.pool_ is not None and self.pool_.expected == SMOOTHED and noise is not True
-        if not smoothed:  # Means of measured cells lie among them.
+        prediction = self._prediction()
+        drawn = prediction.draw(requested, n_cells, noise, seed)
+        if not prediction.smooths(noise):  # Means of measured cells lie among them.
             each = np.split(drawn.latent, len(requested))
             for asked, points in zip(requested, each, strict=True):
                 warn_of_cells_outside(points, cells, asked)

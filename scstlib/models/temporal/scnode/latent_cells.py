@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 MARGIN = 0.5  # Of the measured range, by which predictions may leave it unsaid.
 MOST_OUTSIDE = 0.05  # Of the predicted cells.
+# A latent point has the chance error of its cell's counts. A population without noise starts from
+# means over so many near cells, of at most one in twenty of their time.
+NEAR_STARTS, FEWEST_FOR_ONE = 5, 20
 
 
 @dataclass(frozen=True)
@@ -157,23 +160,28 @@ def population_at(
     n_cells: int,
     rng: np.random.Generator,
     start_times: Literal["all", "first"],
+    averaged: bool = False,
 ) -> np.ndarray:
     """Return latent points (n_cells, n_latent) of the population at a time.
 
     With ``start_times="all"`` cells of both neighbouring training times are moved to it, more of
-    the nearer one; beyond the last time, and with "first" always, those of one time.
+    the nearer one; beyond the last time, and with "first" always, those of one time. With
+    ``averaged`` each starts from the mean of cells near it (:func:`near_means`).
     """
     times = cells.times
-    if start_times == "first":
-        return _moved(cells, field, times[0], time, n_cells, rng)
     after = int(np.searchsorted(times, time, side="right"))
-    if after == len(times):
-        return _moved(cells, field, times[-1], time, n_cells, rng)
-    left, right = times[after - 1], times[after]
-    # Drawing the remainder keeps the share of the later time right for any n_cells.
-    n_right = int(n_cells * (time - left) / (right - left) + rng.random())
-    shares = [(left, n_cells - n_right), (right, n_right)]
-    return np.concatenate([_moved(cells, field, start, time, n, rng) for start, n in shares if n])
+    if start_times == "first":
+        starts = [(times[0], n_cells)]
+    elif after == len(times):
+        starts = [(times[-1], n_cells)]
+    else:
+        left, right = times[after - 1], times[after]
+        # Drawing the remainder keeps the share of the later time right for any n_cells.
+        n_right = int(n_cells * (time - left) / (right - left) + rng.random())
+        starts = [(left, n_cells - n_right), (right, n_right)]
+    return np.concatenate(
+        [_moved(cells, field, start, time, n, rng, averaged) for start, n in starts if n]
+    )
 
 
 def _moved(
@@ -183,12 +191,26 @@ def _moved(
     time: float,
     n_cells: int,
     rng: np.random.Generator,
+    averaged: bool,
 ) -> np.ndarray:
     """Cells of a training time, each as often as any other up to one, moved to ``time``."""
     points = cells.at(start)
     rows = draw_rows(len(points), n_cells, rng)
-    moved: np.ndarray = field.flow(points[rows], start, [time])[0]
+    starts = near_means(points, rows) if averaged else points[rows]
+    moved: np.ndarray = field.flow(starts, start, [time])[0]
     return moved
+
+
+def near_means(points: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Mean of the points nearest to each of ``rows`` of ``points`` (n, rank), itself among them."""
+    from sklearn.neighbors import NearestNeighbors
+
+    k = min(NEAR_STARTS, len(points) // FEWEST_FOR_ONE)
+    if k < 2:
+        return points[rows]
+    near = NearestNeighbors(n_neighbors=k).fit(points)
+    means: np.ndarray = points[near.kneighbors(points[rows], return_distance=False)].mean(1)
+    return means
 
 
 def warn_of_cells_outside(latent: np.ndarray, cells: LatentCells, time: float) -> None:

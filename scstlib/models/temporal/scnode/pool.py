@@ -75,8 +75,9 @@ class Pool:
     shares : numpy.ndarray, shape (5,)
         Share of each of ``WAYS`` in cells as they would be measured.
     expected : str
-        Whose populations are predicted as expected ones: ``SMOOTHED``, or ``DRIFT`` where these
-        are nearer left-out times by more than chance, or nearer a single one.
+        Whose populations are predicted as expected ones, to be compared with measured cells:
+        ``SMOOTHED``, or ``DRIFT`` where these are nearer left-out times by more than chance, or
+        nearer a single one.
     left_out : list of dict
         For each time left out its energy distance by way, and the squared Wasserstein distances
         of both expected populations; where both clocks were tried, their energy distances with

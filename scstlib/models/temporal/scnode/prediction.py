@@ -81,7 +81,7 @@ class Prediction:
         rng = np.random.default_rng(seed)
         generator = torch.Generator(device=device_of(self.factors)).manual_seed(seed)
         if self.pool is None:
-            latent = np.concatenate([self._population(time, n_cells, rng) for time in times])
+            latent = np.concatenate([self._population(time, n_cells, rng, noise) for time in times])
             return self._of_points(latent, noise, generator)
         clocked = [self._on_the_clock(time) for time in times]
         at_times = [self._combined(time, n_cells, noise, rng, generator) for time in clocked]
@@ -91,9 +91,22 @@ class Prediction:
             np.concatenate([drawn.latent for drawn in at_times]),
         )
 
-    def _population(self, time: float, n_cells: int, rng: np.random.Generator) -> np.ndarray:
+    def smooths(self, noise: bool | Literal["depth"]) -> bool:
+        """Whether predicted cells are smoothed measured ones.
+
+        Never counts without noise: half of a smoothed cell is its own noise. Cells as noisy, the
+        left-out ones, cannot see that, and simulated organisms show it.
+        """
+        if self.pool is None or self.pool.expected != SMOOTHED or noise is True:
+            return False
+        return noise == "depth" or self.cells.depth is None
+
+    def _population(
+        self, time: float, n_cells: int, rng: np.random.Generator, noise: bool | Literal["depth"]
+    ) -> np.ndarray:
         """Latent points (n_cells, rank) of the drift's population at a time."""
-        return population_at(self.cells, self.field, time, n_cells, rng, self.start_times)
+        averaged = noise is False and self.cells.depth is not None
+        return population_at(self.cells, self.field, time, n_cells, rng, self.start_times, averaged)
 
     def _on_the_clock(self, time: float) -> float:
         """The time at which straight lines between measured times have come as far as the pool."""
@@ -120,10 +133,10 @@ class Prediction:
         cells, pool, start = self.cells, self.pool, self.start
         assert pool is not None
         assert start is not None
+        if self.smooths(noise):
+            return self._smoothed(start, time, n_cells, rng)
         if noise is not True:
-            if pool.expected == SMOOTHED:
-                return self._smoothed(start, time, n_cells, rng)
-            return self._of_points(self._population(time, n_cells, rng), noise, generator)
+            return self._of_points(self._population(time, n_cells, rng, noise), noise, generator)
         around = between(start, cells.times, time, self.growth)
         if around is None:
             last = cells.times[cells.times <= time][-1]
@@ -146,7 +159,7 @@ class Prediction:
 
     def _of_drift(self, time: float, n_cells: int, rng: np.random.Generator) -> Side:
         """Cells of the drift with noise drawn anew."""
-        points = self._population(time, n_cells, rng)
+        points = self._population(time, n_cells, rng, True)
         generator = torch.Generator(device_of(self.factors)).manual_seed(int(rng.integers(2**31)))
         return Side(self._of_points(points, True, generator).x, points)
 

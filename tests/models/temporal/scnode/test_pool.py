@@ -15,9 +15,11 @@ from scstlib.models.shares import PULL, Distances, best_shares, shares_of_cells,
 from scstlib.models.temporal import CopyNearest, InterpolatedMean
 from scstlib.models.temporal.cells import measured_cells
 from scstlib.models.temporal.scnode.displacement_clock import DisplacementClock
+from scstlib.models.temporal.scnode.latent_cells import near_means
 from scstlib.models.temporal.scnode.pool import (
     CLOCKS,
     DISPLACEMENT,
+    DRIFT,
     MEASURED,
     PRIOR,
     SMOOTHED,
@@ -247,12 +249,35 @@ def test_smoothed_cells_hold_both_quantities():
     model = ScNODE(**SHORT).fit(cells)
     model.pool_ = replace(model.pool_, expected=SMOOTHED)
     for time in (0.5, 1.0, 3.0):
-        found = model.sample([time], 400, noise=False)
+        found = model.sample([time], 400, noise="depth")
         expressed = np.log1p(10_000 * found.X.mean(0) / found.X.sum(1).mean())
         assert expressed == pytest.approx(np.log1p(10_000 * share), abs=0.5)
         mean_log = found.layers["log1p_cp10k"].mean(0)
         assert mean_log == pytest.approx(log_values(cells.X).mean(0), abs=0.5)
         assert (expressed - mean_log)[:3].min() > 0.5
+
+
+@pytest.mark.parametrize("kind", ["counts", "values"])
+def test_counts_without_noise_are_never_smoothed_cells(kind: str):
+    model = ScNODE(**SHORT).fit(series(TIMES, 60, 12, kind == "counts"))
+    drawn = {}
+    for expected in (DRIFT, SMOOTHED):
+        model.pool_ = replace(model.pool_, expected=expected)
+        drawn[expected] = [model.sample([2.0], 50, noise=noise).X for noise in (False, "depth")]
+    same = [np.array_equal(*both) for both in zip(drawn[DRIFT], drawn[SMOOTHED], strict=True)]
+    assert same == [kind == "counts", False]
+
+
+def test_means_of_near_points_lie_nearer_the_truth():
+    """Points on a line in ten dimensions, each with an error of its own."""
+    rng = np.random.default_rng(0)
+    line = np.outer(np.linspace(0, 20, 400), np.eye(10)[0])
+    points = line + rng.normal(0, 0.5, line.shape)
+    means = near_means(points, np.arange(400))
+    error, left = (np.square(found - line).sum(1).mean() for found in (points, means))
+    assert left < 0.5 * error
+    few = rng.normal(size=(39, 10))  # Two cells for one of 39 would be one in nineteen.
+    assert np.array_equal(near_means(few, np.arange(39)), few)
 
 
 def apart(*places: float) -> Distances:
