@@ -65,19 +65,12 @@ from scstlib.models.temporal.scnode.latent_cells import (
     warn_of_cells_outside,
 )
 from scstlib.models.temporal.scnode.model_time import ModelTime, time_points_of
-from scstlib.models.temporal.scnode.pool import (
-    CLOCKS,
-    DRIFT,
-    SMOOTHED,
-    WAYS,
-    Pool,
-    choose_pool,
-    device_of,
-)
+from scstlib.models.temporal.scnode.pool import CLOCKS, Pool, choose_pool
 from scstlib.models.temporal.scnode.prediction import Prediction
 from scstlib.models.temporal.scnode.published_network import ACTIVATIONS
 from scstlib.models.temporal.scnode.transport_curves import couple_times
 from scstlib.models.temporal.scnode.value_factors import ValueFactors, fit_value_factors
+from scstlib.models.temporal.scnode.ways import DRIFT, SMOOTHED, WAYS, device_of
 from scstlib.preprocess.cells import MAX_CELLS_IN_MEMORY, CellReader, ValueReader
 from scstlib.training import launch, resolve_device
 

@@ -205,9 +205,7 @@ def near_means(points: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """Mean of the points nearest to each of ``rows`` of ``points`` (n, rank), itself among them."""
     from sklearn.neighbors import NearestNeighbors
 
-    k = min(NEAR_STARTS, len(points) // FEWEST_FOR_ONE)
-    if k < 2:
-        return points[rows]
+    k = min(NEAR_STARTS, max(len(points) // FEWEST_FOR_ONE, 1))
     near = NearestNeighbors(n_neighbors=k).fit(points)
     means: np.ndarray = points[near.kneighbors(points[rows], return_distance=False)].mean(1)
     return means

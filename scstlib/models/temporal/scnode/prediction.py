@@ -17,11 +17,10 @@ from scstlib.models.temporal.scnode.latent_cells import (
     expected_cells,
     population_at,
 )
-from scstlib.models.temporal.scnode.pool import (
-    MEASURED,
+from scstlib.models.temporal.scnode.pool import MEASURED, Pool
+from scstlib.models.temporal.scnode.ways import (
     SMOOTHED,
     Factors,
-    Pool,
     Side,
     Smoothed,
     between,

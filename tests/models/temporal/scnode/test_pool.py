@@ -19,20 +19,22 @@ from scstlib.models.temporal.scnode.latent_cells import near_means
 from scstlib.models.temporal.scnode.pool import (
     CLOCKS,
     DISPLACEMENT,
-    DRIFT,
     MEASURED,
     PRIOR,
+    more_than_chance,
+)
+from scstlib.models.temporal.scnode.value_factors import fit_value_factors
+from scstlib.models.temporal.scnode.ways import (
+    DRIFT,
     SMOOTHED,
     WAYS,
     Between,
     Side,
     coupled_pairs,
     mean_moved,
-    more_than_chance,
     stay,
     thinned_and_raised,
 )
-from scstlib.models.temporal.scnode.value_factors import fit_value_factors
 from scstlib.preprocess.cells import log_values
 from tests.conftest import series
 
