@@ -15,13 +15,19 @@ from tests import behaviour
 TOLERANCE = {
     "metrics": 1e-9, "preprocess": 0.0, "organism": 1e-6, "temporal": 1e-3, "spatial": 1e-3,
 }  # fmt: skip
+#: A spread is a small difference of large numbers, so that their last digits are more of it.
+LOOSER = {"ContactEnsemble, spread": 0.02}
 
+QUIET = "of counts, means of near cells are the starts of a population without noise"
 GROWTH = "only masses of the earlier time are free, as in transport.grow; no late cell is left out"
 #: What differs on purpose from what is stored, the values of commit 7e9f8ad; with the reason.
 INTENDED = {
     "SelectVariableGenes": "exactly so many genes as asked for; scanpy keeps all that tie",
     "BulkRidge": "each target at its own depth, not all at one; other pixels are drawn",
     "ContactTrees": "each target at its own depth, not all at one; other pixels are drawn",
+    "ScNODE, counts, noise False": QUIET,
+    "ScNODE from the first time, counts, noise False": QUIET,
+    "ensemble, counts, noise False": QUIET,
     "ScNODE with growth, counts, noise True": GROWTH,
     "ScNODE with growth, counts, noise False": GROWTH,
 }
@@ -51,7 +57,9 @@ def test_results_are_the_stored_ones_unless_named(part: str) -> None:
     stored = json.loads(behaviour.STORED.read_text(encoding="utf-8"))[part]
     found = behaviour.measure(behaviour.models(), part)
     assert list(found) == list(stored)
-    differing = {n for n in found if not is_as_stored(found[n], stored[n], TOLERANCE[part])}
+    differing = {
+        n for n in found if not is_as_stored(found[n], stored[n], LOOSER.get(n, TOLERANCE[part]))
+    }
     assert differing == set(INTENDED) & set(stored)
 
 
