@@ -340,8 +340,9 @@ class ScNODE(FittedOnCells[LatentCells]):
             the energy distance to its measured cells, in the unit of the values; then the
             expected populations (``noise="depth"``, of values ``noise=False`` too), the drift's
             used where they are nearer by more than chance or nearer at a single time, with the
-            squared Wasserstein distance in principal components. With ``clock="auto"`` also both
-            clocks, with the energy distance of cells in the shares of no knowledge.
+            squared Wasserstein distances in principal components (*place*) and in all genes, which
+            count alike. With ``clock="auto"`` also both clocks, with the energy distance of cells
+            in the shares of no knowledge.
 
         Raises
         ------
@@ -355,10 +356,11 @@ class ScNODE(FittedOnCells[LatentCells]):
             raise ValueError("the drift alone predicts: combine=False, or it starts at one time")
         pool = self.pool_
         kinds = [("noise=True", way, "energy") for way in WAYS]
-        kinds += [("expected", way, "place") for way in (DRIFT, SMOOTHED)]
+        for cells, score in (("expected, place", "place"), ("expected, genes", "genes")):
+            kinds += [(cells, way, score) for way in (DRIFT, SMOOTHED)]
         clocks = CLOCKS if self.clock == "auto" else ()
         kinds += [("clock", f"{name} clock", "energy") for name in clocks]
-        shares = [*pool.shares, *(float(way == pool.expected) for way in (DRIFT, SMOOTHED))]
+        shares = [*pool.shares, *2 * [float(way == pool.expected) for way in (DRIFT, SMOOTHED)]]
         shares += [float(name == pool.clock) for name in clocks]
         index = pd.MultiIndex.from_tuples([k[:2] for k in kinds], names=["cells", "way"])
         scores = {

@@ -77,8 +77,8 @@ class Pool:
         nearer a single one.
     left_out : list of dict
         For each time left out its energy distance by way, and the squared Wasserstein distances
-        of both expected populations; where both clocks were tried, their energy distances with
-        cells of ``PRIOR``.
+        of both expected populations in components, ``"place"``, and in all genes, ``"genes"``;
+        where both clocks were tried, their energy distances with cells of ``PRIOR``.
     clock : str
         What says how far between two measured times a population is: ``MEASURED`` time or
         ``DISPLACEMENT``.
@@ -146,6 +146,7 @@ def choose_pool(
             row = {f"energy, {way}": float(e) for way, e in zip(WAYS, energies(*part), strict=True)}
             for kind, predicted in fold.expected(name, rng).items():
                 row[f"place, {kind}"] = squared_w2(predicted @ axes, fold.measured @ axes)
+                row[f"genes, {kind}"] = squared_w2(predicted, fold.measured)
             tried[name].append((part, {"time": fold.time} | row))
     best = clocks[0]
     if len(clocks) > 1:
@@ -154,12 +155,22 @@ def choose_pool(
         for number, (_, row) in enumerate(tried[best]):
             row |= {f"energy, {name} clock": float(off[name][number]) for name in clocks}
     parts, left_out = [part for part, _ in tried[best]], [row for _, row in tried[best]]
-    place = np.array([[row[f"place, {kind}"] for row in left_out] for kind in (SMOOTHED, DRIFT)])
-    gain = np.log((place[0] + TINY) / (place[1] + TINY))
     shares = shares_of_cells(parts, PRIOR, yielding_pull(parts, PRIOR))
+    return Pool(shares, better_population(left_out), left_out, best)
+
+
+def better_population(left_out: list[dict[str, float]]) -> str:
+    """The drift's where it is nearer by no chance, in components and in genes together.
+
+    Components show where cells lie, and hardly the noise that a smoothed cell keeps; all genes
+    show it.
+    """
+    gain = np.zeros(len(left_out))
+    for space in ("place", "genes"):
+        for kind, sign in ((SMOOTHED, 1), (DRIFT, -1)):
+            gain += sign * np.log([row[f"{space}, {kind}"] + TINY for row in left_out])
     clear = more_than_chance(gain) if len(gain) > 1 else gain[0] > 0
-    expected = DRIFT if clear else SMOOTHED
-    return Pool(shares, expected, left_out, best)
+    return DRIFT if clear else SMOOTHED
 
 
 def _better_clock(off: dict[str, np.ndarray]) -> str:

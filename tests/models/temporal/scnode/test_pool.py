@@ -21,6 +21,7 @@ from scstlib.models.temporal.scnode.pool import (
     DISPLACEMENT,
     MEASURED,
     PRIOR,
+    better_population,
     more_than_chance,
 )
 from scstlib.models.temporal.scnode.value_factors import fit_value_factors
@@ -57,7 +58,8 @@ def test_the_report_says_where_cells_come_from(model: ScNODE):
     shares = report["share"]
     assert shares["noise=True"].index.tolist() == list(WAYS)
     assert shares["noise=True"].sum() == pytest.approx(1, abs=1e-6)
-    assert sorted(shares["expected"]) == [0.0, 1.0]
+    for space in ("place", "genes"):
+        assert sorted(shares[f"expected, {space}"]) == [0.0, 1.0]
     assert report.columns.tolist() == ["share", "without 1", "without 3", "without 4"]
     assert np.isfinite(report.to_numpy()).all()
 
@@ -322,6 +324,21 @@ def test_gains_count_where_they_are_more_than_chance():
     assert not more_than_chance(np.array([0.3]))
     # One of six that is far off does not decide.
     assert more_than_chance(np.array([0.05, 0.06, 0.05, 0.07, 0.06, -0.2]))
+
+
+@pytest.mark.parametrize(
+    ("genes", "expected"), [([9.0, 9.1, 9.0], DRIFT), ([10.0, 9.9, 10.1], SMOOTHED)]
+)
+def test_genes_tell_populations_apart_that_components_do_not(genes: list[float], expected: str):
+    """In components the drift is nearer once, farther once, and as near at the third time."""
+    place = [7.0, 7.1, 7.1]
+    rows = [
+        {"place, drift": near, "place, smoothed cells": 7.05}
+        | {"genes, drift": all_of_them, "genes, smoothed cells": 10.0}
+        for near, all_of_them in zip(place, genes, strict=True)
+    ]
+    assert better_population(rows) == expected
+    assert better_population(rows[:1]) == DRIFT  # Of one time, whatever is nearer.
 
 
 def test_the_mean_of_each_side_moves_to_one_latent_point(model: ScNODE):
