@@ -15,7 +15,10 @@ from tests.conftest import series
 def scores(kind: str, time: float, own: float, simple: list[float]) -> list[each_time.Score]:
     about = {"set": "one", "time": time, "kind": kind}
     values = {**dict(zip(SIMPLE, simple, strict=True)), "scNODE": own}
-    return [about | {"row": row, "place": v, "likeness": 2 * v} for row, v in values.items()]
+    return [
+        about | {"row": row, "place": v, "likeness": 2 * v, "likeness, unbiased": 2 * v - 1}
+        for row, v in values.items()
+    ]
 
 
 def test_a_method_is_compared_with_the_best_simple_one_of_the_same_time() -> None:
@@ -32,6 +35,7 @@ def test_a_method_is_compared_with_the_best_simple_one_of_the_same_time() -> Non
     assert own["low"] == pytest.approx(0.5)
     assert own["high"] == pytest.approx(1.2)
     assert found["place", "outer", "scNODE"]["median"] == 2.0
+    assert found["likeness, unbiased", "outer", "scNODE"]["median"] == 3.0
 
 
 def test_coverage_is_a_mean_over_times_then_over_sets() -> None:
