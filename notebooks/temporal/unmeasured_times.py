@@ -143,7 +143,7 @@ as_published = {"semrau2017": True, "guo2010": False}
 models = {n: fitted(*cells[n], also) for n, also in as_published.items()}
 
 # %% [markdown]
-# Each model is trained once, with one seed, so small differences between rows say nothing. The published model takes eight times as long as the default, so it is trained on the first series only. It is given all measured times, as in its authors' code.
+# Each model is trained once, with one seed, so small differences between rows say nothing. The published model takes several times as long as the default, so it is trained on the first series only. It is given all measured times, as in its authors' code.
 #
 # ## The first series
 #
