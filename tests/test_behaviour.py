@@ -26,7 +26,6 @@ INTENDED = {
     "BulkRidge": "each target at its own depth, not all at one; other pixels are drawn",
     "ContactTrees": "each target at its own depth, not all at one; other pixels are drawn",
     "ScNODE, counts, noise False": QUIET,
-    "ScNODE from the first time, counts, noise False": QUIET,
     "ensemble, counts, noise False": QUIET,
     "ScNODE with growth, counts, noise True": GROWTH,
     "ScNODE with growth, counts, noise False": GROWTH,

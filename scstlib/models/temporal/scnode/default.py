@@ -458,7 +458,7 @@ class ScNODE(FittedOnCells[LatentCells]):
             Draws start cells, depths and counts.
         noise : bool or "depth"
             True: cells as they would be measured, at a measured time its measured cells. False:
-            the population without noise; of counts that of the drift, from starts that are means
+            the population without noise; of counts that of the drift, between two times from means
             of near cells, with expected counts of cells of median depth in X, for log expression,
             and in ``layers["log1p_cp10k"]`` mean log values of measured cells. "depth": expected
             values of cells that differ as measured ones do, in depth too: the population to

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 MARGIN = 0.5  # Of the measured range, by which predictions may leave it unsaid.
 MOST_OUTSIDE = 0.05  # Of the predicted cells.
-# A latent point has the chance error of its cell's counts. A population without noise starts from
-# means over so many near cells, of at most one in twenty of their time.
+# A latent point has the chance error of its cell's counts. Between two times a population without
+# noise starts from means over so many near cells, of at most one in twenty of their time.
 NEAR_STARTS, FEWEST_FOR_ONE = 5, 20
 
 
@@ -166,19 +166,19 @@ def population_at(
 
     With ``start_times="all"`` cells of both neighbouring training times are moved to it, more of
     the nearer one; beyond the last time, and with "first" always, those of one time. With
-    ``averaged`` each starts from the mean of cells near it (:func:`near_means`).
+    ``averaged`` those of two times start from means of cells near them (:func:`near_means`), which
+    does not pay beyond the last.
     """
     times = cells.times
-    after = int(np.searchsorted(times, time, side="right"))
     if start_times == "first":
-        starts = [(times[0], n_cells)]
-    elif after == len(times):
-        starts = [(times[-1], n_cells)]
-    else:
-        left, right = times[after - 1], times[after]
-        # Drawing the remainder keeps the share of the later time right for any n_cells.
-        n_right = int(n_cells * (time - left) / (right - left) + rng.random())
-        starts = [(left, n_cells - n_right), (right, n_right)]
+        return _moved(cells, field, times[0], time, n_cells, rng)
+    after = int(np.searchsorted(times, time, side="right"))
+    if after == len(times):
+        return _moved(cells, field, times[-1], time, n_cells, rng)
+    left, right = times[after - 1], times[after]
+    # Drawing the remainder keeps the share of the later time right for any n_cells.
+    n_right = int(n_cells * (time - left) / (right - left) + rng.random())
+    starts = [(left, n_cells - n_right), (right, n_right)]
     return np.concatenate(
         [_moved(cells, field, start, time, n, rng, averaged) for start, n in starts if n]
     )
@@ -191,7 +191,7 @@ def _moved(
     time: float,
     n_cells: int,
     rng: np.random.Generator,
-    averaged: bool,
+    averaged: bool = False,
 ) -> np.ndarray:
     """Cells of a training time, each as often as any other up to one, moved to ``time``."""
     points = cells.at(start)
