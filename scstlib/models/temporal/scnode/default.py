@@ -457,13 +457,13 @@ class ScNODE(FittedOnCells[LatentCells]):
         seed : int
             Draws start cells, depths and counts.
         noise : bool or "depth"
-            True: cells as they would be measured, at a measured time its measured cells. False:
-            the population without noise; of counts that of the drift, between two times from means
-            of near cells, with expected counts of cells of median depth in X, for log expression,
-            and in ``layers["log1p_cp10k"]`` mean log values of measured cells. "depth": expected
-            values of cells that differ as measured ones do, in depth too: the population to
-            compare with measured cells. :meth:`report` says whether it is the drift's or of
-            smoothed cells, which of values are the answer to False as well.
+            True: cells as they would be measured; at a measured time, measured cells. False: the
+            population without noise. "depth": expected values of cells that differ as measured
+            ones do, in depth too, to be compared with measured cells. Of counts both hold expected
+            counts in X, for log expression, and in ``layers["log1p_cp10k"]`` mean log values of
+            measured cells; False then means cells of median depth and is always the drift's,
+            between two times from means of near cells. Otherwise :meth:`report` says whether
+            expected cells are the drift's or smoothed ones.
 
         Returns
         -------
