@@ -93,8 +93,8 @@ class Prediction:
     def smooths(self, noise: bool | Literal["depth"]) -> bool:
         """Whether predicted cells are smoothed measured ones.
 
-        Never counts without noise: half of a smoothed cell is its own noise. Cells as noisy, the
-        left-out ones, cannot see that, and simulated organisms show it.
+        Never for counts without noise: a smoothed cell keeps half of its noise, and left-out cells
+        are too noisy to show it. On simulated organisms the drift's population is nearer the truth.
         """
         if self.pool is None or self.pool.expected != SMOOTHED or noise is True:
             return False
