@@ -266,7 +266,7 @@ for row, (name, color) in zip(axes, shown, strict=True):
 plt.show()
 
 # %% [markdown]
-# > **Note** This is one organism, one seed and a short training, so the table does not rank rows of the published model that lie close together. A larger comparison trains the published model for its 1,000 steps, on 400 cells at each time, with three organisms and three seeds (`python -m benchmarks.temporal.run`). In its four sets of held-out times the squared $W_2$ of the default is, in the median, 0.27 to 0.43 times that of the published model and 0.42 to 0.53 times that of displacement in the same number of components. On real series the order is less clear: see [Expression at unmeasured times](unmeasured_times.ipynb).
+# > **Note** This is one organism, one seed and a short training, so the table does not rank rows of the published model that lie close together. A larger comparison trains the published model for its 1,000 steps, on 400 cells at each time, with three organisms and three seeds (`python -m benchmarks.temporal.run`). In its four sets of held-out times the squared $W_2$ of the default is, in the median, 0.23 to 0.44 times that of the published model and 0.34 to 0.52 times that of displacement in the same number of components. On real series the order is less clear: see [Expression at unmeasured times](unmeasured_times.ipynb).
 #
 # ## Beyond the last time
 #

@@ -3,7 +3,7 @@
 How the time grows was measured as processor time of ``fit`` with one thread, after a first short
 ``fit``: for scGrapHiC with 32 windows of 16 to 256 bins in batches of 8 and 16, for scNODE with 200
 to 20,000 cells, 120 to 2,000 genes and 5 or 10 times. The level is that of an idle core, from
-``benchmarks/results``: 4.1 minutes of the default scGrapHiC, 4.5 s of the default scNODE. On a busy
+``benchmarks/results``: 4.1 minutes of the default scGrapHiC, 6.1 s of the default scNODE. On a busy
 machine two to three times as much was measured, and another processor, more threads or a GPU
 differ as well: the estimate tells seconds from hours. Memory is the peak of the resident set.
 """
