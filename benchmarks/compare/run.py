@@ -203,6 +203,11 @@ def take_up(table: pd.DataFrame, profile: str, folder: Path) -> list[str]:
     return found
 
 
+def read_table(path: Path) -> pd.DataFrame:
+    """A table of jobs. Commits are text: 562e077 would be read as a number."""
+    return pd.read_csv(path, dtype={"commit": str})
+
+
 def as_csv(table: pd.DataFrame) -> str:
     """The text of a table, with numbers to five digits."""
     return table.to_csv(index=False, float_format="%.5g")
@@ -241,7 +246,7 @@ def main() -> None:
     parser.add_argument("--take-up", type=Path, metavar="FILE", help="go on from this table, CSV")
     arguments = parser.parse_args()
     if arguments.take_up:
-        take_up(pd.read_csv(arguments.take_up), arguments.profile, arguments.folder)
+        take_up(read_table(arguments.take_up), arguments.profile, arguments.folder)
     if strangers := sorted(set(arguments.jobs) - set(jobs(arguments.profile))):
         parser.error(
             f"{strangers[0]} is no job of {arguments.profile}; see benchmarks.compare.jobs"

@@ -188,14 +188,20 @@ def test_the_table_is_not_made_of_half_a_sweep(tmp_path: Path) -> None:
 
 
 def test_a_sweep_goes_on_from_its_table(tmp_path: Path) -> None:
-    before = pd.read_csv(RESULTS / "compare_full.csv")
+    before = run.read_table(RESULTS / "compare_full.csv")
     taken = run.take_up(before, "full", tmp_path)
     assert run.take_up(before, "full", tmp_path) == [], "files that are there are left alone"
     assert len(taken) == len(list(tmp_path.rglob("*.json")))
     run.atomically(tmp_path / "again.csv", run.as_csv(run.gather("full", tmp_path, "not run")))
-    again = pd.read_csv(tmp_path / "again.csv")
+    again = run.read_table(tmp_path / "again.csv")
     ran, known = (each[each["split"].notna()].reset_index(drop=True) for each in (again, before))
     pd.testing.assert_frame_equal(ran, known, check_exact=True)
+
+
+def test_a_commit_that_looks_like_a_number_stays_text(tmp_path: Path) -> None:
+    rows = pd.DataFrame({"row": ["a", "b"], "commit": ["562e077", "1234567"]})
+    run.atomically(tmp_path / "table.csv", run.as_csv(rows))
+    assert run.read_table(tmp_path / "table.csv")["commit"].tolist() == ["562e077", "1234567"]
 
 
 def test_weights_of_a_stack_of_maps_are_chosen_on_training_chromosomes(maps: spatial.Task) -> None:
