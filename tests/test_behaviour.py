@@ -15,7 +15,7 @@ from tests import behaviour
 TOLERANCE = {
     "metrics": 1e-9, "preprocess": 0.0, "organism": 1e-6, "temporal": 1e-3, "spatial": 1e-3,
 }  # fmt: skip
-#: A spread is a small difference of large numbers, so that their last digits are more of it.
+#: A spread is a small difference of large numbers: their last digits are a larger share of it.
 LOOSER = {"ContactEnsemble, spread": 0.02}
 
 QUIET = "of counts, means of near cells are the starts of a population without noise"

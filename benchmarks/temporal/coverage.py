@@ -6,10 +6,11 @@ Every second time of six real series from the third on, and the last sixth, are 
 pattern ``hard`` of ``hold_out_times``; of four times only the last) and an ensemble of scNODE is
 fitted to the others, each of its three members with another seed and on cells drawn anew. Intervals
 of 80% are as the members' spread gives them, and calibrated on training times that are left out in
-turn (``calibrate=True``). They are for the mean of each gene, of expected cells, and for the share
-of cells (with noise) in each of four clusters, found by k-means in at most 20 principal components
-of the training cells: fates by one rule for every series, labelled or not. ``held`` is the share of
-numbers whose measured value lies in its interval, at inner times and beyond the last training time.
+turn (``calibrate=True``). They are for the mean of each gene, of expected cells
+(``noise="depth"``), and for the share of cells (with noise) in each of four clusters, found by
+k-means in at most 20 principal components of the training cells: fates by one rule for every
+series, labelled or not. ``held`` is the share of numbers whose measured value lies in its interval,
+at inner times and beyond the last training time.
 
 Values are log1p of counts per 10,000, of qPCR the numbers as they are. Series of more genes are cut
 to the 500 that vary most in the training cells. A run that was stopped goes on where it was.
@@ -21,6 +22,7 @@ import time
 import warnings
 from collections.abc import Callable
 from itertools import product
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -73,8 +75,8 @@ def score(name: str, adata: AnnData, members: int) -> list[Score]:
     seconds = time.process_time() - start
     measured, last = measured_cells(test, "time", min_times=1), training.obs["time"].max()
     times = [float(t) for t in measured.times]
-    asked: list[tuple[str, Callable[[AnnData], pd.Series[float]], bool]] = [
-        (MEANS, means, False),
+    asked: list[tuple[str, Callable[[AnnData], pd.Series[float]], bool | Literal["depth"]]] = [
+        (MEANS, means, "depth"),
         (SHARES, shares_of_clusters(training), True),
     ]
     rows: list[Score] = []

@@ -38,8 +38,8 @@ Likeness, of ``noise=True`` to fresh measured cells, 1,500 on both sides
     with more than 0.1 counts a cell; zero_fraction_error. The floor row is another draw of cells.
 Fate shares
     Largest absolute error over fates. A logistic regression on the latent training cells assigns
-    1,500 predicted latent points to fates; the truth is that of the organism's reference
-    population. Beside it the same classifier on 1,500 fresh measured cells, both with its mean
+    1,500 predicted latent points (``noise=False``) to fates; the truth is that of the organism's
+    reference population. Beside it the same classifier on 1,500 fresh measured cells, both with its mean
     probabilities instead of assignments, and the labels of 400 fresh cells: cells of a sample
     are related by division, so that its shares scatter more than those of independent cells.
 Cost

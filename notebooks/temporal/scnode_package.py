@@ -286,10 +286,10 @@ claim(
 # %% [markdown]
 # ## What a prediction is, and is not
 #
-# A latent point stands for the expected shares of all genes, not for a measured cell. The [observation model](../../book/glossary.md#observation-model) says what would be measured there. `sample(noise=False)` gives the population of the drift without noise, which was scored above: expected counts in `X`, and in a layer the mean log values of measured cells. The latent point of a single cell has an error, because its counts are few; so a path between two measured times starts from the mean of the five latent points nearest to its cell. `noise="depth"` gives expected values that differ as those of measured cells do, in depth too; use it to compare a population with measured cells. `noise=True`, the default, gives counts. Only a share of these cells comes from the drift, with a depth drawn from the training cells and a negative binomial around the expected counts. The others are measured cells of the neighbouring times, as they are or moved. [Expression at unmeasured times](unmeasured_times.ipynb) says how the shares are chosen, and when to use which kind of noise.
+# A latent point stands for the expected shares of all genes, not for a measured cell. The [observation model](../../book/glossary.md#observation-model) says what would be measured there. `sample(noise=False)` gives the population of the drift without noise, which was scored above: expected counts in `X`, and in a layer the mean log values of measured cells. The latent point of a single cell has an error, because its counts are few; so before the last time each path starts from the mean of a few latent points near its cell. `noise="depth"` gives expected values that differ as those of measured cells do, in depth too; use it to compare a population with measured cells. `noise=True`, the default, gives counts. Only a share of these cells comes from the drift, with a depth drawn from the training cells and a negative binomial around the expected counts. The others are measured cells of the neighbouring times, as they are or moved. [Expression at unmeasured times](unmeasured_times.ipynb) says how the shares are chosen, and when to use which kind of noise.
 #
 # - **One drift for all cells at a place.** Cells with equal latent points at one time have the same future. The model contains no chance, and nothing that was not measured.
-# - **Predictions start at measured cells.** There are only as many different latent points as start cells, however many are asked for.
+# - **Predictions start at measured cells**, or, without noise, at means of a few near ones. There are only as many different latent points as start cells, however many are asked for.
 # - **Beyond the last time, one sample decides the composition.** Committed cells keep their fate, so the shares at 96 h are those of the 60 cells that happened to be measured at 72 h. A share of one third among 60 cells has a standard error of at least 6%, and no model of these cells can reduce it.
 #
 # ## Check yourself
@@ -326,7 +326,7 @@ claim(
 #
 # <details><summary>Solution</summary>
 #
-# Compare `score(predicted(ScNODE(start_times="first", seed=seed).fit(train)))` with the row of the default. The drift is the same to the last weight, and yet both distances become many times larger. The drift is right on average in each interval, but errors add up over the intervals. Where branches part, cells in between follow the mean velocity of both. And once a path has left the measured cells, the drift is a guess. Short paths from measured cells make the default better here, as much as its latent space does.
+# Compare `score(predicted(ScNODE(start_times="first", seed=seed).fit(train)))` with the row of the default. The drift is the same to the last weight (only the starts are not averaged), and yet both distances become many times larger. The drift is right on average in each interval, but errors add up over the intervals. Where branches part, cells in between follow the mean velocity of both. And once a path has left the measured cells, the drift is a guess. Short paths from measured cells make the default better here, as much as its latent space does.
 #
 # </details>
 #

@@ -116,7 +116,7 @@ def metrics_for(train):
 # | OT displacement in PCs | the same, in as many principal components as scNODE has latent coordinates; the rest is dropped |
 # | scNODE as published | cells of the first time move through a latent space along a learned drift ([Zhang et al. 2024](https://doi.org/10.1093/bioinformatics/btae393)); the settings are the authors' for zebrafish |
 # | scNODE | the default of this package: cells of the neighbouring times, some left as they are, some moved, some drawn from a learned drift; the training times decide how many of each |
-# | scNODE, de-noised | expected cells instead: smoothed and paired measured cells, or those of the drift where it is nearer left-out training times by more than chance |
+# | scNODE, de-noised | expected cells instead: smoothed and paired measured cells, or those of the drift where it is nearer left-out training times by more than chance; of counts, ask with `noise="depth"` |
 #
 # The baselines train nothing. Beyond the last training time they have no line to follow, so they repeat its cells.
 #
@@ -196,7 +196,7 @@ claim(
 #
 # No single way of predicting is best for all series, and with few times you cannot know which is best for yours. But each inner *training* time can be left out in turn and predicted from the others. The default does so in five ways: cells of both neighbouring times **as measured**; the same cells with their **mean moved**; cells that move towards their partners by optimal transport (**coupled pairs**); cells drawn from the **drift**, with noise drawn anew; and measured cells that the drift moves (**own residuals**). Cells that are moved keep what is particular to each; cells drawn anew do not.
 #
-# A mixture of them, a [linear pool](../../book/glossary.md#linear-pool), often beats each alone: when nobody knows how far the population has come, cells on both sides of the answer are nearer to it, on average, than cells on one side. The energy distance of a mixture is a quadratic function of the shares, so the best shares can be computed without a search. With so few times these shares would also follow chance, so they are shrunk towards a fixed guess: half of the cells stay and half move. The more the left-out times agree on what is better, the weaker is this pull. Of the two de-noised populations, the smoothed one is taken unless the drift's is clearly nearer, in components and in all genes together: components show where cells lie, and hardly the noise that a smoothed cell keeps; all genes show it.
+# A mixture of them, a [linear pool](../../book/glossary.md#linear-pool), often beats each alone: when nobody knows how far the population has come, cells on both sides of the answer are nearer to it, on average, than cells on one side. The energy distance of a mixture is a quadratic function of the shares, so the best shares can be computed without a search. With so few times these shares would also follow chance, so they are shrunk towards a fixed guess: half of the cells stay and half move. The more the left-out times agree on what is better, the weaker is this pull. Of the two de-noised populations, the smoothed one is taken unless the drift's is clearly nearer, in components and in all genes together. In components the noise that is left in a smoothed cell hardly counts; in all genes it does.
 #
 # Each row of the table is a way and each column a training time that was left out and predicted from the others: the lower the score, the better. *Share* is the part that the way gets in the mixture. The last four rows are the two de-noised populations, scored by place and in all genes; a share of 1 marks the one that is used.
 
@@ -288,7 +288,7 @@ claim(
 # - **Between two measured times**: scNODE as it is. With nothing to train, OT displacement in a few components is most often the best simple
 #   method in place, and the nearest time with its mean moved in likeness. No network alone is clearly nearer than a straight line.
 # - **Beyond the last time**: repeating the last cells is the guess to beat. scNODE goes further only where the times left out say so.
-# - **Draw noise** whenever you want cells as they would be measured.
+# - **Draw noise** whenever you want cells as they would be measured. Without noise you see the place of a population: `noise="depth"` is to be compared with measured cells, `noise=False` is what cells express.
 #
 # A population can also be right for the wrong reason: see [What snapshots cannot tell](what_snapshots_cannot_tell.ipynb).
 #

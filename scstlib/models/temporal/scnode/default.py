@@ -336,13 +336,13 @@ class ScNODE(FittedOnCells[LatentCells]):
         Returns
         -------
         pandas.DataFrame, one row for each way of predicting
-            ``share`` of the cells with ``noise=True``; for each training time that was left out
-            the energy distance to its measured cells, in the unit of the values; then the
-            expected populations (``noise="depth"``, of values ``noise=False`` too), the drift's
-            used where they are nearer by more than chance or nearer at a single time, with the
-            squared Wasserstein distances in principal components (*place*) and in all genes, which
-            count alike. With ``clock="auto"`` also both clocks, with the energy distance of cells
-            in the shares of no knowledge.
+            ``share`` of the cells with ``noise=True``, and for each training time that was left
+            out the energy distance to its measured cells, in the unit of the values. Then the
+            expected populations (``noise="depth"``, of values ``noise=False`` too), with the
+            squared Wasserstein distances in principal components (*place*) and in all genes. The
+            drift's are used where they are nearer by more than chance, or nearer at a single time;
+            the logs of both ratios are added. With ``clock="auto"`` also both clocks, with the
+            energy distance of cells in the shares of no knowledge.
 
         Raises
         ------
@@ -459,11 +459,11 @@ class ScNODE(FittedOnCells[LatentCells]):
         noise : bool or "depth"
             True: cells as they would be measured; at a measured time, measured cells. False: the
             population without noise. "depth": expected values of cells that differ as measured
-            ones do, in depth too, to be compared with measured cells. Of counts both hold expected
-            counts in X, for log expression, and in ``layers["log1p_cp10k"]`` mean log values of
-            measured cells; False then means cells of median depth and is always the drift's,
-            between two times from means of near cells. Otherwise :meth:`report` says whether
-            expected cells are the drift's or smoothed ones.
+            ones do, to be compared with measured cells. Of counts both hold expected counts in X,
+            for log expression, and in ``layers["log1p_cp10k"]`` mean log values of measured cells.
+            False is then for cells of median depth and always of the drift, before the last time
+            from means of near cells; "depth" is of the drift at drawn depths or of smoothed cells,
+            whose X has the median depth, as :meth:`report` says. Of values both are the same.
 
         Returns
         -------

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 MARGIN = 0.5  # Of the measured range, by which predictions may leave it unsaid.
 MOST_OUTSIDE = 0.05  # Of the predicted cells.
-# A latent point has the chance error of its cell's counts. Between two times a population without
-# noise starts from means over so many near cells, of at most one in twenty of their time.
+# A latent point has the chance error of its cell's counts. Before the last time, a population
+# without noise starts from means over so many near cells, of at most one in twenty of their time.
 NEAR_STARTS, FEWEST_FOR_ONE = 5, 20
 
 
@@ -165,7 +165,7 @@ def population_at(
     """Return latent points (n_cells, n_latent) of the population at a time.
 
     With ``start_times="all"`` cells of both neighbouring training times are moved to it, more of
-    the nearer one; beyond the last time, and with "first" always, those of one time. With
+    the nearer one; from the last time on, and with "first" always, those of one time. With
     ``averaged`` those of two times start from means of cells near them (:func:`near_means`), which
     does not pay beyond the last.
     """

@@ -160,10 +160,10 @@ def choose_pool(
 
 
 def better_population(left_out: list[dict[str, float]]) -> str:
-    """The drift's where it is nearer by no chance, in components and in genes together.
+    """The drift's where it is nearer by more than chance, or at a single left-out time.
 
-    Components show where cells lie, and hardly the noise that a smoothed cell keeps; all genes
-    show it.
+    The logs of both ratios are added: in components, which show where cells lie, the noise that is
+    left in a smoothed cell hardly counts; in all genes it does.
     """
     gain = np.zeros(len(left_out))
     for space in ("place", "genes"):

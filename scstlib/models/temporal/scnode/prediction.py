@@ -93,8 +93,8 @@ class Prediction:
     def smooths(self, noise: bool | Literal["depth"]) -> bool:
         """Whether predicted cells are smoothed measured ones.
 
-        Never for counts without noise: a smoothed cell keeps half of its noise, and left-out cells
-        are too noisy to show it. On simulated organisms the drift's population is nearer the truth.
+        Never for counts without noise, whose truth measured cells do not show: half of a smoothed
+        cell's own noise stays.
         """
         if self.pool is None or self.pool.expected != SMOOTHED or noise is True:
             return False
@@ -158,7 +158,7 @@ class Prediction:
 
     def _of_drift(self, time: float, n_cells: int, rng: np.random.Generator) -> Side:
         """Cells of the drift with noise drawn anew."""
-        points = self._population(time, n_cells, rng, True)
+        points = self._population(time, n_cells, rng, noise=True)
         generator = torch.Generator(device_of(self.factors)).manual_seed(int(rng.integers(2**31)))
         return Side(self._of_points(points, True, generator).x, points)
 

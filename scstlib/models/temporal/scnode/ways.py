@@ -1,8 +1,8 @@
-"""Ways of predicting cells between two measured times, of which a pool takes its shares.
+"""Ways of predicting cells between two measured times, which a pool mixes, and smoothed cells.
 
-Cells keep what is their own: values keep their residual, and counts are thinned for genes whose
-expected count falls, and receive Poisson counts for genes whose expected count rises. Zeros and
-the correlations between genes stay those of measured cells.
+Cells that are moved keep what is their own: values keep their residual, and counts are thinned for
+genes whose expected count falls, and receive Poisson counts for genes whose expected count rises.
+Zeros and the correlations between genes stay those of measured cells.
 """
 
 from __future__ import annotations

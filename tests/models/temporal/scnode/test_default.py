@@ -138,7 +138,7 @@ def test_damping_stops_the_drift(cells):
 def test_a_drift_at_rest_predicts_the_cells_that_copying_does(cells):
     still = ScNODE(seed=1, damping=0.0, **SHORT).fit(cells)
     with pytest.warns(UserWarning, match="beyond the last training time"):
-        predicted = still.sample([6.0], 50, seed=3, noise="depth")
+        predicted = still.sample([6.0], 50, seed=3, noise=False)
     copied = CopyNearest().fit(cells).sample([6.0], 50, seed=3)
     assert_allclose(still.encode(copied), predicted.obsm["latent"], atol=0.01)
 
@@ -147,7 +147,7 @@ def test_a_drift_at_rest_predicts_the_cells_that_copying_does(cells):
 def test_all_may_start_at_the_first_time(cells):
     model = ScNODE(seed=1, start_times="first", **SHORT).fit(cells)
     first = model.cells_.at(0.0)
-    latent = model.sample([4.0], len(first), seed=0, noise="depth").obsm["latent"]
+    latent = model.sample([4.0], len(first), seed=0, noise=False).obsm["latent"]
     reached = model.flow(first, 0.0, [4.0])[0]
     assert_allclose(np.sort(latent[:, 0]), np.sort(reached[:, 0]), atol=1e-4)
 

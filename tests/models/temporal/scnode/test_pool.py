@@ -272,6 +272,22 @@ def test_counts_without_noise_are_never_smoothed_cells(kind: str):
     assert same == [kind == "counts", False]
 
 
+@pytest.mark.parametrize("combine", [False, True])
+@pytest.mark.parametrize(
+    ("kind", "noise"), [("counts", False), ("counts", "depth"), ("values", False)]
+)
+def test_only_counts_without_noise_start_from_means(kind: str, noise: object, combine: bool):
+    model = ScNODE(**SHORT, combine=combine).fit(series(TIMES, 60, 12, kind == "counts"))
+    if combine:
+        model.pool_ = replace(model.pool_, expected=DRIFT)
+    averaged = (kind, noise) == ("counts", False)
+    for time, means in ((1.0, averaged), (6.0, False)):  # The last time keeps its own points.
+        points = model.cells_.at(time)
+        expected = near_means(points, np.arange(60)) if means else points
+        drawn = model.sample([time], 60, noise=noise).obsm["latent"]
+        assert np.sort(drawn, axis=0) == pytest.approx(np.sort(expected, axis=0), abs=1e-5)
+
+
 def test_means_of_near_points_lie_nearer_the_truth():
     """Points on a line in ten dimensions, each with an error of its own."""
     rng = np.random.default_rng(0)
@@ -331,7 +347,7 @@ def test_gains_count_where_they_are_more_than_chance():
 )
 def test_genes_tell_populations_apart_that_components_do_not(genes: list[float], expected: str):
     """In components the drift is nearer once, farther once, and as near at the third time."""
-    place = [7.0, 7.1, 7.1]
+    place = [7.0, 7.1, 7.05]
     rows = [
         {"place, drift": near, "place, smoothed cells": 7.05}
         | {"genes, drift": all_of_them, "genes, smoothed cells": 10.0}
