@@ -39,9 +39,9 @@ Likeness, of ``noise=True`` to fresh measured cells, 1,500 on both sides
 Fate shares
     Largest absolute error over fates. A logistic regression on the latent training cells assigns
     1,500 predicted latent points (``noise=False``) to fates; the truth is that of the organism's
-    reference population. Beside it the same classifier on 1,500 fresh measured cells, both with its mean
-    probabilities instead of assignments, and the labels of 400 fresh cells: cells of a sample
-    are related by division, so that its shares scatter more than those of independent cells.
+    reference population. Beside it the same classifier on 1,500 fresh measured cells, both with
+    its mean probabilities instead of assignments, and the labels of 400 fresh cells: cells of a
+    sample are related by division, so that its shares scatter more than those of independent cells.
 Cost
     CPU seconds of whole trainings, one thread, in turns on one machine; those of the published
     schedule computed plainly, with geomloss called for each time and space, are extrapolated from
