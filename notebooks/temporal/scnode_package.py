@@ -252,7 +252,7 @@ claim(
     late["default"] > 0.7 * late[copy] and noise > 0.75,
 )
 
-# %% tags=["hide-input"] caption="True cells (grey) and predicted cells in two principal components of true training cells. *Top*: published. *Bottom*: default. *Left*: 48 h. *Right*: 96 h. The cells of the published model begin to part but stop short of the branches. Those of the default reach the branches, and scatter more than true cells." alt="Four scatter plots. True cells form two grey clouds, further apart at 96 h than at 48 h. In the upper row orange dots lie between them. In the lower row blue dots lie on both, more widely spread." name="fig-scnode-predicted"
+# %% tags=["hide-input"] caption="True cells (grey) and predicted cells in two principal components of true training cells. *Top*: published. *Bottom*: default. *Left*: 48 h. *Right*: 96 h. The cells of the published model begin to part but stop short of the branches. Those of the default reach the branches; at 96 h they scatter more than true cells." alt="Four scatter plots. True cells form two grey clouds, further apart at 96 h than at 48 h. In the upper row orange dots lie between them. In the lower row blue dots lie on both, at 96 h more widely spread." name="fig-scnode-predicted"
 fig, axes = plt.subplots(2, 2, figsize=(5.4, 5.0), sharex=True, sharey=True)
 shown = [("published", ORANGE), ("default", BLUE)]
 for row, (name, color) in zip(axes, shown, strict=True):
