@@ -140,18 +140,11 @@ def cost() -> Iterator[tuple[str, str]]:
 
 # Cells in time
 
-INNER = ("easy", "hard inner")
-PARTS = (*INNER, "medium", "hard outer")
 
-
-def ratios(against: str, parts: tuple[str, ...] = PARTS) -> str:
+def ratios(against: str) -> str:
     """Smallest and largest ratio of squared W2 to the truth, over the patterns of times."""
     rows = results("temporal")["summary"]["ratios"]
-    found = [
-        r["ratio"]
-        for r in rows
-        if (r["metric"], r["against"]) == ("wt", against) and r["part"] in parts
-    ]
+    found = [r["ratio"] for r in rows if r["metric"] == "wt" and r["against"] == against]
     return " to ".join(digits(found, ".2f"))
 
 
@@ -165,11 +158,6 @@ def times() -> Iterator[tuple[str, str]]:
         "temporal/scnode_package",
         f"{ratios('published')} times that of the published model and {displacement} times that of"
         " displacement",
-    )
-    inner = ratios("OT displacement, rank of the default", INNER)
-    yield (
-        "alternatives/trees_and_boosting",
-        f"have at inner times {inner} of the squared Wasserstein distance to the noise-free truth",
     )
     right = {
         kind: "{right} of {cases}".format(**row(summary["perturbations"], kind=kind))
