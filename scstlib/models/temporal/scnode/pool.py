@@ -174,7 +174,7 @@ def better_population(left_out: list[dict[str, float]]) -> str:
 
 
 def _better_clock(off: dict[str, np.ndarray]) -> str:
-    """Displacement where it predicts left-out times better than measured time, by no chance."""
+    """Displacement where it predicts left-out times better by more than chance."""
     gain = np.log(off[MEASURED] / off[DISPLACEMENT])
     return DISPLACEMENT if more_than_chance(gain) else MEASURED
 
