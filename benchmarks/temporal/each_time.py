@@ -4,17 +4,19 @@
 
 Each measured time but the first is held out in turn: inner ones, and the last. Methods of
 ``scstlib.models.temporal.methods()`` are fitted to the other times with their defaults; nothing is
-chosen by these scores. Those that draw anything are fitted once for each seed. ``scNODE as
-published`` takes two to five times as long as all others together and is fitted once, to the last
-and the middle inner time of each series; it is told all measured times, as in its authors' code.
-With ``clock="auto"`` scNODE is fitted once too: it says whether a clock of displacement pays.
+chosen by these scores. scNODE is fitted once for each seed, all others once. ``scNODE as
+published`` is told all measured times, as in its authors' code. With ``clock="auto"`` scNODE says
+whether a clock of displacement pays, with ``growth=1.0`` whether growth does. The packages of
+:mod:`benchmarks.peers` are compared where they are installed.
 
 Cells of a held-out time are split in random halves, five times, and medians taken over halves and
-seeds, as in :mod:`.real_series`. Place is exact W2**2 of de-noised cells to measured ones in at
-most 20 principal components of the training cells, likeness the energy distance of cells with noise
-over genes. Series of more genes are cut to the 2,000 that vary most in the training cells. Of few
-cells the energy distance is too large by chance, by about as much for every method, so that ratios
-are nearer 1 than they should be; *likeness, unbiased* leaves a cell's distance to itself out.
+seeds, as in :mod:`.real_series`. Place is exact W2**2 to measured cells in at most 20 principal
+components of the training cells: of de-noised cells, or *drawn* with noise. The others are of cells
+with noise. Likeness is the energy distance over genes. Series of more genes are cut to the 2,000
+that vary most in the training cells. Of few cells the energy distance is too large by chance, by
+about as much for every method, so that ratios are nearer 1 than they should be; *likeness,
+unbiased* leaves a cell's distance to itself out. *Correlations* is the root mean squared error of
+the correlations between the 100 genes that vary most in the training cells.
 
 The summary holds, for each method, the ratio to the best of four simple methods at the same time
 (nearest time copied, its mean moved, OT displacement in genes and in 6 components): median over
@@ -27,7 +29,7 @@ A run that was stopped goes on where it was; with other settings or code all is 
 from __future__ import annotations
 
 import time
-import warnings
+from collections.abc import Callable
 from functools import partial
 from itertools import product
 from typing import Literal
@@ -36,6 +38,7 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
+from benchmarks.peers import LEFT_OUT, PEERS, silent, version_of
 from benchmarks.record import Score, already, argument_parser, markdown, provenance, write
 from benchmarks.temporal.real_series import metrics_of, scored_parts
 from benchmarks.timing import one_thread
@@ -43,6 +46,7 @@ from scstlib.datasets import load
 from scstlib.metrics.expression import energy_distance
 from scstlib.models import PublishedScNODE, ScNODE
 from scstlib.models.temporal import methods, score_held_out_times
+from scstlib.models.temporal.cells import measured_cells
 from scstlib.splits import hold_out_times
 
 SETS = ("semrau2017", "guo2010", "bargaje2017", "ipsc_cardiomyocyte", "kouno2013", "klein2015")
@@ -53,39 +57,67 @@ SIMPLE = (
     "OT displacement, 6 components",
 )
 PUBLISHED, CLOCKED = "scNODE as published", "scNODE, clock chosen"
-COMPARED = (*SIMPLE, "mean profile", "OT displacement, own residuals", "scNODE", CLOCKED, PUBLISHED)
+GROWN = "scNODE, growth 1"
+QUICK_PEERS = [name for name in PEERS if name not in LEFT_OUT]
+COMPARED = (
+    *SIMPLE, "mean profile", "OT displacement, own residuals",
+    "scNODE", CLOCKED, GROWN, PUBLISHED, *QUICK_PEERS,
+)  # fmt: skip
 SEEDED = ("scNODE",)
-REPEATS, BOOTSTRAPS = 5, 2000
-# Name of a score, its metric, and the noise that predicted cells are drawn with.
-SCORES: tuple[tuple[str, str, bool | Literal["depth"]], ...] = (
-    ("place", "W2**2", "depth"),
-    ("likeness", "energy", True),
-)
-UNBIASED = "likeness, unbiased"  # Of the same cells as likeness.
+REPEATS, BOOTSTRAPS, MOST_CORRELATED = 5, 2000, 100
+UNBIASED, CORRELATIONS = "likeness, unbiased", "correlations"
+SCORES = ("place", "place, drawn", "likeness", UNBIASED, CORRELATIONS)
+Metrics = dict[str, Callable[[np.ndarray, np.ndarray], float]]
+
+
+def correlation_error(training: AnnData) -> Callable[[np.ndarray, np.ndarray], float]:
+    """Error of the correlations between genes; with a gene that is constant they are 0."""
+    spread = measured_cells(training, "time").values.std(axis=0)
+    genes = np.argsort(-spread, kind="stable")[:MOST_CORRELATED]
+    above = np.triu_indices(len(genes), 1)
+
+    def correlations(values: np.ndarray) -> np.ndarray:
+        with np.errstate(invalid="ignore"):
+            return np.nan_to_num(np.corrcoef(values[:, genes].T)[above])
+
+    def error(x: np.ndarray, y: np.ndarray) -> float:
+        return float(np.sqrt(np.mean((correlations(x) - correlations(y)) ** 2)))
+
+    return error
+
+
+def scores_of(training: AnnData) -> dict[bool | Literal["depth"], Metrics]:
+    """Scores by the noise that predicted cells are drawn with."""
+    known = metrics_of(training)
+    return {
+        "depth": {"place": known["W2**2"]},
+        True: {
+            "place, drawn": known["W2**2"],
+            "likeness": known["energy"],
+            UNBIASED: partial(energy_distance, unbiased=True),
+            CORRELATIONS: correlation_error(training),
+        },
+    }
 
 
 def score(
     name: str, adata: AnnData, held_out: float, compared: list[str], seeds: list[int]
 ) -> list[Score]:
-    """Place, likeness and CPU seconds of fitting of each method at one held-out time."""
+    """Scores and CPU seconds of fitting of each method at one held-out time."""
     training, test = scored_parts(hold_out_times(adata, test=held_out))
     series, new = np.unique(adata.obs["time"]), methods()
     new[PUBLISHED] = lambda seed: PublishedScNODE(time_points=series.tolist(), seed=seed)
     new[CLOCKED] = lambda seed: ScNODE(clock="auto", seed=seed)
+    new[GROWN] = lambda seed: ScNODE(growth=1.0, seed=seed)
+    new |= {peer: PEERS[peer][1] for peer in QUICK_PEERS}
     fitted, seconds = {}, {}
     for method in compared:
-        if method == PUBLISHED and held_out not in (series[-1], series[len(series) // 2]):
-            continue
         own = seeds if method in SEEDED else seeds[:1]
         start = time.process_time()
         fitted[method] = [new[method](seed).fit(training, "time") for seed in own]
         seconds[method] = (time.process_time() - start) / len(own)
-    metrics = metrics_of(training)
     found: dict[str, pd.Series[float]] = {}
-    for score_, metric, noise in SCORES:
-        asked = {score_: metrics[metric]}
-        if score_ == "likeness":
-            asked[UNBIASED] = partial(energy_distance, unbiased=True)
+    for noise, asked in scores_of(training).items():
         scores = score_held_out_times(fitted, test, asked, n_repeats=REPEATS, noise=noise)
         medians = scores.groupby(["metric", "model"], sort=False)["value"].median()
         found |= {name: medians[name] for name in asked}
@@ -107,7 +139,7 @@ def summary(rows: list[Score]) -> list[Score]:
     """Medians of the ratios over tasks, with bootstrap intervals."""
     frame, found = pd.DataFrame(rows), []
     rng = np.random.default_rng(0)
-    for metric, kind in product(("place", "likeness", UNBIASED), frame["kind"].unique()):
+    for metric, kind in product(SCORES, frame["kind"].unique()):
         for row, column in ratios(frame, metric, kind).items():
             ratio = column.dropna().to_numpy()
             drawn = np.median(rng.choice(ratio, (BOOTSTRAPS, len(ratio))), axis=1)
@@ -142,21 +174,25 @@ def table(rows: list[Score]) -> str:
 def main() -> None:
     parser = argument_parser(__file__, __doc__)
     parser.add_argument("--sets", nargs="+", default=SETS, choices=SETS)
-    parser.add_argument("--methods", nargs="+", default=COMPARED, choices=[*methods(), CLOCKED])
+    parser.add_argument(
+        "--methods", nargs="+", default=COMPARED, choices=[*methods(), CLOCKED, GROWN, *QUICK_PEERS]
+    )
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2], help="of scNODE")
     arguments = parser.parse_args()
+    versions = {peer: version_of(PEERS[peer][0]) for peer in QUICK_PEERS}
+    compared = [name for name in arguments.methods if versions.get(name, name)]
     about = provenance(
-        "numpy", "scipy", "torch", "scikit-learn", "POT", repeats=REPEATS, seeds=arguments.seeds
-    )
+        "numpy", "scipy", "torch", "scikit-learn", "POT",
+        repeats=REPEATS, seeds=arguments.seeds, peers=versions,
+    )  # fmt: skip
     rows = already(arguments.output, about)
     done = {(row["set"], row["time"]) for row in rows}
-    with one_thread(), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "time .* lies .* beyond the last training time")
+    with one_thread(), silent():
         for name in arguments.sets:
             adata = load(name)
             for held_out in np.unique(adata.obs["time"])[1:].astype(float):
                 if (name, held_out) not in done:
-                    rows += score(name, adata, held_out, arguments.methods, arguments.seeds)
+                    rows += score(name, adata, held_out, compared, arguments.seeds)
                     found = {"provenance": about, "summary": summary(rows), "scores": rows}
                     write(arguments.output, found)
             print(f"{name}: done", flush=True)

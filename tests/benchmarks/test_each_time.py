@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from benchmarks import record
 from benchmarks.temporal import coverage, each_time
-from benchmarks.temporal.each_time import SIMPLE
+from benchmarks.temporal.each_time import SIMPLE, UNBIASED
 from tests.conftest import series
 
 
@@ -16,7 +17,9 @@ def scores(kind: str, time: float, own: float, simple: list[float]) -> list[each
     about = {"set": "one", "time": time, "kind": kind}
     values = {**dict(zip(SIMPLE, simple, strict=True)), "scNODE": own}
     return [
-        about | {"row": row, "place": v, "likeness": 2 * v, "likeness, unbiased": 2 * v - 1}
+        about
+        | dict.fromkeys(each_time.SCORES, 2 * v)
+        | {"row": row, "place": v, UNBIASED: 2 * v - 1}
         for row, v in values.items()
     ]
 
@@ -35,7 +38,18 @@ def test_a_method_is_compared_with_the_best_simple_one_of_the_same_time() -> Non
     assert own["low"] == pytest.approx(0.5)
     assert own["high"] == pytest.approx(1.2)
     assert found["place", "outer", "scNODE"]["median"] == 2.0
-    assert found["likeness, unbiased", "outer", "scNODE"]["median"] == 3.0
+    assert found[UNBIASED, "outer", "scNODE"]["median"] == 3.0
+
+
+def test_the_error_of_correlations_sees_how_genes_vary_together() -> None:
+    rng = np.random.default_rng(0)
+    training = series([0.0, 1.0], 30, 6, False)
+    error = each_time.correlation_error(training)
+    alone = rng.normal(size=(4000, 6))
+    alike = alone[:, :1] + 0 * alone
+    assert error(alone, 3 * alone + 1) == pytest.approx(0)
+    assert error(alike, alone) == pytest.approx(1, abs=0.02)
+    assert error(alone, 0 * alone) < 0.05  # A constant gene correlates with none.
 
 
 def test_coverage_is_a_mean_over_times_then_over_sets() -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from benchmarks.compare import peers
-from benchmarks.compare.peers import PEERS, Follower, version_of
+from benchmarks.peers import LEFT_OUT, PEERS, Follower, silent, version_of
 from tests.conftest import series
 
 
@@ -39,9 +39,9 @@ def test_cells_of_the_time_before_follow_the_velocity() -> None:
 @pytest.mark.filterwarnings("ignore")
 def test_a_peer_predicts_the_line_on_which_cells_move(name: str) -> None:
     package, new = PEERS[name]
-    if not version_of(package) or name in peers.LEFT_OUT:
+    if not version_of(package) or name in LEFT_OUT:
         pytest.skip(f"{package} is not installed, or slow: pip install .[peers]")
-    with peers.silent():
+    with silent():
         found = new(0).fit(series([0.0, 1.0, 2.0, 3.0])).sample([1.5], 200).X.mean(0)
     assert found == pytest.approx(2 + 1.5 * np.linspace(0.2, 1.0, 6), abs=0.3)
 
@@ -60,7 +60,7 @@ def test_a_peer_that_is_not_installed_is_a_row_with_its_reason(
     reasons = {row["row"]: row["error"] for row in found["rows"]}
     assert reasons["moscot"].startswith("left out: not installed")
     assert reasons["torchcfm"] == "left out: not asked"
-    assert reasons["MIOFlow"] == peers.LEFT_OUT["MIOFlow"]
+    assert reasons["MIOFlow"] == LEFT_OUT["MIOFlow"]
     assert found["provenance"]["peers"]["moscot"] == ""
 
 
