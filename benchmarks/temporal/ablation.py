@@ -44,7 +44,7 @@ from anndata import AnnData
 
 from benchmarks.compare.jobs import PROFILES, REGULAR
 from benchmarks.record import Score, already, argument_parser, markdown, provenance, write
-from benchmarks.temporal.each_time import SCORES, SETS
+from benchmarks.temporal.each_time import SETS
 from benchmarks.temporal.real_series import metrics_of, scored_parts
 from benchmarks.timing import one_thread
 from scstlib.datasets import load, simulate_organism
@@ -57,6 +57,11 @@ from scstlib.models.temporal.transport import coupling, draw_pairs
 from scstlib.preprocess.expression import parallel_analysis
 from scstlib.splits import hold_out_times
 
+# Name of a score, its metric, and the noise that predicted cells are drawn with.
+SCORES: tuple[tuple[str, str, bool | Literal["depth"]], ...] = (
+    ("place", "W2**2", "depth"),
+    ("likeness", "energy", True),
+)
 Batch = tuple[np.ndarray, np.ndarray, np.ndarray]
 ORGANISMS = {f"{REGULAR}, seed {seed}": seed for seed in (0, 1)}
 STEPS = 250  # Half as many as by default: all takes minutes.

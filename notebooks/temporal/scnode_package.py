@@ -127,7 +127,7 @@ claim(
 #
 # *Straight lines between pairs turn a corner at every measured time; a curve through a chain of four cells bends, and gives a position and a velocity at any time in between.*
 #
-# The clock of the drift counts measured times. In hours, a short interval would require velocities that do not fit the long interval next to it. What remains is a regression, called [flow matching](../../book/glossary.md#flow-matching) ([Tong et al. 2024](https://arxiv.org/abs/2302.00482)): a network learns the velocity at a position and a time. Many curves run through one place. The answer with the least squared error is their *mean* velocity, and a drift with the mean velocity everywhere carries one population to the next. Training solves no ODE.
+# The clock of the drift counts measured times. In hours, a short interval would require velocities that do not fit the long interval next to it ([When a drift leaves the data](when_a_drift_leaves.ipynb)). What remains is a regression, called [flow matching](../../book/glossary.md#flow-matching) ([Tong et al. 2024](https://arxiv.org/abs/2302.00482)): a network learns the velocity at a position and a time. Many curves run through one place. The answer with the least squared error is their *mean* velocity, and a drift with the mean velocity everywhere carries one population to the next. Training solves no ODE.
 
 # %%
 at = train.obs["time"].to_numpy()

@@ -303,8 +303,7 @@ claim(
 #
 # <details><summary>How do you find out whether a model's prediction depends on the requested times?</summary>
 #
-# Request one time alone and then together with others, from the same start cells and with the same draws, and
-# compare.
+# Request one time alone and then together with others, from the same start cells and with the same draws, and compare.
 #
 # </details>
 
@@ -348,3 +347,4 @@ checks.flows_on_a_line(answer, x, moves)
 #
 # - [Dupont et al. 2019](https://arxiv.org/abs/1904.01681): what flows cannot do, and coordinates that help.
 # - [Ott et al. 2021](https://arxiv.org/abs/2007.15386): when a trained network is an ODE and when it is its solver.
+# - [When a drift leaves the data](when_a_drift_leaves.ipynb): what makes a drift that fits go astray.

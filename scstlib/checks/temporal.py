@@ -419,3 +419,59 @@ def quarter_turn(answer: Any, cells: ArrayLike) -> Feedback:
 
 def _names(answer: Any) -> list[str]:
     return [answer] if isinstance(answer, str) else [str(name) for name in answer]
+
+
+@check("two numbers, in hours and in intervals")
+def heights_of_curves(answer: Any, hours: ArrayLike, chain: ArrayLike) -> Feedback:
+    """Whether curves through a chain of four cells rise so high between its inner two, within 1%.
+
+    At an inner cell a curve has the direction of the parabola through it and both its neighbours.
+
+    Parameters
+    ----------
+    answer
+        Largest value, if the curve is drawn in hours and if it is drawn in intervals.
+    hours
+        When the cells were measured (4,).
+    chain
+        Their values (4,).
+
+    Examples
+    --------
+    >>> from scstlib import checks
+    >>> checks.heights_of_curves([1.0, 1.0], [0, 1, 2, 3], [0, 1, 1, 0])
+    Not yet: straight lines never leave the range of the cells: how high do curves rise?
+    >>> checks.heights_of_curves([1.125, 1.125], [0, 1, 2, 3], [0, 1, 1, 0])
+    Right: what a cell is off within a short interval is carried on for the whole of a long one
+    """
+    values = array(chain)
+    clocks = array(hours), np.arange(4.0)
+    right = np.array([_height(clock, values) for clock in clocks])
+    traps = (
+        (
+            0 * right + values[1:3].max(),
+            "straight lines never leave the range of the cells: how high do curves rise?",
+        ),
+        (right[::-1], "in hours first, then in intervals"),
+        (0 * right + right[0], "in intervals the cells stand at 0, 1, 2 and 3"),
+        (0 * right + right[1], "in hours the cells stand where they were measured"),
+    )
+    return judge_array(
+        answer,
+        right,
+        "what a cell is off within a short interval is carried on for the whole of a long one",
+        "draw the curve at many times between the inner two cells, on each clock; where is it"
+        " highest?",
+        traps=traps,
+        rtol=0.01,
+    )
+
+
+def _height(times: np.ndarray, values: np.ndarray) -> float:
+    """Largest value of the curve between the inner two of four cells."""
+    from scipy.interpolate import CubicHermiteSpline
+
+    width, slope = np.diff(times), np.diff(values) / np.diff(times)
+    tangents = (width[1:] * slope[:-1] + width[:-1] * slope[1:]) / (width[1:] + width[:-1])
+    curve = CubicHermiteSpline(times[1:3], values[1:3], tangents)
+    return float(curve(np.linspace(times[1], times[2], 1001)).max())

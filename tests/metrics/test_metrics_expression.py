@@ -8,6 +8,7 @@ import ot
 import pytest
 import scipy.sparse
 import scipy.stats
+from anndata import AnnData
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -84,6 +85,16 @@ def test_inputs_are_left_as_they_were(metric, cells):
 def test_unusable_cells_are_refused(metric, x, message, cells):
     with pytest.raises(ValueError, match=message):
         metric(x, cells[1])
+
+
+def test_cells_of_a_part_of_a_table_are_dense(cells):
+    # A part of an AnnData holds a view, which has a method "toarray" although it is dense.
+    values = cells[0].astype(np.float32)
+    part = AnnData(values)[:4].X
+    assert hasattr(part, "toarray")
+    assert expression.energy_distance(part, cells[1]) == pytest.approx(
+        expression.energy_distance(values[:4], cells[1])
+    )
 
 
 @every_distance

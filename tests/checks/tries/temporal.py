@@ -183,6 +183,25 @@ def of_turns() -> Tries:
     )
 
 
+def of_curves() -> Tries:
+    chain = np.array([0.0, 1.0, 0.8, 0.0])
+    # In hours the directions are 0.9367 and -1/30 an hour, in intervals 0.4 and -1/2 an interval.
+    right = np.array([3.0668, 1.0485])
+    return Tries(
+        checks.heights_of_curves,
+        ([0.0, 1.0, 16.0, 31.0], chain),
+        (right, list(right)),
+        {
+            "straight lines": [1.0, 1.0],
+            "in hours first": right[::-1],
+            "at 0, 1, 2 and 3": [right[0], right[0]],
+            "where they were measured": [right[1], right[1]],
+            "highest": [2.0, 1.2],
+            "NaN": [np.nan, 1.0],
+        },
+    )
+
+
 TRIES = [
     of_euler(),
     of_flows(),
@@ -193,4 +212,5 @@ TRIES = [
     of_growth(),
     of_knock_outs(),
     of_turns(),
+    of_curves(),
 ]
