@@ -109,10 +109,9 @@ class ScNODE(FittedOnCells[LatentCells]):
         None: every cell keeps its mass between two times. A number: cells of the earlier time have
         the masses of :func:`scstlib.models.temporal.transport.grow`, the freer the smaller it is;
         for fates that grow at different rates. Cells that stay or move in pairs are drawn as often
-        as they have mass at the requested time, others alike. It is not chosen by leaving times
-        out: 1.0 makes the energy distance of combined predictions 0.6 to 0.9% larger on three real
-        series, and on organisms of known growth their fate shares are off by 0.133 instead of
-        0.128.
+        as they have mass at the requested time, others alike. Left-out times do not ask for it,
+        even on organisms whose fates do grow at different rates (``benchmarks.temporal.growth``):
+        whoever knows of growth sets it.
     damping : float or "auto", optional
         Beyond the last training time the drift decays by ``exp(-elapsed / damping)``, in mean
         intervals of the training times; 0: it stands still; None: it does not decay. "auto":
@@ -464,6 +463,7 @@ class ScNODE(FittedOnCells[LatentCells]):
             False is then for cells of median depth and always of the drift, before the last time
             from means of near cells; "depth" is of the drift at drawn depths or of smoothed cells,
             whose X has the median depth, as :meth:`report` says. Of values both are the same.
+            Beyond the last time all kinds move as far as the damped drift does.
 
         Returns
         -------
@@ -480,9 +480,9 @@ class ScNODE(FittedOnCells[LatentCells]):
         Warns
         -----
         UserWarning
-            If a time lies far beyond the last, or, but for smoothed cells, over 5% of the cells lie
-            outside the range measured at the times around it, along a latent axis, by more than
-            half of that range.
+            If a time lies far beyond the last, or over 5% of the cells lie outside the range
+            measured at the times around it, along a latent axis, by more than half of that range;
+            between measured times smoothed cells are not asked.
         """
         requested = check_request(times, n_cells, noise)
         noise = noise if noise == "depth" else bool(noise)  # numpy has a True of its own
@@ -490,9 +490,10 @@ class ScNODE(FittedOnCells[LatentCells]):
         check_reach(requested, cells.times)
         prediction = self._prediction()
         drawn = prediction.draw(requested, n_cells, noise, seed)
-        if not prediction.smooths(noise):  # Means of measured cells lie among them.
-            each = np.split(drawn.latent, len(requested))
-            for asked, points in zip(requested, each, strict=True):
+        each = np.split(drawn.latent, len(requested))
+        for asked, points in zip(requested, each, strict=True):
+            # Before the last time, means of measured cells lie among these.
+            if asked > cells.times[-1] or not prediction.smooths(noise):
                 warn_of_cells_outside(points, cells, asked)
         time = np.repeat(requested, n_cells)
         return as_cells(cells, time, drawn.x, drawn.values, drawn.latent, drawn=noise is True)

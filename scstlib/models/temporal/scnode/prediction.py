@@ -14,6 +14,7 @@ from scstlib.models.temporal.scnode.drift import DriftField
 from scstlib.models.temporal.scnode.latent_cells import (
     LatentCells,
     StartCells,
+    draw_rows,
     expected_cells,
     population_at,
 )
@@ -166,16 +167,26 @@ class Prediction:
         self, start: StartCells, time: float, n_cells: int, rng: np.random.Generator
     ) -> Drawn:
         """Smoothed cells at one time."""
-        cells = self.cells
+        cells, factors = self.cells, self.factors
         around, counts = between(start, cells.times, time), cells.depth is not None
         if around is None:
-            last = start.at(cells.times[cells.times <= time][-1])[0]
-            drawn = Smoothed.of(last, counts).some(n_cells, rng)
+            drawn = self._smoothed_on(start, time, n_cells, rng)
         else:
             drawn = smoothed_cells(around, counts, n_cells, rng)
         values = x = drawn.values.astype(np.float32)
         if cells.depth is not None:
             share = np.expm1(drawn.expression) / COUNTS_PER_CELL
             x = (share * (cells.depth / share.sum(1, keepdims=True))).astype(np.float32)
-        latent = self.factors.encode(torch.as_tensor(x, device=device_of(self.factors)))
+        latent = factors.encode(torch.as_tensor(x, device=device_of(factors)))
         return Drawn(x, values, latent.cpu().numpy())
+
+    def _smoothed_on(
+        self, start: StartCells, time: float, n_cells: int, rng: np.random.Generator
+    ) -> Smoothed:
+        """Smoothed cells of the last measured time so far, moved on by the drift."""
+        last = self.cells.times[self.cells.times <= time][-1]
+        stored, points = start.at(last)
+        rows = draw_rows(len(points), n_cells, rng)
+        smooth = Smoothed.of(stored, self.cells.depth is not None).at(rows)
+        goal = self.field.flow(points[rows], last, [time])[0]
+        return smooth.moved(self.factors, points[rows], goal)

@@ -234,10 +234,24 @@ class Smoothed:
             return cls(half, half)
         return cls(half, log_values(near @ (stored / stored.sum(1, keepdims=True))))
 
-    def some(self, n: int, rng: np.random.Generator) -> Smoothed:
-        """Draw n cells, each as often as any other up to one."""
-        rows = draw_rows(len(self.values), n, rng)
+    def at(self, rows: np.ndarray) -> Smoothed:
+        """Return the cells of these rows."""
         return Smoothed(self.values[rows], self.expression[rows])
+
+    def moved(self, factors: Factors, begin: np.ndarray, end: np.ndarray) -> Smoothed:
+        """Move cells by what is expected at latent points ``end`` (n, rank) and not at ``begin``.
+
+        Values change by the difference, log expression by the ratio of expected shares.
+        """
+        points = [_tensor(each).to(device_of(factors)) for each in (begin, end)]
+        before, after = (factors.expected_values(each).cpu().numpy() for each in points)
+        shifted = self.values + (after - before)
+        if isinstance(factors, ValueFactors):
+            values = _not_below(shifted, factors.smallest)
+            return Smoothed(values, values)
+        before, after = (factors.log_share(each).cpu().numpy() for each in points)
+        ratio = np.exp(np.clip(after - before, -LARGEST_CHANGE, LARGEST_CHANGE))
+        return Smoothed(np.maximum(shifted, 0), np.log1p(np.expm1(self.expression) * ratio))
 
 
 def smoothed_cells(around: Between, counts: bool, n: int, rng: np.random.Generator) -> Smoothed:

@@ -262,6 +262,27 @@ def test_smoothed_cells_hold_both_quantities():
 
 
 @pytest.mark.parametrize("kind", ["counts", "values"])
+@pytest.mark.filterwarnings("ignore:.* lie outside the range measured")
+def test_smoothed_cells_move_on_beyond_the_last_time_as_far_as_the_drift_does(kind: str):
+    model = ScNODE(**SHORT).fit(series(TIMES, 60, 12, kind == "counts"))
+    model.pool_ = replace(model.pool_, expected=SMOOTHED)
+    last, points = TIMES[-1], model.cells_.at(TIMES[-1])
+    found = {}
+    for damping in (0.0, 2.0, None):
+        model.field_ = replace(model.field_, damping=damping)
+        asked = [last, last + 1.0]
+        drawn = model.sample(asked, 60, noise="depth")
+        x = drawn.layers["log1p_cp10k"] if kind == "counts" else drawn.X
+        here, there = x[:60].mean(0), x[60:].mean(0)
+        ends = model.flow(points, last, asked)
+        expected = np.subtract(*(model.decode(end).mean(0) for end in ends[::-1]))
+        assert there - here == pytest.approx(expected, abs=0.05)
+        found[damping] = np.linalg.norm(there - here)
+    assert found[0.0] == pytest.approx(0, abs=1e-5)
+    assert found[None] > found[2.0] > 0.1
+
+
+@pytest.mark.parametrize("kind", ["counts", "values"])
 def test_counts_without_noise_are_never_smoothed_cells(kind: str):
     model = ScNODE(**SHORT).fit(series(TIMES, 60, 12, kind == "counts"))
     drawn = {}
