@@ -244,12 +244,11 @@ gain = (shown.loc[DENOISED] / shown.loc[SCNODE]).filter(regex="place|likeness")
 claim(
     f"The variance of the predicted cells, divided by that of the measured ones, is {spread[SCNODE]:.2f} in the median gene with"
     f" scNODE's noise, {spread[DENOISED]:.2f} without, and {spread[PUBLISHED]:.2f} as published. So noise brings scNODE nearer in"
-    f" likeness (by {1 - 1 / gain.iloc[1]:.0%} and {1 - 1 / gain.iloc[3]:.0%} at inner and outer times). In place it is nearer too (by"
-    f" {1 - 1 / gain.iloc[0]:.0%} and {1 - 1 / gain.iloc[2]:.0%}), for another reason: the de-noised cells of this series are smoothed"
-    " measured ones, which the drift does not move on beyond the last time.",
+    f" likeness (by {1 - 1 / gain.iloc[1]:.0%} and {1 - 1 / gain.iloc[3]:.0%} at inner and outer times). It changes place less (by"
+    f" {abs(1 - 1 / gain.iloc[0]):.0%} and {abs(1 - 1 / gain.iloc[2]):.0%}), because in six components most of the noise averages out.",
     0.7 < spread[SCNODE] < 1.6 and max(spread[DENOISED], spread[PUBLISHED]) < 0.7,
-    gain.iloc[[1, 3]].min() > 1.1 and gain.iloc[[0, 2]].min() > 1.05,
-    models["semrau2017"][SCNODE].pool_.expected == "smoothed cells",
+    gain.iloc[[1, 3]].min() > 1.1,
+    gain.iloc[[0, 2]].sub(1).abs().max() < 0.3 * gain.iloc[1],
 )
 
 # %% [markdown]
@@ -267,11 +266,11 @@ claim(
     f"Here scNODE adds nothing. At inner times its de-noised cells and the moved mean differ little in place ({inner[DENOISED]:.1f} and"
     f" {inner[MOVED]:.1f}), and its cells with noise are further off ({inner[SCNODE]:.1f}): those that stay as measured lie at both"
     f" ends of the way, not on it. At the outer time scNODE is where copied cells are (place {outer[SCNODE]:.1f} and"
-    f" {outer[COPIED]:.1f}, likeness {like[SCNODE]:.2f} and {like[COPIED]:.2f}); in place, that is far from the floor (floors: {outer[FLOOR]:.1f} and"
+    f" {outer[COPIED]:.1f}, likeness {like[SCNODE]:.2f} and {like[COPIED]:.2f}); in place, that is clearly above the floor (floors: {outer[FLOOR]:.1f} and"
     f" {like[FLOOR]:.2f}). No method foresees what the last training time does not show.",
     abs(inner[DENOISED] / inner[MOVED] - 1) < 0.3 and inner[SCNODE] > inner[DENOISED],
     max(abs(outer[SCNODE] / outer[COPIED] - 1), abs(like[SCNODE] / like[COPIED] - 1)) < 0.2,
-    outer[FLOOR] < 0.7 * outer.drop(FLOOR).min(),
+    outer[FLOOR] < 0.85 * outer.drop(FLOOR).min(),
 )
 
 # %% [markdown]
