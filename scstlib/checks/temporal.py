@@ -442,7 +442,7 @@ def heights_of_curves(answer: Any, hours: ArrayLike, chain: ArrayLike) -> Feedba
     >>> checks.heights_of_curves([1.0, 1.0], [0, 1, 2, 3], [0, 1, 1, 0])
     Not yet: straight lines never leave the range of the cells: how high do curves rise?
     >>> checks.heights_of_curves([1.125, 1.125], [0, 1, 2, 3], [0, 1, 1, 0])
-    Right: what a cell is off within a short interval is carried on for the whole of a long one
+    Right: an error within a short interval is a slope, which the curve follows for the long one
     """
     values = array(chain)
     clocks = array(hours), np.arange(4.0)
@@ -459,7 +459,7 @@ def heights_of_curves(answer: Any, hours: ArrayLike, chain: ArrayLike) -> Feedba
     return judge_array(
         answer,
         right,
-        "what a cell is off within a short interval is carried on for the whole of a long one",
+        "an error within a short interval is a slope, which the curve follows for the long one",
         "draw the curve at many times between the inner two cells, on each clock; where is it"
         " highest?",
         traps=traps,
