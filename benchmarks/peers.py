@@ -42,6 +42,18 @@ N_COMPONENTS = 20
 LARGEST_STEP = 0.1  # Of the solver, in intervals of the training times.
 
 
+@contextmanager
+def silent() -> Iterator[None]:
+    """Leave out the warnings and the logs of the packages."""
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(logging.NOTSET)
+
+
 class Peer(CellKeepingModel):
     """A package fitted to principal components; times are 0, 1, 2, ... at the training times."""
 
@@ -52,7 +64,8 @@ class Peer(CellKeepingModel):
         most = min(N_COMPONENTS, *cells.values.shape)
         self.space_ = Components.fit(cells.values, most, self.seed)
         self.points_ = [self.space_.project(cells.at(float(time))) for time in cells.times]
-        self._train()
+        with silent():
+            self._train()
 
     def _population(
         self, cells: MeasuredCells, time: float, n_cells: int, rng: np.random.Generator
@@ -61,7 +74,8 @@ class Peer(CellKeepingModel):
         index = float(np.interp(time, times, np.arange(len(times))))
         if time > times[-1]:
             index += (time - times[-1]) * (len(times) - 1) / (times[-1] - times[0])
-        return self.space_.values(self._points(index, n_cells, rng))
+        with silent():
+            return self.space_.values(self._points(index, n_cells, rng))
 
     def _start(
         self, index: float, n_cells: int, rng: np.random.Generator
@@ -202,15 +216,3 @@ def version_of(package: str) -> str:
         return version(package)
     except PackageNotFoundError:
         return ""
-
-
-@contextmanager
-def silent() -> Iterator[None]:
-    """Leave out the warnings and the logs of the packages."""
-    logging.disable(logging.WARNING)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(logging.NOTSET)

@@ -18,7 +18,7 @@ from benchmarks.compare.jobs import PROFILES
 from benchmarks.compare.measuring import Cost, measured_fit, said
 from benchmarks.compare.run import at_most
 from benchmarks.compare.temporal import scores_of, task_of
-from benchmarks.peers import LEFT_OUT, N_COMPONENTS, PEERS, silent, version_of
+from benchmarks.peers import LEFT_OUT, N_COMPONENTS, PEERS, version_of
 from benchmarks.record import Score, argument_parser, git, provenance, write
 from benchmarks.timing import one_thread
 
@@ -61,7 +61,7 @@ def main() -> None:
         for row in PEERS
         if row not in there
     ]
-    with one_thread(), silent():
+    with one_thread():
         for data in arguments.data:
             rows += rows_of(data, there)
             write(arguments.output, {"provenance": about, "rows": rows})

@@ -6,8 +6,8 @@ Each measured time but the first is held out in turn: inner ones, and the last. 
 ``scstlib.models.temporal.methods()`` are fitted to the other times with their defaults; nothing is
 chosen by these scores. scNODE is fitted once for each seed, all others once. ``scNODE as
 published`` is told all measured times, as in its authors' code. With ``clock="auto"`` scNODE says
-whether a clock of displacement pays, with ``growth=1.0`` whether growth does. The packages of
-:mod:`benchmarks.peers` are compared where they are installed.
+whether a clock of displacement pays, with ``growth=1.0`` whether growth does. moscot and torchcfm
+(:mod:`benchmarks.peers`) are compared where they are installed.
 
 Cells of a held-out time are split in random halves, five times, and medians taken over halves and
 seeds, as in :mod:`.real_series`. Place is exact W2**2 to measured cells in at most 20 principal
@@ -15,8 +15,9 @@ components of the training cells: of de-noised cells, or *drawn* with noise. The
 with noise. Likeness is the energy distance over genes. Series of more genes are cut to the 2,000
 that vary most in the training cells. Of few cells the energy distance is too large by chance, by
 about as much for every method, so that ratios are nearer 1 than they should be; *likeness,
-unbiased* leaves a cell's distance to itself out. *Correlations* is the root mean squared error of
-the correlations between the 100 genes that vary most in the training cells.
+unbiased* leaves a cell's distance to itself out. *Correlations* is one minus the correlation, over
+pairs of the 100 genes that vary most in the training cells, of their predicted with their measured
+correlations: 1 for cells whose genes do not vary together.
 
 The summary holds, for each method, the ratio to the best of four simple methods at the same time
 (nearest time copied, its mean moved, OT displacement in genes and in 6 components): median over
@@ -29,6 +30,7 @@ A run that was stopped goes on where it was; with other settings or code all is 
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable
 from functools import partial
 from itertools import product
@@ -38,7 +40,7 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from benchmarks.peers import LEFT_OUT, PEERS, silent, version_of
+from benchmarks.peers import LEFT_OUT, PEERS, version_of
 from benchmarks.record import Score, already, argument_parser, markdown, provenance, write
 from benchmarks.temporal.real_series import metrics_of, scored_parts
 from benchmarks.timing import one_thread
@@ -71,7 +73,7 @@ Metrics = dict[str, Callable[[np.ndarray, np.ndarray], float]]
 
 
 def correlation_error(training: AnnData) -> Callable[[np.ndarray, np.ndarray], float]:
-    """Error of the correlations between genes; with a gene that is constant they are 0."""
+    """One minus the correlation of correlations; a constant gene correlates with none."""
     spread = measured_cells(training, "time").values.std(axis=0)
     genes = np.argsort(-spread, kind="stable")[:MOST_CORRELATED]
     above = np.triu_indices(len(genes), 1)
@@ -81,7 +83,8 @@ def correlation_error(training: AnnData) -> Callable[[np.ndarray, np.ndarray], f
             return np.nan_to_num(np.corrcoef(values[:, genes].T)[above])
 
     def error(x: np.ndarray, y: np.ndarray) -> float:
-        return float(np.sqrt(np.mean((correlations(x) - correlations(y)) ** 2)))
+        both = correlations(x), correlations(y)
+        return 1.0 - float(np.corrcoef(*both)[0, 1]) if min(b.std() for b in both) > 0 else 1.0
 
     return error
 
@@ -174,20 +177,23 @@ def table(rows: list[Score]) -> str:
 def main() -> None:
     parser = argument_parser(__file__, __doc__)
     parser.add_argument("--sets", nargs="+", default=SETS, choices=SETS)
-    parser.add_argument(
-        "--methods", nargs="+", default=COMPARED, choices=[*methods(), CLOCKED, GROWN, *QUICK_PEERS]
-    )
+    known = [*methods(), CLOCKED, GROWN, *QUICK_PEERS]
+    parser.add_argument("--methods", nargs="+", choices=known)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2], help="of scNODE")
     arguments = parser.parse_args()
     versions = {peer: version_of(PEERS[peer][0]) for peer in QUICK_PEERS}
-    compared = [name for name in arguments.methods if versions.get(name, name)]
+    absent = [name for name, version in versions.items() if not version]
+    if set(absent) & set(arguments.methods or ()):
+        parser.error(f"not installed: {', '.join(absent)}; pip install .[peers]")
+    compared = arguments.methods or [name for name in COMPARED if name not in absent]
     about = provenance(
         "numpy", "scipy", "torch", "scikit-learn", "POT",
         repeats=REPEATS, seeds=arguments.seeds, peers=versions,
     )  # fmt: skip
     rows = already(arguments.output, about)
     done = {(row["set"], row["time"]) for row in rows}
-    with one_thread(), silent():
+    with one_thread(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "time .* lies .* beyond the last training time")
         for name in arguments.sets:
             adata = load(name)
             for held_out in np.unique(adata.obs["time"])[1:].astype(float):

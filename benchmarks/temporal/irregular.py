@@ -13,6 +13,9 @@ A run that was stopped goes on where it was.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Self
+
 import numpy as np
 import pandas as pd
 from sklearn.decomposition import PCA
@@ -21,6 +24,7 @@ from benchmarks.record import Score, already, argument_parser, markdown, provena
 from benchmarks.temporal.truth import TRUTH_COMPONENTS, log_values
 from benchmarks.timing import one_thread
 from scstlib.datasets import simulate_organism
+from scstlib.datasets.organism import Organism
 from scstlib.metrics.expression import energy_distance, wasserstein
 from scstlib.models import ScNODE
 
@@ -32,31 +36,55 @@ ASKED = [3.0, 9.0, 18.0, 36.0, 60.0, 84.0]
 N_CELLS = 200
 
 
+@dataclass(frozen=True)
+class Asked:
+    """What an organism would show at the asked times.
+
+    Attributes
+    ----------
+    measured : numpy.ndarray, shape (times * N_CELLS, genes)
+        Log values of fresh measured cells.
+    true : numpy.ndarray, shape (times * N_CELLS, genes)
+        The same without noise.
+    space : PCA
+        Of the latter.
+    """
+
+    measured: np.ndarray
+    true: np.ndarray
+    space: PCA
+
+    @classmethod
+    def of(cls, organism: Organism) -> Self:
+        fresh = organism.sample(ASKED, N_CELLS, seed=2)
+        true = log_values(fresh.layers["true_mean"])
+        return cls(log_values(fresh.X), true, PCA(TRUTH_COMPONENTS, random_state=0).fit(true))
+
+    def scores(self, model: ScNODE) -> list[Score]:
+        """Place and likeness at each asked time."""
+        expected = log_values(model.sample(ASKED, N_CELLS, seed=0, noise=False).X)
+        drawn = model.sample(ASKED, N_CELLS, seed=0, noise=True).layers["log1p_cp10k"]
+        rows: list[Score] = []
+        for number, time in enumerate(ASKED):
+            part = slice(number * N_CELLS, (number + 1) * N_CELLS)
+            points = self.space.transform(expected[part]), self.space.transform(self.true[part])
+            rows.append(
+                {
+                    "time": time,
+                    "place": wasserstein(*points, squared=True),
+                    "likeness": energy_distance(drawn[part], self.measured[part], unbiased=True),
+                }
+            )
+        return rows
+
+
 def score(seed: int) -> list[Score]:
     """Both scores at each asked time, for both series of an organism."""
     organism = simulate_organism(seed=seed, preset="small", n_genes=400)
-    fresh = organism.sample(ASKED, N_CELLS, seed=2)
-    true = log_values(fresh.layers["true_mean"])
-    space = PCA(TRUTH_COMPONENTS, random_state=0).fit(true)
-    rows: list[Score] = []
+    asked, rows = Asked.of(organism), []
     for name, times in TIMES.items():
-        cells = organism.sample(times, N_CELLS, seed=1, keep_truth=False)
-        model = ScNODE(seed=seed).fit(cells, "time")
-        expected = log_values(model.sample(ASKED, N_CELLS, seed=0, noise=False).X)
-        drawn = model.sample(ASKED, N_CELLS, seed=0, noise=True).layers["log1p_cp10k"]
-        for number, time in enumerate(ASKED):
-            part = slice(number * N_CELLS, (number + 1) * N_CELLS)
-            points = space.transform(expected[part]), space.transform(true[part])
-            measured = log_values(fresh.X[part])
-            rows.append(
-                {
-                    "organism": seed,
-                    "times": name,
-                    "time": time,
-                    "place": wasserstein(*points, squared=True),
-                    "likeness": energy_distance(drawn[part], measured, unbiased=True),
-                }
-            )
+        model = ScNODE(seed=seed).fit(organism.sample(times, N_CELLS, seed=1, keep_truth=False))
+        rows += [{"organism": seed, "times": name} | row for row in asked.scores(model)]
     return rows
 
 

@@ -154,7 +154,7 @@ def _is_flat(
 
 def cells_array(x: ArrayLike, name: str) -> Array:
     """Cells as a dense, finite (cells, genes) float64 array."""
-    if hasattr(x, "toarray") and not isinstance(x, np.ndarray):  # As a view of AnnData is.
+    if hasattr(x, "toarray") and not isinstance(x, np.ndarray):  # A view of AnnData has it too.
         raise ValueError(f"{name} is sparse; pass a dense array, such as {name}.toarray()")
     cells = np.asarray(x, dtype=np.float64)
     if cells.ndim != 2 or 0 in cells.shape:

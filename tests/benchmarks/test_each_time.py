@@ -41,15 +41,20 @@ def test_a_method_is_compared_with_the_best_simple_one_of_the_same_time() -> Non
     assert found[UNBIASED, "outer", "scNODE"]["median"] == 3.0
 
 
-def test_the_error_of_correlations_sees_how_genes_vary_together() -> None:
-    rng = np.random.default_rng(0)
-    training = series([0.0, 1.0], 30, 6, False)
+def test_the_error_of_correlations_sees_how_genes_vary_together(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(each_time, "MOST_CORRELATED", 6)
+    training = series([0.0, 1.0], 30, 9, False)
+    training.X[:, :3] = 1.0  # Genes that do not vary do not count.
     error = each_time.correlation_error(training)
-    alone = rng.normal(size=(4000, 6))
-    alike = alone[:, :1] + 0 * alone
-    assert error(alone, 3 * alone + 1) == pytest.approx(0)
-    assert error(alike, alone) == pytest.approx(1, abs=0.02)
-    assert error(alone, 0 * alone) < 0.05  # A constant gene correlates with none.
+    cells = np.random.default_rng(0).normal(size=(4000, 9)) @ np.tri(9)
+    assert error(cells, 3 * cells + 1) == pytest.approx(0)
+    other = np.where(np.arange(9) < 3, 0, cells)
+    assert error(other, cells) == pytest.approx(0)
+    other = np.where(np.arange(9) == 5, -cells, cells)
+    assert error(other, cells) > 0.5
+    assert error(0 * cells, cells) == 1.0
 
 
 def test_coverage_is_a_mean_over_times_then_over_sets() -> None:

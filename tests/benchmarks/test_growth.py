@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from benchmarks.record import RESULTS
@@ -21,12 +23,14 @@ def test_the_summary_is_a_mean_over_organisms_of_each_setting() -> None:
     assert found == {(0.0, 0.0): 0.5, (0.0, 1.0): 0.5, (1.0, 0.0): 1.5, (1.0, 1.0): 1.5}
 
 
-def test_left_out_times_seldom_ask_for_growth() -> None:
+def test_the_stored_summary_is_that_of_its_scores() -> None:
     stored = json.loads((RESULTS / "growth.json").read_text(encoding="utf-8"))
     assert stored["summary"] == [
         {name: pytest.approx(value, rel=1e-3, abs=1e-6) for name, value in row.items()}
         for row in growth.summary(stored["scores"])
     ]
-    tried = [row for row in stored["scores"] if row["growth"] is not None]
-    assert len(tried) == 18
-    assert sum(row["chosen"] for row in tried) <= 2
+
+
+def test_the_error_of_shares_is_the_largest_of_any_fate() -> None:
+    right = pd.Series({"a": 0.5, "b": 0.3, "c": 0.2})
+    assert growth.largest_error(np.array(["a", "a", "b", "b"]), right) == pytest.approx(0.2)

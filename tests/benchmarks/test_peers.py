@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from benchmarks.compare import peers
-from benchmarks.peers import LEFT_OUT, PEERS, Follower, silent, version_of
+from benchmarks.peers import LEFT_OUT, PEERS, Follower, version_of
 from tests.conftest import series
 
 
@@ -41,8 +41,7 @@ def test_a_peer_predicts_the_line_on_which_cells_move(name: str) -> None:
     package, new = PEERS[name]
     if not version_of(package) or name in LEFT_OUT:
         pytest.skip(f"{package} is not installed, or slow: pip install .[peers]")
-    with silent():
-        found = new(0).fit(series([0.0, 1.0, 2.0, 3.0])).sample([1.5], 200).X.mean(0)
+    found = new(0).fit(series([0.0, 1.0, 2.0, 3.0])).sample([1.5], 200).X.mean(0)
     assert found == pytest.approx(2 + 1.5 * np.linspace(0.2, 1.0, 6), abs=0.3)
 
 

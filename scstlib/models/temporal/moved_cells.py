@@ -92,6 +92,24 @@ def at_most(cells: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
     return cells if len(cells) <= n else cells[rng.choice(len(cells), n, replace=False)]
 
 
+def draw_by_mass(mass: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
+    """Draw n indices in proportion to ``mass``, each as often as it is expected, up to one.
+
+    Systematic sampling, in random order: unlike n independent draws it does not leave out some and
+    repeat others by chance.
+
+    Examples
+    --------
+    >>> drawn = draw_by_mass(np.array([2.0, 0.0, 1.0, 1.0]), 8, np.random.default_rng(0))
+    >>> np.bincount(drawn).tolist()
+    [4, 0, 2, 2]
+    """
+    ends = np.cumsum(mass)
+    levels = (np.arange(n) + rng.random()) * (ends[-1] / max(n, 1))
+    drawn = np.searchsorted(ends, levels, side="right").clip(max=np.flatnonzero(mass)[-1])
+    return rng.permutation(drawn)
+
+
 def partners(plan: np.ndarray, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Draw for each of ``rows`` of a coupling a column, by its mass."""
     cumulative = plan.cumsum(axis=1)

@@ -481,8 +481,8 @@ class ScNODE(FittedOnCells[LatentCells]):
         -----
         UserWarning
             If a time lies far beyond the last, or over 5% of the cells lie outside the range
-            measured at the times around it, along a latent axis, by more than half of that range;
-            between measured times smoothed cells are not asked.
+            measured at the times around it, along a latent axis, by more than half of that range.
+            Smoothed cells are checked only beyond the last time.
         """
         requested = check_request(times, n_cells, noise)
         noise = noise if noise == "depth" else bool(noise)  # numpy has a True of its own

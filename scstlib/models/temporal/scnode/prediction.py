@@ -116,6 +116,11 @@ class Prediction:
         populations = [start.points[start.time == each] for each in cells.times]
         return DisplacementClock.of(cells.times, populations)(time)
 
+    def _before(self, time: float) -> float:
+        """The last measured time up to ``time``."""
+        times = self.cells.times
+        return float(times[times <= time][-1])
+
     def _of_points(
         self, latent: np.ndarray, noise: bool | Literal["depth"], generator: torch.Generator
     ) -> Drawn:
@@ -139,7 +144,7 @@ class Prediction:
             return self._of_points(self._population(time, n_cells, rng, noise), noise, generator)
         around = between(start, cells.times, time, self.growth)
         if around is None:
-            last = cells.times[cells.times <= time][-1]
+            last = self._before(time)
             side = Side(*start.at(last)).some(n_cells, rng)
             if time > last:
                 goal = self.field.flow(side.points, last, [time])[0]
@@ -184,9 +189,9 @@ class Prediction:
         self, start: StartCells, time: float, n_cells: int, rng: np.random.Generator
     ) -> Smoothed:
         """Smoothed cells of the last measured time so far, moved on by the drift."""
-        last = self.cells.times[self.cells.times <= time][-1]
+        last = self._before(time)
         stored, points = start.at(last)
         rows = draw_rows(len(points), n_cells, rng)
-        smooth = Smoothed.of(stored, self.cells.depth is not None).at(rows)
+        smooth = Smoothed.of(stored, self.cells.depth is not None).chosen(rows)
         goal = self.field.flow(points[rows], last, [time])[0]
         return smooth.moved(self.factors, points[rows], goal)

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from scstlib.models.temporal.moved_cells import draw_by_mass
 from scstlib.models.temporal.scnode.count_factors import CountFactors
 from scstlib.models.temporal.scnode.drift import DriftField
 from scstlib.models.temporal.scnode.latent_cells import StartCells, draw_rows
@@ -157,9 +158,10 @@ def stay(factors: Factors, around: Between, n: int, rng: np.random.Generator) ->
     """Cells of both times as they were measured, more of the nearer one."""
     n_right = around.n_right(n, rng)
     if around.growth is not None:
-        before, after = around.pairs(n, rng)
-        parts = (around.left, before[n_right:]), (around.right, after[:n_right])
-        return joined([Side(side.stored[rows], side.points[rows]) for side, rows in parts])
+        masses = around.plan.sum(1), around.plan.sum(0)
+        parts = zip((around.left, around.right), masses, (n - n_right, n_right), strict=True)
+        drawn = [(side, draw_by_mass(mass, size, rng)) for side, mass, size in parts]
+        return joined([Side(side.stored[rows], side.points[rows]) for side, rows in drawn])
     return joined([around.left.some(n - n_right, rng), around.right.some(n_right, rng)])
 
 
@@ -234,7 +236,7 @@ class Smoothed:
             return cls(half, half)
         return cls(half, log_values(near @ (stored / stored.sum(1, keepdims=True))))
 
-    def at(self, rows: np.ndarray) -> Smoothed:
+    def chosen(self, rows: np.ndarray) -> Smoothed:
         """Return the cells of these rows."""
         return Smoothed(self.values[rows], self.expression[rows])
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -237,6 +238,16 @@ def test_with_growth_cells_that_become_more_are_drawn_more_often():
     assert late[0.1] == pytest.approx(0.634, abs=0.04)
 
 
+def test_with_growth_too_stiff_to_grow_cells_stay_once_each():
+    rng = np.random.default_rng(0)
+    sides = [Side(np.arange(40.0)[:, None] + 40 * k, rng.normal(size=(40, 2))) for k in (0, 1)]
+    around = Between(*sides, (0.0, 1.0), 0.5, growth=1e6)
+    drawn = stay(None, around, 40, rng).stored[:, 0]
+    times_drawn = np.bincount(drawn.astype(int), minlength=80)
+    assert times_drawn.max() == 1
+    assert times_drawn[:40].sum() == 20
+
+
 def test_shares_go_to_the_way_that_is_right():
     """One dimension: measured cells lie at 0; one way gives them, the others lie at 5."""
     to_measured = np.array([5.0, 5.0, 5.0, 0.0, 5.0])
@@ -278,8 +289,24 @@ def test_smoothed_cells_move_on_beyond_the_last_time_as_far_as_the_drift_does(ki
         expected = np.subtract(*(model.decode(end).mean(0) for end in ends[::-1]))
         assert there - here == pytest.approx(expected, abs=0.05)
         found[damping] = np.linalg.norm(there - here)
+        if kind == "counts":  # X holds the other quantity, log expression.
+            share = [model.factors_.log_share(torch.as_tensor(end)) for end in ends]
+            change = (share[1] - share[0]).numpy().mean(0)
+            x = np.log(drawn.X / drawn.X.sum(1, keepdims=True))
+            assert x[60:].mean(0) - x[:60].mean(0) == pytest.approx(change, abs=0.05)
     assert found[0.0] == pytest.approx(0, abs=1e-5)
     assert found[None] > found[2.0] > 0.1
+
+
+def test_smoothed_cells_that_leave_the_data_beyond_the_last_time_are_warned_of():
+    model = ScNODE(**SHORT).fit(series(TIMES, 60, 12, False))
+    model.pool_ = replace(model.pool_, expected=SMOOTHED)
+    model.field_ = replace(model.field_, damping=None)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.sample([0.5, TIMES[-1]], 50, noise=False)
+    with pytest.warns(UserWarning, match="lie outside the range measured at"):
+        model.sample([TIMES[-1] + 1.0], 50, noise=False)
 
 
 @pytest.mark.parametrize("kind", ["counts", "values"])
