@@ -116,7 +116,7 @@ def metrics_for(train):
 # | OT displacement in PCs | the same, in as many principal components as scNODE has latent coordinates; the rest is dropped |
 # | scNODE as published | cells of the first time move through a latent space along a learned drift ([Zhang et al. 2024](https://doi.org/10.1093/bioinformatics/btae393)); the settings are the authors' for zebrafish |
 # | scNODE | the default of this package: cells of the neighbouring times, some left as they are, some moved, some drawn from a learned drift; the training times decide how many of each |
-# | scNODE, de-noised | expected cells instead: smoothed and paired measured cells, or those of the drift where it is nearer left-out training times by more than chance; of counts, ask with `noise="depth"` |
+# | scNODE, de-noised | expected cells instead: smoothed and paired measured cells, or those of the drift where it is nearer left-out training times by more than chance; beyond the last time they move on with the drift; of counts, ask with `noise="depth"` |
 #
 # The baselines train nothing. Beyond the last training time they have no line to follow, so they repeat its cells.
 #
@@ -218,7 +218,7 @@ claim(
 #
 # In the plane of two principal components, distances are distances in expression, as far as the two show it; in a UMAP they would not be ([Chari and Pachter 2023](https://doi.org/10.1371/journal.pcbi.1011288)).
 
-# %% tags=["hide-input"] caption="Cells at the last time of the first series, an outer one: measured cells (grey) and as many predicted ones (orange-red), in the first two principal components of the training cells. Copied cells crowd at the lower left, and so do the de-noised ones, which are smoothed copies; those of scNODE with noise are on the way to the measured ones, but have not arrived." alt="Four scatter plots with the same grey cloud of measured cells and, over it, the cells that one method predicts." name="fig-cells"
+# %% tags=["hide-input"] caption="Cells at the last time of the first series, an outer one: measured cells (grey) and as many predicted ones (orange-red), in the first two principal components of the training cells. Copied cells crowd at the lower left, and so do the de-noised ones, smoothed cells that the drift has moved only a little; those of scNODE with noise are on the way to the measured ones, but have not arrived." alt="Four scatter plots with the same grey cloud of measured cells and, over it, the cells that one method predicts." name="fig-cells"
 train, test = cells["semrau2017"]
 times, last = np.unique(test.obs["time"]), test.obs["time"].max()
 seen = {t: x for part in (train, test) for t, x in part.to_df().groupby(part.obs["time"])}
@@ -245,10 +245,10 @@ claim(
     f"The variance of the predicted cells, divided by that of the measured ones, is {spread[SCNODE]:.2f} in the median gene with"
     f" scNODE's noise, {spread[DENOISED]:.2f} without, and {spread[PUBLISHED]:.2f} as published. So noise brings scNODE nearer in"
     f" likeness (by {1 - 1 / gain.iloc[1]:.0%} and {1 - 1 / gain.iloc[3]:.0%} at inner and outer times). It changes place less (by"
-    f" {abs(1 - 1 / gain.iloc[0]):.0%} and {abs(1 - 1 / gain.iloc[2]):.0%}), because in six components most of the noise averages out.",
+    f" {abs(1 - 1 / gain.iloc[0]):.0%} and {abs(1 - 1 / gain.iloc[2]):.0%}): six components hold little of the noise.",
     0.7 < spread[SCNODE] < 1.6 and max(spread[DENOISED], spread[PUBLISHED]) < 0.7,
     gain.iloc[[1, 3]].min() > 1.1,
-    gain.iloc[[0, 2]].sub(1).abs().max() < 0.3 * gain.iloc[1],
+    (gain.iloc[[0, 2]].sub(1).abs().to_numpy() < 0.8 * gain.iloc[[1, 3]].sub(1).to_numpy()).all(),
 )
 
 # %% [markdown]
@@ -276,7 +276,9 @@ claim(
 # %% [markdown]
 # ## Six series
 #
-# Two series decide nothing. The benchmark `benchmarks.temporal.each_time` holds out each time of six series in turn and compares scNODE with the best of four simple methods *for that time*, a rival that nobody can choose in advance. Against this rival scNODE is more often nearer than not between measured times, mostly by less than a fifth; beyond the last time its likeness is about that of a copy. Between measured times the median ratios to this rival are, in place and likeness, 0.96 and 0.96 for scNODE, 1.03 and 1.88 for the published model, 1.07 and 1.33 for moscot and 1.11 and 1.29 for torchcfm.
+# Two series decide nothing. The benchmark `benchmarks.temporal.each_time` holds out each time of six series in turn and compares scNODE with the best of four simple methods *for that time*, a rival that nobody can choose in advance. Against this rival scNODE is more often nearer than not between measured times, mostly by less than a fifth; beyond the last time its likeness is about that of a copy.
+#
+# Between measured times the median ratios to this rival are, in place and likeness, 0.96 and 0.96 for scNODE, 1.03 and 1.88 for the published model, 1.07 and 1.33 for moscot and 1.11 and 1.29 for torchcfm. Place is of de-noised cells. moscot and torchcfm are fitted to 20 components here and draw no noise of single cells, which costs them likeness.
 #
 # ![Two blocks, place above and likeness below, with a row for each of six series. Dots are held-out times, filled where training times lie on both sides and open for the last time; a vertical line marks a ratio of 1. Most filled dots of likeness lie left of the line, those of place on both sides of it.](../../book/_static/diagrams/six_series.svg)
 #

@@ -417,10 +417,6 @@ def quarter_turn(answer: Any, cells: ArrayLike) -> Feedback:
     return either[0] if either[0].right else either[1]
 
 
-def _names(answer: Any) -> list[str]:
-    return [answer] if isinstance(answer, str) else [str(name) for name in answer]
-
-
 @check("two numbers, in hours and in intervals")
 def heights_of_curves(answer: Any, hours: ArrayLike, chain: ArrayLike) -> Feedback:
     """Whether curves through a chain of four cells rise so high between its inner two, within 1%.
@@ -465,6 +461,10 @@ def heights_of_curves(answer: Any, hours: ArrayLike, chain: ArrayLike) -> Feedba
         traps=traps,
         rtol=0.01,
     )
+
+
+def _names(answer: Any) -> list[str]:
+    return [answer] if isinstance(answer, str) else [str(name) for name in answer]
 
 
 def _height(times: np.ndarray, values: np.ndarray) -> float:
