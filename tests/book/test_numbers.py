@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pytest
 
@@ -205,11 +204,8 @@ def lowest(metric: str) -> dict[str, int]:
 def each_time() -> Iterator[tuple[str, str]]:
     """What the pages say of ``each_time.json``: scNODE over the best of four simple methods."""
     frame = pd.DataFrame(results("each_time")["scores"])
-    simple = list(diagram.SIMPLE)
-    found = {}
-    for metric in ("place", "likeness", "likeness, unbiased"):
-        wide = frame.pivot(index=["kind", "set", "time"], columns="row", values=metric)
-        found[metric] = wide["scNODE"] / wide[simple].min(axis=1)
+    metrics = ("place", "likeness", "likeness, unbiased")
+    found = {metric: over_the_best(frame, metric)["scNODE"] for metric in metrics}
     place, likeness, unbiased = (found[metric].loc["inner"] for metric in found)
     n, n_last = len(place), len(found["place"].loc["outer"])
     yield "limits", f"Six series have {n} inner times and {WORDS[n_last]} last ones"
@@ -242,7 +238,7 @@ def each_time() -> Iterator[tuple[str, str]]:
         f" {theirs.max():.0f} |",
     )
     wide = frame.pivot(index=["kind", "set", "time"], columns="row", values="likeness")
-    best = wide.loc["inner", simple].idxmin(axis=1)
+    best = wide.loc["inner", list(diagram.SIMPLE)].idxmin(axis=1)
     yield (
         "faq",
         "the nearest cells with their mean moved are, in likeness, the best of four simple methods"
@@ -259,7 +255,7 @@ def over_the_best(frame: pd.DataFrame, metric: str) -> pd.DataFrame:
 def against_others() -> Iterator[tuple[str, str]]:
     """What the pages say of the published model, other packages and growth on real series."""
     frame = pd.DataFrame(results("each_time")["scores"])
-    metrics = ("place", "likeness", "place, drawn", "correlations")
+    metrics = ("place", "likeness", "place, drawn")
     ratio = {metric: over_the_best(frame, metric) for metric in metrics}
     ours = {m: r["scNODE"] / r["scNODE as published"] for m, r in ratio.items()}
     inner, last = (
@@ -272,16 +268,10 @@ def against_others() -> Iterator[tuple[str, str]]:
         f" times, {last[0]:.2f} and {last[1]:.2f} at last ones (`each_time.json`)",
     )
     medians = {metric: r.loc["inner"].median() for metric, r in ratio.items()}
-    drawn, pairs = medians["place, drawn"]["scNODE"], medians["correlations"]
     yield (
         "limits",
-        f"the median ratio of place at inner times is {drawn:.2f} for cells with noise",
-    )
-    yield (
-        "limits",
-        f"the error of correlations between genes is {pairs['scNODE']:.2f} times that of the best"
-        f" simple method, mostly a copy, and {pairs['scNODE as published']:.2f} times for the"
-        " published model",
+        "the median ratio of place at inner times is"
+        f" {medians['place, drawn']['scNODE']:.2f} for cells with noise",
     )
     place, like = medians["place"], medians["likeness"]
     said = [f"{place[m]:.2f} and {like[m]:.2f}" for m in (*OTHERS, "scNODE")]
@@ -290,17 +280,30 @@ def against_others() -> Iterator[tuple[str, str]]:
         f"in place and likeness, {said[3]} for scNODE, {said[0]} for the published model,"
         f" {said[1]} for moscot and {said[2]} for torchcfm",
     )
-    rows = results("growth")["summary"]
-    error = [row(rows, true_growth=t, growth=g)["shares"] for t in (1.0, 2.0) for g in (0.0, 1.0)]
-    tried = [r for r in results("growth")["scores"] if r["growth"] is not None]
+    yield from growth(ratio["likeness"])
+
+
+def growth(likeness: pd.DataFrame) -> Iterator[tuple[str, str]]:
+    """What the limits say of growth; ``likeness`` is over the best simple method."""
+    frame = pd.DataFrame(results("growth")["scores"])
+    grows = frame[frame["true_growth"] > 0]
+    asked, stiff = (grows[grows["growth"].isin(s)]["chosen"] for s in ([1.0, 0.3], [1e6]))
     yield (
         "limits",
-        f"`growth=1.0` takes the error of fate shares from {error[0]:.3f} to {error[1]:.3f}, where"
-        f" the differences are twice as large from {error[2]:.3f} to {error[3]:.3f}, but left-out"
-        f" times ask for growth in {sum(r['chosen'] for r in tried)} of {len(tried)} fits",
+        f"they ask for growth in {asked.sum()} of {len(asked)} fits, and for one that is too stiff"
+        f" for any growth in {stiff.sum()} of {len(stiff)}",
     )
-    change = np.log(ratio["likeness"]["scNODE, growth 1"] / ratio["likeness"]["scNODE"]).mean()
-    assert abs(change) < 0.01, "limits: growth changes likeness by less than 1%"
+    rows = results("growth")["summary"]
+    without, grown = (row(rows, true_growth=1.0, growth=g) for g in (0.0, 1.0))
+    yield (
+        "limits",
+        f"`growth=1.0` takes the error of fate shares from {without['shares']:.3f} to"
+        f" {grown['shares']:.3f} there, and that of as many true cells is {without['floor']:.3f}",
+    )
+    change = (likeness["scNODE, growth 1"] / likeness["scNODE"] - 1) * 100
+    low, high = f"{change.min():+.0f}".replace("-", "−"), f"{change.max():+.0f}"
+    yield "limits", f"it changes likeness by {low} to {high}%, on average by less than 2%"
+    assert abs(change.mean()) < 2
 
 
 def coverage() -> Iterator[tuple[str, str]]:

@@ -109,9 +109,9 @@ class ScNODE(FittedOnCells[LatentCells]):
         None: every cell keeps its mass between two times. A number: cells of the earlier time have
         the masses of :func:`scstlib.models.temporal.transport.grow`, the freer the smaller it is;
         for fates that grow at different rates. Cells that stay or move in pairs are drawn as often
-        as they have mass at the requested time, others alike. Left-out times do not ask for it,
-        even on organisms whose fates do grow at different rates (``benchmarks.temporal.growth``):
-        whoever knows of growth sets it.
+        as they have mass at the requested time, others alike. Left-out times do not tell whether
+        it helps (``benchmarks.temporal.growth``): set it if fates are known to grow at different
+        rates.
     damping : float or "auto", optional
         Beyond the last training time the drift decays by ``exp(-elapsed / damping)``, in mean
         intervals of the training times; 0: it stands still; None: it does not decay. "auto":
