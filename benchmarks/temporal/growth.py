@@ -4,7 +4,7 @@
 
 Fates of the simulated organism differ in net growth; here by nothing, as by default, and twice as
 much. The default is fitted to eight times from 0 to 96 h, without growth and with three values of
-``growth``, of which the largest is too stiff for any growth: it says what chance does. Asked are
+``growth``, of which the largest is too stiff for any growth: it says what chance does. It predicts
 times between. ``place`` and ``likeness`` are those of :mod:`.irregular`, means over the times.
 ``shares`` is the largest error of a fate's share among ``N_SHARES`` cells with noise, whose fates a
 logistic regression on the latent training cells assigns; ``floor`` is that of true cells, as many
