@@ -76,8 +76,10 @@ def measured(time, n=300):
 
 clouds = [measured(time) for time in times]
 pairs = curves.couple_times(clouds, None, rng)
-drift, _ = train_drift(pairs, times, DriftSettings(seed=seed), progress=False)
-field = DriftField(drift, ModelTime(times, "real"), max_step=0.25, damping=0.0)
+how = DriftSettings(seed=seed)
+drift, _ = train_drift(pairs, times, how, progress=False)
+clock = ModelTime(times, "real")
+field = DriftField(drift, clock, max_step=0.25, damping=0.0)
 
 # %% tags=["hide-input"]
 back = np.linspace(2, 1, 11)
@@ -193,7 +195,7 @@ claim(
 
 
 # %%
-sides = [np.flatnonzero(at == hour) for hour in (24.0, 72.0)]
+sides = [np.flatnonzero(at == h) for h in (24.0, 72.0)]
 own = np.concatenate(sides)
 another = np.concatenate([rng.permutation(side) for side in sides])
 
@@ -202,12 +204,14 @@ def moved(cells):
     """Log values of cells at 48 h by where their residuals come from."""
     model = ScNODE(combine=False, seed=seed).fit(cells)
     latent, stored = model.encode(cells), cells.to_df().to_numpy()
-    ends = [model.flow(latent[side], at[side[0]], [48.0])[0] for side in sides]
+    ends = [model.flow(latent[at == h], h, [48.0])[0] for h in (24.0, 72.0)]
     end, found = np.concatenate(ends), {}
+    spaces = model.factors_, model.cells_
     for name, noise in {"none": "depth", "drawn anew": True}.items():
         draw = torch.Generator().manual_seed(seed)
-        found[name] = expected_cells(model.factors_, model.cells_, end, noise, draw)[1]
-    for name, rows in {"another cell": another, "the same cell": own}.items():
+        found[name] = expected_cells(*spaces, end, noise, draw)[1]
+    kept = {"another cell": another, "the same cell": own}
+    for name, rows in kept.items():
         source = Side(stored[rows], latent[rows])
         found[name] = carried(model.factors_, source, end, rng).stored
         if cells is train:  # of counts
