@@ -198,6 +198,7 @@ claim(
 sides = [np.flatnonzero(at == h) for h in (24.0, 72.0)]
 own = np.concatenate(sides)
 another = np.concatenate([rng.permutation(side) for side in sides])
+kept = {"another cell": another, "the same cell": own}
 
 
 def moved(cells):
@@ -210,12 +211,10 @@ def moved(cells):
     for name, noise in {"none": "depth", "drawn anew": True}.items():
         draw = torch.Generator().manual_seed(seed)
         found[name] = expected_cells(*spaces, end, noise, draw)[1]
-    kept = {"another cell": another, "the same cell": own}
     for name, rows in kept.items():
         source = Side(stored[rows], latent[rows])
-        found[name] = carried(model.factors_, source, end, rng).stored
-        if cells is train:  # of counts
-            found[name] = log_values(found[name])
+        cell = carried(model.factors_, source, end, rng).stored
+        found[name] = log_values(cell) if cells is train else cell
     return found
 
 
