@@ -120,7 +120,7 @@ claim(
 )
 
 # %% [markdown]
-# Why does the *wrong* velocity do better than the true one? The spread of the measured cells shrinks by less than the funnel does, because noise is part of it. A drift that follows them therefore magnifies less on the way back. But it is not exact, and what is wrong at time 1 is magnified again on the way to time 0. So is an error that all cells share, like that of a batch. Therefore the default starts at measured cells, goes back by less than one interval, and takes fewer cells from the further time.
+# Why does the *wrong* velocity do better than the true one? The spread of the measured cells shrinks by less than the funnel does, because noise is part of it. A drift that follows them therefore magnifies less on the way back. But it is not exact, and what is wrong at time 1 is magnified again on the way to time 0. So is an error that all cells share, like that of a batch. Therefore the default starts at measured cells, goes back by less than one interval, and takes fewer cells from the farther time.
 #
 # > **Tip** Do not trust a flow that is run back through several intervals to find where a cell *came from*. Errors are magnified in each, and no measured cell corrects them.
 #

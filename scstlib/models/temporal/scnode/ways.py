@@ -241,7 +241,7 @@ class Smoothed:
         return Smoothed(self.values[rows], self.expression[rows])
 
     def moved(self, factors: Factors, begin: np.ndarray, end: np.ndarray) -> Smoothed:
-        """Move cells by what is expected at latent points ``end`` (n, rank) and not at ``begin``.
+        """Move cells as what is expected changes from latent points ``begin`` to ``end`` (n, rank).
 
         Values change by the difference, log expression by the ratio of expected shares.
         """
